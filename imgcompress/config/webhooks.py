@@ -1,0 +1,43 @@
+"""The settings of webhooks: the secrets that sign, and the schedule of attempts."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+
+# Standard Webhooks, "Signature scheme": a secret is 24 to 64 random bytes, behind this prefix.
+SECRET_PREFIX = "whsec_"
+SECRET_BYTES = range(24, 65)
+# The schedule that Standard Webhooks proposes ("Deliverability and reliability"): the pauses, in
+# seconds, after the first, second … attempt, about three days in all.
+RETRY_PAUSES = "5,300,1800,7200,18000,36000,50400,72000,86400"
+LONGEST_PAUSE = 86_400
+
+
+def check_webhook_secret(text: str) -> None:
+    """Raise ValueError, which does not show it, if `text` is no secret of Standard Webhooks."""
+    try:
+        key = b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not text.startswith(SECRET_PREFIX) or len(key) not in SECRET_BYTES:
+        raise ValueError("must be whsec_ and 24 to 64 bytes in base64; this makes one:"
+                         " echo whsec_$(openssl rand -base64 32)")
+
+
+def parse_secrets(text: str) -> tuple[str, ...]:
+    """Return the active secrets, the newest first. Raise ValueError."""
+    secrets = tuple(part.strip() for part in text.split(",") if part.strip())
+    if len(secrets) > 2:
+        raise ValueError("can hold two secrets at most: the new one, and the old one")
+    for secret in secrets:
+        check_webhook_secret(secret)
+    return secrets
+
+
+def parse_pauses(text: str) -> tuple[float, ...]:
+    """Return the pauses between attempts, in seconds. Raise ValueError."""
+    pauses = tuple(float(part) for part in text.split(",") if part.strip())
+    if not all(0 < pause <= LONGEST_PAUSE for pause in pauses):
+        raise ValueError("must be seconds, each above 0 and up to 86400, such as 5,300,1800")
+    return pauses

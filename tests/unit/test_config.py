@@ -1,0 +1,103 @@
+"""Settings: typed, all faults at once, and every one told in `.env.example`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from imgcompress import config
+from imgcompress.config import embedded_broker_socket, load_settings
+from imgcompress.errors import SettingsError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in _read_names():
+        monkeypatch.delenv(name, raising=False)
+
+
+def _read_names() -> set[str]:
+    """Return the names of all variables that config.py reads."""
+    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
+    constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return {value for value in constants
+            if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z_]+[A-Z]", value)}
+
+
+def _example() -> dict[str, str | None]:
+    """Return the variables of `.env.example`, with the values of those that are not commented."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    return {name: None if hashed else value
+            for hashed, name, value in re.findall(r"^(# )?([A-Z_]+)=(.*)$", text, re.M)}
+
+
+def test_the_example_tells_every_setting_and_no_other() -> None:
+    assert set(_example()) == _read_names()
+
+
+def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(ROOT / ".env.example") == load_settings(None)
+
+
+def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = {"PORT": "many", "MIN_QUALITY": "200", "ALLOWED_PORTS": "0", "DB_PORT": "x",
+              "ALLOWED_PRIVATE_NETWORKS": "10.0.0.1/8", "PUBLIC_BASE_URL": "images.example.com"}
+    for name, value in faults.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as told:
+        load_settings(None)
+    assert all(name in told.value.message for name in faults)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_postgres_url_names_the_driver(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"{scheme}://u:p@db:5432/images")
+    assert load_settings(None).database_url == "postgresql+psycopg2://u:p@db:5432/images"
+
+
+def test_postgres_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DB_HOST": "db", "DB_USER": "me", "DB_PASSWORD": "p@ss/word",
+                        "DB_NAME": "images"}.items():
+        monkeypatch.setenv(name, value)
+    expected = "postgresql+psycopg2://me:p%40ss%2Fword@db:5432/images"
+    assert load_settings(None).database_url == expected
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch,
+                                            tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=6000\nHOST=0.0.0.0\n")
+    monkeypatch.setenv("PORT", "7000")
+    settings = load_settings(tmp_path / ".env")
+    assert (settings.port, settings.host) == (7000, "0.0.0.0")
+
+
+def test_networks_and_ports_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_PRIVATE_NETWORKS", "10.0.0.0/8, fd12::/48")
+    monkeypatch.setenv("ALLOWED_PORTS", "80,8000-8100")
+    settings = load_settings(None)
+    assert settings.allowed_private_networks == (ip_network("10.0.0.0/8"), ip_network("fd12::/48"))
+    assert settings.allowed_ports == ((80, 80), (8000, 8100))
+
+
+def test_the_broker_is_embedded_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(None).embedded_broker
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1/0")
+    assert not load_settings(None).embedded_broker
+
+
+def test_the_socket_path_stays_within_what_the_system_can_bind(tmp_path: Path) -> None:
+    assert embedded_broker_socket(Path("/srv/data")) == Path("/srv/data/broker/valkey.sock")
+    assert len(str(embedded_broker_socket(tmp_path / ("deep/" * 40)))) < 100
+
+
+def test_one_host_may_have_all_downloads_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FETCH_CONCURRENCY", "9")
+    assert load_settings(None).fetch_per_host == 9
+    monkeypatch.setenv("FETCH_PER_HOST", "2")
+    assert load_settings(None).fetch_per_host == 2
