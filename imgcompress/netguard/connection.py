@@ -1,0 +1,121 @@
+"""urllib3 connections that dial through the guard and answer with our errors."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from io import BufferedReader
+from typing import Any
+
+from urllib3 import HTTPResponse
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.util.ssl_match_hostname import CertificateError
+
+from ..errors import ImageError
+from .deadline import current_deadline
+from .dial import Dialer
+
+# All status and header lines of an answer together, as much as http.client takes in one line.
+MAX_HEAD_BYTES = 64 * 1024
+
+# How a connection looks that the server closed while it was idle: not one byte comes.
+_DEAD = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+
+
+class _HeadReader:
+    """Reads the lines of an answer's head, and no more than MAX_HEAD_BYTES of them."""
+
+    def __init__(self, lines: BufferedReader) -> None:
+        self._lines = lines
+        self._left = MAX_HEAD_BYTES
+
+    def readline(self, limit: int) -> bytes:
+        line = self._lines.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException("the head of the answer is too large")
+        return line
+
+    def close(self) -> None:
+        self._lines.close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head is limited, interim (1xx) heads included."""
+
+    def begin(self) -> None:
+        whole = self.fp
+        self.fp = _HeadReader(whole)  # type: ignore[assignment]
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:
+                self.fp = whole
+
+
+class GuardedHTTPConnection(HTTPConnection):
+    """A connection to a checked address, under the deadline of the thread that uses it.
+
+    The error of anything that goes wrong before the answer's body is an ImageError.
+    """
+
+    response_class = _Response
+
+    def __init__(self, *args: Any, dialer: Dialer, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._dialer = dialer
+        self._answered = False
+        self._repeatable: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def _new_conn(self) -> socket.socket:
+        return self._dialer.dial(self._dns_host, self.port)
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        reused = self._answered and self.sock is not None
+        self._repeatable = ((method, url, *args), options) if reused and method == "GET" else None
+        deadline = current_deadline()
+        if deadline and self.sock is not None:
+            deadline.watch(self.sock)
+        super().request(method, url, *args, **options)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        try:
+            response = self._response_of_live_connection()
+        except TimeoutError as error:
+            raise ImageError("source_timeout", detail=f"head: {error}") from error
+        except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
+            raise ImageError("source_broken", detail=f"head: {error!r}") from error
+        self._answered = True
+        return response
+
+    def _response_of_live_connection(self) -> HTTPResponse:
+        """Ask again, once and on a new connection, if the kept one had died in the meantime."""
+        try:
+            return super().getresponse()
+        except _DEAD:
+            if self._repeatable is None:
+                raise
+        args, options = self._repeatable
+        self.close()
+        self.request(*args, **options)
+        return super().getresponse()
+
+    def close(self) -> None:
+        self._answered = False
+        super().close()
+
+
+class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
+    """The same over TLS; the certificate must be for the URL's host."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except TimeoutError as error:
+            raise ImageError("source_timeout", detail=f"TLS: {error}") from error
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
+            raise ImageError("connect_failed", detail=f"TLS: {error!r}") from error
+        except (ssl.SSLError, HTTPError, CertificateError, ValueError) as error:
+            raise ImageError("tls_invalid", detail=f"TLS: {error}") from error
