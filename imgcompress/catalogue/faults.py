@@ -1,0 +1,107 @@
+"""Every fault that a catalogue can have, in words for the people who keep catalogues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .model import Fault
+
+FAULTS_KEPT = 100
+VALUE_CHARS = 200
+_NAMES_SHOWN = 20
+
+# What was found, and what to do about it. Row and column stand beside the message, not in it.
+MESSAGES = {
+    "empty_file": "The file is empty, or begins with more than {limit:,} blank rows. It needs a"
+                  " first line with the names of the columns, and a line for each product.",
+    "not_a_csv": "The file is no CSV: it seems to be {kind}. {advice}",
+    "bad_encoding": "The file has characters that cannot be read as text. Save it anew as CSV in"
+                    " UTF-8.",
+    "nul_character": "The file has a NUL character, which no text has; it may be damaged. Save it"
+                     " anew as CSV in UTF-8.",
+    "missing_column": "There is no column “{name}”. The file has columns called {names}. Add the"
+                      " column, or rename the one that is meant.",
+    "duplicate_column": "There are {count} columns called “{name}”. Delete or rename all but one of"
+                        " them.",
+    "too_many_columns": "The row has {found:,} cells, but at most {limit:,} are taken. Delete the"
+                        " columns that are not needed.",
+    "no_rows": "The file has the names of the columns but no products. Add a row for each product"
+               " below row {header_row}.",
+    "too_many_rows": "The file has more than {limit:,} rows, so the rest of it was not read. Delete"
+                     " the blank rows, or split it into several files.",
+    "too_many_images": "The file has more than {limit:,} images, the most that are taken at once."
+                       " Split it into several files.",
+    "missing_url": "The row has no image URL. Add one that starts with http:// or https://, or"
+                   " delete the row.",
+    "invalid_url": "{reason}",
+    "url_not_allowed": "{reason}",
+    "invalid_format": "This is no format for images. Write one of {formats}, leave the cell empty,"
+                      " or rename the column if it means something else.",
+    "invalid_number": "This is no whole number from {low} to {high:,}. Write one, leave the cell"
+                      " empty, or rename the column if it means something else.",
+    "conflicting_options": "The row has a quality and a compression percentage. Leave one of the"
+                           " two cells empty.",
+    "invalid_output_name": "This cannot be a file name. Write at most {limit} characters without"
+                           " slashes, or leave the cell empty.",
+    "extra_cells": "The row has more cells than the file has columns, and they are no image URLs."
+                   " Put a value that has the separator in it between quotation marks, or give the"
+                   " cells a column.",
+    "unclosed_quote": "A quotation mark opens this cell and is not closed where the cell ends, so"
+                      " the rest of the file could not be read. Close it, or write a mark that"
+                      " belongs to the text twice (\"\").",
+    "stray_quote": "Text follows the quotation mark that closes this cell. Write a mark that"
+                   " belongs to the text twice (\"\").",
+    "cell_too_long": "The cell has more than {limit:,} characters. Shorten it, or leave its column"
+                     " out.",
+    "row_too_long": "The row has more than {limit:,} characters, so the rest of the file could not"
+                    " be read. Check that each product has a line of its own and that every"
+                    " quotation mark is closed.",
+}
+
+
+def fault(code: str, row: int | None = None, column: str | None = None, value: str | None = None,
+          **found: object) -> Fault:
+    """Return the fault `code`; `found` fills in its message, and `value` is shortened."""
+    return Fault(row, column, code, MESSAGES[code].format(**found),
+                 None if value is None else shortened(value))
+
+
+def shortened(text: str) -> str:
+    """Cut a caller's text to VALUE_CHARS characters, with an ellipsis where something is gone."""
+    return text if len(text) <= VALUE_CHARS else text[:VALUE_CHARS - 1] + "…"
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Return names between quotation marks, the first twenty of them and the number of the rest."""
+    shown = ", ".join(f"“{shortened(name.strip())}”" for name in names[:_NAMES_SHOWN])
+    more = len(names) - _NAMES_SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+class FaultList:
+    """The first faults and the count of all: memory stays flat however bad a file is.
+
+    Faults of the whole file come before faults of rows, whenever they were found.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._of_file: list[Fault] = []
+        self._of_rows: list[Fault] = []
+
+    def add(self, found: Fault) -> None:
+        """Count a fault of a row, and keep it if it is among the first."""
+        self.count += 1
+        if len(self._of_rows) < FAULTS_KEPT:
+            self._of_rows.append(found)
+
+    def add_for_file(self, found: Iterable[Fault]) -> None:
+        """Keep faults that concern the whole file; there are never more than a handful."""
+        before = len(self._of_file)
+        self._of_file.extend(found)
+        self.count += len(self._of_file) - before
+
+    @property
+    def first(self) -> tuple[Fault, ...]:
+        """Return the first FAULTS_KEPT faults."""
+        return tuple((self._of_file + self._of_rows)[:FAULTS_KEPT])

@@ -1,0 +1,94 @@
+"""The values of the catalogue: what goes in, what comes out, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import ImgcompressError
+
+# The options of a row by their names, such as {"format": "webp"}.
+RowOptions = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CatalogueLimits:
+    """What one catalogue may hold: images in all, and cells in one row."""
+
+    max_images: int = 1_000_000
+    max_columns: int = 1_000
+
+    @property
+    def max_rows(self) -> int:
+        """Return how many rows below the header are read: one in two may be blank.
+
+        A blank row costs one byte to send and as much time to read as any other.
+        """
+        return 2 * self.max_images + 1_000
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a file; row and column are None where the whole file is meant.
+
+    `row` is the number that a spreadsheet shows, `column` the text of the header, and `value` the
+    offending text, shortened to 200 characters.
+    """
+
+    row: int | None
+    column: str | None
+    code: str
+    message: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a file found: its size, the first faults, and how many there are."""
+
+    total_rows: int
+    total_images: int
+    faults: tuple[Fault, ...]
+    fault_count: int
+
+
+class BadCatalogue(ImgcompressError):
+    """A file that a survey has not found good was read as a catalogue."""
+
+    code = "bad_catalogue"
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault.message, detail=f"{fault.code} in row {fault.row}")
+
+
+# A catalogue may have a million of each of the next two, and a named tuple is made in less than
+# half the time of a frozen dataclass (0.27 µs against 0.68 µs).
+class CatalogueRow(NamedTuple):
+    """One row with images, under the number that a spreadsheet shows for it.
+
+    `cells` lines up with the header: spilled URLs are joined into the URL cell, and a short row is
+    filled with empty cells. `options` are what the row asks for in place of the upload's options;
+    rows that ask for the same may share one dict. `output_name` is what its files are to be called.
+    """
+
+    number: int
+    serial_number: str
+    product_name: str
+    urls: tuple[str, ...]
+    cells: tuple[str, ...]
+    options: RowOptions | None = None
+    output_name: str | None = None
+
+
+# Row number, position, serial number, product name, URL, options and output name of one image.
+ListedImage = tuple[int, int, str, str, str, RowOptions | None, str | None]
+
+
+class ImageOutcome(NamedTuple):
+    """What became of the image at `position` (0..) of a row: a URL, or else an error text."""
+
+    row_number: int
+    position: int
+    output_url: str | None
+    error: str | None

@@ -1,0 +1,180 @@
+"""From text to records: lines, quoting and numbers, in memory that one row bounds."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+# The limit of the csv module is one for the whole process, so it is a constant and no argument.
+# It is Python's own default, set here so that what the messages say stays true, and it is what
+# bounds the memory that a quotation mark takes that is never closed.
+MAX_CELL_CHARS = 131_072
+csv.field_size_limit(MAX_CELL_CHARS)
+
+# A row of a thousand columns may still hold a thousand characters in each.
+MAX_ROW_CHARS = 1_048_576
+
+
+@dataclass(frozen=True)
+class BrokenRecord:
+    """A record that breaks the rules of CSV: its number, its first lines, and what is wrong.
+
+    `final` says that its end, and with it the rest of the file, could not be made out.
+    """
+
+    number: int
+    text: str
+    too_long: bool
+    final: bool
+
+
+NumberedRecord = tuple[int, list[str] | BrokenRecord]
+# The number of the first of some records that follow one another, or of a broken one.
+Run = tuple[int, list[list[str]] | BrokenRecord]
+
+
+def has_text(cells: Iterable[str]) -> bool:
+    """Tell whether a row has anything in it but blanks."""
+    return any(map(str.strip, cells))
+
+
+class _RowTooLong(csv.Error):
+    """A row has no end within MAX_ROW_CHARS."""
+
+
+class Records:
+    """The records of a CSV text, numbered as a spreadsheet numbers its rows, from 1.
+
+    A blank line is a row; a newline within quotation marks makes none. Iterating yields the
+    number and the cells of each record, or a BrokenRecord in place of the cells.
+    """
+
+    def __init__(self, blocks: Iterable[str], delimiter: str) -> None:
+        self._blocks = blocks
+        self._delimiter = delimiter
+        self._number = 0
+        self._lines_read: list[str] = []
+
+    @property
+    def line_ending(self) -> str:
+        """Return LF if the record that was yielded last ended with it, else CRLF."""
+        last = self._lines_read[-1] if self._lines_read else ""
+        return "\n" if last.endswith("\n") and not last.endswith("\r\n") else "\r\n"
+
+    def __iter__(self) -> Iterator[NumberedRecord]:
+        blocks = self._whole_lines()
+        try:
+            for block in blocks:
+                yield from self._one_by_one(block, blocks)
+        except _RowTooLong as error:
+            self._number += 1
+            yield self._number, self._broken(self._number, error, final=True)
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the same records, many at a time, which takes a third less."""
+        blocks = self._whole_lines()
+        try:
+            for block in blocks:
+                # Without quotation marks each line is a record.
+                yield from (_runs_of(self._one_by_one(block, blocks)) if '"' in block
+                            else self._all_at_once(block))
+        except _RowTooLong as error:
+            self._number += 1
+            yield self._number, self._broken(self._number, error, final=True)
+
+    def _all_at_once(self, block: str) -> Iterator[Run]:
+        """Yield the records of a block without quotation marks."""
+        before = self._number
+        first = before + 1
+        reader = self._reader(io.StringIO(block, newline=""))
+        while True:
+            run: list[list[str]] = []
+            try:
+                run.extend(reader)
+            except csv.Error as error:
+                self._number = before + reader.line_num
+                self._lines_read = [_nth_line(block, reader.line_num)]
+                yield first, run
+                yield self._number, self._broken(self._number, error, final=False)
+                first = self._number + 1
+            else:
+                break
+        self._number = before + reader.line_num
+        self._lines_read = []
+        yield first, run
+
+    def _one_by_one(self, block: str,
+                    blocks: Generator[str, None, None]) -> Iterator[NumberedRecord]:
+        """Yield the records that begin in a block; the last of them may end in a later one."""
+        reader = self._reader(self._lines(block, blocks))
+        while True:
+            self._lines_read.clear()
+            record: list[str] | BrokenRecord
+            try:
+                record = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # A record that is broken within one line ends with it; only quotation marks go on.
+                final = isinstance(error, _RowTooLong) or len(self._lines_read) != 1
+                record = self._broken(self._number + 1, error, final=final)
+                if final:
+                    blocks.close()
+            self._number += 1
+            yield self._number, record
+
+    def _reader(self, lines: Iterable[str]) -> Any:
+        return csv.reader(lines, delimiter=self._delimiter, strict=True)
+
+    def _broken(self, number: int, error: csv.Error, *, final: bool) -> BrokenRecord:
+        return BrokenRecord(number, "".join(self._lines_read)[:MAX_ROW_CHARS],
+                            isinstance(error, _RowTooLong), final)
+
+    def _lines(self, block: str, blocks: Generator[str, None, None]) -> Iterator[str]:
+        """Yield a block's lines, and those of the next as long as a record goes on in it."""
+        lines_read = self._lines_read
+        next_block: str | None = block
+        while next_block is not None:
+            # StringIO splits at LF, CR and CRLF alone; str.splitlines knows many more line ends.
+            for line in io.StringIO(next_block, newline=""):
+                lines_read.append(line)
+                yield line
+            next_block = next(blocks, None) if lines_read else None
+            if next_block is not None and sum(map(len, lines_read)) > MAX_ROW_CHARS:
+                raise _RowTooLong
+
+    def _whole_lines(self) -> Generator[str, None, None]:
+        """Yield the text in blocks that end where a line ends."""
+        rest = ""
+        for block in self._blocks:
+            rest += block
+            # A CR at the very end may be the first half of a CRLF.
+            end = max(rest.rfind("\n"), rest.rfind("\r", 0, -1)) + 1
+            if end:
+                yield rest[:end]
+                rest = rest[end:]
+            elif len(rest) > MAX_ROW_CHARS:
+                self._lines_read.append(rest)
+                raise _RowTooLong
+        yield rest
+
+
+def _runs_of(records: Iterable[NumberedRecord]) -> Iterator[Run]:
+    first, run = 0, list[list[str]]()
+    for number, record in records:
+        if isinstance(record, BrokenRecord):
+            yield first, run
+            yield number, record
+            run = []
+        else:
+            first = first if run else number
+            run.append(record)
+    yield first, run
+
+
+def _nth_line(text: str, number: int) -> str:
+    return next(islice(io.StringIO(text, newline=""), number - 1, None), "")

@@ -1,0 +1,97 @@
+"""The URL cell: where one URL ends and the next begins, and what a URL may look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+# What browsers, proxies and the address guard agree to take.
+MAX_URL_CHARS = 8_192
+_ORIGINS_REMEMBERED = 4_096
+
+# A separator only parts two URLs; anywhere else it belongs to the URL that it stands in. The
+# lookbehind makes a long run of separators cost one look at each and not one at each pair.
+_SEPARATOR = re.compile(r"(?<![,;\s])[,;\s]++(?=https?://)", re.I)
+_EDGES = ",;\u200b\ufeff" + "".join(filter(str.isspace, map(chr, range(0x3001))))
+
+_URL = re.compile(r"(https?://[^\s\\/?#\x00-\x1f\x7f-\x9f]+)"
+                  r"(?:[/?#][^\s\\\x00-\x1f\x7f-\x9f]*)?", re.I)
+# One URL of printable ASCII without comma, semicolon and backslash, as nearly every cell holds:
+# with plain classes it takes 0.27 µs to match, with \s and IGNORECASE 0.46 µs.
+_LONE_URL = re.compile(r"([hH][tT][tT][pP][sS]?://[!\"$-+\-.0-:<->@-\[\]-~]+)"
+                       r"(?:[/?#][!-+\--:<-\[\]-~]*)?")
+
+# Return None, or the public reason why a URL may not be fetched.
+CheckUrl = Callable[[str], str | None]
+
+
+def split_urls(cell: str) -> tuple[str, ...]:
+    """Return the URLs of a cell, parted at commas, semicolons or blanks before http(s)://."""
+    if is_one_url(cell):
+        return (cell,)
+    bare = cell.strip(_EDGES)
+    return tuple(_SEPARATOR.split(bare)) if bare else ()
+
+
+def is_one_url(cell: str) -> bool:
+    """Tell whether a cell is plainly one URL; False may only mean: look closer."""
+    return _LONE_URL.fullmatch(cell) is not None
+
+
+class UrlRules:
+    """Judge URLs: first as texts, then by `check_url`, which is asked once for each origin.
+
+    An origin is everything before the path, so `check_url` must judge by scheme and authority
+    alone; length and characters of the rest are judged here.
+    """
+
+    def __init__(self, check_url: CheckUrl) -> None:
+        self._check_url = check_url
+        self._origin_objection = lru_cache(maxsize=_ORIGINS_REMEMBERED)(self._judge_origin)
+
+    def are_all_good(self, cells: Sequence[str]) -> bool:
+        """Tell whether each cell is plainly one URL without a fault; False may mean: look."""
+        origins: dict[str, None] = {}
+        for lone in map(_LONE_URL.fullmatch, cells):
+            if lone is None:
+                return False
+            origins[lone[1]] = None
+        return (max(map(len, cells), default=0) <= MAX_URL_CHARS
+                and not any(map(self._origin_objection, origins)))
+
+    def objection(self, url: str) -> tuple[str, str] | None:
+        """Return None, or the code and the reason why a URL cannot be fetched."""
+        match = _URL.fullmatch(url)
+        if match is None:
+            return "invalid_url", _what_is_odd(url)
+        if len(url) > MAX_URL_CHARS:
+            return "invalid_url", (f"The URL has {len(url):,} characters; at most"
+                                   f" {MAX_URL_CHARS:,} are taken. Use a shorter address.")
+        return self._origin_objection(match[1])
+
+    def _judge_origin(self, origin: str) -> tuple[str, str] | None:
+        try:
+            parts = urlsplit(origin)
+            complete = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            complete = False
+        if not complete:
+            return "invalid_url", ("The URL has no proper host name or port. It must look like"
+                                   " https://www.example.com/photo.jpg.")
+        reason = self._check_url(origin + "/")
+        return None if reason is None else ("url_not_allowed", reason)
+
+
+def _what_is_odd(url: str) -> str:
+    if not url.lower().startswith(("http://", "https://")):
+        return ("This is no image URL: it does not start with http:// or https://. Write the whole"
+                " address, as a browser shows it.")
+    if "\\" in url:
+        return "The URL has a backslash. Write / instead."
+    if re.search(r"\s", url):
+        return "The URL has a blank or a line break in it. Write a blank as %20."
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", url):
+        return "The URL has an invisible control character in it. Type or copy it anew."
+    return "The URL has no host name. It must look like https://www.example.com/photo.jpg."

@@ -1,0 +1,100 @@
+"""Write the output CSV: the caller's own table, and beside it what became of the images."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import BinaryIO
+
+from .columns import INPUT_URLS
+from .formulas import inert
+from .layout import Layout
+from .model import ImageOutcome
+from .opening import open_good_layout
+from .reader import intact
+from .records import has_text
+from .urls import split_urls
+
+OUTPUT_COLUMNS = ("Output Image Urls", "Image Errors")
+_CHUNK_ROWS = 500
+
+
+def write_catalogue(source: BinaryIO, outcomes: Iterable[ImageOutcome],
+                    delimiter: str | None = None) -> Iterator[bytes]:
+    """Yield the output CSV in chunks; raise BadCatalogue if `source` is no good catalogue.
+
+    `outcomes` come ordered by row and position; where some are missing, their slots stay empty.
+    Columns, order and Excel's `sep=` line are the caller's, and so is the separator unless there is
+    a `delimiter`. The text is UTF-8, with a byte order mark unless the input was UTF-8 without one;
+    lines end with LF if the caller's did, and otherwise with CRLF (RFC 4180).
+    """
+    layout = open_good_layout(source)
+    delimiter = delimiter or layout.format.delimiter
+    if layout.format.encoding.name != "utf-8":
+        yield "\ufeff".encode()
+    if layout.format.sep_line:
+        sep_line = layout.format.sep_line.rstrip("\r\n")
+        yield (sep_line.replace(layout.format.delimiter, delimiter) + layout.line_ending).encode()
+    yield from _encoded(_output_rows(source, layout, outcomes), delimiter, layout.line_ending)
+
+
+def _encoded(rows: Iterator[list[str]], delimiter: str, line_ending: str) -> Iterator[bytes]:
+    lines = _Lines()
+    # With CRLF as its line end, Python 3.11 puts cells that hold CR or LF between quotation marks;
+    # with LF alone it would leave a CR bare.
+    writer = csv.writer(lines, delimiter=delimiter, lineterminator="\r\n")
+    while chunk := list(islice(rows, _CHUNK_ROWS)):
+        writer.writerows(map(inert, chunk))
+        yield "".join(line[:-2] + line_ending for line in lines).encode()
+        lines.clear()
+
+
+class _Lines(list[str]):
+    """A list as the file that csv.writer writes to: one write for each row."""
+
+    def write(self, line: str) -> None:
+        self.append(line)
+
+
+def _output_rows(source: BinaryIO, layout: Layout,
+                 outcomes: Iterable[ImageOutcome]) -> Iterator[list[str]]:
+    of_rows = _OutcomesOfRows(outcomes)
+    urls_at = layout.indices[INPUT_URLS]
+    for number, cells in intact(layout.format.records(source), layout):
+        if number == layout.header_row:
+            yield [*cells, *OUTPUT_COLUMNS]
+        elif has_text(cells):
+            row = layout.lined_up(cells)
+            slots = len(split_urls(row[urls_at]))
+            yield [*row, *_output_cells(slots, of_rows.take(number))]
+        else:
+            yield cells
+
+
+def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, str]:
+    urls = [""] * slots
+    errors = []
+    for outcome in outcomes:
+        if outcome.output_url:
+            urls[outcome.position] = outcome.output_url
+        if outcome.error:
+            errors.append(f"{outcome.position + 1}: {outcome.error}")
+    return ",".join(urls), " | ".join(errors)
+
+
+class _OutcomesOfRows:
+    """Outcomes in the order of rows, handed out row by row."""
+
+    def __init__(self, outcomes: Iterable[ImageOutcome]) -> None:
+        self._rest = iter(outcomes)
+        self._next = next(self._rest, None)
+
+    def take(self, row_number: int) -> list[ImageOutcome]:
+        """Return the outcomes of a row; those of earlier rows that nobody took are passed over."""
+        taken = []
+        while self._next is not None and self._next.row_number <= row_number:
+            if self._next.row_number == row_number:
+                taken.append(self._next)
+            self._next = next(self._rest, None)
+        return taken

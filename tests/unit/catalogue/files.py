@@ -1,0 +1,57 @@
+"""What the tests of the catalogue share: files from text, and short ways to read them."""
+
+from __future__ import annotations
+
+import io
+
+from imgcompress.catalogue import (
+    CatalogueLimits,
+    CatalogueRow,
+    Fault,
+    ImageOutcome,
+    Survey,
+    read_rows,
+    survey,
+    write_catalogue,
+)
+
+HEADER = "S. No.,Product Name,Input Image Urls\n"
+LIMITS = CatalogueLimits(max_images=50, max_columns=20)
+
+
+def stream_of(content: str | bytes) -> io.BytesIO:
+    return io.BytesIO(content.encode() if isinstance(content, str) else content)
+
+
+def allow(url: str) -> str | None:
+    return None
+
+
+def surveyed(content: str | bytes, limits: CatalogueLimits = LIMITS) -> Survey:
+    return survey(stream_of(content), limits, allow)
+
+
+def only_fault(content: str | bytes) -> Fault:
+    (fault,) = surveyed(content).faults
+    return fault
+
+
+def rows_of(content: str | bytes) -> list[CatalogueRow]:
+    """Read a file that a survey finds good, and check that both count the same."""
+    found = surveyed(content)
+    rows = list(read_rows(stream_of(content), LIMITS))
+    assert found == Survey(len(rows), sum(len(row.urls) for row in rows), (), 0)
+    return rows
+
+
+def products_of(content: str | bytes) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    return [(row.number, row.serial_number, row.product_name, row.urls)
+            for row in rows_of(content)]
+
+
+def urls_of(content: str | bytes) -> list[tuple[str, ...]]:
+    return [row.urls for row in rows_of(content)]
+
+
+def written(content: str | bytes, *outcomes: ImageOutcome) -> bytes:
+    return b"".join(write_catalogue(stream_of(content), outcomes))
