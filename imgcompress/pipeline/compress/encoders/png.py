@@ -1,0 +1,60 @@
+"""PNG: lossless where that reaches the target, else a palette of as many colours as fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from ..picture import Picture
+from ..search import Attempt
+from ..source import Source
+from . import palette
+from .colours import most_colours
+from .goal import Goal
+from .output import saved
+from .strip import frames_of, strip_of
+
+MAX_SIDE = 2**31 - 1
+# A lossless encoding is made only if a sample of the rows says that it comes this near the budget.
+PROSPECT = 1.1
+SAMPLE_SHARE = 8
+SAMPLE_BANDS = 4
+_SAMPLED_FROM_PIXELS = 100_000
+
+
+def shrink(picture: Picture, source: Source, goal: Goal) -> Attempt:
+    """Return the best PNG within the goal."""
+    strip = strip_of(picture)
+
+    def encode(pixels: Image.Image) -> bytes:
+        frames = frames_of(pixels, picture)
+        return saved(frames[0], "PNG", optimize=goal.smallest, **_animation(picture, frames))
+
+    indexed = palette.exact(strip)
+    lossless = None
+    if indexed or not goal.quality and expected_lossless(strip) <= goal.budget * PROSPECT:
+        lossless = Attempt(encode(indexed or strip), None)
+        if lossless.size <= goal.budget:
+            return lossless
+    lossy = most_colours(lambda colours: encode(palette.chosen(strip, colours)), goal)
+    return lossless if lossless and lossless.size <= lossy.size else lossy
+
+
+def expected_lossless(image: Image.Image) -> float:
+    """Return about how many bytes a lossless PNG has, from bands of rows over the whole height."""
+    if image.width * image.height <= _SAMPLED_FROM_PIXELS:
+        return 0
+    rows = max(1, image.height // (SAMPLE_SHARE * SAMPLE_BANDS))
+    sample = Image.new(image.mode, (image.width, rows * SAMPLE_BANDS))
+    for band in range(SAMPLE_BANDS):
+        top = image.height * band // SAMPLE_BANDS
+        sample.paste(image.crop((0, top, image.width, top + rows)), (0, band * rows))
+    return len(saved(sample, "PNG")) * image.height / sample.height
+
+
+def _animation(picture: Picture, frames: list[Image.Image]) -> dict[str, Any]:
+    if not picture.animated:
+        return {}
+    return {"save_all": True, "append_images": frames[1:], "duration": list(picture.durations),
+            "loop": 1 if picture.loop is None else picture.loop, "default_image": False}
