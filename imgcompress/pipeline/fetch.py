@@ -1,0 +1,117 @@
+"""Fetch an image: politely, within its limits, and from nowhere that the guard refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import quote, urljoin
+
+import requests
+
+from ..errors import ImageError
+from ..netguard import Deadline, DialPolicy, exchange, guarded_session, origin_of
+from .fetch_body import MinRate, read_body
+from .fetch_hosts import HostLimits
+from .fetch_status import SourceStatus
+
+HEADERS = {"Accept": "image/*,*/*;q=0.8"}
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
+# An error page or a redirect's body up to this size is read to its end, to keep the connection.
+DRAINED_BYTES = 64 * 1024
+
+# What may stand in a URL beside letters and digits (RFC 3986); all else is percent-encoded.
+URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
+
+
+@dataclass(frozen=True)
+class FetchLimits:
+    """What one fetch may take: seconds, bytes on the wire and decoded, bytes per second.
+
+    The minimum rate counts from `rate_grace` seconds after the body began.
+    """
+
+    total_seconds: float
+    connect_seconds: float
+    max_bytes: int
+    min_rate: float = 1024.0
+    rate_grace: float = 10.0
+    max_redirects: int = 3
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The bytes that a URL gave; the content type is what the source says, and may be wrong."""
+
+    data: bytes
+    content_type: str | None
+    final_url: str
+
+
+class Fetcher:
+    """Fetches images over one pooled session; any number of threads may share it."""
+
+    def __init__(self, policy: DialPolicy, limits: FetchLimits, *, per_host: int,
+                 session: requests.Session | None = None) -> None:
+        self.policy = policy
+        self.limits = limits
+        self.hosts = HostLimits(per_host)
+        self.session = session or guarded_session(policy, pool_size=per_host,
+                                                  connect_timeout=limits.connect_seconds)
+
+    def fetch(self, url: str) -> Fetched:
+        """Fetch an image, following redirects.
+
+        Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
+        source asks to wait, 300 at most. HostBusy means that the attempt never began.
+        """
+        seconds = self.limits.total_seconds
+        for _ in range(self.limits.max_redirects + 1):
+            origin = origin_of(url, self.policy)
+            # Waiting for a free connection is no fault of the source, so its time is not charged.
+            with self.hosts.connection(origin.authority, self.limits.total_seconds), \
+                    Deadline(seconds) as deadline:
+                answer = self._ask(url, deadline)
+                seconds = deadline.remaining
+            if isinstance(answer, Fetched):
+                return answer
+            url = answer
+        raise ImageError("too_many_redirects", f"More than {self.limits.max_redirects} redirects")
+
+    def _ask(self, url: str, deadline: Deadline) -> Fetched | str:
+        """Return what the URL gives, or the URL that it redirects to."""
+        with exchange(self.session, "GET", url, deadline, headers=HEADERS) as response:
+            status = response.status_code
+            location = response.headers.get("Location")
+            if status == HTTPStatus.OK:
+                return self._read(url, response)
+            _drain(response)
+            if status in REDIRECTS and location:
+                return _joined(url, location)
+            raise SourceStatus(status, response.headers.get("Retry-After"))
+
+    def _read(self, url: str, response: requests.Response) -> Fetched:
+        rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
+        data = read_body(response, self.limits.max_bytes, rate)
+        if not data:
+            raise ImageError("not_an_image", "The source gives an empty answer")
+        return Fetched(data, response.headers.get("Content-Type"), url)
+
+
+def _drain(response: requests.Response) -> None:
+    """Read a small body to its end, so that the connection can be kept.
+
+    Below 300 the real answer may still be to come, and must not become that of the next request.
+    """
+    length = response.raw.length_remaining
+    if response.status_code >= 300 and length is not None and length <= DRAINED_BYTES:
+        response.raw.drain_conn()
+
+
+def _joined(url: str, location: str) -> str:
+    """Return the absolute URL of a Location header; the guard judges it when it is asked for."""
+    # http.client reads headers as Latin-1, so these are the bytes that the server has written.
+    target = quote(location.strip().encode("latin-1"), safe=URL_CHARACTERS)
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise ImageError("url_not_allowed", detail=f"Location: {error}") from error
