@@ -1,0 +1,126 @@
+"""Storage in local files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from ..errors import StorageNotFound, StorageUnavailable
+from .interface import StoredFile
+from .keys import checked
+
+COPY_BYTES = 1 << 20
+# What the system says where a key leads to no file.
+NOTHING_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class FileStorage:
+    """Files under one folder, each written to a temporary name, synced and renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, key: str, data: bytes) -> None:
+        """See Storage."""
+        with self._replacing(key) as file:
+            file.write(data)
+
+    def copy_from(self, key: str, source: BinaryIO) -> None:
+        """See Storage."""
+        with self._replacing(key) as file:
+            shutil.copyfileobj(source, file, COPY_BYTES)
+
+    def open(self, key: str) -> BinaryIO:
+        """See Storage."""
+        with _told_as_storage_errors(key):
+            return self._path(key).open("rb")
+
+    def list(self, folder: str = "") -> Iterator[StoredFile]:
+        """See Storage."""
+        top = self._path(folder) if folder else self.root
+        with _told_as_unavailable(folder):
+            for path, seconds in _files_below(top):
+                yield StoredFile(path.relative_to(self.root).as_posix(),
+                                 datetime.fromtimestamp(seconds, UTC))
+
+    def delete(self, key: str) -> None:
+        """See Storage."""
+        with _told_as_unavailable(key), suppress(*NOTHING_THERE):
+            self._path(key).unlink()
+
+    def delete_folder(self, folder: str) -> None:
+        """See Storage."""
+        with _told_as_unavailable(folder):
+            shutil.rmtree(self._path(folder), ignore_errors=True)
+
+    def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
+        """See Storage."""
+        raise StorageUnavailable(detail=f"{key}: a file has no address of its own")
+
+    def check(self) -> None:
+        """See Storage."""
+        key = f"check/{uuid4().hex}"
+        self.write(key, b"ok")
+        self.delete(key)
+
+    @contextmanager
+    def _replacing(self, key: str) -> Iterator[BinaryIO]:
+        path = self._path(key)
+        temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+        with _told_as_unavailable(key):
+            try:
+                with _created(temporary) as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def _path(self, key: str) -> Path:
+        """Return the path of `key`, which stays below the root whatever the key says."""
+        return self.root / checked(key)
+
+
+def _created(path: Path) -> BinaryIO:
+    """Open a new file; its folder is made when it is found to be missing, which is seldom."""
+    try:
+        return path.open("wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+
+
+def _files_below(folder: Path) -> Iterator[tuple[Path, float]]:
+    """Yield the files and when they were written; what is deleted meanwhile is passed over."""
+    with suppress(*NOTHING_THERE), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(Path(entry.path))
+            else:
+                with suppress(FileNotFoundError):
+                    yield Path(entry.path), entry.stat(follow_symlinks=False).st_mtime
+
+
+@contextmanager
+def _told_as_storage_errors(key: str) -> Iterator[None]:
+    with _told_as_unavailable(key):
+        try:
+            yield
+        except NOTHING_THERE as error:
+            raise StorageNotFound(detail=f"{key}: {error}") from error
+
+
+@contextmanager
+def _told_as_unavailable(key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(detail=f"{key}: {error}") from error

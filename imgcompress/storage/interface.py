@@ -1,0 +1,53 @@
+"""What every storage offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import BinaryIO, NamedTuple, Protocol
+
+
+class StoredFile(NamedTuple):
+    """A key, and when what is under it was stored, in UTC."""
+
+    key: str
+    modified: datetime
+
+
+class Storage(Protocol):
+    """A flat store of bytes under keys such as `images/<request_id>/<image_id>.jpg`."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, whole or not at all. Raise StorageUnavailable."""
+
+    def copy_from(self, key: str, source: BinaryIO) -> None:
+        """Store what `source`, which is seekable, still holds under `key`, whole or not at all.
+
+        It is not closed. Raise StorageUnavailable.
+        """
+
+    def open(self, key: str) -> BinaryIO:
+        """Open `key` for reading, seekable. Raise StorageNotFound, StorageUnavailable."""
+
+    def list(self, folder: str = "") -> Iterator[StoredFile]:
+        """Yield all that is stored below a folder such as `images`, in no particular order.
+
+        What a process left that died while it wrote is among it. Memory does not grow with the
+        number of files. Raise StorageUnavailable, also in the midst.
+        """
+
+    def delete(self, key: str) -> None:
+        """Delete what is under `key`; nothing there is no error. Raise StorageUnavailable."""
+
+    def delete_folder(self, folder: str) -> None:
+        """Delete every key below a folder; nothing there is no error."""
+
+    def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
+        """Return an address where anybody gets `key` for so many seconds, with these headers.
+
+        It is not looked up whether anything is stored. Raise StorageUnavailable where there are
+        no such addresses.
+        """
+
+    def check(self) -> None:
+        """Write and delete a small object. Raise StorageUnavailable when that fails."""

@@ -1,0 +1,26 @@
+"""The storage that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ..config import Settings
+from ..errors import SettingsError
+from .files import FileStorage
+from .interface import Storage
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Return the storage that STORAGE_URL names. Raise SettingsError for one of no known kind."""
+    parts = urlsplit(settings.storage_url)
+    if parts.scheme == "file":
+        return FileStorage(Path(unquote(parts.path)))
+    if parts.scheme == "s3":
+        # Who does not use S3 need not have boto3.
+        from .s3 import S3Storage
+
+        endpoint = settings.storage_endpoint
+        return S3Storage(parts.netloc, unquote(parts.path).strip("/"), endpoint=endpoint,
+                         public_endpoint=settings.storage_public_endpoint or endpoint)
+    raise SettingsError("STORAGE_URL must look like file:///absolute/path or s3://bucket/prefix")
