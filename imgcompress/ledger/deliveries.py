@@ -1,0 +1,185 @@
+"""The outbox: claim a due delivery for one attempt, record what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, literal, select, update
+from sqlalchemy.orm import Session
+
+from ..metrics import DELIVERIES_ENDED
+from .metric_values import add_values
+from .models import DeliveryAttempt, JobRequest, ReceiverCircuit, WebhookDelivery
+from .receivers import MAIL_SERVER, close_circuit, count_failure, lock_receiver
+from .sessions import rowcount, writing
+from .states import Channel, DeliveryState
+from .turns import AT_ONCE, AT_ONCE_WHILE_ILL, first_due, turns, under_way
+from .types import utcnow
+
+# What has waited for so long, past its time, for a receiver that stays ill, has failed.
+LONGEST_WAIT = timedelta(days=1)
+SUSPENDED = "receiver_suspended"
+# So many receivers are tried, of which others may have been given the last room meanwhile.
+TURNS = 20
+
+
+@dataclass(frozen=True)
+class DueDelivery:
+    """A claimed delivery: what to send and where.
+
+    `target` is a URL or an address. `attempt` is the fencing token, and `step` the number of this
+    attempt in the schedule (1..).
+    """
+
+    id: str
+    request_id: UUID
+    channel: Channel
+    receiver: str
+    target: str
+    payload: str
+    attempt: int
+    step: int
+    secret: str | None = field(repr=False)
+
+
+def claimable(limit: int) -> int:
+    """Return for how many attempts there is work and room, `limit` at most."""
+    return min(sum(turn.room for turn in turns(limit)), limit)
+
+
+def claim_due(hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
+    """Claim the delivery whose turn it is for one attempt; return None when there is none.
+
+    Should the attempt never be recorded, the delivery is due again after the `hold_seconds` of its
+    channel.
+    """
+    for turn in turns(TURNS):
+        claimed = _claim(turn.receiver, hold_seconds)
+        if claimed is not None:
+            return claimed
+    return None
+
+
+def _claim(receiver: str, hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
+    """Claim what is due at this receiver if it still has room.
+
+    The lock of the receiver's row makes the count of what is under way certain.
+    """
+    channel = Channel.EMAIL if receiver == MAIL_SERVER else Channel.WEBHOOK
+    with writing() as session:
+        failures = lock_receiver(session, receiver)
+        row = None if failures is None else _swap_to_held(
+            session, receiver, AT_ONCE_WHILE_ILL if failures else AT_ONCE, hold_seconds[channel])
+        if row is None:
+            session.rollback()
+            return None
+        job = session.execute(
+            select(JobRequest.webhook_url, JobRequest.email, JobRequest.webhook_secret)
+            .where(JobRequest.request_id == row.request_id)).one()
+        session.execute(insert(DeliveryAttempt).values(
+            delivery_id=row.id, attempt=row.attempts, started_at=utcnow()))
+    target = job.email if channel == Channel.EMAIL else job.webhook_url
+    return DueDelivery(row.id, row.request_id, channel, receiver, target or "", row.payload,
+                       row.attempts, row.step, job.webhook_secret)
+
+
+def _swap_to_held(session: Session, receiver: str, at_once: int, hold_seconds: float) -> Any:
+    delivery = WebhookDelivery
+    held_until = utcnow() + timedelta(seconds=hold_seconds)
+    return session.execute(
+        update(delivery)
+        .where(delivery.id == first_due(receiver).scalar_subquery(),
+               under_way(literal(receiver)).scalar_subquery() < at_once)
+        .values(attempts=delivery.attempts + 1, step=delivery.step + 1, held_until=held_until,
+                next_attempt_at=held_until)
+        .returning(delivery.id, delivery.request_id, delivery.payload, delivery.attempts,
+                   delivery.step)
+        .execution_options(synchronize_session=False)).one_or_none()
+
+
+def record_delivered(delivery: DueDelivery, *, seconds: float, status: int | None) -> bool:
+    """Record that the receiver took the event; return whether the claim still stood."""
+    with writing() as session:
+        close_circuit(session, delivery.receiver)
+        return _record(session, delivery, seconds, status, None, state=DeliveryState.DELIVERED,
+                       delivered_at=utcnow(), next_attempt_at=None)
+
+
+def record_undelivered(delivery: DueDelivery, *, seconds: float, status: int | None, error: str,
+                       next_attempt_at: datetime | None, receiver_ill: bool) -> bool:
+    """Record a failed attempt; without a next one the delivery has FAILED.
+
+    `receiver_ill`: the failure tells of the receiver as a whole and not of this delivery alone.
+    Return whether the claim still stood; if not, nothing is written.
+    """
+    state = DeliveryState.PENDING if next_attempt_at else DeliveryState.FAILED
+    with writing() as session:
+        tell = count_failure if receiver_ill else close_circuit
+        tell(session, delivery.receiver)
+        return _record(session, delivery, seconds, status, error, state=state,
+                       next_attempt_at=next_attempt_at)
+
+
+def _record(session: Session, delivery: DueDelivery, seconds: float, status: int | None,
+            error: str | None, *, state: DeliveryState, **values: object) -> bool:
+    recorded = rowcount(session.execute(
+        update(WebhookDelivery)
+        .where(WebhookDelivery.id == delivery.id, WebhookDelivery.attempts == delivery.attempt,
+               WebhookDelivery.state == DeliveryState.PENDING)
+        .values(state=state, held_until=None, last_response_status=status, last_error=error,
+                **values)))
+    if not recorded:
+        session.rollback()
+        return False
+    session.execute(
+        update(DeliveryAttempt)
+        .where(DeliveryAttempt.delivery_id == delivery.id,
+               DeliveryAttempt.attempt == delivery.attempt)
+        .values(seconds=seconds, response_status=status, error=error))
+    if state != DeliveryState.PENDING:
+        add_values(session, {DELIVERIES_ENDED.sample(delivery.channel, state): 1})
+    return True
+
+
+def redeliver(delivery_id: str) -> bool:
+    """Make a delivery due again, at once and with the whole schedule before it; the id stays.
+
+    Its receiver's circuit is closed, for who asks expects it to be well. One that is under way is
+    left alone. Return whether there is such a delivery.
+    """
+    delivery = WebhookDelivery
+    with writing() as session:
+        receiver = session.scalar(select(delivery.receiver).where(delivery.id == delivery_id))
+        if receiver is None:
+            return False
+        close_circuit(session, receiver)
+        now = utcnow()
+        session.execute(
+            update(delivery)
+            .where(delivery.id == delivery_id,
+                   delivery.held_until.is_(None) | (delivery.held_until <= now))
+            .values(state=DeliveryState.PENDING, next_attempt_at=now, step=0, held_until=None))
+    return True
+
+
+def give_up_suspended() -> int:
+    """Fail what has waited too long for an ill receiver; return how many there were."""
+    delivery, circuit = WebhookDelivery, ReceiverCircuit
+    now = utcnow()
+    resting = select(circuit.receiver).where(circuit.open_until > now)
+    with writing() as session:
+        channels = Counter(session.scalars(
+            update(delivery)
+            .where(delivery.state == DeliveryState.PENDING,
+                   delivery.next_attempt_at < now - LONGEST_WAIT, delivery.receiver.in_(resting))
+            .values(state=DeliveryState.FAILED, next_attempt_at=None, held_until=None,
+                    last_error=SUSPENDED)
+            .returning(delivery.channel).execution_options(synchronize_session=False)))
+        add_values(session, {DELIVERIES_ENDED.sample(channel, DeliveryState.FAILED): number
+                             for channel, number in channels.items()})
+    return channels.total()

@@ -1,0 +1,124 @@
+"""What an operator watches: how much there is to do, and what stands still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from .heartbeat import recovery_age
+from .leases import job_is_active
+from .models import HostCircuit, JobRequest, JobSlice, ReceiverCircuit, WebhookDelivery
+from .sessions import reading
+from .states import ACTIVE_JOB, Channel, DeliveryState, JobStatus, SliceState
+from .types import utcnow
+
+# A worker that has a slice of a job renews its lease, and so the job's row, several times a minute.
+STALLED_AFTER = timedelta(seconds=60)
+
+
+class Backlog(StrEnum):
+    """Where the slices of active jobs stand that are not done."""
+
+    WAITING = "waiting"
+    PUBLISHED = "published"
+    LEASED = "leased"
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """The state of the ledger at one moment; ages are in seconds, and 0 when there is nothing."""
+
+    jobs: dict[JobStatus, int]
+    slices: dict[Backlog, int]
+    deliveries: dict[Channel, int]
+    queue_lag: float
+    oldest_slice: float
+    oldest_delivery: float
+    suspended_hosts: int
+    suspended_receivers: int
+    # None when recovery was never at work.
+    recovery_age: float | None
+
+
+def stalled_since(job: JobRequest) -> datetime | None:
+    """Return when an active job last moved, if that is more than STALLED_AFTER ago."""
+    stalled = job.status in ACTIVE_JOB and utcnow() - job.updated_at > STALLED_AFTER
+    return job.updated_at if stalled else None
+
+
+def oldest_slice_seconds() -> float:
+    """Return for how long the slice that waits longest has made no progress."""
+    with reading() as session:
+        now = utcnow()
+        return max(_queue_lag(session, now), _longest_still(session, now))
+
+
+def read_gauges() -> Gauges:
+    """Read all gauges, without a look at single images."""
+    now, age = utcnow(), recovery_age()
+    with reading() as session:
+        jobs = _counts(session, JobRequest.status)
+        mails = _counts(session, WebhookDelivery.channel,
+                        WebhookDelivery.state == DeliveryState.PENDING)
+        due = session.scalar(
+            select(func.min(WebhookDelivery.next_attempt_at))
+            .where(WebhookDelivery.state == DeliveryState.PENDING))
+        lag = _queue_lag(session, now)
+        return Gauges(
+            jobs={status: jobs.get(status, 0) for status in JobStatus},
+            slices=_backlog(session),
+            deliveries={channel: mails.get(channel, 0) for channel in Channel},
+            queue_lag=lag, oldest_slice=max(lag, _longest_still(session, now)),
+            oldest_delivery=_age(due, now),
+            suspended_hosts=_open(session, HostCircuit, now),
+            suspended_receivers=_open(session, ReceiverCircuit, now),
+            recovery_age=age)
+
+
+def _counts(session: Session, column: Any, *conditions: Any) -> dict[str, int]:
+    rows = session.execute(
+        select(column, func.count()).where(*conditions).group_by(column))
+    return {value: number for value, number in rows}
+
+
+def _backlog(session: Session) -> dict[Backlog, int]:
+    published = JobSlice.published_at.is_not(None)
+    rows = session.execute(
+        select(JobSlice.state, published, func.count())
+        .where(JobSlice.state.in_([SliceState.QUEUED, SliceState.LEASED]), job_is_active())
+        .group_by(JobSlice.state, published))
+    backlog = dict.fromkeys(Backlog, 0)
+    for state, is_published, number in rows:
+        queued = Backlog.PUBLISHED if is_published else Backlog.WAITING
+        backlog[Backlog.LEASED if state == SliceState.LEASED else queued] += number
+    return backlog
+
+
+def _queue_lag(session: Session, now: datetime) -> float:
+    """Return for how long the oldest message stands that no worker has taken."""
+    published = session.scalar(
+        select(func.min(JobSlice.published_at))
+        .where(JobSlice.state == SliceState.QUEUED, job_is_active()))
+    return _age(published, now)
+
+
+def _longest_still(session: Session, now: datetime) -> float:
+    """Return for how long that active job has not moved which has not moved for longest."""
+    moved = session.scalar(
+        select(func.min(JobRequest.updated_at)).where(JobRequest.status.in_(ACTIVE_JOB)))
+    return _age(moved, now)
+
+
+def _open(session: Session, circuit: type[HostCircuit] | type[ReceiverCircuit],
+          now: datetime) -> int:
+    return session.scalar(
+        select(func.count()).select_from(circuit).where(circuit.open_until > now)) or 0
+
+
+def _age(time: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - time).total_seconds()) if time else 0.0

@@ -1,0 +1,127 @@
+"""Idempotency keys: an upload that is sent again makes no second job, and gets the same answer.
+
+After https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, and_, delete, or_, update
+from sqlalchemy.orm import Session
+
+from ..errors import ImgcompressError
+from .models import IdempotencyKey
+from .sessions import insert_into, rowcount, writing
+from .types import utcnow
+
+KEPT = timedelta(hours=24)
+# A request that has not answered for this long is taken for dead, and its key is free again.
+LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class KeyClaim:
+    """The right to answer for a key, as long as nobody else has claimed it since."""
+
+    owner: str
+    key: str
+    claim: str
+
+
+class KeyInUse(ImgcompressError):
+    """The first request with the key is still being answered."""
+
+    code = "idempotency_key_in_use"
+    message = ("The first request with this Idempotency-Key is still being answered. Send it again"
+               " in a moment to get the same answer.")
+    retryable = True
+
+
+class KeyReused(ImgcompressError):
+    """The key belongs to another request."""
+
+    code = "idempotency_key_reused"
+    message = ("This Idempotency-Key was used for another file or other options. Use a new key for"
+               " a new upload.")
+
+
+def claim_key(owner: str | None, key: str, fingerprint: str) -> KeyClaim | dict[str, Any]:
+    """Claim a key for a request, or return what the first request with it was answered.
+
+    Raise KeyInUse and KeyReused.
+    """
+    claim = KeyClaim(owner or "", key, uuid4().hex)
+    with writing() as session:
+        if _insert(session, claim, fingerprint) or _take_over(session, claim, fingerprint):
+            return claim
+        known = session.get_one(IdempotencyKey, (claim.owner, claim.key))
+    if known.fingerprint != fingerprint:
+        raise KeyReused()
+    if known.answer is None:
+        raise KeyInUse()
+    return known.answer
+
+
+def _insert(session: Session, claim: KeyClaim, fingerprint: str) -> int:
+    return rowcount(session.execute(
+        insert_into(session, IdempotencyKey)
+        .values(owner=claim.owner, key=claim.key, **_fresh(claim, fingerprint))
+        .on_conflict_do_nothing()))
+
+
+def _take_over(session: Session, claim: KeyClaim, fingerprint: str) -> int:
+    """Claim a key that is too old, or whose request died before it was answered."""
+    return rowcount(session.execute(
+        update(IdempotencyKey)
+        .where(IdempotencyKey.owner == claim.owner, IdempotencyKey.key == claim.key, _is_free())
+        .values(**_fresh(claim, fingerprint))
+        .execution_options(synchronize_session=False)))
+
+
+def _fresh(claim: KeyClaim, fingerprint: str) -> dict[str, Any]:
+    now = utcnow()
+    return {"fingerprint": fingerprint, "claim": claim.claim, "lease_until": now + LEASE,
+            "answer": None, "created_at": now}
+
+
+def _is_free() -> ColumnElement[bool]:
+    now = utcnow()
+    died = and_(_is_unanswered(), IdempotencyKey.lease_until < now)
+    return or_(IdempotencyKey.created_at < now - KEPT, died)
+
+
+def _is_unanswered() -> ColumnElement[bool]:
+    return IdempotencyKey.answer.is_(None)
+
+
+def keep_answer(session: Session, claim: KeyClaim, answer: dict[str, Any]) -> None:
+    """Keep the answer, in the transaction that does what it tells.
+
+    Raise KeyInUse when the claim no longer stands; nothing that the transaction did may stay.
+    """
+    kept = rowcount(session.execute(
+        update(IdempotencyKey).where(*_claimed(claim)).values(answer=answer)))
+    if not kept:
+        raise KeyInUse()
+
+
+def free_key(claim: KeyClaim) -> None:
+    """Free a key whose request did nothing, so that a better one may use it."""
+    with writing() as session:
+        session.execute(delete(IdempotencyKey).where(*_claimed(claim), _is_unanswered()))
+
+
+def _claimed(claim: KeyClaim) -> tuple[ColumnElement[bool], ...]:
+    return (IdempotencyKey.owner == claim.owner, IdempotencyKey.key == claim.key,
+            IdempotencyKey.claim == claim.claim)
+
+
+def forget_old_keys() -> int:
+    """Delete the keys that are too old to count; return how many there were."""
+    with writing() as session:
+        return rowcount(session.execute(
+            delete(IdempotencyKey).where(IdempotencyKey.created_at < utcnow() - KEPT)))

@@ -1,0 +1,180 @@
+"""Take a job into the ledger: its row, its images and its slices, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    Uuid,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session, aliased
+
+from ..errors import LedgerUnavailable
+from ..extensions import db
+from ..metrics import JOBS_ACCEPTED
+from .ahead import one_ahead
+from .bulk_insert import ImageRows, ImageValues, copy_rows, insert_rows
+from .metric_values import add_values
+from .models import CompressedImage, JobDeletion, JobRequest, JobSlice
+from .sessions import rowcount, writing
+from .states import JobStatus, SliceState
+from .types import utcnow
+
+# SQLite has one writer at a time: a million rows in one transaction would keep all workers waiting
+# for ten seconds and more. This many take less than a tenth of a second.
+PART_ROWS = 5000
+# A process that takes longer for one part has died, and recovery deletes what it has written.
+PART_SECONDS = 120
+
+Condition = Callable[[Session], None]
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What an upload asks for."""
+
+    request_id: UUID
+    source_filename: str
+    options: dict[str, Any]
+    base_url: str
+    total_rows: int
+    total_images: int
+    webhook_url: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
+    email: str | None = None
+    owner: str | None = None
+
+
+def create_job(job: NewJob, images: Iterable[ImageValues], *, slice_size: int,
+               conditions: Sequence[Condition] = ()) -> None:
+    """Write the job, its images and its slices; nobody sees any of it before all is there.
+
+    On Postgres that is one transaction. On SQLite a large job is written in parts, and counts as
+    deleted until it is whole: when its writer dies, it is deleted indeed. Each of the `conditions`
+    is called in the last transaction, and raises what forbids the job.
+    """
+    dialect = db.engine.dialect
+    rows = ImageRows(dialect, job.request_id, job.total_images)
+
+    def complete(session: Session) -> None:
+        if rows.repeated:
+            _verify_repeats(session, job.request_id)
+        _insert_slices(session, job, slice_size)
+        for check in conditions:
+            check(session)
+        add_values(session, {JOBS_ACCEPTED.sample(): 1})
+
+    if dialect.name == "postgresql":
+        _create_at_once(job, rows, images, complete)
+    else:
+        _create_in_parts(job, rows, images, complete)
+
+
+def _create_at_once(job: NewJob, rows: ImageRows, images: Iterable[ImageValues],
+                    complete: Condition) -> None:
+    with writing() as session:
+        _insert_job(session, job)
+        copy_rows(session.connection(), rows, images)
+        complete(session)
+
+
+def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageValues],
+                     complete: Condition) -> None:
+    # A part is read from the file before its transaction begins.
+    parts = rows.blocks(images, PART_ROWS)
+    first = next(parts)
+    with writing() as session:
+        _insert_job(session, job)
+        insert_rows(session.connection(), rows.shared, first)
+        if job.total_images <= PART_ROWS:
+            complete(session)
+            return
+        due_at = _hide(session, job.request_id)
+    for part in one_ahead(parts):
+        with writing() as session:
+            due_at = _keep_hidden(session, job.request_id, due_at)
+            insert_rows(session.connection(), rows.shared, part)
+    with writing() as session:
+        _show(session, job.request_id, due_at)
+        complete(session)
+
+
+def _insert_job(session: Session, job: NewJob) -> None:
+    now = utcnow()
+    session.execute(insert(JobRequest).values(
+        **asdict(job), status=JobStatus.PENDING, created_at=now, updated_at=now))
+
+
+def _insert_slices(session: Session, job: NewJob, size: int) -> None:
+    """Write the slices of a job by one statement: a million images have 20,000 of them."""
+    slices = -(-job.total_images // size)
+    counted = select(literal(0).label("slice_no")).cte(recursive=True)
+    counted = counted.union_all(
+        select(counted.c.slice_no + 1).where(counted.c.slice_no < slices - 1))
+    first = counted.c.slice_no * size
+    last = case((counted.c.slice_no == slices - 1, job.total_images - 1), else_=first + size - 1)
+    session.execute(insert(JobSlice).from_select(
+        ["request_id", "slice_no", "first_ordinal", "last_ordinal", "state"],
+        select(literal(job.request_id, Uuid), counted.c.slice_no, first, last,
+               literal(SliceState.QUEUED.value))))
+
+
+def _verify_repeats(session: Session, request_id: UUID) -> None:
+    """Let an image stand for itself that repeats another by the hash alone, not by its text."""
+    image, first = CompressedImage, aliased(CompressedImage)
+    of_first = (
+        select(_wanted(first))
+        .where(first.request_id == request_id, first.ordinal == image.duplicate_of)
+        .scalar_subquery())
+    session.execute(
+        update(image)
+        .where(image.request_id == request_id, image.duplicate_of.is_not(None),
+               _wanted(image) != of_first)
+        .values(duplicate_of=None)
+        .execution_options(synchronize_session=False))
+
+
+def _wanted(image: type[CompressedImage]) -> ColumnElement[str]:
+    """Return what must be the same in two images that are fetched and compressed once."""
+    return image.input_url.concat(" ").concat(func.coalesce(cast(image.options, Text), ""))
+
+
+def _hide(session: Session, request_id: UUID) -> datetime:
+    """Mark the job as deleted from a time on that each part puts off; return that time."""
+    due_at = utcnow() + timedelta(seconds=PART_SECONDS)
+    session.execute(insert(JobDeletion).values(request_id=request_id, due_at=due_at))
+    return due_at
+
+
+def _keep_hidden(session: Session, request_id: UUID, due_at: datetime) -> datetime:
+    later = utcnow() + timedelta(seconds=PART_SECONDS)
+    _demand(rowcount(session.execute(
+        update(JobDeletion)
+        .where(JobDeletion.request_id == request_id, JobDeletion.due_at == due_at)
+        .values(due_at=later))))
+    return later
+
+
+def _show(session: Session, request_id: UUID, due_at: datetime) -> None:
+    _demand(rowcount(session.execute(
+        delete(JobDeletion)
+        .where(JobDeletion.request_id == request_id, JobDeletion.due_at == due_at))))
+
+
+def _demand(changed: int) -> None:
+    if not changed:
+        raise LedgerUnavailable(detail="recovery deleted a job whose writer it took for dead")

@@ -1,0 +1,54 @@
+"""Leases: their end when they run out, or when the process that held them has died."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from .counters import Counter, count
+from .models import JobRequest, JobSlice
+from .sessions import reading, rowcount, writing
+from .states import ACTIVE_JOB, SliceState
+from .types import utcnow
+
+
+def lease_holders() -> list[str]:
+    """Return the processes that hold leases of active jobs, as `claim_slice` was told them."""
+    with reading() as session:
+        return list(session.scalars(
+            select(JobSlice.holder).distinct()
+            .where(JobSlice.state == SliceState.LEASED, JobSlice.holder.is_not(None),
+                   job_is_active())))
+
+
+def expire_leases(dead: Collection[str] = ()) -> int:
+    """Put every slice whose lease ran out, or whose holder is dead, back to QUEUED.
+
+    Return how many there were. Should a holder live after all, its next write finds the claim gone.
+    """
+    ended = or_(JobSlice.lease_until < utcnow(), JobSlice.holder.in_(dead))
+    with writing() as session:
+        return end_leases(session, ended)
+
+
+def end_leases(session: Session, *conditions: ColumnElement[bool]) -> int:
+    """Put the leased slices of active jobs that meet the conditions back to QUEUED.
+
+    They may have killed their worker, so it counts as a crash. Return how many there were.
+    """
+    ended = rowcount(session.execute(
+        update(JobSlice)
+        .where(JobSlice.state == SliceState.LEASED, *conditions, job_is_active())
+        .values(state=SliceState.QUEUED, published_at=None, lease_until=None, holder=None,
+                crashes=JobSlice.crashes + 1)
+        .execution_options(synchronize_session=False)))
+    count(session, Counter.LEASES_EXPIRED, ended)
+    return ended
+
+
+def job_is_active() -> ColumnElement[bool]:
+    """Return the condition that a slice's job is active."""
+    return exists().where(JobRequest.request_id == JobSlice.request_id,
+                          JobRequest.status.in_(ACTIVE_JOB)).correlate(JobSlice)

@@ -1,0 +1,277 @@
+"""The tables of the ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..extensions import Base
+from .types import UTCDateTime
+
+# A scheme, a host name of 253 characters at most, and a port.
+RECEIVER_CHARS = 280
+# A host name and a port.
+AUTHORITY_CHARS = 260
+FOUND_CHARS = 80
+
+
+def _job_key(**options: Any) -> Mapped[UUID]:
+    key = ForeignKey("job_request.request_id", ondelete="CASCADE")
+    return mapped_column(Uuid, key, **options)
+
+
+class JobRequest(Base):
+    """One uploaded CSV and how far its images have come."""
+
+    __tablename__ = "job_request"
+    __table_args__ = (Index(None, "status", "created_at"), Index(None, "owner", "created_at"))
+
+    request_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    status: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    completion_percentage: Mapped[int] = mapped_column(default=0)
+    error_message: Mapped[str | None] = mapped_column(Text)
+    epoch: Mapped[int] = mapped_column(default=1)
+    source_filename: Mapped[str] = mapped_column(String(255))
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    base_url: Mapped[str] = mapped_column(Text)
+    webhook_url: Mapped[str | None] = mapped_column(Text)
+    webhook_secret: Mapped[str | None] = mapped_column(String(128))
+    email: Mapped[str | None] = mapped_column(String(320))
+    owner: Mapped[str | None] = mapped_column(String(64))
+    total_rows: Mapped[int]
+    total_images: Mapped[int]
+    completed_images: Mapped[int] = mapped_column(default=0)
+    failed_images: Mapped[int] = mapped_column(default=0)
+    input_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    output_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class CompressedImage(Base):
+    """One image of a job: where it comes from, what became of it."""
+
+    __tablename__ = "compressed_images"
+    __table_args__ = (
+        UniqueConstraint("request_id", "ordinal"),
+        Index(None, "request_id", "status", "ordinal"),
+        Index(None, "request_id", "duplicate_of", postgresql_where=text("duplicate_of IS NOT NULL"),
+              sqlite_where=text("duplicate_of IS NOT NULL")),
+    )
+
+    image_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    # No foreign key: checked row by row, it would take as long as all the rest of a large COPY.
+    request_id: Mapped[UUID] = mapped_column(Uuid)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    ordinal: Mapped[int]
+    row_number: Mapped[int]
+    position: Mapped[int]
+    serial_number: Mapped[str] = mapped_column(Text)
+    product_name: Mapped[str] = mapped_column(Text)
+    input_url: Mapped[str] = mapped_column(Text)
+    # What the row asks for in place of the job's options.
+    options: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # The name in the archive, when the row gives one.
+    output_name: Mapped[str | None] = mapped_column(Text)
+    # The ordinal of the job's first image with the same URL and options; that one alone is fetched.
+    duplicate_of: Mapped[int | None]
+    image_url: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    input_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    output_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    output_format: Mapped[str | None] = mapped_column(String(8))
+    quality: Mapped[int | None]
+    similarity: Mapped[float | None]
+    storage_key: Mapped[str | None] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(default=0)
+    # How often it was put off without an attempt, since its host was left alone.
+    waits: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class JobSlice(Base):
+    """A run of a job's images that one worker processes under one lease."""
+
+    __tablename__ = "job_slice"
+    __table_args__ = (Index(None, "state", "lease_until"), Index(None, "state", "published_at"))
+
+    request_id: Mapped[UUID] = _job_key(primary_key=True)
+    slice_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    first_ordinal: Mapped[int]
+    last_ordinal: Mapped[int]
+    state: Mapped[str] = mapped_column(String(8))
+    # The fencing token: raised by each claim, and named by every write of the claimant.
+    attempt: Mapped[int] = mapped_column(default=0)
+    # How often a lease ran out, as it does when the worker died.
+    crashes: Mapped[int] = mapped_column(default=0)
+    # The process that claimed it, so that others on its machine see at once when it has ended.
+    holder: Mapped[str | None] = mapped_column(String(80))
+    lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    published_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class JobFailure(Base):
+    """How many images of a job failed for one reason at one host, so that nobody has to count."""
+
+    __tablename__ = "job_failure"
+
+    request_id: Mapped[UUID] = _job_key(primary_key=True)
+    code: Mapped[str] = mapped_column(String(32), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
+    # What was met, such as "HTTP 403 Forbidden"; empty where that differs from image to image.
+    found: Mapped[str] = mapped_column(String(FOUND_CHARS), primary_key=True)
+    images: Mapped[int]
+    example_row: Mapped[int]
+
+
+class JobDeletion(Base):
+    """A job that was deleted: nobody sees it, and rows and files of it may still have to go.
+
+    It outlives the job's row, since a worker may store a last image after all the others are gone.
+    """
+
+    __tablename__ = "job_deletion"
+    __table_args__ = (Index(None, "due_at"),)
+
+    request_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    # When recovery takes it up.
+    due_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Whether the rows and the files went once; what was stored since then goes in a last round.
+    erased: Mapped[bool] = mapped_column(default=False)
+
+
+class ApiKey(Base):
+    """A caller's key; the jobs that are uploaded with it belong to its name."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (UniqueConstraint("token_hash"),)
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    # What the token begins with, so that people can tell which one it is.
+    prefix: Mapped[str] = mapped_column(String(16))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class IdempotencyKey(Base):
+    """The key of an upload that its caller may send again, and what the first one was answered."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (Index(None, "created_at"),)
+
+    # The name of the caller's API key; empty where none is asked for.
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    # SHA-256 of what was sent, in hex.
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    # The fencing token: the answer is written by the last claimant alone.
+    claim: Mapped[str] = mapped_column(String(32))
+    lease_until: Mapped[datetime] = mapped_column(UTCDateTime)
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class WebhookDelivery(Base):
+    """The outbox: one event of one job on its way to a webhook, or by mail to a person."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        UniqueConstraint("request_id", "epoch", "event", "channel"),
+        Index(None, "state", "receiver", "next_attempt_at"),
+        Index(None, "receiver", "held_until"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    request_id: Mapped[UUID] = _job_key()
+    epoch: Mapped[int]
+    event: Mapped[str] = mapped_column(String(32))
+    channel: Mapped[str] = mapped_column(String(8))
+    # Deliveries to one receiver share its circuit, and the number that is attempted at once.
+    receiver: Mapped[str] = mapped_column(String(RECEIVER_CHARS))
+    payload: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16))
+    # The fencing token: raised by each claim, and named by the record of its attempt.
+    attempts: Mapped[int] = mapped_column(default=0)
+    # The attempts since the event, or since it was last asked for again: the place in the schedule.
+    step: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    next_attempt_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # While an attempt is under way: when it counts as lost.
+    held_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    delivered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_response_status: Mapped[int | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+
+class DeliveryAttempt(Base):
+    """One attempt at a delivery; without `seconds`, it is under way or was never recorded."""
+
+    __tablename__ = "delivery_attempt"
+
+    delivery_id: Mapped[str] = mapped_column(
+        String(40), ForeignKey("webhook_delivery.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    started_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    seconds: Mapped[float | None]
+    response_status: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class ReceiverCircuit(Base):
+    """How a receiver of deliveries fares; while its circuit is open, nothing is sent to it."""
+
+    __tablename__ = "receiver_circuit"
+
+    receiver: Mapped[str] = mapped_column(String(RECEIVER_CHARS), primary_key=True)
+    # Failures in a row that tell that the receiver as a whole is ill.
+    failures: Mapped[int] = mapped_column(default=0)
+    open_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class HostCircuit(Base):
+    """A host that failed too often, and is left alone by all workers; one that is well has no row.
+
+    The circuit is open until `open_until`. Then it is half-open: one worker tries one image, and
+    the others wait for that until `probe_until`.
+    """
+
+    __tablename__ = "host_circuit"
+
+    authority: Mapped[str] = mapped_column(String(AUTHORITY_CHARS), primary_key=True)
+    # How often it opened in a row, without a success between.
+    openings: Mapped[int] = mapped_column(default=1)
+    open_until: Mapped[datetime] = mapped_column(UTCDateTime)
+    probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # The last fault, such as "HTTP 503 Service Unavailable" or "connect_failed".
+    fault: Mapped[str] = mapped_column(String(FOUND_CHARS))
+
+
+# Workers write to these for each batch of images. A statement on the table, made once, costs half
+# of one on the class (measured).
+JOBS = cast(Table, JobRequest.__table__)
+SLICES = cast(Table, JobSlice.__table__)
+IMAGES = cast(Table, CompressedImage.__table__)

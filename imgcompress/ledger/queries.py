@@ -1,0 +1,200 @@
+"""What callers ask of the ledger; nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, exists, select
+
+from .image_urls import told_url
+from .models import CompressedImage, JobDeletion, JobFailure, JobRequest
+from .sessions import reading
+from .states import ACTIVE_JOB, ImageStatus
+
+FAILURES_TOLD = 100
+OUTCOME_BATCH = 2000
+
+
+class Outcome(NamedTuple):
+    """What became of one image so far; neither a URL nor an error while it is PENDING.
+
+    The URL is as it is told to callers.
+    """
+
+    ordinal: int
+    row_number: int
+    position: int
+    image_url: str | None
+    error_code: str | None
+    error_message: str | None
+
+    @property
+    def error(self) -> str | None:
+        """Return the code and the message of a failure in one text."""
+        return self.error_code and f"{self.error_code}: {self.error_message}"
+
+
+class Progress(NamedTuple):
+    """How far a job has come."""
+
+    status: str
+    completion_percentage: int
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether nothing more will come by itself."""
+        return self.status not in ACTIVE_JOB
+
+
+class NamedImage(NamedTuple):
+    """A compressed image, where it is stored, and what its file is named by."""
+
+    ordinal: int
+    row_number: int
+    position: int
+    product_name: str
+    output_name: str | None
+    storage_key: str
+
+
+Told = TypeVar("Told", Outcome, NamedImage)
+
+
+class StoredImage(NamedTuple):
+    """Where a compressed image is stored, and its format, such as `jpeg`."""
+
+    storage_key: str
+    output_format: str
+
+
+def ping() -> None:
+    """Read one row at most. Raise LedgerUnavailable when the database cannot be reached."""
+    with reading() as session:
+        session.execute(select(JobRequest.request_id).limit(1)).all()
+
+
+def visible_to(owner: str | None) -> tuple[ColumnElement[bool], ...]:
+    """Return what a job must be so that its owner can see it; None stands for all owners."""
+    deleted = exists().where(JobDeletion.request_id == JobRequest.request_id).correlate(JobRequest)
+    return (~deleted,) if owner is None else (~deleted, JobRequest.owner == owner)
+
+
+def find_job(request_id: UUID, owner: str | None = None) -> JobRequest | None:
+    """Return the job, or None when there is none that this owner can see."""
+    with reading() as session:
+        return session.scalar(select(JobRequest).where(JobRequest.request_id == request_id,
+                                                       *visible_to(owner)))
+
+
+def progress_of(request_id: UUID) -> Progress | None:
+    """Return how far the job has come, by one look into an index; None when there is none."""
+    with reading() as session:
+        row = session.execute(
+            select(JobRequest.status, JobRequest.completion_percentage)
+            .where(JobRequest.request_id == request_id)).one_or_none()
+    return Progress(*row) if row else None
+
+
+def failures_of(request_id: UUID) -> list[JobFailure]:
+    """Return the summary of a job's failures, the most frequent first, FAILURES_TOLD at most."""
+    with reading() as session:
+        return list(session.scalars(
+            select(JobFailure).where(JobFailure.request_id == request_id)
+            .order_by(JobFailure.images.desc(), JobFailure.example_row).limit(FAILURES_TOLD)))
+
+
+def list_jobs(*, owner: str | None = None, status: str | None, skip: int,
+              limit: int) -> list[JobRequest]:
+    """Return the jobs that this owner can see, the newest first."""
+    query = (select(JobRequest).where(*visible_to(owner))
+             .order_by(JobRequest.created_at.desc(), JobRequest.request_id))
+    if status is not None:
+        query = query.where(JobRequest.status == status)
+    with reading() as session:
+        return list(session.scalars(query.offset(skip).limit(limit)))
+
+
+def list_images(request_id: UUID, *, status: str | None, after: int | None, skip: int,
+                limit: int) -> list[CompressedImage]:
+    """Return a job's images in their order: those after ordinal `after`, or else after `skip`.
+
+    Ordinals have no gaps, so a page of all images is found at once however late it comes. With a
+    status, `after` costs as little, while `skip` walks over that many entries of an index.
+    """
+    image = CompressedImage
+    query = (select(image).where(image.request_id == request_id)
+             .order_by(image.ordinal).limit(limit))
+    if status is not None:
+        query = query.where(image.status == status)
+    if after is not None:
+        query = query.where(image.ordinal > after)
+    elif status is None:
+        query = query.where(image.ordinal >= skip)
+    elif skip:
+        query = query.where(image.ordinal >= _ordinal_of_nth(request_id, status, skip))
+    with reading() as session:
+        return list(session.scalars(query))
+
+
+def _ordinal_of_nth(request_id: UUID, status: str, skip: int) -> ColumnElement[int]:
+    """Find where a page starts by the index alone, so that skipped rows are not read."""
+    image = CompressedImage
+    return (select(image.ordinal)
+            .where(image.request_id == request_id, image.status == status)
+            .order_by(image.ordinal).offset(skip).limit(1).scalar_subquery())
+
+
+def _in_batches(batch_after: Callable[[int], list[Told]]) -> Iterator[Told]:
+    """Yield the images of one batch after the other; `batch_after` an ordinal returns the next."""
+    after = -1
+    while batch := batch_after(after):
+        yield from batch
+        after = batch[-1].ordinal
+
+
+def outcomes(request_id: UUID) -> Iterator[Outcome]:
+    """Yield what became of every image, in order; no transaction is open between batches."""
+    return _in_batches(partial(_outcomes_after, request_id))
+
+
+def _outcomes_after(request_id: UUID, ordinal: int) -> list[Outcome]:
+    image = CompressedImage
+    with reading() as session:
+        rows = session.execute(
+            select(image.ordinal, image.row_number, image.position, image.image_url,
+                   image.error_code, image.error_message)
+            .where(image.request_id == request_id, image.ordinal > ordinal)
+            .order_by(image.ordinal).limit(OUTCOME_BATCH))
+        return [Outcome(*row)._replace(image_url=told_url(row.image_url)) for row in rows]
+
+
+def compressed_images(request_id: UUID) -> Iterator[NamedImage]:
+    """Yield the compressed images, in order; no transaction is open between batches."""
+    return _in_batches(partial(_compressed_after, request_id))
+
+
+def _compressed_after(request_id: UUID, ordinal: int) -> list[NamedImage]:
+    image = CompressedImage
+    with reading() as session:
+        rows = session.execute(
+            select(image.ordinal, image.row_number, image.position, image.product_name,
+                   image.output_name, image.storage_key)
+            .where(image.request_id == request_id, image.status == ImageStatus.COMPLETED,
+                   image.ordinal > ordinal)
+            .order_by(image.ordinal).limit(OUTCOME_BATCH))
+        return [NamedImage(**row._mapping) for row in rows]
+
+
+def find_stored_image(image_id: UUID) -> StoredImage | None:
+    """Return where a compressed image is stored, or None when there is none."""
+    image = CompressedImage
+    deleted = exists().where(JobDeletion.request_id == image.request_id).correlate(image)
+    with reading() as session:
+        row = session.execute(
+            select(image.storage_key, image.output_format)
+            .where(image.image_id == image_id, image.status == ImageStatus.COMPLETED, ~deleted)
+        ).one_or_none()
+    return StoredImage(row.storage_key, row.output_format) if row else None

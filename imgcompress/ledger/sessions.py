@@ -1,0 +1,137 @@
+"""Transactions: `reading()` and `writing()`, the same on Postgres and on SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, CursorResult, Engine, Result, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from ..errors import LedgerUnavailable
+from ..extensions import Base, db
+from .reach import watched
+
+BUSY_SECONDS = 30
+# A server that is cut off without a word is noticed after 10 + 3 * 5 s; the kernel would ask after
+# two hours for the first time. libpq passes over what a system does not know.
+POSTGRES = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5,
+            "keepalives_count": 3, "tcp_user_timeout": 25_000}
+# The other way round: a host that is cut off in the midst of a transaction holds its locks for no
+# longer, or its job would stand still with it (seen). No transaction of ours waits for anything but
+# the database.
+IDLE_TRANSACTION_SECONDS = 10
+# How far the log grows (16 MiB) before a commit carries it over into the database: four times as
+# far as by default, since a page that changes over and over is then carried over less often.
+LOG_PAGES = 4000
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """Open one write transaction; commit at its end, roll back on any error.
+
+    Raise LedgerUnavailable when the database cannot be reached.
+    """
+    with watched(), _session(write=True) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """Open one read transaction. Raise LedgerUnavailable when the database cannot be reached."""
+    with watched(), _session(write=False) as session:
+        yield session
+
+
+@contextmanager
+def _session(*, write: bool) -> Iterator[Session]:
+    try:
+        engine = db.engine.execution_options(write=write)
+        with Session(engine, expire_on_commit=False) as session:
+            yield session
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise LedgerUnavailable(detail=str(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise LedgerUnavailable(detail=str(error)) from error
+        raise
+
+
+def insert_into(session: Session, table: type[Base]) -> postgresql.Insert:
+    """Return an INSERT that may say what to do on a conflict, in the words of this database.
+
+    SQLite's has the same methods, though it is another class.
+    """
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    return cast(postgresql.Insert, insert(table))
+
+
+def rowcount(result: Result[Any]) -> int:
+    """Return how many rows a statement changed."""
+    return cast("CursorResult[Any]", result).rowcount
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Return the engine options for this database.
+
+    Errors go into the log without the values of their statement, which may be secrets.
+    """
+    if url.startswith("sqlite"):
+        options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+    else:
+        options = {"pool_pre_ping": True, "pool_timeout": 5, "connect_args": POSTGRES}
+    return options | {"hide_parameters": True}
+
+
+def adapt(engine: Engine) -> None:
+    """Prepare the connections, and make transactions on SQLite what they are elsewhere.
+
+    There a write takes its lock at the start: a transaction that reads first and then writes would
+    fail at once with SQLITE_BUSY when another one wrote in between, whatever the timeout.
+    """
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "connect", _prepare_postgres)
+
+
+def _prepare_postgres(connection: DBAPIConnection, _record: Any) -> None:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_SECONDS}s'")
+    connection.commit()
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # The driver must not begin transactions by itself.
+    for pragma in ("foreign_keys = ON", f"busy_timeout = {BUSY_SECONDS * 1000}",
+                   "synchronous = FULL", f"wal_autocheckpoint = {LOG_PAGES}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def create_sqlite_file(url: str) -> None:
+    """Create the database file in WAL mode, once, when `url` names a SQLite file that is missing.
+
+    Two processes that switch to WAL at the same time fail with "database is locked" whatever the
+    timeout (measured), so it is done by the migration command alone.
+    """
+    database = make_url(url).database
+    if not url.startswith("sqlite") or not database or Path(database).exists():
+        return
+    Path(database).parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(database, timeout=BUSY_SECONDS)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()

@@ -1,0 +1,88 @@
+"""Fresh, migrated databases: a copy of one that the migrations built once per run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import flask_migrate
+import psycopg2
+import pytest
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.extensions import db
+
+from .servers import postgres_url
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def migrate(url: str, data_dir: Path) -> None:
+    """Build the ledger in the database at `url`, by the migrations."""
+    app = create_app(load_settings(None, database_url=url, data_dir=data_dir))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated SQLite file."""
+    folder = tmp_path_factory.mktemp("template")
+    migrate(f"sqlite:///{folder}/template.sqlite3", folder)
+    return folder / "template.sqlite3"
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Return the URL of a fresh SQLite ledger."""
+    path = tmp_path / "ledger.sqlite3"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the name of a migrated Postgres database."""
+    with fresh_database() as url:
+        migrate(url, tmp_path_factory.mktemp("template"))
+        yield urlsplit(url).path.lstrip("/")
+
+
+@pytest.fixture
+def postgres_ledger_url(postgres_template: str) -> Iterator[str]:
+    """Return the URL of a fresh Postgres ledger."""
+    with fresh_database(template=postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a fresh ledger, once for each kind of database."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_ledger_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@contextmanager
+def fresh_database(template: str = "template1") -> Iterator[str]:
+    """Create a Postgres database and drop it at the end; yield its URL."""
+    admin = postgres_url()
+    name = f"imgcompress_test_{uuid4().hex[:12]}"
+    _execute(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield urlunsplit(urlsplit(admin)._replace(path=f"/{name}"))
+    finally:
+        _execute(admin, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _execute(url: str, statement: str) -> None:
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)

@@ -1,0 +1,45 @@
+"""A ledger on each kind of database, and jobs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.extensions import db
+from imgcompress.ledger.bulk_insert import NewImage
+from imgcompress.ledger.intake import NewJob, create_job
+
+MakeJob = Callable[..., UUID]
+
+
+@pytest.fixture
+def app(ledger_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application whose ledger is fresh; its context is open."""
+    app = create_app(load_settings(None, database_url=ledger_url, data_dir=tmp_path))
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
+@pytest.fixture
+def make_job(app: Flask) -> MakeJob:
+    """Return a function that creates a job of images with the given URLs."""
+    def make(urls: list[str] | int = 3, *, slice_size: int = 50,
+             webhook_url: str | None = "https://hooks.test/", **options: Any) -> UUID:
+        if isinstance(urls, int):
+            urls = [f"https://images.test/{number}.jpg" for number in range(urls)]
+        request_id = uuid4()
+        images = [NewImage(row + 2, 0, str(row + 1), f"Product {row}", url)
+                  for row, url in enumerate(urls)]
+        create_job(NewJob(request_id, "products.csv", {"compression_percentage": 50},
+                          "http://service.test", total_rows=len(urls), total_images=len(urls),
+                          webhook_url=webhook_url, **options), images, slice_size=slice_size)
+        return request_id
+    return make

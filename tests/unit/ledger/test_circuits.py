@@ -1,0 +1,88 @@
+"""The circuits of hosts: opened once, tried by one worker, closed by a success."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from imgcompress.ledger import circuits
+from imgcompress.ledger.circuits import circuits_of, claim_probe, close_circuit, open_circuit
+from imgcompress.ledger.types import utcnow
+
+HOST = "cdn.test:443"
+
+Later = Callable[[float], None]
+
+
+@pytest.fixture
+def later(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Return a function that lets so many seconds pass."""
+    passed = timedelta()
+
+    def now() -> datetime:
+        return utcnow() + passed
+
+    def pass_by(seconds: float) -> None:
+        nonlocal passed
+        passed += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(circuits, "utcnow", now)
+    return pass_by
+
+
+def test_a_host_that_is_well_has_no_circuit(app: Flask) -> None:
+    assert circuits_of([HOST]) == circuits_of([]) == []
+    assert claim_probe(HOST, seconds=9) is False
+    assert close_circuit(HOST) is False
+
+
+def test_of_many_that_open_it_one_does(later: Later) -> None:
+    assert [open_circuit(HOST, "connect_failed", seconds=60) for _ in range(3)] == [
+        True, False, False]
+    circuit, = circuits_of([HOST, "other.test:443"])
+    assert (circuit.openings, circuit.fault) == (1, "connect_failed")
+    assert 50 < (circuit.open_until - utcnow()).total_seconds() <= 60
+
+
+def test_an_open_circuit_is_not_tried(later: Later) -> None:
+    open_circuit(HOST, "connect_failed", seconds=60)
+    later(50)
+    assert claim_probe(HOST, seconds=30) is False
+
+
+def test_a_half_open_circuit_is_tried_by_one_worker(later: Later) -> None:
+    open_circuit(HOST, "connect_failed", seconds=60)
+    later(61)
+    assert [claim_probe(HOST, seconds=30) for _ in range(2)] == [True, False]
+    later(31)  # The worker died.
+    assert claim_probe(HOST, seconds=30) is True
+
+
+def test_openings_without_a_success_between_are_counted(later: Later) -> None:
+    for openings, fault in enumerate(("connect_failed", "HTTP 503", "source_timeout"), start=1):
+        assert open_circuit(HOST, fault, seconds=60) is True
+        circuit, = circuits_of([HOST])
+        assert (circuit.openings, circuit.fault, circuit.probe_until) == (openings, fault, None)
+        later(61)
+        assert claim_probe(HOST, seconds=600) is True
+    assert close_circuit(HOST) is True
+    assert circuits_of([HOST]) == []
+    open_circuit(HOST, "connect_failed", seconds=60)
+    assert circuits_of([HOST])[0].openings == 1
+
+
+def test_old_circuits_are_forgotten(later: Later) -> None:
+    open_circuit(HOST, "connect_failed", seconds=60)
+    open_circuit("other.test:80", "connect_failed", seconds=60)
+    later(25 * 3600)
+    assert circuits_of([HOST]) == []
+    open_circuit(HOST, "connect_failed", seconds=60)
+    assert circuits_of([HOST])[0].openings == 1
+
+
+def test_a_long_fault_is_cut(app: Flask) -> None:
+    open_circuit(HOST, "x" * 500, seconds=60)
+    assert circuits_of([HOST])[0].fault == "x" * 80

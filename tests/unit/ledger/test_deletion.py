@@ -1,0 +1,224 @@
+"""Deletion: a job is hidden at once, and all of it goes, however often that is cut off."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from imgcompress.ledger import deletion, queries
+from imgcompress.ledger.deletion import (
+    count_old_jobs,
+    erase_due_jobs,
+    erase_job,
+    erase_old_jobs,
+    mark_all_deleted,
+    mark_deleted,
+)
+from imgcompress.ledger.models import (
+    CompressedImage,
+    JobDeletion,
+    JobFailure,
+    JobRequest,
+    JobSlice,
+    WebhookDelivery,
+)
+from imgcompress.ledger.results import ClaimLost
+from imgcompress.ledger.sessions import reading, writing
+from imgcompress.ledger.slices import claim_slice, pending_images
+from imgcompress.ledger.types import utcnow
+
+from ...parallel import in_parallel
+from .conftest import MakeJob
+from .records import claim, failure, images_of, job_of, record, success
+
+OF_A_JOB = (JobRequest, CompressedImage, JobSlice, JobFailure, WebhookDelivery)
+
+
+class Files:
+    """Takes note of the jobs whose files are to be deleted."""
+
+    def __init__(self) -> None:
+        self.deleted: list[UUID] = []
+
+    def __call__(self, request_id: UUID) -> None:
+        self.deleted.append(request_id)
+
+
+def _rows(request_id: UUID) -> int:
+    with reading() as session:
+        return sum(session.scalar(select(func.count()).select_from(table)
+                                  .where(table.request_id == request_id)) or 0
+                   for table in OF_A_JOB)
+
+
+def _marks() -> list[tuple[UUID, bool]]:
+    with reading() as session:
+        return [(row.request_id, row.erased) for row in session.scalars(select(JobDeletion))]
+
+
+def _let_time_pass() -> None:
+    with writing() as session:
+        session.execute(update(JobDeletion).values(due_at=utcnow() - timedelta(seconds=1)))
+
+
+@pytest.fixture
+def ended(make_job: MakeJob) -> UUID:
+    """Return a job with something in each table."""
+    request_id = make_job(3)
+    claimed = claim(request_id)
+    one, two, three = pending_images(claimed)
+    record(claimed, success(one), failure(two), success(three))
+    return request_id
+
+
+def test_a_marked_job_is_seen_no_more(ended: UUID, make_job: MakeJob) -> None:
+    other = make_job(1)
+    with writing() as session:
+        session.execute(update(CompressedImage).values(output_format="jpeg", storage_key="a"))
+    image_id = images_of(ended)[0].image_id
+    assert queries.find_stored_image(image_id) is not None
+    assert mark_deleted(ended, None) is True
+    assert queries.find_job(ended) is None
+    assert queries.find_stored_image(image_id) is None
+    listed = queries.list_jobs(status=None, skip=0, limit=10)
+    assert [job.request_id for job in listed] == [other]
+
+
+def test_a_running_job_is_stopped(make_job: MakeJob) -> None:
+    request_id = make_job(2)
+    claimed = claim(request_id)
+    mark_deleted(request_id, None)
+    assert job_of(request_id).status == "CANCELLED"
+    with pytest.raises(ClaimLost):
+        record(claimed, success(pending_images(claimed)[0]))
+    assert claim_slice(request_id, 0, lease_seconds=30) is None
+
+
+def test_a_job_is_deleted_once(ended: UUID) -> None:
+    assert mark_deleted(ended, None) is True
+    assert mark_deleted(ended, None) is False
+    assert mark_deleted(uuid4(), None) is False
+
+
+def test_the_rows_and_the_files_go(ended: UUID, make_job: MakeJob,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deletion, "DELETE_BATCH", 2)
+    other, files = make_job(3), Files()
+    before = _rows(other)
+    mark_deleted(ended, None)
+    erase_job(ended, files)
+    assert _rows(ended) == 0 and files.deleted == [ended]
+    assert _rows(other) == before
+
+
+def test_an_erasure_that_was_cut_off_is_taken_up(ended: UUID) -> None:
+    def fail(_: UUID) -> None:
+        raise OSError("the disk is away")
+
+    mark_deleted(ended, None)
+    with pytest.raises(OSError):
+        erase_job(ended, fail)
+    files = Files()
+    assert erase_due_jobs(files) == 0
+    _let_time_pass()
+    assert erase_due_jobs(files) == 1
+    assert _rows(ended) == 0 and files.deleted == [ended]
+    assert _marks() == [(ended, True)]
+
+
+def test_files_that_came_late_go_in_a_last_round(ended: UUID) -> None:
+    files = Files()
+    mark_deleted(ended, None)
+    erase_job(ended, files)
+    assert erase_due_jobs(files) == 0
+    _let_time_pass()
+    assert erase_due_jobs(files) == 1
+    assert files.deleted == [ended, ended] and _marks() == []
+    assert erase_due_jobs(files) == 0
+
+
+def test_an_owner_deletes_its_own_jobs_alone(make_job: MakeJob) -> None:
+    mine, also_mine, foreign = make_job(1), make_job(1), make_job(1)
+    with writing() as session:
+        session.execute(update(JobRequest).values(owner="me"))
+        session.execute(update(JobRequest).where(JobRequest.request_id == foreign)
+                        .values(owner="other"))
+    assert mark_deleted(foreign, "me") is False
+    assert set(mark_all_deleted("me")) == {mine, also_mine}
+    assert queries.find_job(foreign) is not None
+    assert mark_all_deleted(None) == [foreign]
+    assert mark_all_deleted(None) == []
+
+
+LONG_AGO = timedelta(days=40)
+
+
+def _age(request_id: UUID, age: timedelta = LONG_AGO) -> None:
+    """Make a job look as if it had begun, and ended if it did, so long ago."""
+    then = utcnow() - age
+    with writing() as session:
+        session.execute(update(JobRequest).where(JobRequest.request_id == request_id)
+                        .values(created_at=then))
+        session.execute(
+            update(JobRequest)
+            .where(JobRequest.request_id == request_id, JobRequest.finished_at.is_not(None))
+            .values(finished_at=then))
+
+
+def test_old_jobs_go_and_others_stay(make_job: MakeJob, ended: UUID) -> None:
+    active, young = make_job(), make_job()
+    mark_deleted(young, None)
+    for request_id in (ended, active):
+        _age(request_id)
+    before, files = utcnow() - timedelta(days=30), Files()
+
+    assert count_old_jobs(before) == 1
+    assert erase_old_jobs(before, files) == 1
+    assert files.deleted == [ended] and _rows(ended) == 0 and _rows(active) > 0
+    assert count_old_jobs(before) == erase_old_jobs(before, files) == 0
+
+
+def test_a_job_that_ended_lately_stays_however_old_it_is(ended: UUID) -> None:
+    with writing() as session:
+        session.execute(update(JobRequest).values(created_at=utcnow() - LONG_AGO))
+    assert erase_old_jobs(utcnow() - timedelta(days=1), Files()) == 0
+
+
+def test_pruning_that_was_cut_off_is_ended_by_recovery(ended: UUID) -> None:
+    def die(_: UUID) -> None:
+        raise KeyboardInterrupt
+
+    _age(ended)
+    before = utcnow() - timedelta(days=30)
+    with pytest.raises(KeyboardInterrupt):
+        erase_old_jobs(before, die)
+    # It is hidden, so nobody begins anew with it.
+    assert queries.find_job(ended) is None and count_old_jobs(before) == 0
+    _let_time_pass()
+    files = Files()
+    assert erase_due_jobs(files) == 1
+    assert files.deleted == [ended] and _rows(ended) == 0
+
+
+def test_pruning_stops_between_jobs(ended: UUID) -> None:
+    assert erase_old_jobs(utcnow() + timedelta(days=1), Files(), lambda: True) == 0
+    assert queries.find_job(ended) is not None
+
+
+def test_two_that_prune_at_once_both_come_to_their_end(app: Flask, make_job: MakeJob) -> None:
+    for _ in range(4):
+        request_id = make_job(1)
+        held = claim(request_id)
+        record(held, *(success(image) for image in pending_images(held)))
+    later = utcnow() + timedelta(days=1)
+
+    def prune(_: int) -> int:
+        with app.app_context():
+            return erase_old_jobs(later, Files())
+
+    assert sum(in_parallel(prune, 3)) >= 4
+    assert {erased for _, erased in _marks()} == {True}

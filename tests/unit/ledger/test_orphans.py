@@ -1,0 +1,100 @@
+"""Files that belong to nothing are found, and no other file is taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from imgcompress.ledger import orphans
+from imgcompress.ledger.orphans import StrangeFiles, count_orphans, delete_orphans
+from imgcompress.ledger.slices import pending_images
+from imgcompress.ledger.types import utcnow
+from imgcompress.storage import csv_key, image_key
+
+from .conftest import MakeJob
+from .records import claim, images_of, record, success
+
+BEFORE = utcnow() - timedelta(days=1)
+OLD, YOUNG = BEFORE - timedelta(hours=1), BEFORE + timedelta(hours=1)
+
+
+class Files:
+    """Files in a storage, and when they were written."""
+
+    def __init__(self, **_: object) -> None:
+        self.written: dict[str, datetime] = {}
+
+    def add(self, *keys: str, at: datetime = OLD) -> None:
+        self.written |= dict.fromkeys(keys, at)
+
+    def list(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        return iter([item for item in self.written.items() if item[0].startswith(f"{folder}/")])
+
+    def delete(self, key: str) -> None:
+        del self.written[key]
+
+
+@pytest.fixture
+def files() -> Files:
+    """Return an empty storage."""
+    return Files()
+
+
+def _done_job(make_job: MakeJob) -> tuple[UUID, list[str]]:
+    """Make a job of two images, one of which is done; return it and the keys of its files."""
+    request_id = make_job(2)
+    held = claim(request_id)
+    image = pending_images(held)[0]
+    key = image_key(request_id, image.image_id, "jpg")
+    record(held, replace(success(image), storage_key=key))
+    return request_id, [csv_key(request_id), key]
+
+
+def test_what_belongs_to_a_job_stays(make_job: MakeJob, files: Files) -> None:
+    _, keys = _done_job(make_job)
+    files.add(*keys)
+
+    assert delete_orphans(files.list, files.delete, BEFORE) == 0
+    assert set(files.written) == set(keys)
+
+
+def test_what_belongs_to_nothing_goes(make_job: MakeJob, files: Files) -> None:
+    request_id, keys = _done_job(make_job)
+    done, pending = images_of(request_id)
+    files.add(*keys)
+    files.add(
+        csv_key(uuid4()), image_key(uuid4(), uuid4(), "jpg"),
+        image_key(request_id, done.image_id, "webp"),  # Its job asked for another format since.
+        image_key(request_id, pending.image_id, "jpg"),  # Its worker died before it told.
+        f"images/{request_id}/.{done.image_id}.jpg.0a1b", "check/0a1b")
+
+    assert count_orphans(files.list, BEFORE).orphans == 6
+    assert delete_orphans(files.list, files.delete, BEFORE) == 6
+    assert set(files.written) == set(keys)
+
+
+def test_what_was_written_lately_may_still_be_told(app: object, files: Files) -> None:
+    files.add(csv_key(uuid4()), image_key(uuid4(), uuid4(), "jpg"), at=YOUNG)
+    assert delete_orphans(files.list, files.delete, BEFORE) == 0
+
+
+def test_what_is_not_ours_is_not_looked_at(app: object, files: Files) -> None:
+    files.add("backup/all.sql", "README")
+    assert count_orphans(files.list, BEFORE).files == 0
+
+
+def test_files_of_another_installation_are_not_deleted(
+        make_job: MakeJob, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orphans, "BATCH", 7)
+    _, keys = _done_job(make_job)
+    files.add(*keys, *(csv_key(uuid4()) for _ in range(orphans.FEW + 1)))
+    number = len(files.written)
+
+    with pytest.raises(StrangeFiles):
+        delete_orphans(files.list, files.delete, BEFORE)
+    assert len(files.written) == number
+    assert delete_orphans(files.list, files.delete, BEFORE, even_strange=True) == number - 2
