@@ -1,0 +1,93 @@
+"""One shape for every line that a process logs: the service's own lines, Celery's and gunicorn's.
+
+Modules log by the standard library's `logging`, and name facts with `extra`. What all lines of a
+call or a task have in common, such as the job's `request_id`, is bound once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+
+# The facts that a line may have beside its text; others, which libraries add, are left out.
+FIELDS = ("method", "path", "status", "seconds", "client", "channel", "attempt", "error",
+          "program")
+# They tell of each message and each tick, of which the service tells itself what is worth knowing.
+TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "alembic")
+# What others sent stands behind this mark, so that it cannot pass for a line of its own.
+TRACEBACK_MARK = "    | "
+
+Line = MutableMapping[str, Any]
+
+
+def write_logs(log_format: str, level: str) -> None:
+    """Have this process log to standard error: as `console` or `json`, from this level on.
+
+    DEBUG holds for the service alone: libraries would tell secrets, such as the headers they send.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter(log_format))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    logging.captureWarnings(True)
+    root.setLevel(max(logging.INFO, getattr(logging, level)))
+    logging.getLogger("imgcompress").setLevel(level)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def begin(**facts: object) -> None:
+    """Forget what was bound, and bind these facts to all that this thread logs from now on."""
+    structlog.contextvars.clear_contextvars()
+    bind(**facts)
+
+
+def bind(**facts: object) -> None:
+    """Bind more facts to all that this thread logs."""
+    structlog.contextvars.bind_contextvars(**{name: str(fact) for name, fact in facts.items()})
+
+
+def _formatter(log_format: str) -> ProcessorFormatter:
+    render = structlog.processors.JSONRenderer() if log_format == "json" else _in_words
+    return ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.ExtraAdder(FIELDS),
+            _without_nothing,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper("iso", utc=True),
+        ],
+        processors=[ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.format_exc_info, render])
+
+
+def _without_nothing(_logger: object, _method: str, line: Line) -> Line:
+    """Leave out facts that say nothing."""
+    return {name: fact for name, fact in line.items() if fact not in (None, "")}
+
+
+def _in_words(_logger: object, _method: str, line: Line) -> str:
+    """Write a line for people: when, how grave, who, what, and the facts."""
+    time, level, name = line.pop("timestamp"), line.pop("level").upper(), line.pop("logger")
+    event, traceback = line.pop("event"), line.pop("exception", "")
+    facts = "".join(f"  {key}={_quoted(value)}" for key, value in line.items())
+    told = f"{time[:19]}Z {level:7} {name.removeprefix('imgcompress.')}: {_escaped(event)}{facts}"
+    return "\n".join([told, *(TRACEBACK_MARK + _escaped(part) for part in traceback.splitlines())])
+
+
+def _quoted(value: object) -> str:
+    """Write a value so that nothing in it can pass for another fact."""
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text if text.isprintable() and not set(text) & set(' "=') else json.dumps(text)
+
+
+def _escaped(text: str) -> str:
+    """Write line ends and other control characters so that they cannot act."""
+    return text if text.isprintable() else "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
