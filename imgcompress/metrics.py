@@ -1,0 +1,167 @@
+"""What is measured: every metric that processes add to, and the share that one has not saved yet.
+
+Prometheus asks one process, and the answer must hold for all of them, on all machines. So the sums
+are kept in the ledger (`ledger/metric_values.py`). What counts images and jobs is written there
+with them; timings gather here, and are added to the ledger every few seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from threading import Event, Lock, Thread
+from typing import NamedTuple
+
+SAVE_SECONDS = 5.0
+
+
+class Sample(NamedTuple):
+    """One number of a metric: the metric's name, with a suffix for histograms, and its labels."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Something that is counted, and never becomes less."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def sample(self, *labels: str) -> Sample:
+        """Return the number that has these values of the labels."""
+        return Sample(self.name, labels)
+
+
+class Share:
+    """What this process has measured and not saved; any thread may add to it."""
+
+    def __init__(self) -> None:
+        self._save: Callable[[], None] | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with nothing, as each forked process does: what is here is its parent's."""
+        self._lock = Lock()
+        self._values: dict[Sample, float] = {}
+        self._unsaved = Event()
+        self._saver: Thread | None = None
+
+    def add(self, values: Iterable[tuple[Sample, float]]) -> None:
+        """Add to some numbers."""
+        with self._lock:
+            for sample, value in values:
+                self._values[sample] = self._values.get(sample, 0.0) + value
+        if not self._unsaved.is_set():
+            self._wake_saver()
+
+    def take(self) -> dict[Sample, float]:
+        """Return all numbers, and begin anew; who cannot save them adds them again."""
+        with self._lock:
+            self._unsaved.clear()
+            values, self._values = self._values, {}
+        return values
+
+    def _wake_saver(self) -> None:
+        with self._lock:
+            if self._save and not self._saver:
+                self._saver = Thread(target=self._save_for_ever, name="metrics", daemon=True)
+                self._saver.start()
+        self._unsaved.set()
+
+    def save_by(self, save: Callable[[], None]) -> None:
+        """Have a thread call `save`, which takes what is here, a while after there is something.
+
+        A process that is killed takes SAVE_SECONDS of timings with it.
+        """
+        self._save = save
+
+    def save_now(self) -> None:
+        """Save what is here, as a process does that ends."""
+        if self._save and self._unsaved.is_set():
+            self._save()
+
+    def _save_for_ever(self) -> None:
+        while self._unsaved.wait():
+            time.sleep(SAVE_SECONDS)
+            self.save_now()
+
+
+SHARE = Share()
+os.register_at_fork(after_in_child=SHARE.begin)
+atexit.register(SHARE.save_now)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Times in seconds, by the bounds that they stay within.
+
+    The ledger knows a bound by its place: other bounds need a metric of another name.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = field(default=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60))
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        """Add one time; this takes a few microseconds."""
+        SHARE.add(((_bucket(self.name, labels, bisect_left(self.bounds, seconds)), 1.0),
+                   (_sum(self.name, labels), seconds)))
+
+    def bucket(self, place: int, *labels: str) -> Sample:
+        """Return the number of times within the bound at this place, and above the one before."""
+        return _bucket(self.name, labels, place)
+
+    def sum(self, *labels: str) -> Sample:
+        """Return the sum of the times."""
+        return _sum(self.name, labels)
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Time what is done inside; the only label tells whether it raised an error."""
+        began, outcome = time.monotonic(), "failed"
+        try:
+            yield
+            outcome = "ok"
+        finally:
+            self.observe(time.monotonic() - began, outcome)
+
+
+@cache
+def _bucket(name: str, labels: tuple[str, ...], place: int) -> Sample:
+    return Sample(f"{name}_bucket", (*labels, str(place)))
+
+
+@cache
+def _sum(name: str, labels: tuple[str, ...]) -> Sample:
+    return Sample(f"{name}_sum", labels)
+
+
+IMAGES = Counter("imgcompress_images", "Images that came to their end, by outcome, and by error"
+                 " code where they failed.", ("outcome", "code"))
+INPUT_BYTES = Counter("imgcompress_image_input_bytes", "Bytes of the sources of compressed images.")
+OUTPUT_BYTES = Counter("imgcompress_image_output_bytes", "Bytes of compressed images.")
+JOBS_ACCEPTED = Counter("imgcompress_jobs_accepted", "Uploads that became jobs.")
+JOBS_ENDED = Counter("imgcompress_jobs_ended", "Jobs that came to their end.", ("status",))
+DELIVERIES_ENDED = Counter("imgcompress_deliveries_ended", "Webhooks and mails that were delivered,"
+                           " or failed for good.", ("channel", "state"))
+COUNTERS = (IMAGES, INPUT_BYTES, OUTPUT_BYTES, JOBS_ACCEPTED, JOBS_ENDED, DELIVERIES_ENDED)
+
+HTTP = Histogram("imgcompress_http_request_seconds", "From a call to its answer; what callers ask"
+                 " to wait for a change is in it.", ("method", "route", "status"))
+FETCH = Histogram("imgcompress_fetch_seconds", "Downloads of images, with the wait for a free"
+                  " connection to the host.", ("outcome",))
+COMPRESS = Histogram("imgcompress_compress_seconds", "Compressing one image.", ("outcome",))
+STORE = Histogram("imgcompress_store_seconds", "Storing one compressed image.", ("outcome",))
+DELIVERY = Histogram("imgcompress_delivery_seconds", "Attempts at webhooks and mails.",
+                     ("channel", "outcome"))
+HISTOGRAMS = (HTTP, FETCH, COMPRESS, STORE, DELIVERY)
