@@ -1,0 +1,1 @@
+"""Tell systems and people what became of a job: build, sign and send one attempt."""

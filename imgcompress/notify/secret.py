@@ -1,0 +1,78 @@
+"""The secrets that sign webhooks: from the settings, or made at first use and kept in a file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from ..config.webhooks import SECRET_PREFIX
+
+# Standard Webhooks asks for 24 to 64 random bytes.
+NEW_SECRET_BYTES = 32
+
+
+def signing_secrets(configured: Sequence[str], data_dir: Path) -> tuple[str, ...]:
+    """Return the active secrets, the newest first; there are two while one replaces the other.
+
+    They are those configured, else those in the file under `data_dir`, which is made when it is
+    missing and can be read by its owner alone. Several machines need the setting, since each
+    would make a secret of its own.
+    """
+    if configured:
+        return tuple(configured)
+    path = secret_file(data_dir)
+    if not path.exists():
+        _make(path)
+    return tuple(path.read_text(encoding="ascii").split())
+
+
+def secret_file(data_dir: Path) -> Path:
+    """Return the file that holds the secrets that were made here, one in each line."""
+    return data_dir / "webhook_secret"
+
+
+def rotate(data_dir: Path) -> tuple[str, ...]:
+    """Put a new secret before the newest one, which goes on signing; an older one ends."""
+    newest, *_ = signing_secrets((), data_dir)
+    return _replace(data_dir, (_new_secret(), newest))
+
+
+def retire(data_dir: Path) -> tuple[str, ...]:
+    """End the older of two secrets."""
+    newest, *_ = signing_secrets((), data_dir)
+    return _replace(data_dir, (newest,))
+
+
+def _new_secret() -> str:
+    return SECRET_PREFIX + b64encode(secrets.token_bytes(NEW_SECRET_BYTES)).decode()
+
+
+def _replace(data_dir: Path, active: tuple[str, ...]) -> tuple[str, ...]:
+    path = secret_file(data_dir)
+    _written_beside(path, active).replace(path)
+    return active
+
+
+def _make(path: Path) -> None:
+    """Write a new secret under `path`, unless another process was quicker."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _written_beside(path, (_new_secret(),))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _written_beside(path: Path, active: tuple[str, ...]) -> Path:
+    """Return a temporary file beside `path` with these secrets, for its owner alone."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.writelines(f"{secret}\n" for secret in active)
+    return temporary

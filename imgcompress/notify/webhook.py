@@ -1,0 +1,57 @@
+"""Send a status event to a webhook: sign it as Standard Webhooks says, and attempt it once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import requests
+from standardwebhooks import Webhook
+
+from ..errors import ImageError
+from ..netguard import parse_retry_after, post
+from .attempt import Attempt
+from .schedule import MAX_RETRY_AFTER
+
+GONE, TOO_MANY_REQUESTS = 410, 429
+# The guard speaks of sources of images; a receiver is none.
+ERRORS = {"source_timeout": "timeout", "source_broken": "connection_broken"}
+
+
+def send_webhook(session: requests.Session, url: str, *, secrets: Sequence[str], event_id: str,
+                 payload: str, now: datetime, timeout: float) -> Attempt:
+    """POST the payload once; a 2xx alone is success and a redirect is a failure.
+
+    The id is the same in every attempt, the timestamp and the signatures are this attempt's. What
+    the receiver says beside its status is read up to 4 KiB and thrown away.
+    """
+    headers = signed_headers(secrets, event_id, payload, now)
+    try:
+        answer = post(session, url, payload.encode(), headers, seconds=timeout)
+    except ImageError as error:
+        refused = error.code == "url_not_allowed"
+        return Attempt(False, error=ERRORS.get(error.code, error.code), final=refused,
+                       receiver_ill=not refused)
+    if 200 <= answer.status < 300:
+        return Attempt(True, answer.status)
+    retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=now,
+                                    limit=MAX_RETRY_AFTER)
+    return Attempt(False, answer.status, f"status {answer.status}", final=answer.status == GONE,
+                   receiver_ill=answer.status >= 500 or answer.status == TOO_MANY_REQUESTS,
+                   retry_after=retry_after)
+
+
+def signed_headers(secrets: Sequence[str], event_id: str, payload: str,
+                   now: datetime) -> dict[str, str]:
+    """Return the headers of one attempt, with a signature for each secret.
+
+    Standard Webhooks: an HMAC-SHA256 over `id.timestamp.body`; signatures stand side by side while
+    one secret takes the place of another.
+    """
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(Webhook(secret).sign(event_id, now, payload)
+                                      for secret in secrets),
+    }

@@ -1,0 +1,103 @@
+"""What the mail about the end of a job says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, cast
+
+import pytest
+
+from imgcompress.notify.mail import job_mail
+
+NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
+TOLD = {
+    "request_id": "7f1c", "status": "COMPLETED",
+    "message": "The job is done; the counts say how many images failed.",
+    "completion_percentage": 100, "total_images": 1200, "completed_images": 1197,
+    "failed_images": 3, "input_bytes": 480_000_000, "output_bytes": 210_000_000,
+    "source_filename": "Größe & <b>.csv",
+    "failures": [{"code": "source_status", "host": "cdn.shop.test", "found": "HTTP 403 Forbidden",
+                  "count": 2, "example_row": 7},
+                 {"code": "not_an_image", "host": "<i>.shop.test", "found": "", "count": 1,
+                  "example_row": 9}],
+    "details_url": "https://images.test/job/details/7f1c",
+    "download_url": "https://images.test/job/download/7f1c",
+}
+
+
+def _mail(output_csv: bytes | None = b"a,b\r\n", **changes: Any) -> EmailMessage:
+    """Return the mail as it arrives."""
+    message = job_mail(TOLD | changes, event_id="msg_1", sender="Images <images@service.test>",
+                       recipient="team@shop.test", now=NOW, output_csv=output_csv)
+    return cast("EmailMessage", message_from_bytes(bytes(message), policy=policy.default))
+
+
+def _part(mail: EmailMessage, kind: str) -> str:
+    body = mail.get_body((kind,))
+    assert body is not None
+    content: str = body.get_content()
+    return content
+
+
+def test_the_head_tells_who_what_and_when() -> None:
+    mail = _mail()
+    assert mail["Subject"] == "Größe & <b>.csv: 1,197 of 1,200 images compressed"
+    assert (mail["From"], mail["To"]) == ("Images <images@service.test>", "team@shop.test")
+    assert mail["Date"].datetime == NOW
+    assert mail["Auto-Submitted"] == "auto-generated"
+
+
+def test_every_attempt_has_the_same_id() -> None:
+    assert _mail()["Message-ID"] == _mail()["Message-ID"] == "<msg_1@service.test>"
+
+
+def test_the_text_tells_counts_savings_and_reasons() -> None:
+    text = _part(_mail(), "plain")
+    assert "1,197 of 1,200 images are compressed, 3 failed." in text
+    assert "They had 480.0 MB and have 210.0 MB now: 56 % less." in text
+    assert "- 2 at cdn.shop.test (row 7): HTTP 403 Forbidden. The server did not give" in text
+    assert TOLD["details_url"] in text
+
+
+def test_the_page_says_the_same_and_runs_nothing() -> None:
+    page = _part(_mail(), "html")
+    assert "1,197 of 1,200" in page and f'href="{TOLD["details_url"]}"' in page
+    assert "Größe &amp; &lt;b&gt;.csv" in page and "&lt;i&gt;.shop.test" in page
+    assert "<b>" not in page and "<i>" not in page
+
+
+def test_the_csv_is_attached_under_the_name_of_the_upload() -> None:
+    mail = _mail(b"S. No.,\xc3\xbc\r\n")
+    attachment, = mail.iter_attachments()
+    assert attachment.get_filename() == "Größe & <b>-compressed.csv"
+    assert attachment.get_content_type() == "text/csv"
+    assert attachment.get_payload(decode=True) == b"S. No.,\xc3\xbc\r\n"
+    assert "is attached" in _part(mail, "plain")
+
+
+def test_without_an_attachment_there_is_a_link() -> None:
+    mail = _mail(None)
+    assert list(mail.iter_attachments()) == []
+    for kind in ("plain", "html"):
+        assert TOLD["download_url"] in _part(mail, kind)
+        assert "attached" not in _part(mail, kind)
+
+
+@pytest.mark.parametrize("status, subject", [
+    ("FAILED", "a.csv: no image could be compressed"),
+    ("CANCELLED", "a.csv: cancelled after 1,197 of 1,200 images"),
+])
+def test_each_end_has_its_subject(status: str, subject: str) -> None:
+    assert _mail(status=status, source_filename="a.csv")["Subject"] == subject
+
+
+def test_nothing_compressed_saves_nothing() -> None:
+    text = _part(_mail(status="FAILED", completed_images=0, input_bytes=0, output_bytes=0), "plain")
+    assert "less" not in text
+
+
+def test_a_line_end_in_a_name_or_address_adds_no_header() -> None:
+    with pytest.raises(ValueError):
+        _mail(source_filename="a.csv\r\nBcc: all@shop.test")
