@@ -1,0 +1,1 @@
+"""The Celery tasks: the only place where the ledger and the pipeline meet."""

@@ -1,0 +1,78 @@
+"""The Celery application, bound to the Flask application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, Task
+from celery.signals import setup_logging
+from flask import Flask
+from kombu.entity import Queue
+
+import celeryconfig
+
+from ..config import Settings
+from ..logs import begin
+from .processes import prepare_processes
+from .redis_slots import free_slots_of_lost_messages
+
+IMAGES, DELIVERIES, RECOVERY = "images", "deliveries", "recovery"
+QUEUES = (IMAGES, DELIVERIES, RECOVERY)
+# The modules of the tasks are loaded by workers only: the web process sends tasks by name.
+TASK_MODULES = tuple(f"imgcompress.tasks.{name}" for name in
+                     ("process_csv", "deliver_due", "recover", "prune"))
+ROUTES = {"process_csv": IMAGES, "deliver_due": DELIVERIES, "recover": RECOVERY,
+          "prune": RECOVERY, "sweep": RECOVERY}
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def make_celery(app: Flask, settings: Settings) -> Celery:
+    """Return the Celery application whose tasks run inside the context of `app`."""
+
+    class ContextTask(Task):  # type: ignore[misc]
+        """A task with an application context."""
+
+        def __call__(self, *args: object, **kwargs: object) -> Any:
+            begin(task=self.name)
+            with app.app_context():
+                return self.run(*args, **kwargs)
+
+    celery = Celery(app.name, task_cls=ContextTask, set_as_current=True)
+    celery.config_from_object(celeryconfig)
+    celery.conf.update(_installation(settings))
+    celery.set_default()
+    prepare_processes(app)
+    free_slots_of_lost_messages()
+    return celery
+
+
+@setup_logging.connect
+def _keep_logs_as_they_are(**_: Any) -> None:
+    """Keep Celery from setting up logs of its own: wsgi.py has set up those of all processes."""
+
+
+def _installation(settings: Settings) -> dict[str, Any]:
+    """Return the Celery settings that differ between installations."""
+    prefix = settings.queue_prefix
+    amqp = settings.celery_broker_url.startswith("amqp")
+    transport = (dict(celeryconfig.AMQP_TRANSPORT) if amqp else
+                 celeryconfig.REDIS_TRANSPORT | {"global_keyprefix": f"{prefix}:"})
+    # Quorum queues survive the loss of a RabbitMQ node; other brokers take no notice of the word.
+    arguments = {"x-queue-type": "quorum"} if amqp else None
+    return {
+        "broker_url": settings.celery_broker_url,
+        "broker_transport_options": transport,
+        "imports": TASK_MODULES,
+        "task_queues": [Queue(f"{prefix}.{name}", routing_key=f"{prefix}.{name}",
+                              queue_arguments=arguments) for name in QUEUES],
+        "task_default_queue": f"{prefix}.{IMAGES}",
+        "task_default_exchange": prefix,
+        "task_routes": {task: {"queue": f"{prefix}.{queue}"} for task, queue in ROUTES.items()},
+        "beat_schedule_filename": str(settings.data_dir / "beat-schedule"),
+        "beat_schedule": {
+            task: {"task": task, "schedule": seconds,
+                   # Without a worker the messages would pile up; what comes late is worth nothing.
+                   "options": {"expires": max(seconds, 1)}}
+            for task, seconds in (("recover", settings.recovery_interval), ("prune", HOUR),
+                                  ("sweep", DAY))},
+    }

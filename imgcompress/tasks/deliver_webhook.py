@@ -1,0 +1,32 @@
+"""One attempt at a webhook."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import requests
+
+from ..extensions import current_settings
+from ..ledger.deliveries import DueDelivery
+from ..ledger.types import utcnow
+from ..netguard import DialPolicy, guarded_session
+from ..notify.attempt import Attempt
+from ..notify.secret import signing_secrets
+from ..notify.webhook import send_webhook
+
+
+def attempt_webhook(delivery: DueDelivery) -> Attempt:
+    """Send the event once, signed with the secret of its upload or else with the service's own."""
+    settings = current_settings()
+    secrets = ((delivery.secret,) if delivery.secret else
+               signing_secrets(settings.webhook_secrets, settings.data_dir))
+    return send_webhook(_session(), delivery.target, secrets=secrets, event_id=delivery.id,
+                        payload=delivery.payload, now=utcnow(), timeout=settings.webhook_timeout)
+
+
+@cache
+def _session() -> requests.Session:
+    """Return this process's session; it is made in the process that uses it, after the fork."""
+    settings = current_settings()
+    policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
+    return guarded_session(policy, pool_size=1, connect_timeout=settings.fetch_connect_timeout)

@@ -1,0 +1,20 @@
+"""Give memory back to the system: for glibc, which keeps what it once had."""
+
+from __future__ import annotations
+
+import ctypes
+
+# The names of malloc.h, with their numbers.
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8
+# The pixels of a large image are mapped for themselves and go back when it is done. Otherwise glibc
+# raises this up to 32 MiB, and holes between smaller things stay. Small ones are reused faster.
+MAPPED_BYTES = 8 * 2**20
+# By default each download thread may get an arena of its own, from which it gives nothing back.
+ARENAS = 2
+
+
+def give_back_memory() -> bool:
+    """Tell malloc to give large blocks back at once; return False where it is not glibc's."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(
+        mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES) and mallopt(M_ARENA_MAX, ARENAS))

@@ -1,0 +1,52 @@
+"""The periodic tasks that delete what is kept no longer; harmless when they run twice."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from functools import partial
+
+from celery import shared_task
+
+from ..errors import StorageUnavailable
+from ..extensions import current_settings
+from ..ledger.deletion import erase_old_jobs
+from ..ledger.orphans import SPARED, StrangeFiles, delete_orphans
+from ..ledger.types import utcnow
+from ..storage import delete_job_files, open_storage
+from .processes import stopping
+
+log = logging.getLogger(__name__)
+
+
+@shared_task(name="prune")
+def prune() -> None:
+    """Delete the jobs that ended RETENTION_DAYS ago, with their files."""
+    settings = current_settings()
+    if not settings.retention_days:
+        return
+    before = utcnow() - timedelta(days=settings.retention_days)
+    try:
+        deleted = erase_old_jobs(before, partial(delete_job_files, open_storage(settings)),
+                                 stopping)
+    except StorageUnavailable as error:
+        log.warning("Old jobs wait for the storage: %s", error)
+        return
+    if deleted:
+        log.info("%d jobs were deleted that ended %d days ago", deleted, settings.retention_days)
+
+
+@shared_task(name="sweep")
+def sweep() -> None:
+    """Delete the files that belong to no job."""
+    storage = open_storage(current_settings())
+    try:
+        deleted = delete_orphans(storage.list, storage.delete, utcnow() - SPARED)
+    except StrangeFiles as error:
+        log.error("%s", error.message)
+        return
+    except StorageUnavailable as error:
+        log.warning("Files that belong to no job wait for the storage: %s", error)
+        return
+    if deleted:
+        log.warning("%d files were deleted that belonged to no job", deleted)

@@ -1,0 +1,98 @@
+"""Ring the doorbell: put messages into the broker, and never fail when it is down.
+
+Nor when the ledger is: whatever could not be done here, recovery does later.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from celery import current_app as celery
+from kombu.exceptions import OperationalError
+
+from ..errors import LedgerUnavailable
+from ..ledger import deliveries, slices
+
+log = logging.getLogger(__name__)
+
+# This many unclaimed slices of one job stand in the queue. Each claim publishes the next ones, so
+# a job still spreads over every idle worker, and a small job waits behind a few slices only.
+SLICES_AHEAD = 2
+# A courier makes so many rounds of deliveries at once.
+ROUNDS_AT_ONCE = 6
+
+
+def publish_slices(request_id: UUID) -> bool:
+    """Publish the job's next slices; return False when some are left to recovery."""
+    try:
+        return _publish_slices(request_id)
+    except LedgerUnavailable as error:
+        log.warning("Recovery will publish the slices of job %s: %s", request_id, error)
+        return False
+
+
+def _publish_slices(request_id: UUID) -> bool:
+    reserved = slices.reserve_slices(request_id, SLICES_AHEAD)
+    for place, slice_no in enumerate(reserved):
+        if not send("process_csv", str(request_id), slice_no):
+            slices.release_reservations(request_id, reserved[place:])
+            return False
+    return True
+
+
+def publish_due_deliveries() -> None:
+    """Publish a round for each delivery that is due, up to as many as go on at once.
+
+    When the broker is down, recovery does it later.
+    """
+    try:
+        rounds = deliveries.claimable(ROUNDS_AT_ONCE)
+    except LedgerUnavailable as error:
+        log.warning("Recovery will publish the deliveries: %s", error)
+        return
+    for _ in range(rounds):
+        if not send("deliver_due"):
+            return
+
+
+def send(task: str, *args: object) -> bool:
+    """Send a task to its queue; return whether the broker took it."""
+    try:
+        celery.send_task(task, args=args)
+    except _broker_errors() as error:
+        log.warning("The broker did not take %s%s; recovery will: %s", task, args, error)
+        return False
+    return True
+
+
+def slices_in_queue() -> int | None:
+    """Return how many messages the queue of the slices holds; None when it cannot be asked.
+
+    Those in the hands of workers are not among them.
+    """
+    try:
+        with celery.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+            return _queue_length(connection.channel(),
+                                 celery.amqp.queues[celery.conf.task_default_queue])
+    except _broker_errors() as error:
+        log.warning("The broker cannot be asked for its queue: %s", error)
+        return None
+
+
+def _queue_length(channel: Any, queue: Any) -> int:
+    """Declare the queue as it is: where there is none, a new one holds nothing."""
+    declared = channel.queue_declare(queue.name, durable=queue.durable, auto_delete=False,
+                                     arguments=queue.queue_arguments)
+    return int(declared.message_count)
+
+
+@cache
+def _broker_errors() -> tuple[type[BaseException], ...]:
+    """Return what the broker's client raises when the broker is down, full, or refuses."""
+    with celery.connection_for_write() as connection:
+        return (OperationalError, OSError, *connection.connection_errors,
+                *connection.channel_errors)

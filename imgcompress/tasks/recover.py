@@ -1,0 +1,70 @@
+"""The periodic task that makes good what was lost; harmless when it runs twice."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from celery import shared_task
+
+from ..errors import StorageUnavailable
+from ..extensions import current_settings
+from ..ledger import leases, recovery
+from ..ledger.deletion import erase_due_jobs
+from ..ledger.deliveries import give_up_suspended
+from ..ledger.heartbeat import note_recovery
+from ..ledger.idempotency import forget_old_keys
+from ..storage import delete_job_files, open_storage
+from .holder import is_dead
+from .publish import publish_due_deliveries, publish_slices, slices_in_queue
+
+log = logging.getLogger(__name__)
+
+# A slice that was published so many rounds of recovery ago is claimed, or stands in the queue.
+LOST_AFTER_ROUNDS = 2
+JOBS_AT_ONCE = 500
+
+
+@shared_task(name="recover")
+def recover() -> None:
+    """End leases, publish what stands unpublished, close finished jobs, relay deliveries."""
+    end_leases()
+    forget_lost_messages()
+    _tell("finished jobs were closed", recovery.close_finished_jobs())
+    for request_id in recovery.jobs_to_publish(JOBS_AT_ONCE):
+        if not publish_slices(request_id):
+            break
+    _tell("deliveries were given up, for their receivers stayed ill", give_up_suspended())
+    publish_due_deliveries()
+    forget_old_keys()
+    note_recovery()
+    erase_deleted_jobs()
+
+
+def end_leases() -> None:
+    """End the leases that ran out, and those that dead processes of this machine held."""
+    dead = [holder for holder in leases.lease_holders() if is_dead(holder)]
+    _tell("leases ended", leases.expire_leases(dead))
+
+
+def forget_lost_messages() -> None:
+    """Have slices published again when the broker holds fewer messages than it was given."""
+    in_queue = slices_in_queue()
+    if in_queue is not None:
+        lost = recovery.forget_lost_messages(
+            in_queue, older_than=LOST_AFTER_ROUNDS * current_settings().recovery_interval)
+        _tell("slices are published again, since messages were lost", lost)
+
+
+def erase_deleted_jobs() -> None:
+    """Take away what is left of deleted jobs. It comes last, since it may take a minute."""
+    storage = open_storage(current_settings())
+    try:
+        _tell("deleted jobs were swept", erase_due_jobs(partial(delete_job_files, storage)))
+    except StorageUnavailable as error:
+        log.warning("What is left of deleted jobs waits for the storage: %s", error)
+
+
+def _tell(what: str, count: int) -> None:
+    if count:
+        log.warning("Recovery: %d %s", count, what)

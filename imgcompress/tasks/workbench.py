@@ -1,0 +1,107 @@
+"""What one worker process keeps between slices: its session, its threads, its storage."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from ..config import Settings
+from ..errors import ImageError
+from ..extensions import current_settings
+from ..ledger.results import Success
+from ..ledger.slices import Claim, PendingImage
+from ..metrics import COMPRESS, FETCH, STORE
+from ..netguard import DialPolicy, origin_of
+from ..pipeline.compress import EXTENSIONS, Compressed, CompressOptions, compress
+from ..pipeline.fetch import Fetcher, FetchLimits
+from ..pipeline.quarantine import Quarantine
+from ..pipeline.slice_runner import SliceRunner
+from ..storage import image_key, open_storage
+from .host_circuits import HostCircuits
+
+
+@cache
+def workbench() -> Workbench:
+    """Return this process's workbench; it is made in the process that uses it, after the fork."""
+    return Workbench(current_settings())
+
+
+class Made(NamedTuple):
+    """A compressed image, and how many bytes its source had."""
+
+    input_bytes: int
+    output: Compressed
+
+
+class Workbench:
+    """The tools to fetch, compress and store images."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.storage = open_storage(settings)
+        self.runner = SliceRunner(concurrency=settings.fetch_concurrency,
+                                  compress_timeout=settings.compress_timeout)
+        self.fetcher = _fetcher(settings)
+        self.circuits = HostCircuits(
+            pause=settings.fetch_suspend_seconds,
+            probe_seconds=settings.fetch_timeout + settings.compress_timeout,
+            download_seconds=settings.fetch_timeout)
+        # A little less than the runner's patience, which ends this whole process.
+        self.quarantine = Quarantine(settings.compress_timeout * 0.9)
+
+    def host_of(self, image: PendingImage) -> str:
+        """Return the host and port of an image's URL, or "" where it may not be fetched."""
+        try:
+            return origin_of(image.input_url, self.fetcher.policy).authority
+        except ImageError:
+            return ""
+
+    def limit_of(self, host: str) -> int:
+        """Return how many images of a host may be in hand at the moment."""
+        return 1 if self.circuits.trying(host) else self.fetcher.hosts.limit(host)
+
+    def fetch(self, image: PendingImage, host: str) -> bytes:
+        """Fetch an image from its host. Raise ImageError."""
+        self.circuits.check(host)
+        with FETCH.timing():
+            return self.fetcher.fetch(image.input_url).data
+
+    def note(self, host: str, outcome: Success | ImageError) -> None:
+        """Take note of what an image tells about its host."""
+        self.circuits.note(host, outcome if isinstance(outcome, ImageError) else None)
+
+    def compress(self, claim: Claim, image: PendingImage, data: bytes) -> Made:
+        """Compress an image. Raise ImageError.
+
+        Where a worker died over its slice before, any of the slice's images may have been the
+        cause.
+        """
+        run = self.quarantine.compress if claim.crashes else compress
+        with COMPRESS.timing():
+            made = run(data, self._options(claim.options | (image.options or {})))
+        return Made(len(data), made)
+
+    def store(self, claim: Claim, image: PendingImage, made: Made) -> Success:
+        """Store a compressed image. Raise StorageUnavailable."""
+        output = made.output
+        extension = EXTENSIONS[output.format]
+        key = image_key(claim.request_id, image.image_id, extension)
+        with STORE.timing():
+            self.storage.write(key, output.data)
+        return Success(
+            image, outcome=output.outcome, input_bytes=made.input_bytes,
+            output_bytes=len(output.data), width=output.width, height=output.height,
+            output_format=output.format, extension=extension, quality=output.quality,
+            similarity=output.similarity, storage_key=key)
+
+    def _options(self, options: dict[str, Any]) -> CompressOptions:
+        return CompressOptions(**options, min_quality=self.settings.min_quality,
+                               max_pixels=self.settings.max_image_pixels)
+
+
+def _fetcher(settings: Settings) -> Fetcher:
+    policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
+    limits = FetchLimits(total_seconds=settings.fetch_timeout,
+                         connect_seconds=settings.fetch_connect_timeout,
+                         max_bytes=settings.max_image_bytes)
+    return Fetcher(policy, limits, per_host=settings.fetch_per_host)

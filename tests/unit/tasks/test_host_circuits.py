@@ -1,0 +1,200 @@
+"""What one worker makes of the hosts that its images come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.errors import ImageError, LedgerUnavailable
+from imgcompress.extensions import db
+from imgcompress.ledger import circuits, reach
+from imgcompress.ledger.sessions import reading
+from imgcompress.ledger.types import utcnow
+from imgcompress.pipeline.fetch_hosts import HostBusy, NotTried
+from imgcompress.pipeline.fetch_status import SourceStatus
+from imgcompress.tasks import host_circuits
+from imgcompress.tasks.host_circuits import FAILURES_TO_OPEN, OPENINGS_TO_FAIL, HostCircuits
+
+HOST = "cdn.test:443"
+DEAD = ImageError("connect_failed")
+
+
+@pytest.fixture(autouse=True)
+def _no_trouble_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "_met_trouble_at", -math.inf)
+
+
+@pytest.fixture
+def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application with a fresh ledger; its context is open."""
+    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return a function that lets the pause of a suspended host pass."""
+    passed = timedelta()
+
+    def pass_by() -> None:
+        nonlocal passed
+        passed += timedelta(seconds=61)
+
+    for module in (circuits, host_circuits):
+        monkeypatch.setattr(module, "utcnow", lambda: utcnow() + passed)
+    return pass_by
+
+
+def _worker() -> HostCircuits:
+    worker = HostCircuits(pause=60, probe_seconds=30, download_seconds=25)
+    worker.look_up([HOST])
+    return worker
+
+
+def _fail(worker: HostCircuits, times: int = FAILURES_TO_OPEN, error: ImageError = DEAD) -> None:
+    for _ in range(times):
+        worker.note(HOST, error)
+
+
+@pytest.mark.parametrize("trouble", ["away", "slow"])
+def test_who_was_cut_off_from_the_ledger_blames_no_host(
+        app: Flask, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    clock = _Clock()
+    monkeypatch.setattr(reach, "time", clock)
+    worker = _worker()
+    with suppress(LedgerUnavailable), reading():
+        if trouble == "away":
+            raise LedgerUnavailable()
+        clock.now += 6
+    _fail(worker, 2 * FAILURES_TO_OPEN)
+    worker.check(HOST)
+    clock.now += 26
+    _fail(worker)
+    with pytest.raises(NotTried):
+        worker.check(HOST)
+
+
+class _Clock:
+    """A clock that is set by hand."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def test_a_host_is_left_alone_after_failures_in_a_row(app: Flask) -> None:
+    worker = _worker()
+    _fail(worker, FAILURES_TO_OPEN - 1)
+    worker.check(HOST)
+    _fail(worker, 1, SourceStatus(503))
+    with pytest.raises(NotTried) as caught:
+        worker.check(HOST)
+    assert caught.value.code == "host_suspended"
+    assert caught.value.found == "HTTP 503 Service Unavailable"
+    assert 50 < (caught.value.retry_after or 0) < 62
+    worker.check("other.test:443")
+
+
+@pytest.mark.parametrize("between", [None, ImageError("not_an_image"), SourceStatus(404)])
+def test_an_answer_between_starts_the_count_anew(
+        app: Flask, between: ImageError | None) -> None:
+    worker = _worker()
+    _fail(worker, FAILURES_TO_OPEN - 1)
+    worker.note(HOST, between)
+    _fail(worker, FAILURES_TO_OPEN - 1)
+    worker.check(HOST)
+
+
+@pytest.mark.parametrize("error", [
+    HostBusy(HOST, 5), ImageError("internal_error"), ImageError("not_an_image"), SourceStatus(404)])
+def test_what_is_no_fault_of_the_host_never_suspends_it(app: Flask, error: ImageError) -> None:
+    worker = _worker()
+    _fail(worker, 50, error)
+    worker.check(HOST)
+
+
+def test_all_workers_know(app: Flask) -> None:
+    _fail(_worker())
+    with pytest.raises(NotTried):
+        _worker().check(HOST)
+
+
+def _open(later: Callable[[], None], times: int) -> None:
+    """Open the host's circuit so many times in a row, and let the last pause pass."""
+    _fail(_worker())
+    later()
+    for _ in range(times - 1):
+        _fail(_worker(), 1)
+        later()
+
+
+def test_one_worker_tries_a_half_open_host_and_a_success_closes_it(
+        app: Flask, later: Callable[[], None]) -> None:
+    _open(later, 1)
+    first, second = _worker(), _worker()
+    assert (first.trying(HOST), second.trying(HOST)) == (True, False)
+    first.check(HOST)
+    with pytest.raises(NotTried) as caught:
+        second.check(HOST)
+    assert (caught.value.retry_after or 0) < 10
+    first.note(HOST, None)
+    assert not first.trying(HOST)
+    assert circuits.circuits_of([HOST]) == []
+    _worker().check(HOST)
+
+
+def test_a_failed_trial_opens_it_again_at_once(app: Flask, later: Callable[[], None]) -> None:
+    _open(later, 1)
+    worker = _worker()
+    _fail(worker, 1)
+    with pytest.raises(NotTried):
+        worker.check(HOST)
+    circuit, = circuits.circuits_of([HOST])
+    assert circuit.openings == 2
+
+
+def test_after_some_openings_in_a_row_images_fail_without_waiting(
+        app: Flask, later: Callable[[], None]) -> None:
+    _open(later, OPENINGS_TO_FAIL - 1)
+    trying, waiting = _worker(), _worker()
+    _fail(trying, 1)
+    for worker in (trying, _worker()):
+        with pytest.raises(ImageError) as caught:
+            worker.check(HOST)
+        assert not isinstance(caught.value, NotTried) and not caught.value.retryable
+        assert caught.value.message.startswith("connect_failed. The host failed too often")
+    with pytest.raises(NotTried):
+        waiting.check(HOST)
+
+
+def test_a_later_job_tries_a_host_given_up_before_its_images_fail(
+        app: Flask, later: Callable[[], None]) -> None:
+    _open(later, OPENINGS_TO_FAIL)
+    trying, waiting = _worker(), _worker()
+    trying.check(HOST)
+    with pytest.raises(NotTried):
+        waiting.check(HOST)
+
+
+def test_work_goes_on_while_the_ledger_is_away(
+        app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise LedgerUnavailable()
+
+    for name in ("circuits_of", "open_circuit"):
+        monkeypatch.setattr(circuits, name, away)
+    worker = _worker()
+    _fail(worker, 30)
+    worker.check(HOST)

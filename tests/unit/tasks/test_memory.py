@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+# Blocks of growing size, each freed before the next is taken: glibc would raise its threshold with
+# them, and keep the last ones below a small block that stays.
+GROWING = """
+import ctypes, re
+from imgcompress.tasks.memory import give_back_memory
+assert give_back_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
+for size in range(9, 31):
+    libc.free(libc.malloc(size << 20))
+blocks = [libc.malloc(30 << 20) for _ in range(4)]
+before = resident()
+for block in blocks:
+    ctypes.memset(block, 1, 30 << 20)
+held, kept = resident(), libc.malloc(1000)
+for block in blocks:
+    libc.free(block)
+print(held - before, resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_large_blocks_go_back_though_small_ones_stay_behind_them() -> None:
+    done = subprocess.run([sys.executable, "-c", GROWING], capture_output=True, text=True)
+    assert not done.stderr
+    held, left = map(int, done.stdout.split())
+    assert held > 100 and left < 10

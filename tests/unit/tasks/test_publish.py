@@ -1,0 +1,69 @@
+"""The doorbell: what was rung can be counted, and a broker that is away harms nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.extensions import db
+from imgcompress.ledger.bulk_insert import NewImage
+from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.slices import reserve_slices
+from imgcompress.tasks.publish import publish_slices, slices_in_queue
+
+from ...servers import fresh_broker
+
+DEAD_BROKER = "redis://127.0.0.1:1/0"
+
+
+def _app(url: str, prefix: str, database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    app = create_app(load_settings(None, database_url=database_url, data_dir=tmp_path,
+                                   celery_broker_url=url, queue_prefix=prefix))
+    with app.app_context():
+        yield app
+        app.extensions["celery"].close()
+        db.engine.dispose()
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=getattr(pytest.mark, kind))
+                        for kind in ("redis", "rabbitmq")])
+def app(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application with queues of its own on each kind of broker."""
+    prefix = f"test-{uuid4().hex[:8]}"
+    with fresh_broker(request.param, prefix) as url:
+        yield from _app(url, prefix, sqlite_url, tmp_path)
+
+
+@pytest.fixture
+def app_without_broker(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application whose broker does not answer."""
+    yield from _app(DEAD_BROKER, "test", sqlite_url, tmp_path)
+
+
+def _job_of(images: int) -> NewJob:
+    job = NewJob(uuid4(), "products.csv", {}, "http://service.test", total_rows=images,
+                 total_images=images)
+    urls = [f"https://a.test/{number}" for number in range(images)]
+    create_job(job, [NewImage(2, place, "", "", url) for place, url in enumerate(urls)],
+               slice_size=1)
+    return job
+
+
+def test_published_slices_stand_in_the_queue(app: Flask) -> None:
+    assert slices_in_queue() == 0
+    job = _job_of(5)
+    assert publish_slices(job.request_id) and publish_slices(job.request_id)
+    assert slices_in_queue() == 2
+
+
+def test_what_a_dead_broker_does_not_take_can_be_published_later(app_without_broker: Flask) -> None:
+    job = _job_of(5)
+    assert not publish_slices(job.request_id)
+    assert slices_in_queue() is None
+    assert reserve_slices(job.request_id, 2) == [0, 1]

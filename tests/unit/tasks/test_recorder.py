@@ -1,0 +1,79 @@
+"""The recorder: while the ledger is away, results are kept and not thrown away."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from imgcompress.errors import LedgerUnavailable
+from imgcompress.ledger.results import Failure, Result
+from imgcompress.ledger.slices import Claim, PendingImage
+from imgcompress.tasks import patience, recorder
+from imgcompress.tasks.patience import patiently
+from imgcompress.tasks.recorder import BATCH_IMAGES, Recorder
+
+
+class FlakyLedger:
+    """Takes results, except while it is away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.results: list[Result] = []
+
+    def record(self, claim: Claim, results: list[Result], *, lease_seconds: float) -> bool:
+        if self.away:
+            raise LedgerUnavailable()
+        self.results += results
+        return False
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> FlakyLedger:
+    """Return a ledger that can go away."""
+    ledger = FlakyLedger()
+    monkeypatch.setattr(recorder, "record_results", ledger.record)
+    return ledger
+
+
+@pytest.fixture
+def full_recorder(ledger: FlakyLedger) -> Recorder:
+    """Return a recorder with a batch that is due."""
+    full = Recorder(Claim(uuid4(), 0, 1, 0, 0, 49, {}, "http://service.test", False), 30.0)
+    for ordinal in range(BATCH_IMAGES):
+        image = PendingImage(uuid4(), ordinal, 2, "https://a.test/", 0, False)
+        full.add(Failure(image, "corrupt_image", "It is damaged."))
+    return full
+
+
+def test_results_outlast_a_ledger_that_is_away(ledger: FlakyLedger, full_recorder: Recorder
+                                               ) -> None:
+    ledger.away = True
+    full_recorder.flush_if_due()
+    assert ledger.results == []
+    ledger.away = False
+    full_recorder.flush_if_due()
+    assert len(ledger.results) == BATCH_IMAGES
+
+
+def test_a_ledger_that_stays_away_ends_the_work(
+        ledger: FlakyLedger, full_recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.away = True
+    monkeypatch.setattr(recorder, "HOLD_SECONDS", -1.0)
+    with pytest.raises(LedgerUnavailable):
+        full_recorder.flush_if_due()
+
+
+def test_patience_tries_again_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.0)
+    answers = iter([LedgerUnavailable(), LedgerUnavailable(), "done"])
+
+    def act() -> str:
+        answer = next(answers)
+        if isinstance(answer, LedgerUnavailable):
+            raise answer
+        return answer
+
+    assert patiently(act) == "done"
+    with pytest.raises(LedgerUnavailable):
+        patiently(lambda: (_ for _ in ()).throw(LedgerUnavailable()), seconds=-1)

@@ -1,0 +1,148 @@
+"""A task's slices: begun while others hang, each recorded and released by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.errors import StorageUnavailable
+from imgcompress.extensions import current_settings, db
+from imgcompress.ledger.bulk_insert import NewImage
+from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.jobs import cancel_job
+from imgcompress.tasks import process_csv as task
+from imgcompress.tasks import publish
+from imgcompress.tasks.workbench import Workbench
+
+from ...faults.verdict import photo
+from ...origin import PlainOrigin, SilentOrigin
+from ..ledger.records import claim, images_of, job_of, slices_of
+
+
+@pytest.fixture
+def bench(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
+    """Return the tools of a worker on a fresh ledger, which hears of no broker."""
+    app = _app(ledger_url, tmp_path)
+    monkeypatch.setattr(publish, "send", lambda *message: True)
+    with app.app_context():
+        bench = Workbench(current_settings())
+        monkeypatch.setattr(task, "workbench", lambda: bench)
+        yield bench
+        bench.runner.close()
+        db.engine.dispose()
+
+
+def _app(ledger_url: str, folder: Path) -> Flask:
+    return create_app(load_settings(
+        None, database_url=ledger_url, data_dir=folder, fetch_timeout=4.0,
+        allowed_private_networks=(ip_network("127.0.0.0/8"),),
+        allowed_ports=((1024, 65535),)))
+
+
+@pytest.fixture
+def origin() -> Iterator[PlainOrigin]:
+    """Return an origin of 200 photos."""
+    answer = (200, "image/jpeg", photo())
+    with PlainOrigin({f"/{number}.jpg": answer for number in range(200)}) as origin:
+        yield origin
+
+
+def _job(urls: list[str], slice_size: int) -> UUID:
+    job = NewJob(uuid4(), "products.csv", {}, "http://service.test", total_rows=len(urls),
+                 total_images=len(urls), webhook_url=None)
+    create_job(job, [NewImage(2, place, "", "", url) for place, url in enumerate(urls)],
+               slice_size=slice_size)
+    return job.request_id
+
+
+def _photos(origin: PlainOrigin, images: int) -> list[str]:
+    return [origin.url(f"/{number}.jpg") for number in range(images)]
+
+
+def _process(request_id: UUID, slice_no: int = 0) -> None:
+    task.process_csv.run(str(request_id), slice_no)
+
+
+def test_a_task_goes_on_with_the_next_slices(bench: Workbench, origin: PlainOrigin) -> None:
+    request_id = _job(_photos(origin, 12), slice_size=5)
+    _process(request_id)
+    job = job_of(request_id)
+    assert (job.status, job.completed_images) == ("COMPLETED", 12)
+    assert {part.state for part in slices_of(request_id)} == {"DONE"}
+    assert all(image.attempts == 1 for image in images_of(request_id))
+
+
+def test_a_message_that_comes_too_late_is_work_all_the_same(
+        bench: Workbench, origin: PlainOrigin) -> None:
+    request_id = _job(_photos(origin, 4), slice_size=2)
+    held = claim(request_id, 0)
+    _process(request_id, 0)
+    assert [image.status for image in images_of(request_id)] == [
+        "PENDING", "PENDING", "COMPLETED", "COMPLETED"]
+    assert slices_of(request_id)[0].attempt == held.attempt
+
+
+def test_an_image_that_hangs_holds_up_neither_its_job_nor_another(
+        bench: Workbench, origin: PlainOrigin) -> None:
+    with SilentOrigin() as silent:
+        hanging = _job([silent.url("/0.jpg"), *_photos(origin, 5)], slice_size=2)
+        healthy = _job(_photos(origin, 5), slice_size=2)
+        _process(hanging)
+        assert silent.hits.total() == 0 and silent.connections == 1
+    assert job_of(healthy).status == "COMPLETED"
+    stuck, *others = images_of(hanging)
+    assert stuck.status == "PENDING" and stuck.attempts == 1
+    assert {image.status for image in others} == {"COMPLETED"}
+    finished = max(part.lease_until is None for part in slices_of(hanging))
+    assert finished and job_of(hanging).status == "PROCESSING"
+
+
+def test_a_cancelled_job_is_given_up_and_the_others_go_on(
+        bench: Workbench, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 60), 60)
+    noted = bench.note
+
+    def cancel(host: str, outcome: object) -> None:
+        cancel_job(cancelled)
+        noted(host, outcome)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench, "note", cancel)
+    _process(cancelled)
+    assert {image.status for image in images_of(cancelled)} == {"PENDING"}
+    assert job_of(other).status == "COMPLETED"
+
+
+def test_a_storage_that_fails_has_every_slice_wait(
+        bench: Workbench, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(key: str, data: bytes) -> None:
+        raise StorageUnavailable()
+
+    request_id = _job(_photos(origin, 4), slice_size=2)
+    monkeypatch.setattr(bench.storage, "write", refuse)
+    _process(request_id)
+    assert {image.status for image in images_of(request_id)} == {"PENDING"}
+    first = slices_of(request_id)[0]
+    assert first.state == "QUEUED" and first.not_before is not None
+
+
+def test_an_image_costs_the_ledger_less_than_one_and_a_half_statements(
+        bench: Workbench, origin: PlainOrigin) -> None:
+    images, statements = 200, 0
+    request_id = _job(_photos(origin, images), current_settings().slice_size)
+
+    def count(*arguments: object) -> None:
+        nonlocal statements
+        statements += 1
+
+    event.listen(db.engine, "before_cursor_execute", count)
+    _process(request_id)
+    assert job_of(request_id).status == "COMPLETED"
+    assert statements < 1.5 * images, statements
