@@ -1,0 +1,62 @@
+"""The HTTP interface: thin views over the ledger, the catalogue and the storage."""
+
+from __future__ import annotations
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from ..config import Settings
+from ..extensions import api
+from ..storage import open_storage
+from . import (
+    archive,
+    deletion,
+    details,
+    docs,
+    download,
+    health,
+    image,
+    job,
+    metrics,
+    retry,
+    upload,
+    webhooks,
+)
+from .auth import require_keys
+from .calls import watch_calls
+from .document import complete_document, document_interface
+from .errors import register_error_handlers
+from .headers import harden
+from .limits import limit_requests
+
+__all__ = ["register_api", "watch_calls"]
+
+
+def register_api(app: Flask, settings: Settings) -> None:
+    """Register the calls of the interface, its error handlers and its document."""
+    app.config.update(document_interface(settings))
+    app.url_map.strict_slashes = False
+    # The fields of an answer come in the order that the schemas give them.
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["storage"] = open_storage(settings)
+    # Every view names the problems that it can answer with.
+    api.DEFAULT_ERROR_RESPONSE_NAME = None
+    api.init_app(app)
+    limit_requests(app, settings)
+    if settings.require_api_key:
+        require_keys(app)
+    for room in (upload, job, details, download, archive, retry, deletion, webhooks, image, health,
+                 metrics):
+        api.register_blueprint(room.blueprint)
+    app.register_blueprint(docs.blueprint)
+    complete_document(api)
+    register_error_handlers(app)
+    app.after_request(harden)
+    if settings.trusted_proxies:
+        _trust_proxies(app, settings.trusted_proxies)
+
+
+def _trust_proxies(app: Flask, number: int) -> None:
+    """Take the caller's address, and the scheme and the host it used, from so many proxies."""
+    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+        app.wsgi_app, x_for=number, x_proto=number, x_host=number)

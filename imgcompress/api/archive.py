@@ -1,0 +1,81 @@
+"""GET /job/archive: the compressed images in one ZIP, written while it is sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from datetime import datetime
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import Any
+from zipfile import ZipInfo
+
+from flask import Response, stream_with_context
+
+from ..ledger import queries
+from ..ledger.queries import NamedImage
+from ..storage import Storage
+from .archive_directory import Outlet, StreamedZip
+from .archive_names import archive_name
+from .blueprint import JOB_ID, Blueprint
+from .context import current_storage
+from .errors import JobRunning
+from .headers import attach
+from .job import find_job
+from .refusals import NoImages
+from .report import JobReport
+from .schemas.job import ArchiveQuery
+
+blueprint = Blueprint("archive", __name__, url_prefix="/job",
+                      description="Take all compressed images at once.")
+
+CHUNK_BYTES = 256 * 1024
+
+
+@blueprint.route("/archive/<request_id>", parameters=[JOB_ID])
+@blueprint.doc(operationId="downloadArchive")
+@blueprint.arguments(ArchiveQuery, location="query")
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="application/zip")
+@blueprint.problems(400, 404, 409, 503)
+def archive(query: dict[str, Any], request_id: str) -> Any:
+    """Download the images as a ZIP
+
+    Each is named by its product, its row and its place in the row: `Rocket-2-1.jpg`.
+    """
+    job = find_job(request_id)
+    if JobReport(job).active and not query["partial"]:
+        raise JobRunning()
+    if not job.completed_images:
+        raise NoImages()
+    chunks = _zip(current_storage(), queries.compressed_images(job.request_id), job.updated_at)
+    # A fault at the start can still be told as a problem; a later one breaks the answer off.
+    first = next(chunks)
+    response = Response(stream_with_context(chain((first,), chunks)),
+                        content_type="application/zip")
+    return attach(response, f"{PurePosixPath(job.source_filename).stem}-compressed.zip")
+
+
+def _zip(storage: Storage, images: Iterable[NamedImage], time: datetime) -> Iterator[bytes]:
+    """Yield a ZIP of the images, stored as they are, for they do not shrink any further.
+
+    One chunk of one image is in memory at a time, however many there are.
+    """
+    with closing(Outlet()) as outlet:
+        with StreamedZip(outlet) as target:
+            for image in images:
+                yield from _add(target, outlet, storage, image, time)
+        yield from outlet.drain()
+
+
+def _add(target: StreamedZip, outlet: Outlet, storage: Storage, image: NamedImage,
+         time: datetime) -> Iterator[bytes]:
+    entry = ZipInfo(archive_name(image), time.timetuple()[:6])
+    with storage.open(image.storage_key) as source:
+        # Its size, told in advance, is what decides on ZIP64.
+        entry.file_size = source.seek(0, os.SEEK_END)
+        source.seek(0)
+        with target.open(entry, "w") as member:
+            while chunk := source.read(CHUNK_BYTES):
+                member.write(chunk)
+                yield from outlet.drain()

@@ -1,0 +1,32 @@
+"""What the views take from the running application and from the request."""
+
+from __future__ import annotations
+
+from flask import current_app, request
+
+from ..errors import ImageError
+from ..extensions import current_settings
+from ..netguard import DialPolicy, check_url
+from ..storage import Storage
+
+
+def current_storage() -> Storage:
+    """Return the storage of the running application."""
+    storage: Storage = current_app.extensions["storage"]
+    return storage
+
+
+def base_url() -> str:
+    """Return the address of this service as callers see it, without a trailing slash."""
+    return current_settings().public_base_url or request.root_url.rstrip("/")
+
+
+def refusal_of(url: str) -> str | None:
+    """Return the public reason why a URL may not be dialled, or None when it may."""
+    settings = current_settings()
+    policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
+    try:
+        check_url(url, policy)
+    except ImageError as error:
+        return error.message
+    return None

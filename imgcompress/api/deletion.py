@@ -1,0 +1,71 @@
+"""DELETE /job: jobs, their rows and their files."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from ..errors import ImgcompressError
+from ..ledger.deletion import erase_job, mark_all_deleted, mark_deleted
+from ..storage import delete_job_files
+from .auth import current_owner
+from .blueprint import JOB_ID, Blueprint
+from .context import current_storage
+from .errors import JobNotFound
+from .job import find_job
+from .schemas.job import DeletedSchema
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("deletion", __name__, url_prefix="/job", description="Delete jobs.")
+
+# What takes longer, recovery does: a caller does not wait for a million rows to go.
+ERASE_SECONDS = 5.0
+IMAGES_ERASED_AT_ONCE = 20_000
+
+
+@blueprint.route("/<request_id>", methods=["DELETE"], parameters=[JOB_ID])
+@blueprint.doc(operationId="deleteJob")
+@blueprint.response(204)
+@blueprint.problems(404, 503)
+def delete(request_id: str) -> Any:
+    """Delete a job
+
+    With its images, its CSV and its deliveries. If it is running it is cancelled first. From now on
+    nobody sees it; of a very large job the last files are gone within minutes.
+    """
+    job = find_job(request_id)
+    if not mark_deleted(job.request_id, current_owner()):
+        raise JobNotFound()
+    if job.total_images <= IMAGES_ERASED_AT_ONCE:
+        _erase([job.request_id])
+
+
+@blueprint.route("", methods=["DELETE"])
+@blueprint.doc(operationId="deleteJobs")
+@blueprint.response(200, DeletedSchema)
+@blueprint.problems(503)
+def delete_all() -> Any:
+    """Delete all jobs
+
+    Every job of the key that is used, or every job where no keys are asked for.
+    """
+    marked = mark_all_deleted(current_owner())
+    _erase(marked)
+    return {"deleted_jobs": len(marked)}
+
+
+def _erase(request_ids: Sequence[UUID]) -> None:
+    """Take away what is left of deleted jobs; what does not go now, recovery takes away later."""
+    delete_files = partial(delete_job_files, current_storage())
+    end = time.monotonic() + ERASE_SECONDS
+    try:
+        for request_id in request_ids:
+            if time.monotonic() > end:
+                return
+            erase_job(request_id, delete_files)
+    except ImgcompressError as error:
+        log.warning("Recovery will erase deleted jobs: %s", error)

@@ -1,0 +1,57 @@
+"""The OpenAPI document: what holds for the interface as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_smorest import Api
+
+from ..config import Settings
+from .auth import KEY_HEADER
+from .status_event import document_status_event
+
+DESCRIPTION = """Upload a CSV of product image URLs, and get it back with the URLs of images
+at least 50 % smaller.
+
+1. `POST /upload` takes the CSV and answers with a `request_id`.
+2. `GET /job/status/{request_id}` tells how far its images have come; with `wait` it answers when
+   something has changed. With a `webhook_url` every change of status is sent to you.
+3. `GET /job/download/{request_id}` gives your own CSV with the new URLs beside the old ones.
+
+Errors are problems as RFC 9457 has them, with a stable `code`, a `detail` that says what to do, and
+`retryable`. Times are in UTC. Ids are UUIDs."""
+
+BEARER, HEADER = "bearer", "apiKey"
+SCHEMES = {
+    BEARER: {"type": "http", "scheme": "bearer", "description": "A key that the operator made."},
+    HEADER: {"type": "apiKey", "in": "header", "name": KEY_HEADER,
+             "description": "The same key in a header of its own."},
+}
+# For doc() of the calls that everybody may make.
+PUBLIC: dict[str, Any] = {"security": []}
+
+
+def document_interface(settings: Settings) -> dict[str, Any]:
+    """Return the settings of flask-smorest for the document."""
+    options: dict[str, Any] = {"info": {
+        "description": DESCRIPTION,
+        "license": {"name": "MIT", "identifier": "MIT"}}}
+    if settings.require_api_key:
+        options["security"] = [{BEARER: []}, {HEADER: []}]
+    return {"API_TITLE": "imgcompress", "API_VERSION": "1", "API_SPEC_OPTIONS": options,
+            "OPENAPI_VERSION": "3.1.0", "OPENAPI_URL_PREFIX": "/",
+            "OPENAPI_JSON_PATH": "openapi.json"}
+
+
+def complete_document(api: Api) -> None:
+    """Add what belongs to no single call: the ways to show a key, and the webhook."""
+    for name, scheme in SCHEMES.items():
+        api.spec.components.security_scheme(name, scheme)
+    document_status_event(api)
+
+
+def links_to(*operations: str) -> dict[str, Any]:
+    """Return links from an answer with a `request_id` to the calls that take it."""
+    return {operation: {"operationId": operation,
+                        "parameters": {"request_id": "$response.body#/request_id"}}
+            for operation in operations}

@@ -1,0 +1,61 @@
+"""GET /job/download: the caller's own CSV with the new URLs beside the old ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import Any
+from uuid import UUID
+
+from flask import Response, stream_with_context
+
+from ..catalogue import ImageOutcome, write_catalogue
+from ..ledger import queries
+from ..storage import csv_key
+from .blueprint import JOB_ID, Blueprint
+from .context import current_storage
+from .errors import JobRunning
+from .headers import attach
+from .job import find_job
+from .report import JobReport
+from .schemas.job import DELIMITERS, DownloadQuery
+
+blueprint = Blueprint("download", __name__, url_prefix="/job",
+                      description="Take the output CSV.")
+
+
+@blueprint.route("/download/<request_id>", parameters=[JOB_ID])
+@blueprint.doc(operationId="downloadCsv")
+@blueprint.arguments(DownloadQuery, location="query")
+@blueprint.response(200, {"type": "string"}, content_type="text/csv")
+@blueprint.problems(400, 404, 409, 503)
+def download(query: dict[str, Any], request_id: str) -> Any:
+    """Download the output CSV
+
+    The columns that were uploaded, then `Output Image Urls` and `Image Errors`. The separator is
+    that of the upload, unless `delimiter` asks for another one.
+    """
+    job = find_job(request_id)
+    if JobReport(job).active and not query["partial"]:
+        raise JobRunning()
+    response = _stream(job.request_id, DELIMITERS.get(query["delimiter"]))
+    return attach(response, f"{PurePosixPath(job.source_filename).stem}-compressed.csv")
+
+
+def _stream(request_id: UUID, delimiter: str | None) -> Response:
+    with ExitStack() as opened:
+        source = opened.enter_context(current_storage().open(csv_key(request_id)))
+        chunks = write_catalogue(source, _outcomes(request_id), delimiter)
+        # A fault at the start can still be told as a problem; a later one breaks the answer off.
+        first = next(chunks)
+        response = Response(stream_with_context(chain((first,), chunks)),
+                            content_type="text/csv; charset=utf-8")
+        response.call_on_close(opened.pop_all().close)
+    return response
+
+
+def _outcomes(request_id: UUID) -> Iterator[ImageOutcome]:
+    for outcome in queries.outcomes(request_id):
+        yield ImageOutcome(outcome.row_number, outcome.position, outcome.image_url, outcome.error)

@@ -1,0 +1,67 @@
+"""Does the process answer, and does it have what it needs?"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from flask import current_app
+
+from ..ledger import queries
+from ..ledger.gauges import oldest_slice_seconds
+from .blueprint import Blueprint
+from .context import current_storage
+from .document import PUBLIC
+from .schemas.health import HealthSchema, ReadinessSchema
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("health", __name__, description="Watch the service.")
+
+OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
+
+
+@blueprint.route("/healthz")
+@blueprint.doc(operationId="getHealth", **PUBLIC)
+@blueprint.response(200, HealthSchema)
+def healthz() -> Any:
+    """Tell that the process answers"""
+    return {"status": OK}
+
+
+@blueprint.route("/readyz")
+@blueprint.doc(operationId="getReadiness", **PUBLIC)
+@blueprint.response(200, ReadinessSchema)
+@blueprint.alt_response(503, schema=ReadinessSchema, description="Uploads cannot be taken.")
+def readyz() -> Any:
+    """Tell whether uploads can be taken"""
+    checks = {
+        "database": _check("database", queries.ping),
+        "storage": _check("storage", lambda: current_storage().check()),
+        "broker": _check("broker", _reach_broker),
+    }
+    if UNAVAILABLE in (checks["database"], checks["storage"]):
+        return {"status": UNAVAILABLE, "checks": checks,
+                "oldest_slice_seconds": _oldest_slice(checks["database"])}, 503
+    # Without a broker an upload is still safe in the ledger, and recovery publishes it later.
+    return {"status": OK if checks["broker"] == OK else DEGRADED, "checks": checks,
+            "oldest_slice_seconds": _oldest_slice(checks["database"])}
+
+
+def _oldest_slice(database: str) -> int | None:
+    return round(oldest_slice_seconds()) if database == OK else None
+
+
+def _check(name: str, attempt: Callable[[], None]) -> str:
+    """Return how an attempt ended: whatever it raises, what it needs cannot be used."""
+    try:
+        attempt()
+    except Exception as error:
+        log.warning("Not ready: the %s does not work: %s", name, error)
+        return UNAVAILABLE
+    return OK
+
+
+def _reach_broker() -> None:
+    with current_app.extensions["celery"].connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)

@@ -1,0 +1,99 @@
+"""GET /image: a compressed image, for shop pages and caches."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO
+
+from flask import Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.wsgi import wrap_file
+
+from ..config.storage import REDIRECT
+from ..extensions import current_settings
+from ..ledger import queries
+from .blueprint import Blueprint
+from .context import current_storage
+from .document import PUBLIC
+from .errors import ImageNotFound
+from .headers import sandbox
+from .ids import parse_id
+from .image_links import check_link
+
+# The credentials of a role are renewed ten minutes before they end, and a link ends with them.
+LINK_SECONDS = 600
+
+blueprint = Blueprint("image", __name__, description="Fetch compressed images.")
+
+
+@blueprint.route("/image/<image_id>.<extension>", parameters=[
+    {"in": "path", "name": "image_id", "schema": {"type": "string", "format": "uuid"}},
+    {"in": "path", "name": "extension",
+     "schema": {"enum": ["jpg", "png", "webp", "avif", "gif"]}}])
+@blueprint.doc(operationId="getImage", **PUBLIC)
+@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/*")
+@blueprint.alt_response(206, description="The range of bytes that was asked for.")
+@blueprint.alt_response(302, description="The image is in the storage itself, for some minutes.")
+@blueprint.alt_response(304, description="The caller has the image.")
+@blueprint.problems(403, 404, 416, 503)
+def image(image_id: str, extension: str) -> Any:
+    """Fetch a compressed image
+
+    It never changes, and may be kept for as long as its address is good: for ever, unless the
+    installation signs addresses.
+    """
+    lifetime = check_link(f"{image_id.lower()}.{extension}")
+    found = _find(image_id, extension)
+    # The link is for GET alone, so HEAD is answered here.
+    if current_settings().image_delivery == REDIRECT and request.method == "GET":
+        return _redirect(found, lifetime)
+    return _stream(found, image_id.lower(), lifetime)
+
+
+def _redirect(image: queries.StoredImage, lifetime: int) -> Response:
+    """Send the caller to the storage itself; a cache forgets the way before its link expires."""
+    seconds = min(LINK_SECONDS, lifetime)
+    link = current_storage().link(
+        image.storage_key, seconds=seconds, media_type=f"image/{image.output_format}",
+        cache_control=f"public, max-age={lifetime}, immutable")
+    response = Response(status=302, headers={"Location": link})
+    response.cache_control.max_age = seconds // 2
+    return _public(response)
+
+
+def _stream(image: queries.StoredImage, name: str, lifetime: int) -> Any:
+    file = current_storage().open(image.storage_key)
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    response = _response(file, length, f"image/{image.output_format}")
+    response.cache_control.max_age = lifetime
+    response.cache_control.immutable = True
+    response.set_etag(f"{name}-{length}")
+    try:
+        return response.make_conditional(request, accept_ranges=True, complete_length=length)
+    except RequestedRangeNotSatisfiable:
+        response.close()
+        raise
+
+
+def _find(image_id: str, extension: str) -> queries.StoredImage:
+    """Return where the image is stored. Raise ImageNotFound; no text of a caller is a path."""
+    key = parse_id(image_id)
+    found = queries.find_stored_image(key) if key else None
+    if found is None or not found.storage_key.endswith(f".{extension}"):
+        raise ImageNotFound()
+    return found
+
+
+def _response(file: BinaryIO, length: int, media_type: str) -> Response:
+    response = Response(wrap_file(request.environ, file), content_type=media_type,
+                        direct_passthrough=True)
+    response.content_length = length
+    return _public(response)
+
+
+def _public(response: Response) -> Response:
+    """Let caches keep the answer, and pages of other sites show it, as an image and no more."""
+    response.cache_control.public = True
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return sandbox(response)

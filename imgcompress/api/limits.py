@@ -1,0 +1,71 @@
+"""How often a caller may call: uploads, and all other calls, in a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from time import time
+
+from flask import Flask, Response, request
+from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
+
+from ..config import Settings
+from .auth import KEY_HEADER, is_public
+from .errors import answer_error
+from .refusals import TooManyRequests
+
+UPLOAD = "upload.upload"
+MEMORY = "memory://"
+MINUTE = 60.0
+# The form of an upload has about ten fields, together shorter than this, beside its file. Werkzeug
+# bounds by the same number what it holds of a file at once, which is 64 KiB and the rest before.
+MAX_FORM_PARTS = 50
+MAX_FIELD_BYTES = 256 * 1024
+# A counter that does not answer soon is replaced by one in memory, until it does.
+COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
+
+
+def limit_requests(app: Flask, settings: Settings) -> None:
+    """Bound the size of forms, and the rate of calls where the settings say so.
+
+    Rates are counted before the key is looked up, so that a flood of wrong ones costs no query.
+    """
+    app.config.update(MAX_FORM_PARTS=MAX_FORM_PARTS, MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES)
+    limits: list[str | Callable[[], str] | ApplicationLimit] = []
+    if settings.uploads_per_minute:
+        limits.append(ApplicationLimit(f"{settings.uploads_per_minute}/minute", scope="uploads",
+                                       exempt_when=lambda: request.endpoint != UPLOAD))
+    if settings.reads_per_minute:
+        limits.append(ApplicationLimit(
+            f"{settings.reads_per_minute}/minute", scope="reads",
+            exempt_when=lambda: request.endpoint == UPLOAD or is_public()))
+    if not limits:
+        return
+    uri = counter_uri(settings.celery_broker_url)
+    limiter = Limiter(
+        partial(_caller, settings.require_api_key), app=app, application_limits=limits,
+        storage_uri=uri, storage_options=dict(COUNTER_OPTIONS) if uri != MEMORY else {},
+        key_prefix=settings.queue_prefix, in_memory_fallback_enabled=True)
+    app.register_error_handler(RateLimitExceeded, partial(_refuse, limiter))
+
+
+def counter_uri(broker_url: str) -> str:
+    """Return where calls are counted: in the broker if it is a Redis, else in each process."""
+    scheme, _, rest = broker_url.partition("://")
+    known = {"redis": "redis", "rediss": "rediss", "redis+socket": "redis+unix"}
+    return f"{known[scheme]}://{rest}" if scheme in known else MEMORY
+
+
+def _caller(by_key: bool) -> str:
+    """Return who is calling: the hash of the key that was sent, or the address."""
+    sent = request.headers.get("Authorization") or request.headers.get(KEY_HEADER)
+    if by_key and sent:
+        return sha256(sent.encode()).hexdigest()
+    return request.remote_addr or "unknown"
+
+
+def _refuse(limiter: Limiter, _error: RateLimitExceeded) -> Response:
+    limit = limiter.current_limit
+    left = limit.reset_at - time() if limit else MINUTE
+    return answer_error(TooManyRequests(min(max(left, 1), MINUTE)))

@@ -1,0 +1,82 @@
+"""Why a caller is refused who asked in the right words: who it is, how often, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import ImgcompressError
+from ..ledger.idempotency import KeyInUse, KeyReused
+from ..ledger.quotas import TooManyJobs
+
+
+class ApiKeyRequired(ImgcompressError):
+    """The call has no API key."""
+
+    code = "api_key_required"
+    message = ("This call needs an API key. Send it as “Authorization: Bearer …” or as “X-API-Key:"
+               " …”; the operator makes keys.")
+
+
+class InvalidApiKey(ImgcompressError):
+    """The key of the call is unknown or was revoked."""
+
+    code = "invalid_api_key"
+    message = ("This API key is not valid, or no longer. Check it, or ask the operator for a new"
+               " one.")
+
+
+class TooManyRequests(ImgcompressError):
+    """The caller calls too often."""
+
+    code = "too_many_requests"
+    message = "You call too often. Wait for the seconds that Retry-After tells, and try again."
+    retryable = True
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__()
+
+
+class NothingToRetry(ImgcompressError):
+    """The job has no failed image, or none with the codes that were asked for."""
+
+    code = "nothing_to_retry"
+    message = ("No image of the job failed, or none with these codes; the job's status lists the"
+               " codes that it has.")
+
+
+class NoImages(ImgcompressError):
+    """None of the job's images is compressed."""
+
+    code = "no_images"
+    message = ("None of the job's images is compressed, so there is nothing to put into an archive;"
+               " the job's status tells why.")
+
+
+class InvalidImageLink(ImgcompressError):
+    """The signature of an image's address is missing or wrong."""
+
+    code = "invalid_image_link"
+    message = ("The address of the image is not signed, or was changed. Take it anew from the"
+               " details of the job, and leave it as it is.")
+
+
+class ImageLinkExpired(ImgcompressError):
+    """The address of an image was told too long ago."""
+
+    code = "image_link_expired"
+    message = "The address of the image has expired. Take a new one from the details of the job."
+
+
+REFUSALS: Mapping[type, int] = {
+    ApiKeyRequired: 401,
+    InvalidApiKey: 401,
+    InvalidImageLink: 403,
+    ImageLinkExpired: 403,
+    NothingToRetry: 409,
+    NoImages: 409,
+    KeyInUse: 409,
+    KeyReused: 422,
+    TooManyRequests: 429,
+    TooManyJobs: 429,
+}

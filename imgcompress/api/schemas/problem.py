@@ -1,0 +1,50 @@
+"""Errors."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+
+class FaultSchema(Schema):
+    """One thing that is wrong with a request."""
+
+    field = fields.String(required=True, metadata={
+        "description": "The field of the request; `file` for all that is wrong in the CSV.",
+        "example": "file"})
+    row = fields.Integer(required=True, allow_none=True, metadata={
+        "description": "The row of the CSV, numbered as a spreadsheet does; null if none is meant.",
+        "example": 4})
+    column = fields.String(required=True, allow_none=True, metadata={
+        "description": "The header of the column; null if none is meant.",
+        "example": "Input Image Urls"})
+    code = fields.String(required=True, metadata={
+        "description": "What is wrong, in a word that stays the same.", "example": "missing_url"})
+    message = fields.String(required=True, metadata={
+        "description": "What is wrong and what to do, for people.",
+        "example": "The row has no image URL. Add one that starts with http:// or https://, or"
+                   " delete the row."})
+    value = fields.String(required=True, allow_none=True, metadata={
+        "description": "The text that is meant, shortened to 200 characters.", "example": None})
+
+
+class ProblemSchema(Schema):
+    """An error, as RFC 9457 has it, with a stable code."""
+
+    type = fields.String(required=True, metadata={"example": "about:blank"})
+    title = fields.String(required=True, metadata={"example": "Not Found"})
+    status = fields.Integer(required=True, metadata={"example": 404})
+    detail = fields.String(required=True, metadata={
+        "description": "What happened and what to do, for people.",
+        "example": "There is no job with this id. Check it; the job may also have been deleted."})
+    instance = fields.String(required=True, metadata={
+        "description": "The path of the request.",
+        "example": "/job/status/7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"})
+    code = fields.String(required=True, metadata={
+        "description": "What happened, in a word that stays the same.",
+        "example": "job_not_found"})
+    retryable = fields.Boolean(required=True, metadata={
+        "description": "Whether the same request can succeed later.", "example": False})
+    errors = fields.List(fields.Nested(FaultSchema), metadata={
+        "description": "With 400: the first 100 faults."})
+    error_count = fields.Integer(metadata={
+        "description": "With 400: how many faults there are in all.", "example": 1})

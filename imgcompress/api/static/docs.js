@@ -1,0 +1,24 @@
+// Show the OpenAPI document of this service. No request leaves it: validatorUrl would send one.
+const root = document.getElementById("swagger-ui");
+
+// Leave the fields of a form empty. Swagger UI would fill every optional one in with something that
+// fits its type, and send it; only for these fields it asks for a sample of the content type false.
+const EmptyForms = (system) => {
+  const sample = system.fn.getSampleSchema;
+  return {
+    fn: {
+      getSampleSchema: (schema, contentType, ...rest) =>
+        contentType === false ? "" : sample(schema, contentType, ...rest),
+    },
+  };
+};
+
+SwaggerUIBundle({
+  domNode: root,
+  url: root.dataset.document,
+  validatorUrl: null,
+  plugins: [EmptyForms],
+  deepLinking: true,
+  displayRequestDuration: true,
+  tryItOutEnabled: true,
+});

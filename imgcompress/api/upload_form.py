@@ -1,0 +1,75 @@
+"""The form of an upload: its file and its options, and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask import request
+from marshmallow import ValidationError
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from ..extensions import current_settings
+from .faults import SECRETS, RequestFault, faults_of_fields
+from .schemas.upload import UploadSchema
+
+OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
+FILENAME_CHARS = 200
+
+
+@dataclass(frozen=True)
+class UploadForm:
+    """The file, if there is one, the values that are good, and the faults of the others."""
+
+    file: FileStorage | None
+    values: dict[str, Any]
+    faults: list[RequestFault]
+
+    @property
+    def filename(self) -> str:
+        """Return the name of the file without its folders and without control characters."""
+        told = (self.file and self.file.filename) or ""
+        name = "".join(filter(str.isprintable, re.split(r"[/\\]", told)[-1])).strip()
+        return name[-FILENAME_CHARS:] or "upload.csv"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return how the images are to be compressed, as the job keeps it."""
+        default = {"compression_percentage": current_settings().compression_percentage}
+        return {name: (default | self.values).get(name) for name in OPTIONS}
+
+
+def read_form() -> UploadForm:
+    """Read the form of the request; nothing is raised for what is wrong with it.
+
+    A field that is left empty counts as left out, as in the form of a browser.
+    """
+    given = _given()
+    schema = UploadSchema()
+    try:
+        values, faults = schema.load(given), []
+    except ValidationError as error:
+        values = cast("dict[str, Any]", error.valid_data)
+        faults = faults_of_fields(error.messages_dict, schema, given)
+    faults += _faults_of_repeated() + _faults_of_exposed()
+    return UploadForm(values.get("file"), values, faults)
+
+
+def _given() -> dict[str, Any]:
+    """Return the files and the fields; of those with one name, the first in this order counts."""
+    fields = MultiDict([*request.files.items(), *request.form.items(), *request.args.items()])
+    return {name: value for name, value in fields.items() if value != ""}
+
+
+def _faults_of_exposed() -> list[RequestFault]:
+    return [RequestFault(name, None, None, f"exposed_{name}", f"Send {name} as a field of the form,"
+                         " not in the URL: URLs are written to logs.", None)
+            for name in sorted(SECRETS & set(request.args))]
+
+
+def _faults_of_repeated() -> list[RequestFault]:
+    if len(request.files.getlist("file")) < 2:
+        return []
+    return [RequestFault("file", None, None, "several_files", "There are several files. Send one"
+                         " file at a time, or join them into one.", None)]

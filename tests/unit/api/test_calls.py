@@ -1,0 +1,98 @@
+"""Every HTTP call has an id and a line in the log."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import structlog
+from flask.testing import FlaskClient
+
+from .conftest import Upload
+
+Calls = Callable[[], list[tuple[str, dict[str, Any]]]]
+
+
+@pytest.fixture
+def calls(caplog: pytest.LogCaptureFixture) -> Calls:
+    """Return a function that tells the level and the facts of each answered call."""
+    caplog.set_level(logging.DEBUG, "imgcompress.api.calls")
+    names = ("method", "path", "status", "client", "seconds")
+    return lambda: [(record.levelname, {name: vars(record)[name] for name in names})
+                    for record in caplog.records if record.getMessage() == "Answered"]
+
+
+def _bound() -> dict[str, Any]:
+    """Return what the last call has bound to its lines."""
+    return structlog.contextvars.get_contextvars()
+
+
+def test_each_call_is_told_in_one_line_without_its_query(client: FlaskClient, calls: Calls) -> None:
+    client.get("/job?status=FAILED&secret=xyzzy")
+
+    (level, told), = calls()
+    assert level == "INFO" and 0 <= told.pop("seconds") < 60
+    assert told == {"method": "GET", "path": "/job", "status": 200, "client": "127.0.0.1"}
+
+
+def test_refusals_are_told_too(client: FlaskClient, calls: Calls) -> None:
+    client.post("/no/such/path")
+    client.post("/upload", headers={"Origin": "https://evil.test"})
+
+    assert [told["status"] for _, told in calls()] == [404, 403]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/metrics", "/web/css/foundation.css"])
+def test_what_machines_ask_for_all_the_time_is_quiet(client: FlaskClient, calls: Calls,
+                                                     path: str) -> None:
+    with client.get(path) as answer:
+        assert answer.status_code == 200
+    assert [level for level, _ in calls()] == ["DEBUG"]
+
+
+def test_a_poll_without_news_is_quiet(client: FlaskClient, calls: Calls, request_id: str) -> None:
+    first = client.get(f"/job/status/{request_id}")
+    client.get(f"/job/status/{request_id}", headers={"If-None-Match": first.headers["ETag"]})
+
+    told = [(level, told["status"]) for level, told in calls()]
+    assert told[-2:] == [("INFO", 200), ("DEBUG", 304)]
+
+
+def test_an_answer_that_is_our_fault_is_a_warning(client: FlaskClient, calls: Calls,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgcompress.api.health._check", lambda *_: "unavailable")
+    assert client.get("/readyz").status_code == 503
+    assert [level for level, _ in calls()] == ["WARNING"]
+
+
+@pytest.mark.parametrize("sent", ["4f0c1b2d", "a.B_c-9", "x" * 64])
+def test_a_well_formed_id_is_kept(client: FlaskClient, sent: str) -> None:
+    answer = client.get("/healthz", headers={"X-Request-ID": sent})
+    assert answer.headers["X-Request-ID"] == _bound()["call_id"] == sent
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "a;ERROR", "x" * 65, "é"])
+def test_any_other_id_is_replaced(client: FlaskClient, sent: str) -> None:
+    answer = client.get("/healthz", headers={"X-Request-ID": sent})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
+
+
+def test_the_job_is_bound_to_the_lines_of_its_calls(client: FlaskClient, upload: Upload) -> None:
+    request_id = upload().json["request_id"]
+    assert _bound()["request_id"] == request_id
+    client.get("/job")
+    assert "request_id" not in _bound()
+    client.get(f"/job/details/{request_id}")
+    assert _bound()["request_id"] == request_id
+
+
+def test_a_text_that_is_no_id_is_not_bound(client: FlaskClient) -> None:
+    client.get("/job/status/none")
+    assert "request_id" not in _bound()
+    unknown = str(uuid4())
+    client.get(f"/job/status/{unknown}")
+    assert _bound()["request_id"] == unknown

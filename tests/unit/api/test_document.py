@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgcompress.config import Settings
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> Any:
+    """Return the OpenAPI document."""
+    return client.get("/openapi.json").json
+
+
+def test_the_document_names_every_call(app: Flask, document: Any) -> None:
+    assert document["openapi"] == "3.1.0"
+    documented = {(method.upper(), path) for path, methods in document["paths"].items()
+                  for method in methods if method != "parameters"}
+    assert documented == {
+        ("POST", "/upload"), ("GET", "/job"), ("DELETE", "/job"), ("DELETE", "/job/{request_id}"),
+        ("GET", "/job/archive/{request_id}"), ("POST", "/job/retry/{request_id}"),
+        ("GET", "/job/status/{request_id}"),
+        ("GET", "/job/details/{request_id}"), ("GET", "/job/download/{request_id}"),
+        ("POST", "/job/cancel/{request_id}"), ("GET", "/image/{image_id}.{extension}"),
+        ("GET", "/job/webhooks/{request_id}"), ("POST", "/job/webhooks/{request_id}/redeliver"),
+        ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+
+
+def test_every_call_has_an_id_of_its_own_and_tells_what_it_does(document: Any) -> None:
+    calls = [call for methods in document["paths"].values() for method, call in methods.items()
+             if method != "parameters"]
+    assert len({call["operationId"] for call in calls}) == len(calls)
+    assert all(call["summary"] for call in calls)
+
+
+def test_every_error_is_documented_as_a_problem(document: Any) -> None:
+    for path, methods in document["paths"].items():
+        for method, call in methods.items():
+            for status, response in call["responses"].items() if method != "parameters" else ():
+                if status >= "400" and path != "/readyz":
+                    assert list(response["content"]) == ["application/problem+json"], path
+
+
+def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
+    form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    name = form["schema"]["$ref"].rpartition("/")[2]
+    schema = document["components"]["schemas"][name]
+    assert schema["required"] == ["file"]
+    assert schema["properties"]["file"]["format"] == "binary"
+    assert set(schema["properties"]) == {
+        "file", "webhook_url", "webhook_secret", "email", "compression_percentage", "quality",
+        "format", "max_width", "max_height", "dry_run"}
+
+
+def test_every_call_that_is_not_public_may_ask_for_a_key_or_for_patience(document: Any) -> None:
+    for methods in document["paths"].values():
+        for call in (call for method, call in methods.items() if method != "parameters"):
+            answers = call["responses"].keys()
+            assert call.get("security") == [] or {"401", "429", "500"} <= answers
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    assert "security" not in document
+
+
+class TestWithKeys:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, require_api_key=True)
+
+    def test_the_document_asks_for_them(self, document: Any) -> None:
+        assert document["security"] == [{"bearer": []}, {"apiKey": []}]
+
+
+def test_an_upload_leads_to_every_call_that_takes_its_id(document: Any) -> None:
+    links = document["paths"]["/upload"]["post"]["responses"]["202"]["links"]
+    calls = {call["operationId"] for path, methods in document["paths"].items()
+             if "{request_id}" in path for method, call in methods.items()
+             if method != "parameters"}
+    assert {link["operationId"] for link in links.values()} == calls
+
+
+def test_every_field_that_a_caller_sends_is_described(document: Any) -> None:
+    for methods in document["paths"].values():
+        for call in (call for method, call in methods.items() if method != "parameters"):
+            for parameter in call.get("parameters", ()):
+                assert parameter.get("description"), f"{call['operationId']}: {parameter['name']}"
+    upload = document["components"]["schemas"]["Upload"]["properties"]
+    assert all(field.get("description") for field in upload.values())
+
+
+def test_every_problem_has_an_example_with_its_status(document: Any) -> None:
+    for methods in document["paths"].values():
+        for call in (call for method, call in methods.items() if method != "parameters"):
+            for status, answer in call["responses"].items():
+                problem = answer.get("content", {}).get("application/problem+json", {})
+                if "example" in problem:
+                    assert problem["example"]["status"] == int(status)
+                    assert problem["example"]["detail"] and problem["example"]["code"]

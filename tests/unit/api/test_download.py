@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import csv
+import io
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.http import parse_options_header
+from werkzeug.test import TestResponse
+
+from imgcompress.errors import LedgerUnavailable
+from imgcompress.ledger import queries
+from imgcompress.ledger.jobs import cancel_job
+
+from .conftest import CATALOGUE, Upload
+from .work import images, process
+
+
+def _download(client: FlaskClient, request_id: str, query: str = "") -> TestResponse:
+    return client.get(f"/job/download/{request_id}{query}", buffered=True)
+
+
+def _rows(answer: TestResponse) -> list[list[str]]:
+    assert answer.status_code == 200, answer.text
+    return list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
+
+
+def test_the_output_is_the_callers_csv_with_two_columns_more(app: Flask, client: FlaskClient,
+                                                             request_id: str) -> None:
+    process(app, request_id, fails={1})
+    first, _, third = (image.image_url for image in images(app, request_id))
+    assert _rows(_download(client, request_id)) == [
+        ["S. No.", "Product Name", "Input Image Urls", "Output Image Urls", "Image Errors"],
+        ["1", "SKU1", "https://shop.test/1.jpg,https://shop.test/2.jpg", f"{first},",
+         "2: source_status: HTTP 404. The server did not give the image."],
+        ["2", "SKU2", "https://shop.test/3.png", third, ""]]
+
+
+def test_it_is_an_attachment_that_no_browser_runs(app: Flask, client: FlaskClient,
+                                                  request_id: str) -> None:
+    process(app, request_id)
+    headers = _download(client, request_id).headers
+    assert headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert parse_options_header(headers["Content-Disposition"]) == (
+        "attachment", {"filename": "products-compressed.csv"})
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+
+
+@pytest.mark.parametrize(("sent", "offered"), [
+    ("Größe 42.csv", "Größe 42-compressed.csv"),
+    ("a; b.csv", "a; b-compressed.csv"),
+    ("catalogue", "catalogue-compressed.csv"),
+    ("produits.v2.CSV", "produits.v2-compressed.csv"),
+    ("商品.csv", "商品-compressed.csv"),
+])
+def test_the_file_name_follows_the_upload(app: Flask, client: FlaskClient, upload: Upload,
+                                          sent: str, offered: str) -> None:
+    request_id = upload(filename=sent).json["request_id"]
+    process(app, request_id)
+    header = _download(client, request_id).headers["Content-Disposition"]
+    assert header.isascii()
+    assert parse_options_header(header) == ("attachment", {"filename": offered})
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [
+    ("comma", ","), ("semicolon", ";"), ("tab", "\t"), ("pipe", "|")])
+@pytest.mark.parametrize("first", ["", "sep=,\r\n"])
+def test_another_separator_can_be_had(app: Flask, client: FlaskClient, upload: Upload, name: str,
+                                      delimiter: str, first: str) -> None:
+    request_id = upload(first.encode() + CATALOGUE).json["request_id"]
+    process(app, request_id)
+    lines = _download(client, request_id, f"?delimiter={name}").text.splitlines()
+    assert lines[:-3] == ([f"sep={delimiter}"] if first else [])
+    assert list(csv.reader(lines[-3:], delimiter=delimiter))[1][:2] == ["1", "SKU1"]
+
+
+def test_an_unknown_separator_is_refused(client: FlaskClient, request_id: str) -> None:
+    answer = _download(client, request_id, "?delimiter=%3B")
+    assert answer.status_code == 400
+    assert answer.json["errors"][0]["message"] == (
+        "delimiter must be one of comma, semicolon, tab, pipe.")
+
+
+def test_while_the_job_runs_there_is_no_output(app: Flask, client: FlaskClient,
+                                               request_id: str) -> None:
+    process(app, request_id, only={0})
+    answer = _download(client, request_id)
+    assert answer.status_code == 409 and answer.headers["Retry-After"]
+    assert answer.json["code"] == "job_running" and answer.json["retryable"] is True
+    assert "partial=true" in answer.json["detail"]
+
+
+def test_what_is_done_so_far_can_be_had(app: Flask, client: FlaskClient, request_id: str) -> None:
+    process(app, request_id, only={0})
+    rows = _rows(_download(client, request_id, "?partial=true"))
+    assert [row[3:] for row in rows[1:]] == [
+        [f"{images(app, request_id)[0].image_url},", ""], ["", ""]]
+
+
+def test_a_cancelled_job_gives_what_was_done(app: Flask, client: FlaskClient,
+                                             request_id: str) -> None:
+    process(app, request_id, only={2})
+    with app.app_context():
+        cancel_job(UUID(request_id))
+    assert _rows(_download(client, request_id))[2][3] == images(app, request_id)[2].image_url
+
+
+def test_more_images_than_one_batch_come_in_order(
+        app: Flask, client: FlaskClient, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "OUTCOME_BATCH", 3)
+    rows = [f"{number},a,http://a.test/{number}.jpg" for number in range(10)]
+    content = "\n".join(["S. No.,Product Name,Input Image Urls", *rows]).encode()
+    request_id = upload(content).json["request_id"]
+    process(app, request_id)
+    assert [row[3] for row in _rows(_download(client, request_id))[1:]] == [
+        image.image_url for image in images(app, request_id)]
+
+
+def test_a_fault_at_the_start_is_told_as_a_problem(
+        app: Flask, client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    process(app, request_id)
+
+    def fail(_: object) -> None:
+        raise LedgerUnavailable()
+
+    monkeypatch.setattr(queries, "outcomes", fail)
+    answer = _download(client, request_id)
+    assert answer.status_code == 503 and answer.json["code"] == "ledger_unavailable"
+
+
+def test_a_lost_file_is_not_found(app: Flask, client: FlaskClient, request_id: str) -> None:
+    process(app, request_id)
+    app.extensions["storage"].delete_folder(f"csv/{request_id}")
+    answer = _download(client, request_id)
+    assert answer.status_code == 404 and answer.json["code"] == "not_found"

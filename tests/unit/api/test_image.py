@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from imgcompress.config import Settings
+
+from ...buckets import Bucket
+from .work import PHOTO, images, process
+
+
+@pytest.fixture(params=["file", "s3"])
+def settings(settings: Settings, request: pytest.FixtureRequest,
+             monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return the settings of an installation, with each kind of storage."""
+    if request.param == "file":
+        return settings
+    bucket: Bucket = request.getfixturevalue("bucket")
+    return bucket.use(monkeypatch, settings)
+
+
+@pytest.fixture
+def path(app: Flask, request_id: str) -> str:
+    """Return the path of a compressed image."""
+    process(app, request_id)
+    return urlsplit(images(app, request_id)[0].image_url or "").path
+
+
+def _get(client: FlaskClient, path: str, **headers: str) -> TestResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.get(path, headers=named, buffered=True)
+
+
+def test_an_image_comes_with_its_type_and_may_be_kept_for_ever(client: FlaskClient,
+                                                               path: str) -> None:
+    answer = _get(client, path)
+    assert answer.status_code == 200 and answer.data == PHOTO
+    assert answer.content_type == "image/jpeg" and answer.content_length == len(PHOTO)
+    assert {"public", "immutable", "max-age=31536000"} == set(
+        answer.headers["Cache-Control"].split(", "))
+    assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+def test_an_image_is_harmless_content_of_others(client: FlaskClient, path: str) -> None:
+    headers = _get(client, path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
+def test_a_known_image_is_not_sent_again(client: FlaskClient, path: str) -> None:
+    etag = _get(client, path).headers["ETag"]
+    assert not etag.startswith("W/")
+    answer = _get(client, path, If_None_Match=etag)
+    assert (answer.status_code, answer.data) == (304, b"")
+
+
+@pytest.mark.parametrize(("wanted", "start", "end"), [
+    ("bytes=0-99", 0, 100), ("bytes=1000-", 1000, 1024), ("bytes=-24", 1000, 1024),
+    ("bytes=1000-5000", 1000, 1024)])
+def test_a_range_is_sent_alone(client: FlaskClient, path: str, wanted: str, start: int,
+                               end: int) -> None:
+    answer = _get(client, path, Range=wanted)
+    assert answer.status_code == 206 and answer.data == PHOTO[start:end]
+    assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{len(PHOTO)}"
+    assert answer.content_length == end - start
+
+
+def test_a_range_of_another_version_brings_the_whole_image(client: FlaskClient, path: str) -> None:
+    answer = _get(client, path, Range="bytes=0-99", If_Range='"another"')
+    assert answer.status_code == 200 and answer.data == PHOTO
+
+
+def test_a_range_behind_the_end_is_refused(client: FlaskClient, path: str) -> None:
+    answer = _get(client, path, Range="bytes=5000-6000")
+    assert answer.status_code == 416 and answer.json["code"] == "range_not_satisfiable"
+    assert answer.headers["Content-Range"] == f"bytes */{len(PHOTO)}"
+
+
+def test_head_tells_the_length_alone(client: FlaskClient, path: str) -> None:
+    answer = client.head(path, buffered=True)
+    assert answer.content_length == len(PHOTO) and answer.data == b""
+
+
+@pytest.mark.parametrize("name", [
+    "7d3c1f0e-9a52-4f0b-8d25-0b5a4c1e6f11.jpg",
+    "1.jpg", "%00.jpg", "..%2f..%2fledger.jpg", "../../ledger.sqlite3",
+    "%2e%2e/%2e%2e/etc/passwd.jpg", "..\\..\\ledger.jpg", "%252e%252e%252fledger.jpg"])
+def test_no_path_leads_to_another_file(client: FlaskClient, path: str, name: str) -> None:
+    answer = _get(client, f"/image/{name}")
+    assert answer.status_code == 404 and answer.content_type == "application/problem+json"
+
+
+@pytest.mark.parametrize("change", [
+    lambda path: path.replace(".jpg", ".png"), lambda path: path.replace(".jpg", ".JPG"),
+    lambda path: f"{path}.jpg", lambda path: path.replace(".jpg", ""),
+    lambda path: path.replace(".jpg", "."), lambda path: path.replace("-", "")])
+def test_the_name_must_fit_exactly(client: FlaskClient, path: str,
+                                   change: Callable[[str], str]) -> None:
+    assert _get(client, change(path)).status_code == 404
+
+
+def test_an_image_that_is_not_compressed_is_not_found(app: Flask, client: FlaskClient,
+                                                      request_id: str) -> None:
+    process(app, request_id, fails={0}, only={0})
+    for image in images(app, request_id):
+        answer = _get(client, f"/image/{image.image_id}.jpg")
+        assert answer.status_code == 404 and answer.json["code"] == "image_not_found"
+
+
+def test_a_lost_file_is_not_found(app: Flask, client: FlaskClient, path: str,
+                                  request_id: str) -> None:
+    app.extensions["storage"].delete_folder(f"images/{request_id}")
+    answer = _get(client, path)
+    assert answer.status_code == 404 and answer.json["code"] == "not_found"

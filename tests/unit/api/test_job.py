@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgcompress.api.report import JobReport
+from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.models import JobRequest
+from imgcompress.ledger.types import utcnow
+
+from .conftest import Upload
+from .work import process
+
+TIME = r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z"
+
+
+@pytest.fixture
+def database_url(ledger_url: str) -> str:
+    """Return the URL of a fresh ledger, once for each kind of database."""
+    return ledger_url
+
+
+def test_a_new_job_waits(client: FlaskClient, request_id: str) -> None:
+    told = client.get(f"/job/status/{request_id}").json
+    assert told["request_id"] == request_id and told["status"] == "PENDING"
+    assert told["source_filename"] == "products.csv"
+    assert [told[name] for name in ("total_rows", "total_images", "completed_images",
+                                    "failed_images", "completion_percentage", "input_bytes",
+                                    "output_bytes")] == [2, 3, 0, 0, 0, 0, 0]
+    assert [told[name] for name in ("started_at", "finished_at", "eta_seconds",
+                                    "error_message")] == [None] * 4
+    assert told["errors"] == []
+
+
+def test_times_are_utc_with_a_z(app: Flask, client: FlaskClient, request_id: str) -> None:
+    process(app, request_id)
+    told = client.get(f"/job/status/{request_id}").json
+    for name in ("created_at", "updated_at", "started_at", "finished_at"):
+        assert re.fullmatch(TIME, told[name]), name
+
+
+def test_a_running_job_tells_its_progress_and_its_failures(app: Flask, client: FlaskClient,
+                                                           request_id: str) -> None:
+    process(app, request_id, only={0, 1}, fails={1})
+    told = client.get(f"/job/status/{request_id}").json
+    assert (told["status"], told["completion_percentage"]) == ("PROCESSING", 66)
+    assert (told["completed_images"], told["failed_images"]) == (1, 1)
+    assert (told["input_bytes"], told["output_bytes"]) == (4096, 1024)
+    assert told["eta_seconds"] >= 0
+    assert told["errors"] == [
+        {"code": "source_status", "host": "shop.test", "found": "HTTP 404 Not Found", "count": 1,
+         "example_row": 2}]
+
+
+def test_failures_are_told_the_most_frequent_first(app: Flask, client: FlaskClient,
+                                                   upload: Upload) -> None:
+    urls = ["http://a.test/1", "http://b.test/1", "http://b.test/2", "http://b.test/3"]
+    content = "\n".join(["S. No.,Product Name,Input Image Urls", *(f"1,a,{url}" for url in urls)])
+    request_id = upload(content.encode()).json["request_id"]
+    process(app, request_id, fails={0, 1, 2, 3})
+    told = client.get(f"/job/status/{request_id}").json
+    assert told["status"] == "FAILED" and told["error_message"]
+    assert [(error["host"], error["count"]) for error in told["errors"]] == [
+        ("b.test", 3), ("a.test", 1)]
+
+
+def test_the_links_of_a_status_work(client: FlaskClient, app: Flask, request_id: str) -> None:
+    process(app, request_id, only={0})
+    told = client.get(f"/job/status/{request_id}").json
+    for link in ("status_url", "details_url"):
+        assert client.get(told[link]).json["request_id"] == request_id
+    assert client.get(told["download_url"]).json["code"] == "job_running"
+    assert client.post(told["cancel_url"]).json["status"] == "CANCELLED"
+
+
+def test_a_poll_costs_a_304_until_something_changes(app: Flask, client: FlaskClient,
+                                                    request_id: str) -> None:
+    path = f"/job/status/{request_id}"
+    seen = {"If-None-Match": client.get(path).headers["ETag"]}
+    again = client.get(path, headers=seen)
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == seen["If-None-Match"]
+    process(app, request_id, only={0})
+    changed = client.get(path, headers=seen)
+    assert changed.status_code == 200 and changed.headers["ETag"] != seen["If-None-Match"]
+
+
+def test_a_running_job_is_a_304_too(app: Flask, client: FlaskClient, request_id: str) -> None:
+    process(app, request_id, only={0})
+    path = f"/job/status/{request_id}"
+    seen = {"If-None-Match": client.get(path).headers["ETag"]}
+    assert client.get(path, headers=seen).status_code == 304
+
+
+@pytest.mark.parametrize(("done", "seconds"), [(0, None), (1, 30), (2, 10), (3, 3), (4, 0)])
+def test_the_time_to_the_end_follows_from_the_pace(done: int, seconds: int | None) -> None:
+    now = utcnow()
+    job = JobRequest(status="PROCESSING", total_images=4, completed_images=done, failed_images=0,
+                     started_at=now - timedelta(seconds=10), updated_at=now)
+    assert JobReport(job).eta_seconds == seconds
+
+
+def test_an_ended_job_has_no_time_to_the_end(app: Flask, client: FlaskClient,
+                                             request_id: str) -> None:
+    process(app, request_id)
+    told = client.get(f"/job/status/{request_id}").json
+    assert told["status"] == "COMPLETED" and told["eta_seconds"] is None
+    assert told["cancel_url"] is None
+
+
+@pytest.mark.parametrize("call", ["GET /job/status", "GET /job/details", "GET /job/download",
+                                  "POST /job/cancel"])
+@pytest.mark.parametrize("request_id", [
+    "c1a7e3f0-5a0f-4a8e-9a57-2f5d1c0b7e11", "1", "not-an-id", "00000000000000000000000000000000",
+    "{12345678-1234-1234-1234-123456789abc}", "%00", "é"])
+def test_an_unknown_job_is_not_found(client: FlaskClient, call: str, request_id: str) -> None:
+    method, path = call.split()
+    answer = client.open(f"{path}/{request_id}", method=method)
+    assert answer.status_code == 404 and answer.json["code"] == "job_not_found"
+
+
+class TestCancel:
+    def test_an_active_job_is_cancelled_once(self, client: FlaskClient, request_id: str) -> None:
+        for _ in range(2):
+            answer = client.post(f"/job/cancel/{request_id}")
+            assert answer.status_code == 200 and answer.json["status"] == "CANCELLED"
+            assert answer.json["finished_at"] and answer.json["cancel_url"] is None
+
+    def test_an_ended_job_stays_as_it_is(self, app: Flask, client: FlaskClient,
+                                         request_id: str) -> None:
+        process(app, request_id)
+        answer = client.post(f"/job/cancel/{request_id}")
+        assert answer.status_code == 409 and answer.json["code"] == "job_ended"
+        assert client.get(f"/job/status/{request_id}").json["status"] == "COMPLETED"
+
+
+class TestList:
+    def test_jobs_are_listed_the_newest_first(self, client: FlaskClient, upload: Upload) -> None:
+        ids = [upload(filename=f"{number}.csv").json["request_id"] for number in range(3)]
+        told = client.get("/job").json
+        assert [job["request_id"] for job in told["jobs"]] == ids[::-1]
+        assert (told["page"], told["per_page"], told["next"], told["prev"]) == (1, 100, None, None)
+
+    def test_pages_lead_to_each_other(self, client: FlaskClient, upload: Upload) -> None:
+        ids = [upload().json["request_id"] for _ in range(3)]
+        first = client.get("/job?per_page=2").json
+        second = client.get(first["next"]).json
+        assert [job["request_id"] for job in first["jobs"] + second["jobs"]] == ids[::-1]
+        assert second["next"] is None
+        assert client.get(second["prev"]).json == first
+
+    def test_a_status_picks_jobs(self, app: Flask, client: FlaskClient, upload: Upload) -> None:
+        waiting, cancelled = (upload().json["request_id"] for _ in range(2))
+        with app.app_context():
+            assert cancel_job(UUID(cancelled))
+        for status, expected in (("PENDING", [waiting]), ("CANCELLED", [cancelled]),
+                                 ("FAILED", [])):
+            told = client.get(f"/job?status={status}").json
+            assert [job["request_id"] for job in told["jobs"]] == expected
+
+    @pytest.mark.parametrize("query", ["status=DONE", "page=0", "page=x", "per_page=1001",
+                                       "page=99999999999999999999", "per_page="])
+    def test_a_bad_query_is_refused_by_name(self, client: FlaskClient, query: str) -> None:
+        answer = client.get(f"/job?{query}")
+        assert answer.status_code == 400 and answer.json["code"] == "invalid_request"
+        field = query.split("=")[0]
+        fault, = answer.json["errors"]
+        assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
+        assert field in fault["message"]

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgcompress.api import upload as upload_call
+from imgcompress.config import Settings
+from imgcompress.errors import LedgerUnavailable, StorageUnavailable
+from imgcompress.ledger import slices
+
+from .conftest import CATALOGUE, Upload
+from .work import images, job
+
+StoredFiles = Callable[[], list[Path]]
+
+
+def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None:
+    answer = upload()
+    assert answer.status_code == 202
+    told = answer.json
+    assert told.pop("message")
+    assert UUID(told["request_id"])
+    url = f"http://localhost/job/status/{told['request_id']}"
+    assert told == {"request_id": told["request_id"], "status": "PENDING", "total_rows": 2,
+                    "total_images": 3, "status_url": url}
+    assert answer.headers["Location"] == url
+
+
+def test_an_upload_writes_the_images_in_the_order_of_the_file(app: Flask, request_id: str) -> None:
+    assert [(image.ordinal, image.row_number, image.position, image.serial_number,
+             image.product_name, image.input_url) for image in images(app, request_id)] == [
+        (0, 2, 0, "1", "SKU1", "https://shop.test/1.jpg"),
+        (1, 2, 1, "1", "SKU1", "https://shop.test/2.jpg"),
+        (2, 3, 0, "2", "SKU2", "https://shop.test/3.png")]
+
+
+def test_an_upload_keeps_the_file_as_it_came(request_id: str, stored_files: StoredFiles) -> None:
+    assert [(path.parent.name, path.read_bytes()) for path in stored_files()] == [
+        (request_id, CATALOGUE)]
+
+
+@pytest.mark.parametrize("rows", [2_000, 20_000])
+def test_a_file_may_be_large(upload: Upload, rows: int) -> None:
+    content = b"S. No.,Product Name,Input Image Urls\r\n" + b"".join(
+        b"%d,a,https://shop.test/%d.jpg\r\n" % (row, row) for row in range(rows))
+    assert upload(content, dry_run="true").json["total_images"] == rows
+
+
+def test_options_left_out_or_left_empty_take_their_defaults(app: Flask, upload: Upload) -> None:
+    answer = upload(quality="", format="", webhook_url="")
+    assert job(app, answer.json["request_id"]).options == {
+        "compression_percentage": 50, "quality": None, "format": "keep", "max_width": None,
+        "max_height": None}
+
+
+def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
+    answer = upload(compression_percentage="70", format="webp", max_width="800", max_height="600",
+                    webhook_url="https://shop.test/hook")
+    kept = job(app, answer.json["request_id"])
+    assert kept.options == {"compression_percentage": 70, "quality": None, "format": "webp",
+                            "max_width": 800, "max_height": 600}
+    assert kept.webhook_url == "https://shop.test/hook"
+
+
+def test_options_may_stand_in_the_query_string(app: Flask, client: FlaskClient) -> None:
+    answer = client.post("/upload?quality=80",
+                         data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
+    assert job(app, answer.json["request_id"]).options["quality"] == 80
+
+
+@pytest.mark.parametrize(("sent", "kept"), [
+    ("products.csv", "products.csv"),
+    # On the wire a backslash is escaped by another one.
+    ("C:\\\\Users\\\\ann\\\\products.csv", "products.csv"),
+    ("../../etc/passwd", "passwd"),
+    ("Größe 42.csv", "Größe 42.csv"),
+    ("folder/", "upload.csv"),
+    ("x" * 500 + ".csv", "x" * 196 + ".csv"),
+])
+def test_a_file_name_is_kept_without_folders(app: Flask, upload: Upload, sent: str,
+                                             kept: str) -> None:
+    answer = upload(filename=sent)
+    assert job(app, answer.json["request_id"]).source_filename == kept
+
+
+@pytest.mark.parametrize("value", ["true", "1", "yes"])
+def test_a_dry_run_tells_the_counts_and_stores_nothing(upload: Upload, client: FlaskClient,
+                                                       stored_files: StoredFiles,
+                                                       value: str) -> None:
+    answer = upload(dry_run=value)
+    assert answer.status_code == 200
+    assert answer.json == {"message": answer.json["message"], "total_rows": 2, "total_images": 3,
+                           "errors": [], "error_count": 0}
+    assert client.get("/job").json["jobs"] == [] and stored_files() == []
+
+
+def test_a_dry_run_tells_the_faults_of_the_file_and_of_the_options(upload: Upload) -> None:
+    answer = upload(CATALOGUE + b"3,SKU3,\r\n", dry_run="true", quality="0")
+    assert answer.status_code == 200
+    assert answer.json["total_rows"] == 3 and answer.json["error_count"] == 2
+    assert [(fault["field"], fault["row"], fault["code"]) for fault in answer.json["errors"]] == [
+        ("quality", None, "invalid_quality"), ("file", 4, "missing_url")]
+
+
+class TestBehindAPublicAddress:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, public_base_url="https://images.test/here")
+
+    def test_links_and_images_carry_it(self, app: Flask, upload: Upload) -> None:
+        answer = upload()
+        request_id = answer.json["request_id"]
+        assert answer.headers["Location"] == f"https://images.test/here/job/status/{request_id}"
+        assert job(app, request_id).base_url == "https://images.test/here"
+
+
+def test_nothing_is_stored_when_the_ledger_is_down(
+        upload: Upload, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise LedgerUnavailable(detail="secret.internal refused the connection")
+
+    monkeypatch.setattr(upload_call, "check_room", fail)
+    answer = upload()
+    assert answer.status_code == 503 and answer.headers["Retry-After"] == "5"
+    assert answer.json["code"] == "ledger_unavailable" and answer.json["retryable"] is True
+    assert "secret.internal" not in answer.text
+    assert stored_files() == []
+
+
+@pytest.mark.parametrize("error, kept", [(LedgerUnavailable(), 1), (ValueError(), 0)])
+def test_the_csv_is_kept_only_where_the_job_may_have_been_committed(
+        upload: Upload, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch,
+        error: Exception, kept: int) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(upload_call, "create_job", fail)
+    assert upload().status_code in (500, 503)
+    assert len(stored_files()) == kept
+
+
+def test_no_job_is_made_when_the_storage_is_down(
+        app: Flask, upload: Upload, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StorageUnavailable()
+
+    monkeypatch.setattr(app.extensions["storage"], "copy_from", fail)
+    answer = upload()
+    assert answer.status_code == 503 and answer.json["code"] == "storage_unavailable"
+    assert client.get("/job").json["jobs"] == []
+
+
+def test_a_job_is_accepted_though_its_publication_fails(
+        upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise LedgerUnavailable()
+
+    monkeypatch.setattr(slices, "reserve_slices", fail)
+    assert upload().status_code == 202

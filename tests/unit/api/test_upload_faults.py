@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from imgcompress.config import Settings
+
+from .conftest import CATALOGUE, Upload
+
+HEADER = b"S. No.,Product Name,Input Image Urls\n"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde" + bytes(64)
+
+MULTIPART = "multipart/form-data; boundary=b"
+TOO_LARGE = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+             + HEADER + b"x" * 2**20 + b"\r\n--b--\r\n")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stored(client: FlaskClient, stored_files: Callable[[], list[Path]]) -> Iterator[None]:
+    """Check after every test here that it left neither a job nor a file."""
+    yield
+    assert client.get("/job").json["jobs"] == []
+    assert stored_files() == []
+
+
+def _xlsx() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    return file.getvalue()
+
+
+def _only_fault(answer: TestResponse) -> dict[str, Any]:
+    """Return the one fault of a refused upload."""
+    assert answer.status_code == 400, answer.text
+    assert answer.content_type == "application/problem+json"
+    problem = answer.json
+    assert (problem["code"], problem["status"], problem["retryable"]) == (
+        "invalid_upload", 400, False)
+    assert problem["error_count"] == len(problem["errors"]) == 1, problem["errors"]
+    fault: dict[str, Any] = problem["errors"][0]
+    assert set(fault) == {"field", "row", "column", "code", "message", "value"}
+    return fault
+
+
+@pytest.mark.parametrize(("content", "row", "column", "code"), [
+    pytest.param(b"", None, None, "empty_file", id="empty"),
+    pytest.param(PNG, None, None, "not_a_csv", id="png"),
+    pytest.param(_xlsx(), None, None, "not_a_csv", id="xlsx"),
+    pytest.param(gzip.compress(CATALOGUE), None, None, "not_a_csv", id="gzip"),
+    pytest.param(HEADER, None, None, "no_rows", id="no rows"),
+    pytest.param(b"S. No.,Product Name,Pictures\n1,a,b\n", 1, "Input Image Urls",
+                 "missing_column", id="missing column"),
+    pytest.param(HEADER + b"1,SKU1,\n", 2, "Input Image Urls", "missing_url", id="no url"),
+    pytest.param(HEADER + b"1,SKU1,just text\n", 2, "Input Image Urls", "invalid_url",
+                 id="not a url"),
+    pytest.param(HEADER + b"1,SKU1,http://127.0.0.1/a.jpg\n", 2, "Input Image Urls",
+                 "url_not_allowed", id="private address"),
+])
+def test_a_faulty_file_is_refused_with_its_place(
+        upload: Upload, content: bytes, row: int | None, column: str | None, code: str) -> None:
+    fault = _only_fault(upload(content))
+    assert (fault["field"], fault["row"], fault["column"], fault["code"]) == (
+        "file", row, column, code)
+    assert fault["message"]
+
+
+@pytest.mark.parametrize("content", [bytes(range(256)) * 40, b"\0\1\2\3" * 1000])
+def test_binary_data_is_no_catalogue(upload: Upload, content: bytes) -> None:
+    answer = upload(content)
+    assert answer.status_code == 400 and answer.json["error_count"] >= 1
+
+
+def test_a_missing_column_names_what_was_found(upload: Upload) -> None:
+    fault = _only_fault(upload(b"S. No.,Product Name,Pictures\n1,a,b\n"))
+    assert "Pictures" in fault["message"]
+
+
+@pytest.mark.parametrize("data", [
+    {}, {"file": "S. No.,Product Name,Input Image Urls"}, {"file": (io.BytesIO(b""), "")},
+    {"csv": "x", "file": ""},
+])
+def test_a_missing_file_tells_how_to_send_one(client: FlaskClient, data: dict[str, Any]) -> None:
+    answer = client.post("/upload", data=data, content_type="multipart/form-data")
+    assert answer.status_code == 400
+    faults = {fault["field"]: fault for fault in answer.json["errors"]}
+    assert faults["file"]["code"] == "missing_file"
+    assert "-F file=@" in faults["file"]["message"]
+
+
+def test_a_csv_sent_as_the_body_is_told_to_be_sent_as_a_file(client: FlaskClient) -> None:
+    assert _only_fault(client.post("/upload", data=CATALOGUE, content_type="text/csv"))[
+        "code"] == "missing_file"
+
+
+def test_two_files_are_refused(client: FlaskClient) -> None:
+    files = [(io.BytesIO(CATALOGUE), "a.csv"), (io.BytesIO(CATALOGUE), "b.csv")]
+    assert _only_fault(client.post("/upload", data={"file": files}))["code"] == "several_files"
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("compression_percentage", "0"), ("compression_percentage", "96"),
+    ("compression_percentage", "fifty"), ("compression_percentage", "50.5"),
+    ("compression_percentage", "9" * 5000),
+    ("quality", "-1"), ("quality", "96"), ("format", "bmp"), ("format", "JPEG2000"),
+    ("max_width", "0"), ("max_height", "100000"), ("dry_run", "perhaps"),
+    ("webhook_url", "http://10.0.0.1/hook"), ("webhook_url", "ftp://shop.test/"),
+    ("webhook_url", "shop.test"), ("webhook_url", "http://user:password@shop.test/"),
+    ("email", "nobody"), ("email", "a@shop.test\r\nBcc: b@shop.test"),
+    ("email", f"{'a' * 400}@shop.test"),
+])
+def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str) -> None:
+    fault = _only_fault(upload(**{field: value}))
+    assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
+    assert fault["value"] == value[:200]
+
+
+def test_a_percentage_out_of_range_tells_the_range(upload: Upload) -> None:
+    fault = _only_fault(upload(compression_percentage="200"))
+    assert fault["message"] == "compression_percentage must be a whole number from 1 to 95."
+
+
+def test_quality_and_percentage_exclude_each_other(upload: Upload) -> None:
+    fault = _only_fault(upload(compression_percentage="50", quality="80"))
+    assert "not both" in fault["message"]
+
+
+def test_a_mistyped_option_is_told_with_those_that_exist(upload: Upload) -> None:
+    fault = _only_fault(upload(qualty="80"))
+    assert (fault["field"], fault["code"]) == ("qualty", "unknown_field")
+    assert "quality" in fault["message"]
+
+
+def test_an_address_is_refused_as_long_as_no_mail_is_sent(upload: Upload) -> None:
+    assert "sends no mail" in _only_fault(upload(email="team@shop.test"))["message"]
+
+
+def test_faults_of_the_options_and_of_the_file_are_told_together(upload: Upload) -> None:
+    answer = upload(HEADER + b"1,SKU1,\n2,SKU2,nothing\n", quality="200", max_width="wide")
+    assert answer.json["error_count"] == 4
+    assert [(fault["field"], fault["row"]) for fault in answer.json["errors"]] == [
+        ("quality", None), ("max_width", None), ("file", 2), ("file", 3)]
+
+
+def test_of_many_faults_the_first_hundred_are_told_and_all_are_counted(upload: Upload) -> None:
+    answer = upload(HEADER + b"1,SKU1,\n" * 250)
+    assert answer.json["error_count"] == 250 and len(answer.json["errors"]) == 100
+    assert [fault["row"] for fault in answer.json["errors"]] == list(range(2, 102))
+
+
+def test_of_many_strange_fields_the_first_hundred_are_told(client: FlaskClient) -> None:
+    answer = client.post("/upload", data={f"field{number}": "x" for number in range(150)})
+    assert answer.json["error_count"] == 151 and len(answer.json["errors"]) == 100
+
+
+class TestLimits:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, max_images_per_job=2, max_upload_bytes=2**20)
+
+    def test_too_many_images_are_refused(self, upload: Upload) -> None:
+        fault = _only_fault(upload())
+        assert fault["code"] == "too_many_images"
+        assert "2 images" in fault["message"]
+
+    def test_too_many_bytes_are_refused_with_the_limit_in_words(self, client: FlaskClient) -> None:
+        answer = client.post("/upload", input_stream=io.BytesIO(TOO_LARGE),
+                             content_length=len(TOO_LARGE), content_type=MULTIPART)
+        assert answer.status_code == 413 and answer.content_type == "application/problem+json"
+        assert answer.json["code"] == "too_large" and "1 MiB" in answer.json["detail"]
+
+    def test_a_body_of_unknown_length_is_cut_off_at_the_limit(self, client: FlaskClient) -> None:
+        answer = client.post("/upload", input_stream=io.BytesIO(TOO_LARGE), content_type=MULTIPART,
+                             environ_overrides={"wsgi.input_terminated": True})
+        assert answer.status_code == 413 and answer.json["code"] == "too_large"

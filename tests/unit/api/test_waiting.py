@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import BoundedSemaphore
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgcompress.api import waiting
+
+from .work import process
+
+
+class Clock:
+    """A clock that moves when somebody sleeps, and does something when they do."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept = 0
+        self.on_sleep: Callable[[int], None] = lambda _: None
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        self.slept += 1
+        self.on_sleep(self.slept)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put a clock of the test in place of the real one."""
+    clock = Clock()
+    monkeypatch.setattr(waiting, "time", clock)
+    return clock
+
+
+def test_the_answer_comes_when_the_percentage_changes(app: Flask, client: FlaskClient,
+                                                      request_id: str, clock: Clock) -> None:
+    def work(slept: int) -> None:
+        if slept == 3:
+            process(app, request_id, only={0})
+
+    clock.on_sleep = work
+    told = client.get(f"/job/status/{request_id}?wait=30").json
+    assert (told["status"], told["completion_percentage"]) == ("PROCESSING", 33)
+    assert clock.slept == 3
+
+
+def test_when_nothing_changes_the_present_state_comes_in_the_end(
+        client: FlaskClient, request_id: str, clock: Clock) -> None:
+    answer = client.get(f"/job/status/{request_id}?wait=10")
+    assert (answer.status_code, answer.json["status"]) == (200, "PENDING")
+    assert clock.now == pytest.approx(10)
+
+
+def test_who_has_the_present_state_waits_for_the_next(app: Flask, client: FlaskClient,
+                                                      request_id: str, clock: Clock) -> None:
+    path = f"/job/status/{request_id}?wait=5"
+    seen = {"If-None-Match": client.get(f"/job/status/{request_id}").headers["ETag"]}
+    assert client.get(path, headers=seen).status_code == 304
+    assert clock.now == pytest.approx(5)
+    clock.on_sleep = lambda _: process(app, request_id)
+    answer = client.get(path, headers=seen)
+    assert (answer.status_code, answer.json["status"]) == (200, "COMPLETED")
+
+
+def test_who_has_missed_something_is_told_at_once(app: Flask, client: FlaskClient,
+                                                  request_id: str, clock: Clock) -> None:
+    seen = {"If-None-Match": client.get(f"/job/status/{request_id}").headers["ETag"]}
+    process(app, request_id, only={0})
+    assert client.get(f"/job/status/{request_id}?wait=5", headers=seen).status_code == 200
+    assert clock.slept == 0
+
+
+def test_nobody_waits_for_an_ended_job(app: Flask, client: FlaskClient, request_id: str,
+                                       clock: Clock) -> None:
+    process(app, request_id)
+    assert client.get(f"/job/status/{request_id}?wait=5").json["status"] == "COMPLETED"
+    assert clock.slept == 0
+
+
+def test_nobody_waits_for_a_job_that_is_not_there(client: FlaskClient, clock: Clock) -> None:
+    for name in ("1", "c1a7e3f0-5a0f-4a8e-9a57-2f5d1c0b7e11"):
+        assert client.get(f"/job/status/{name}?wait=5").json["code"] == "job_not_found"
+    assert clock.slept == 0
+
+
+def test_a_job_that_is_deleted_meanwhile_is_not_found(client: FlaskClient, request_id: str,
+                                                      clock: Clock) -> None:
+    clock.on_sleep = lambda _: client.delete(f"/job/{request_id}")
+    assert client.get(f"/job/status/{request_id}?wait=5").status_code == 404
+    assert clock.slept == 1
+
+
+def test_where_too_many_wait_the_next_is_answered_at_once(
+        client: FlaskClient, request_id: str, clock: Clock,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_places", BoundedSemaphore(1))
+    slept = []
+
+    def another(_: int) -> None:
+        before = clock.slept
+        assert client.get(f"/job/status/{request_id}?wait=5").json["status"] == "PENDING"
+        slept.append(clock.slept - before)
+
+    clock.on_sleep = another
+    client.get(f"/job/status/{request_id}?wait=1")
+    assert slept == [0, 0]
+    clock.on_sleep = lambda _: None
+    client.get(f"/job/status/{request_id}?wait=1")
+    assert clock.slept == 4
+
+
+def test_a_server_that_ends_keeps_nobody_waiting(app: Flask, client: FlaskClient, request_id: str,
+                                                 clock: Clock) -> None:
+    app.extensions["serving"] = lambda: clock.slept < 2
+    assert client.get(f"/job/status/{request_id}?wait=30").status_code == 200
+    assert clock.slept == 2
+
+
+@pytest.mark.parametrize("wait", ["-1", "31", "soon", "1e9"])
+def test_a_bad_wait_is_refused_by_name(client: FlaskClient, request_id: str, wait: str) -> None:
+    answer = client.get(f"/job/status/{request_id}?wait={wait}")
+    assert answer.status_code == 400 and answer.json["errors"][0]["field"] == "wait"
