@@ -1,0 +1,21 @@
+"""The web pages: static files and empty pages, which call the HTTP interface from the browser."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from . import cross_site, pages, session  # noqa: F401 (the pages register their views)
+from .blueprint import blueprint
+
+__all__ = ["register_web"]
+
+
+def register_web(app: Flask) -> None:
+    """Register the pages, and what guards the calls that browsers make.
+
+    It comes before the HTTP interface is registered, so that a key in the session is in its
+    place before the interface asks for it.
+    """
+    cross_site.refuse_strangers(app)
+    session.forward_keys(app)
+    app.register_blueprint(blueprint)

@@ -1,0 +1,8 @@
+"""The blueprint of the pages and of their session: all that is open without a key."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+blueprint = Blueprint("web", __name__, template_folder="templates", static_folder="static",
+                      static_url_path="/web")

@@ -1,0 +1,55 @@
+"""The key of somebody who uses the pages: asked for once, then kept in a cookie.
+
+The cookie holds the key itself and ends with the browser's session. No script can read it
+(HttpOnly) and no other site can send it (SameSite=Strict). It is not signed, because the key is its
+own proof; so the pages need no secret that several machines would have to share.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from ..api.errors import answer_error
+from ..api.refusals import InvalidApiKey
+from ..extensions import current_settings
+from ..ledger.keys import owner_of
+from .blueprint import blueprint
+
+COOKIE = "imgcompress_key"
+
+
+def forward_keys(app: Flask) -> None:
+    """Let the key in the cookie stand for the header that a browser does not send."""
+    app.before_request(_forward)
+
+
+@blueprint.post("/session", strict_slashes=False)
+def begin() -> Response:
+    """Keep the key that the form gives, if it is valid."""
+    key = request.form.get("key", "").strip()
+    if owner_of(key) is None:
+        return answer_error(InvalidApiKey())
+    answer = Response(status=204)
+    answer.set_cookie(COOKIE, key, httponly=True, samesite="Strict", secure=_is_encrypted())
+    return answer
+
+
+@blueprint.delete("/session", strict_slashes=False)
+def end() -> Response:
+    """Forget the key."""
+    answer = Response(status=204)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="Strict", secure=_is_encrypted())
+    return answer
+
+
+def _forward() -> None:
+    key = request.cookies.get(COOKIE)
+    named = "Authorization" in request.headers or "X-API-Key" in request.headers
+    if key and not named:
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+
+
+def _is_encrypted() -> bool:
+    """Tell whether browsers reach us over HTTPS, also where a proxy in front speaks it."""
+    public = current_settings().public_base_url or ""
+    return request.is_secure or public.startswith("https:")

@@ -1,0 +1,71 @@
+// Calls of the HTTP interface. A call without a key asks the person for it and goes on.
+
+import { askForKey } from "./key.js";
+
+/** The event of the window that tells that the service did not answer. */
+export const SILENCE = "service-silent";
+
+/** The service refused a call; `code` and the message are its own. */
+export class Refusal extends Error {
+  constructor(status, problem) {
+    super(problem?.detail || `The service answered with status ${status}.`);
+    this.status = status;
+    this.code = problem?.code ?? "";
+    this.problem = problem;
+  }
+}
+
+/** The service did not answer. */
+export class Unreachable extends Error {
+  constructor() {
+    super("The service does not answer. Check that it runs, and that you are connected to it.");
+  }
+}
+
+/**
+ * Call the service. Return `{ status, body, etag }`; with the ETag of an earlier answer, the status
+ * may be 304 and the body undefined. Throw Refusal or Unreachable.
+ */
+export async function call(path, { method = "GET", etag } = {}) {
+  const headers = etag ? { "If-None-Match": etag } : {};
+  const answer = await reach(path, { method, headers, cache: "no-store" });
+  if (answer.status === 401) {
+    await askForKey();
+    return call(path, { method, etag });
+  }
+  if (answer.status === 304) return { status: 304, etag };
+  const body = await parsed(answer);
+  if (!answer.ok) throw new Refusal(answer.status, body);
+  return { status: answer.status, body, etag: answer.headers.get("ETag") };
+}
+
+/**
+ * Call the service for something that is asked again soon. Return null where it refuses or does not
+ * answer: the line on top of the page tells that.
+ */
+export async function attempt(path, options) {
+  try {
+    return await call(path, options);
+  } catch (error) {
+    if (error instanceof Refusal || error instanceof Unreachable) return null;
+    throw error;
+  }
+}
+
+/** Fetch; throw Unreachable where there is no answer. */
+async function reach(path, options) {
+  try {
+    return await fetch(path, { credentials: "same-origin", ...options });
+  } catch {
+    window.dispatchEvent(new Event(SILENCE));
+    throw new Unreachable();
+  }
+}
+
+async function parsed(answer) {
+  try {
+    return await answer.json();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+// Numbers, sizes and times as people read them.
+
+const NUMBER = new Intl.NumberFormat("en");
+const SHORT = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+/** Return a count with its thousands marked. */
+export const count = (value) => NUMBER.format(value);
+
+/** Return a count and its noun. */
+export const counted = (value, one, many = `${one}s`) =>
+  `${count(value)} ${value === 1 ? one : many}`;
+
+/** Return a number with one decimal at most. */
+export const short = (value) => SHORT.format(value);
+
+/** Return bytes in the decimal unit that gives one to three digits before the point. */
+export function bytes(value) {
+  let unit = 0;
+  let size = value;
+  while (size >= 999.5 && unit < UNITS.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  const digits = unit > 0 && size < 100 ? 1 : 0;
+  return `${size.toFixed(digits)} ${UNITS[unit]}`;
+}
+
+/** Return by how many per cent `after` is less than `before`. */
+export const saved = (before, after) => (before ? 100 * (1 - after / before) : 0);
+
+/** Return a percentage; a part of something is never rounded up to all of it, nor down to none. */
+export function percent(value) {
+  const near = value > 0 && value < 100 ? Math.min(99.9, Math.max(0.1, value)) : value;
+  return `${SHORT.format(near)} %`;
+}
+
+/** Return seconds as a length of time. */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** Return a time of the service as date and time of this place. */
+export const time = (text) => TIME.format(new Date(text));
+
+/** Return how long ago a time was. */
+export function ago(text, now = Date.now()) {
+  const seconds = Math.min(0, Math.round((new Date(text) - now) / 1000));
+  if (seconds > -60) return "just now";
+  if (seconds > -3600) return AGO.format(Math.ceil(seconds / 60), "minute");
+  if (seconds > -86400) return AGO.format(Math.ceil(seconds / 3600), "hour");
+  return AGO.format(Math.ceil(seconds / 86400), "day");
+}

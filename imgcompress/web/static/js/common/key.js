@@ -1,0 +1,53 @@
+// The API key, where the installation asks for one. The service keeps it in a cookie that no
+// script can read, so this page cannot leak it.
+
+import { byId, show, tell } from "./dom.js";
+
+let asking = null;
+
+/** Ask the person for the key; the promise is kept when the service has taken it. */
+export function askForKey() {
+  asking ??= ask().finally(() => {
+    asking = null;
+  });
+  return asking;
+}
+
+function ask() {
+  const dialog = byId("key-dialog");
+  const form = byId("key-form");
+  dialog.showModal();
+  // Escape would leave a page that can show nothing.
+  dialog.oncancel = (event) => event.preventDefault();
+  return new Promise((resolve) => {
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      const fault = await offer(byId("key").value);
+      tell(byId("key-fault"), fault ?? "");
+      byId("key").setAttribute("aria-invalid", String(fault !== null));
+      if (fault !== null) return;
+      form.reset();
+      dialog.close();
+      show(byId("forget-key"));
+      resolve();
+    };
+  });
+}
+
+/** Offer a key to the service; return why it was not taken, or null. */
+async function offer(key) {
+  try {
+    const answer = await fetch("/session", { method: "POST", body: new URLSearchParams({ key }) });
+    return answer.ok ? null : (await answer.json()).detail;
+  } catch {
+    return "The service does not answer. Try again in a moment.";
+  }
+}
+
+/** Let the button forget the key. */
+export function offerToForget() {
+  byId("forget-key").addEventListener("click", async () => {
+    await fetch("/session", { method: "DELETE" });
+    window.location.reload();
+  });
+}

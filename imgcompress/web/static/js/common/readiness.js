@@ -1,0 +1,45 @@
+// The line on top of the page that says what is wrong with the service, and nothing else.
+
+import { SILENCE } from "./api.js";
+import { byId, show, tell } from "./dom.js";
+import { duration } from "./format.js";
+import { repeat } from "./repeat.js";
+
+const WELL_MS = 20_000;
+const ILL_MS = 4_000;
+const SILENT = "The service does not answer. What was accepted is safe; this page goes on by itself"
+  + " when the service is back.";
+const NEEDED = ["database", "storage"];
+const STILL_SECONDS = 60;
+const SLOW = "The message broker does not answer. Uploads are taken and safe, and are worked on when"
+  + " it is back.";
+
+/** Watch whether the service can work, and say so while it cannot. */
+export function watchReadiness() {
+  const look = repeat(async () => {
+    const trouble = await findTrouble();
+    tell(byId("trouble"), trouble ?? "");
+    show(byId("trouble"), trouble !== null);
+    return trouble ? ILL_MS : WELL_MS;
+  });
+  window.addEventListener(SILENCE, look);
+}
+
+async function findTrouble() {
+  let report;
+  try {
+    report = await (await fetch("/readyz", { cache: "no-store" })).json();
+  } catch {
+    return SILENT;
+  }
+  const missing = NEEDED.filter((name) => report.checks?.[name] !== "ok");
+  if (missing.length) {
+    return `The ${missing.join(" and the ")} cannot be used at the`
+      + " moment, so uploads cannot be taken. Tell the operator if it stays so.";
+  }
+  if (report.status === "degraded") return SLOW;
+  return report.oldest_slice_seconds > STILL_SECONDS
+    ? `No worker takes the work: it has waited for ${duration(report.oldest_slice_seconds)}. Nothing`
+      + " is lost; check that the workers run."
+    : null;
+}

@@ -1,0 +1,24 @@
+// The curl command that does what the form does.
+
+import { byId, tell } from "../common/dom.js";
+import { chosenOptions } from "./options.js";
+
+// A command that is longer is broken into lines.
+const LINE_CHARS = 50;
+const PLAIN = /^[\w@%+=:,./-]+$/;
+
+/** Show the command for the file and the options that are chosen. */
+export function showCommand(form, file) {
+  const fields = [["file", `@${file?.name ?? "products.csv"}`], ...chosenOptions(form)];
+  const parts = fields.map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`);
+  if (!byId("forget-key").hidden) parts.unshift('-H "Authorization: Bearer $KEY"');
+  const address = document.body.dataset.publicBaseUrl || window.location.origin;
+  const words = ["curl", ...parts, `${address}/upload`];
+  const line = words.join(" ");
+  tell(byId("curl"), line.length > LINE_CHARS ? words.join(" \\\n  ") : line);
+}
+
+/** Return a text as a shell takes it literally. */
+function quoted(text) {
+  return PLAIN.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,23 @@
+// Picking a file: by the dialog of the browser, or dropped anywhere on the page.
+
+/** Call `taken` with each file that is chosen in `input` or dropped. */
+export function pickFiles(zone, input, taken) {
+  input.addEventListener("change", () => {
+    if (input.files.length) taken(input.files[0]);
+    // So that the same file, mended, can be chosen again.
+    input.value = "";
+  });
+  let depth = 0;
+  const mark = (change) => {
+    depth = Math.max(0, depth + change);
+    zone.classList.toggle("over", depth > 0);
+  };
+  document.addEventListener("dragenter", () => mark(1));
+  document.addEventListener("dragleave", () => mark(-1));
+  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    mark(-depth);
+    if (event.dataTransfer.files.length) taken(event.dataTransfer.files[0]);
+  });
+}

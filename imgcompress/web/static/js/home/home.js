@@ -1,0 +1,35 @@
+// The first page: a file is picked, checked, and sent; beside it stand the jobs and the command.
+
+import { offerCopy } from "../common/copy.js";
+import { byId } from "../common/dom.js";
+import { offerToForget } from "../common/key.js";
+import { watchReadiness } from "../common/readiness.js";
+import { showCommand } from "./command.js";
+import { pickFiles } from "./drop.js";
+import { followJobs } from "./jobs.js";
+import { explainPromise } from "./promise.js";
+import { Intake } from "./intake.js";
+
+const form = byId("upload");
+const intake = new Intake(form);
+
+function optionsChanged() {
+  explainPromise(form);
+  showCommand(form, intake.file);
+}
+
+pickFiles(byId("drop"), byId("file"), (file) => {
+  intake.take(file);
+  showCommand(form, file);
+});
+form.addEventListener("input", optionsChanged);
+form.addEventListener("change", () => intake.checkOptions());
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  intake.start();
+});
+offerCopy(byId("copy-curl"), byId("curl"));
+offerToForget();
+optionsChanged();
+watchReadiness();
+followJobs(byId("jobs"), byId("no-jobs"));

@@ -1,0 +1,118 @@
+// The way of a file: taken, checked by a dry run before anything starts, and sent.
+
+import { byId, show, tell } from "../common/dom.js";
+import { bytes, counted, percent } from "../common/format.js";
+import { inOption, showFaults } from "./faults.js";
+import { chosenOptions } from "./options.js";
+import { send } from "./send.js";
+
+const CHANGED = "The file has changed since you chose it. Choose it again.";
+
+/** The file of the form, and how far it has come. */
+export class Intake {
+  file = null;
+
+  #form;
+  #faults = [];
+  #once = freshKey();
+  #current = new AbortController();
+
+  constructor(form) {
+    this.#form = form;
+  }
+
+  /** Take a file in the place of the last one, and check it. */
+  take(file) {
+    this.file = file;
+    this.#once = freshKey();
+    byId("drop").classList.add("filled");
+    return this.#check();
+  }
+
+  /** The options changed: check again, if the last check found a fault in one of them. */
+  checkOptions() {
+    this.#once = freshKey();
+    return this.file && this.#faults.some(inOption) ? this.#check() : null;
+  }
+
+  /** Send the file, and go to the page of its job. */
+  async start() {
+    if (!this.#form.reportValidity()) return;
+    const accepted = await this.#send("Uploading", [], this.#once);
+    if (accepted) window.location.assign(`/jobs/${accepted.request_id}`);
+  }
+
+  async #check() {
+    byId("start").disabled = true;
+    const report = await this.#send("Checking", [["dry_run", "true"]]);
+    if (!report) return;
+    const { total_rows: rows, total_images: images, errors, error_count: found } = report;
+    this.#tellFaults(errors, found);
+    byId("start").disabled = found > 0;
+    this.#say(found > 0 ? "bad" : "good", found > 0
+      ? `has ${counted(found, "fault")}. Nothing was started; mend the file and choose it again.`
+      : `has no faults: ${counted(images, "image")} in ${counted(rows, "row")}.`);
+  }
+
+  /** Send the form, show how far that is, and return the answer, or undefined when it failed. */
+  async #send(doing, extra, once) {
+    this.#current.abort();
+    const current = this.#current = new AbortController();
+    this.#tellFaults([]);
+    this.#say("", `${doing} …`);
+    byId("start").disabled = true;
+    show(byId("sending"));
+    try {
+      await assertReadable(this.file);
+      return await send(this.#data(extra), {
+        progressed: (share) => tellProgress(doing, share), signal: current.signal, once });
+    } catch (error) {
+      this.#tellFaults(error.problem?.errors ?? [], error.problem?.error_count);
+      this.#say("bad", `could not be sent. ${error.message}`);
+      byId("start").disabled = error.message === CHANGED;
+      return undefined;
+    } finally {
+      if (current === this.#current) show(byId("sending"), false);
+    }
+  }
+
+  #data(extra) {
+    const data = new FormData();
+    for (const [name, value] of [...chosenOptions(this.#form), ...extra]) data.append(name, value);
+    data.append("file", this.file, this.file.name);
+    return data;
+  }
+
+  #tellFaults(faults, total) {
+    this.#faults = faults;
+    showFaults(byId("faults"), this.#form, faults, total);
+  }
+
+  #say(mood, text) {
+    const verdict = byId("verdict");
+    verdict.className = `verdict ${mood}`;
+    const name = document.createElement("b");
+    name.textContent = this.file.name;
+    verdict.replaceChildren(name, ` (${bytes(this.file.size)}) ${text}`);
+  }
+}
+
+/** Return a text that nobody has used: an upload that broke off can be sent again with the same. */
+function freshKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function tellProgress(doing, share) {
+  byId("sent").value = 100 * share;
+  tell(byId("sent-told"), share < 1 ? `${doing}: ${percent(100 * share)}` : "The service reads it …");
+}
+
+/** Throw when the file on the disk is another one than was chosen: browsers do not send it then. */
+async function assertReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Error(CHANGED);
+  }
+}

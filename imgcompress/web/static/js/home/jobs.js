@@ -1,0 +1,65 @@
+// The recent jobs, with live percentages.
+
+import { attempt } from "../common/api.js";
+import { make, show, tell } from "../common/dom.js";
+import { ago, count, percent, saved } from "../common/format.js";
+import { repeat } from "../common/repeat.js";
+import { isActive, jobWord } from "../common/states.js";
+
+const SHOWN = 8;
+const LIVE_MS = 1_500;
+const QUIET_MS = 15_000;
+
+/** Keep the list of recent jobs fresh. */
+export function followJobs(list, empty) {
+  return repeat(async () => {
+    const answer = await attempt(`/job?per_page=${SHOWN}`);
+    if (!answer) return QUIET_MS;
+    const { jobs } = answer.body;
+    showJobs(list, jobs);
+    show(empty, jobs.length === 0);
+    return jobs.some(isActive) ? LIVE_MS : QUIET_MS;
+  });
+}
+
+/** Change the entries in their places, so that the focus stays where it is. */
+function showJobs(list, jobs) {
+  const known = new Map([...list.children].map((entry) => [entry.dataset.job, entry]));
+  const entries = jobs.map((job) => refreshed(known.get(job.request_id) ?? entry(job), job));
+  const same = entries.length === list.children.length
+    && entries.every((item, place) => item === list.children[place]);
+  if (!same) list.replaceChildren(...entries);
+}
+
+function entry(job) {
+  return make("li", { "data-job": job.request_id },
+    make("a", { href: `/jobs/${job.request_id}`, class: "job" },
+      make("span", { class: "job-name" }, job.source_filename),
+      make("span", { class: "pill" }),
+      make("span", { class: "job-told quiet" }),
+      make("span", { class: "bar thin", "aria-hidden": "true" },
+        make("span", { class: "bar-done" }), make("span", { class: "bar-failed" }))));
+}
+
+function refreshed(item, job) {
+  const pill = item.querySelector(".pill");
+  tell(pill, isActive(job) ? `${job.completion_percentage} %` : jobWord(job.status));
+  pill.dataset.state = job.status;
+  tell(item.querySelector(".job-told"), story(job));
+  width(item.querySelector(".bar-done"), job.completed_images, job.total_images);
+  width(item.querySelector(".bar-failed"), job.failed_images, job.total_images);
+  return item;
+}
+
+function width(part, images, total) {
+  part.style.setProperty("width", `${(100 * images) / Math.max(1, total)}%`);
+}
+
+function story(job) {
+  const told = [`${count(job.total_images)} images`, ago(job.created_at)];
+  if (job.failed_images) told.splice(1, 0, `${count(job.failed_images)} failed`);
+  if (job.output_bytes && !isActive(job)) {
+    told.splice(1, 0, `${percent(saved(job.input_bytes, job.output_bytes))} saved`);
+  }
+  return told.join(" · ");
+}

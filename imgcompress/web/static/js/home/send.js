@@ -1,0 +1,35 @@
+// Sending the form, with progress, which fetch does not tell.
+
+import { Refusal, Unreachable } from "../common/api.js";
+import { askForKey } from "../common/key.js";
+
+/**
+ * Send a form to /upload. `progressed` is told the share that is sent, from 0 to 1; with `once`, what
+ * is sent again makes no second job. Return the answer's body. Throw Refusal or Unreachable; end
+ * silently when `signal` is aborted.
+ */
+export async function send(data, { progressed, signal, once }) {
+  const { status, body } = await post(data, progressed, signal, once);
+  if (status === 401) {
+    await askForKey();
+    return send(data, { progressed, signal, once });
+  }
+  if (status >= 400) throw new Refusal(status, body);
+  return body;
+}
+
+function post(data, progressed, signal, once) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", "/upload");
+    if (once) request.setRequestHeader("Idempotency-Key", once);
+    request.responseType = "json";
+    request.upload.onprogress = (event) => {
+      if (event.lengthComputable) progressed(event.loaded / event.total);
+    };
+    request.onload = () => resolve({ status: request.status, body: request.response });
+    request.onerror = () => reject(new Unreachable());
+    signal.addEventListener("abort", () => request.abort());
+    request.send(data);
+  });
+}

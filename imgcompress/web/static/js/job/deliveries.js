@@ -1,0 +1,85 @@
+// The log of webhooks and mails, with a way to send one again.
+
+import { attempt, call } from "../common/api.js";
+import { byId, make, show, tell, unseen } from "../common/dom.js";
+import { counted, short, time } from "../common/format.js";
+
+const WORDS = { PENDING: "On its way", DELIVERED: "Delivered", FAILED: "Given up" };
+
+/** Shows the log of a job that has somebody to tell. */
+export class Deliveries {
+  #id;
+  #changed;
+  #seen = "";
+
+  constructor(id, changed) {
+    this.#id = id;
+    this.#changed = changed;
+  }
+
+  /** Read the log again when the status says that something has happened. */
+  async show(job) {
+    const seen = JSON.stringify([job.last_delivery, job.status]);
+    if (!job.last_delivery || seen === this.#seen) return;
+    const answer = await attempt(`/job/webhooks/${this.#id}`);
+    if (!answer) return;
+    this.#seen = seen;
+    this.#draw(answer.body.deliveries);
+  }
+
+  #draw(deliveries) {
+    show(byId("deliveries"), deliveries.length > 0);
+    byId("delivery-list").replaceChildren(
+      ...deliveries.toReversed().map((delivery) => this.#entry(delivery)));
+  }
+
+  #entry(delivery) {
+    return make("li", {},
+      make("p", { class: "delivery-head" },
+        make("span", { class: "pill", "data-delivery": delivery.state },
+          WORDS[delivery.state] ?? delivery.state),
+        " ", make("b", {}, delivery.event), " to ",
+        make("span", { class: "target" }, delivery.target), " ",
+        make("button", { type: "button", class: "link", onclick: () => this.#sendAgain(delivery) },
+          "Send again", unseen(` ${delivery.event}`))),
+      make("p", { class: "quiet" }, outlook(delivery)),
+      attempts(delivery));
+  }
+
+  async #sendAgain(delivery) {
+    const query = new URLSearchParams({ id: delivery.id });
+    try {
+      const { body } = await call(`/job/webhooks/${this.#id}/redeliver?${query}`,
+        { method: "POST" });
+      tell(byId("said"), `${delivery.event} is sent again.`);
+      this.#draw(body.deliveries);
+    } catch (error) {
+      tell(byId("said"), error.message);
+    }
+    this.#changed();
+  }
+}
+
+function outlook(delivery) {
+  const told = [counted(delivery.attempts.length, "attempt")];
+  if (delivery.delivered_at) told.push(`delivered ${time(delivery.delivered_at)}`);
+  if (delivery.next_attempt_at) told.push(`next attempt ${time(delivery.next_attempt_at)}`);
+  if (delivery.circuit?.open_until) {
+    told.push(`the receiver failed too often and is left alone until`
+      + ` ${time(delivery.circuit.open_until)}`);
+  }
+  return told.join(" · ");
+}
+
+function attempts(delivery) {
+  if (!delivery.attempts.length) return null;
+  return make("details", {},
+    make("summary", {}, "Attempts"),
+    make("ol", {}, ...delivery.attempts.map((attempt) => make("li", {}, attemptLine(attempt)))));
+}
+
+function attemptLine(attempt) {
+  const answer = attempt.response_status ?? attempt.error ?? "under way";
+  const took = attempt.seconds === null ? "" : `, ${short(attempt.seconds)} s`;
+  return `${time(attempt.started_at)}: ${answer}${took}`;
+}

@@ -1,0 +1,19 @@
+// What the job is called, how it stands, and when that was.
+
+import { byId, tell } from "../common/dom.js";
+import { counted, duration, time } from "../common/format.js";
+import { isActive, jobWord } from "../common/states.js";
+
+/** Show the head of the page. */
+export function showHead(job) {
+  const state = byId("state");
+  tell(state, jobWord(job.status));
+  state.dataset.state = job.status;
+  const told = [`${counted(job.total_images, "image")} in ${counted(job.total_rows, "row")}`,
+    `uploaded ${time(job.created_at)}`];
+  if (!isActive(job) && job.started_at && job.finished_at) {
+    told.push(`took ${duration((new Date(job.finished_at) - new Date(job.started_at)) / 1000)}`);
+  }
+  if (job.error_message) told.push(job.error_message);
+  tell(byId("times"), told.join(" · "));
+}

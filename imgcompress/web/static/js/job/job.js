@@ -1,0 +1,78 @@
+// The page of a job: its status is followed, and every part of the page shows what concerns it.
+
+import { Refusal, Unreachable, call } from "../common/api.js";
+import { byId, show, tell } from "../common/dom.js";
+import { offerToForget } from "../common/key.js";
+import { watchReadiness } from "../common/readiness.js";
+import { repeat } from "../common/repeat.js";
+import { isActive } from "../common/states.js";
+import { Actions } from "./actions.js";
+import { Chart } from "./chart.js";
+import { Deliveries } from "./deliveries.js";
+import { showFailures } from "./failures.js";
+import { Gallery } from "./gallery.js";
+import { showHead } from "./head.js";
+import { Progress } from "./progress.js";
+import { showStall } from "./stall.js";
+import { showTotals } from "./totals.js";
+
+const LIVE_MS = 1_000;
+// A job that has ended changes when somebody retries it, or when a delivery makes progress.
+const ENDED_MS = 5_000;
+// A delivery that is due within this time is waited for.
+const SOON_MS = 10_000;
+
+const id = byId("job").dataset.requestId;
+let etag = null;
+let job = null;
+
+const gallery = new Gallery(id);
+const actions = new Actions(id, refresh);
+const parts = [new Progress(), actions, gallery, new Chart(id), new Deliveries(id, refresh)];
+
+const wake = repeat(follow);
+offerToForget();
+watchReadiness();
+
+async function follow() {
+  try {
+    const answer = await call(`/job/status/${id}`, { etag });
+    if (answer.status !== 304) {
+      ({ body: job, etag } = answer);
+      showAll();
+    }
+    showStall(job);
+    return isActive(job) || deliversSoon(job) ? LIVE_MS : ENDED_MS;
+  } catch (error) {
+    if (!(error instanceof Refusal || error instanceof Unreachable)) throw error;
+    if (error.status !== 404) return ENDED_MS;
+    show(byId("job"), false);
+    show(byId("lost"));
+    return null;
+  }
+}
+
+function showAll() {
+  show(byId("job"));
+  tell(byId("filename"), job.source_filename);
+  document.title = `${isActive(job) ? `${job.completion_percentage} % · ` : ""}`
+    + `${job.source_filename} · imgcompress`;
+  showHead(job);
+  showTotals(job);
+  showFailures(job, {
+    retry: (codes) => actions.retry(codes),
+    look: () => gallery.choose("FAILED"),
+  });
+  for (const part of parts) part.show(job);
+}
+
+/** Ask for the status at once, whatever was known. */
+function refresh() {
+  etag = null;
+  wake();
+}
+
+/** Tell whether a webhook or a mail is about to be sent. */
+function deliversSoon({ last_delivery: delivery }) {
+  return delivery?.next_attempt_at && new Date(delivery.next_attempt_at) - Date.now() < SOON_MS;
+}

@@ -1,0 +1,24 @@
+// How fast a job goes.
+
+const WINDOW_MS = 15_000;
+
+/** Keeps what was seen of a job in the last seconds. */
+export class Pace {
+  #seen = [];
+
+  /** Note how many images are done; return the images per second of late, or null. */
+  note(done, now = performance.now()) {
+    if (this.#seen.length && done < this.#seen.at(-1).done) this.#seen = [];
+    this.#seen.push({ done, now });
+    while (now - this.#seen[0].now > WINDOW_MS) this.#seen.shift();
+    const first = this.#seen[0];
+    return done > first.done ? (1000 * (done - first.done)) / (now - first.now) : null;
+  }
+}
+
+/** Return the images per second over the whole of a job that has ended, or null. */
+export function paceOfAll(job) {
+  const seconds = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
+  const done = job.completed_images + job.failed_images;
+  return job.started_at && job.finished_at && seconds > 0 ? done / seconds : null;
+}

@@ -1,0 +1,63 @@
+// The bar, the counts, the pace and the time that is left.
+
+import { byId, tell } from "../common/dom.js";
+import { count, counted, duration, short } from "../common/format.js";
+import { isActive, jobWord } from "../common/states.js";
+import { Pace, paceOfAll } from "./pace.js";
+
+// Screen readers are told the progress at these steps, and the end.
+const STEP = 25;
+
+/** Shows how far the job has come. */
+export class Progress {
+  #pace = new Pace();
+  #announced = null;
+
+  show(job) {
+    const done = job.completed_images + job.failed_images;
+    tell(byId("percent"), String(job.completion_percentage));
+    this.#showBar(job);
+    tell(byId("completed"), count(job.completed_images));
+    tell(byId("failed"), count(job.failed_images));
+    byId("failed").classList.toggle("bad", job.failed_images > 0);
+    tell(byId("waiting"), count(job.total_images - done));
+    const recent = this.#pace.note(done);
+    this.#showTimes(job, isActive(job) ? recent : paceOfAll(job));
+    this.#announce(job);
+  }
+
+  #showBar(job) {
+    byId("bar").setAttribute("aria-valuenow", job.completion_percentage);
+    byId("bar").classList.toggle("live", isActive(job));
+    const width = (images) => `${(100 * images) / Math.max(1, job.total_images)}%`;
+    byId("bar-done").style.setProperty("width", width(job.completed_images));
+    byId("bar-failed").style.setProperty("width", width(job.failed_images));
+  }
+
+  #showTimes(job, pace) {
+    tell(byId("pace"), pace === null ? "–" : short(pace));
+    tell(byId("time-label"), isActive(job) ? "Time left" : "Time taken");
+    tell(byId("time"), isActive(job) ? timeLeft(job) : timeTaken(job));
+  }
+
+  #announce(job) {
+    const step = isActive(job)
+      ? STEP * Math.floor(job.completion_percentage / STEP)
+      : job.status;
+    if (step === this.#announced) return;
+    const first = this.#announced === null;
+    this.#announced = step;
+    if (first && !isActive(job)) return;
+    tell(byId("unseen-progress"), isActive(job)
+      ? `${job.completion_percentage} per cent of the images are done.`
+      : `${jobWord(job.status)}. ${counted(job.completed_images, "image")} compressed,`
+        + ` ${count(job.failed_images)} failed.`);
+  }
+}
+
+const timeLeft = (job) => (job.eta_seconds === null ? "–" : duration(job.eta_seconds));
+
+function timeTaken(job) {
+  if (!job.started_at || !job.finished_at) return "–";
+  return duration((new Date(job.finished_at) - new Date(job.started_at)) / 1000);
+}
