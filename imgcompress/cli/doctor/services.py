@@ -1,0 +1,162 @@
+"""What the service needs around it, and whether it is at work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import redis
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+
+from ...config import Settings
+from ...errors import ImgcompressError
+from ...extensions import db
+from ...ledger.gauges import STALLED_AFTER, read_gauges
+from ...ledger.heartbeat import WRITTEN_EVERY, clock_difference, recovery_age
+from ...notify.smtp import greet_server
+from ...storage import open_storage
+from .finding import Finding, fault, ok, warning
+
+MIGRATIONS = Path(__file__).parents[3] / "migrations"
+# A lease is the longest time that two machines must agree about.
+CLOCK_SECONDS = 2.0
+LITTLE_SPACE, NO_SPACE = 2 * 2**30, 200 * 2**20
+
+
+def check_database(_: Settings) -> Iterator[Finding]:
+    """Tell whether the ledger answers, and has the schema of this version."""
+    database = db.engine.url.database
+    if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
+        # To look into it would make an empty one.
+        yield fault("database", f"There is none at {database}: flask db upgrade")
+        return
+    newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    with db.engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found == newest:
+        yield ok("database", f"{db.engine.dialect.name} answers, with the newest schema ({newest})")
+    elif found is None or newest is None or found < newest:
+        yield fault("database", f"The schema is {found or 'missing'}, and this version needs"
+                                f" {newest}: flask db upgrade")
+    else:
+        yield warning("database", f"The schema ({found}) is newer than this version ({newest})."
+                                  " That holds for one version: upgrade this machine too.")
+
+
+def check_clock(settings: Settings) -> Iterator[Finding]:
+    """Tell whether this machine's clock agrees with the database's."""
+    ahead = clock_difference()
+    told = f"This machine's clock and the database's differ by {abs(ahead):.1f} s"
+    if abs(ahead) > settings.lease_seconds / 3:
+        yield fault("clock", f"{told}: leases end while their workers live. Synchronise the clocks"
+                             " (chrony, systemd-timesyncd).")
+    elif abs(ahead) > CLOCK_SECONDS:
+        yield warning("clock", f"{told}. Synchronise them (chrony, systemd-timesyncd).")
+    else:
+        yield ok("clock", told)
+
+
+def check_broker(settings: Settings) -> Iterator[Finding]:
+    """Tell whether messages can be sent, and are not thrown away when memory is short."""
+    with current_app.extensions["celery"].connection_for_write() as connection:
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
+        except Exception as error:
+            start = " Start it: make run" if settings.embedded_broker else ""
+            yield fault("broker", f"It does not answer ({error}). Check CELERY_BROKER_URL;"
+                                  f" uploads are taken meanwhile, and wait.{start}")
+            return
+    yield _policy(settings) or ok("broker", "It answers")
+
+
+def _policy(settings: Settings) -> Finding | None:
+    """Look at a Redis that would drop messages; one that does not tell its settings is trusted."""
+    if not settings.celery_broker_url.startswith(("redis://", "rediss://")):
+        return None
+    with suppress(redis.RedisError), redis.Redis.from_url(
+            settings.celery_broker_url, socket_timeout=2) as client:
+        policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+        if policy not in (None, "noeviction"):
+            return warning("broker", f"Redis drops messages when its memory is full ({policy}):"
+                                     " set maxmemory-policy noeviction")
+    return None
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    """Tell whether files can be written and deleted."""
+    open_storage(settings).check()
+    yield ok("storage", "Files can be written and deleted")
+
+
+def check_space(settings: Settings) -> Iterator[Finding]:
+    """Tell how much room there is where this machine writes."""
+    parts = urlsplit(settings.storage_url)
+    stored = [Path(unquote(parts.path))] if parts.scheme == "file" else []
+    for folder in sorted({settings.data_dir, *stored}):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        told = f"{free / 2**30:.1f} GiB are free in {folder}"
+        if free < NO_SPACE:
+            yield fault("space", f"{told}: make room, or set RETENTION_DAYS")
+        elif free < LITTLE_SPACE:
+            yield warning("space", f"{told}: make room soon, or set RETENTION_DAYS")
+        else:
+            yield ok("space", told)
+
+
+def check_recovery(settings: Settings) -> Iterator[Finding]:
+    """Tell whether recovery, which beat rings for and a courier does, was at work lately."""
+    age, patience = recovery_age(), 3 * settings.recovery_interval + 2 * WRITTEN_EVERY
+    if age is None or age > patience:
+        since = "has never been at work" if age is None else f"was last at work {age:.0f} s ago"
+        yield warning("recovery", f"It {since}: is there a beat, and a courier (a worker for the"
+                                  " queues of deliveries and recovery)?")
+    else:
+        yield ok("recovery", "It is at work")
+
+
+def check_workers(_: Settings) -> Iterator[Finding]:
+    """Tell whether work is taken up, as far as there is any."""
+    gauges = read_gauges()
+    if gauges.oldest_slice > STALLED_AFTER.total_seconds():
+        yield warning("workers", f"Images have waited for {gauges.oldest_slice:.0f} s: is there a"
+                                 " worker for the queue of images?")
+    elif gauges.oldest_delivery > STALLED_AFTER.total_seconds():
+        yield warning("workers", f"A webhook or mail is due for {gauges.oldest_delivery:.0f} s: is"
+                                 " there a courier?")
+    else:
+        yield ok("workers", "Nothing waits that somebody should have taken")
+
+
+def check_mail(settings: Settings) -> Iterator[Finding]:
+    """Tell whether the mail server, if there is one, answers and takes the login."""
+    if settings.smtp_server is None:
+        yield ok("mail", "No mail is sent, since SMTP_URL is unset")
+        return
+    refused = greet_server(settings.smtp_server)
+    if refused:
+        yield fault("mail", f"{settings.smtp_server.host} cannot be used ({refused}): check"
+                            " SMTP_URL; mails wait, and are given up after a day")
+    else:
+        yield ok("mail", f"{settings.smtp_server.host} answers"
+                         + (" and takes the login" if settings.smtp_server.user else ""))
+
+
+def check_user(_: Settings) -> Iterator[Finding]:
+    """Tell whether the processes have more rights than they need."""
+    if os.geteuid() == 0:
+        yield warning("user", "This runs as root: give the service a user of its own")
+    else:
+        yield ok("user", "This does not run as root")
+
+
+def explain(error: Exception) -> str:
+    """Return what an unforeseen error says, in a line; it may come from a driver."""
+    told = error.detail if isinstance(error, ImgcompressError) else str(error)
+    return " ".join((told or repr(error)).split())

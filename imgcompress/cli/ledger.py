@@ -1,0 +1,30 @@
+"""`flask ledger`: what concerns all jobs at once."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+from flask.cli import with_appcontext
+
+from ..extensions import current_settings
+from ..ledger.deletion import erase_job, mark_all_deleted
+from ..storage import delete_job_files, open_storage
+
+
+@click.group("ledger")
+def ledger() -> None:
+    """Look after the ledger."""
+
+
+@ledger.command("reset")
+@click.confirmation_option(prompt="This deletes every job of every caller, with its images."
+                                  " Go on?")
+@with_appcontext
+def reset() -> None:
+    """Delete every job of every caller, its rows and its files; API keys stay."""
+    delete_files = partial(delete_job_files, open_storage(current_settings()))
+    marked = mark_all_deleted(None)
+    for request_id in marked:
+        erase_job(request_id, delete_files)
+    click.echo(f"{len(marked)} jobs are deleted.")

@@ -1,0 +1,101 @@
+"""What runs on one machine: the broker, the workers, the clock and the web server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import Settings, embedded_broker_socket
+from ..tasks.app import DELIVERIES, IMAGES, RECOVERY
+from .address import answers, local_url
+from .broker import broker_answers, broker_command, broker_log
+
+GUNICORN_SETTINGS = Path(__file__).parents[2] / "deploy" / "gunicorn.conf.py"
+# Deliveries and recovery wait for the network and the database: threads are enough for them.
+COURIER_THREADS = 8
+# The workers have nothing to say to one another, and gossip costs idle traffic.
+ALONE = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+# `serve` says in one line what Celery takes eight for.
+QUIET_AS_ROOT = ("-W", "ignore:You're running the worker with superuser privileges")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program to keep running.
+
+    `stop_seconds` is how long it may take to end, and `traces` the place that tells why it died.
+    One that `starts_last` leaves the cores to those that the first images need.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    colour: str
+    stop_seconds: float
+    ready: Callable[[], bool] = lambda: True
+    traces: str = "its lines above"
+    starts_last: bool = False
+
+
+def programs(settings: Settings) -> list[Program]:
+    """Return the programs in the reverse order of their end.
+
+    The web server ends first, so that nothing new comes in; the worker before the courier, which
+    delivers its last events; the broker last, so that both can hand back their messages.
+    """
+    chosen = [_broker(settings)] if settings.embedded_broker else []
+    return chosen + [_courier(settings), _worker(settings), _beat(), _web(settings)]
+
+
+def _broker(settings: Settings) -> Program:
+    socket = embedded_broker_socket(settings.data_dir)
+    return Program("broker", tuple(broker_command(settings)), "blue", stop_seconds=10,
+                   ready=lambda: broker_answers(socket), traces=str(broker_log(settings.data_dir)))
+
+
+def _courier(settings: Settings) -> Program:
+    """Return the worker for light tasks, which must never wait behind images."""
+    return Program(
+        "courier", _celery("worker", "-n", "courier@%h", "-P", "threads",
+                           "-c", str(COURIER_THREADS),
+                           "-Q", _queues(settings, DELIVERIES, RECOVERY), *ALONE),
+        "magenta", stop_seconds=settings.webhook_timeout + 5, starts_last=True)
+
+
+def _worker(settings: Settings) -> Program:
+    processes = settings.worker_processes or _cores()
+    # A plain SIGTERM ends the worker as soon as its slices have handed themselves back. Celery's
+    # soft shutdown would sleep for the whole of its timeout whenever a task runs.
+    return Program(
+        "worker", _celery("worker", "-n", "worker@%h", "-P", "prefork", "-c", str(processes),
+                          "-Q", _queues(settings, IMAGES), *ALONE),
+        "green", stop_seconds=settings.fetch_timeout + 20)
+
+
+def _beat() -> Program:
+    return Program("beat", _celery("beat"), "yellow", stop_seconds=5, starts_last=True)
+
+
+def _web(settings: Settings) -> Program:
+    url = local_url(settings.host, settings.port)
+    return Program(
+        "web", (sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_SETTINGS), "wsgi:app"),
+        "cyan", stop_seconds=25, ready=lambda: answers(url))
+
+
+def _celery(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, *QUIET_AS_ROOT, "-m", "celery", "-q", "-A", "wsgi:celery_app",
+            *arguments)
+
+
+def _queues(settings: Settings, *names: str) -> str:
+    return ",".join(f"{settings.queue_prefix}.{name}" for name in names)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

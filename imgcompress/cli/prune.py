@@ -1,0 +1,64 @@
+"""`flask prune`: delete old jobs, and files that belong to nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+import click
+from flask.cli import with_appcontext
+
+from ..errors import LedgerUnavailable, StorageUnavailable
+from ..extensions import current_settings
+from ..ledger.deletion import count_old_jobs, erase_old_jobs
+from ..ledger.orphans import SPARED, StrangeFiles, count_orphans, delete_orphans
+from ..ledger.types import utcnow
+from ..storage import Storage, delete_job_files, open_storage
+
+
+@click.command("prune")
+@click.option("--older-than", "days", type=click.IntRange(min=1), metavar="DAYS",
+              help="Delete jobs that ended so many days ago.  [default: RETENTION_DAYS]")
+@click.option("--dry-run", is_flag=True, help="Tell what would be deleted, and delete nothing.")
+@click.option("--even-strange", is_flag=True,
+              help="Delete files that belong to no job also where they are the most.")
+@with_appcontext
+def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
+    """Delete old jobs with their files, and files that belong to no job.
+
+    It may be broken off at any time: what is left goes the next time.
+    """
+    settings = current_settings()
+    storage = open_storage(settings)
+    days = days or settings.retention_days
+    try:
+        if days:
+            _prune_jobs(storage, days, dry_run)
+        else:
+            click.echo("No job is too old: RETENTION_DAYS is 0, and --older-than is not given.")
+        _prune_files(storage, dry_run, even_strange)
+    except (LedgerUnavailable, StorageUnavailable) as error:
+        raise click.ClickException(f"It was broken off; call it again. {error}") from error
+
+
+def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
+    before = utcnow() - timedelta(days=days)
+    if dry_run:
+        click.echo(f"{count_old_jobs(before)} jobs ended {days} days ago or earlier.")
+        return
+    deleted = erase_old_jobs(before, partial(delete_job_files, storage))
+    click.echo(f"{deleted} jobs are deleted that ended {days} days ago or earlier.")
+
+
+def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
+    before = utcnow() - SPARED
+    if dry_run:
+        found = count_orphans(storage.list, before)
+        click.echo(f"{found.orphans} of {found.files} files belong to no job.")
+        return
+    try:
+        deleted = delete_orphans(storage.list, storage.delete, before, even_strange=even_strange)
+    except StrangeFiles as error:
+        raise click.ClickException(
+            f"{error.message} To delete them all the same: flask prune --even-strange") from error
+    click.echo(f"{deleted} files are deleted that belonged to no job.")

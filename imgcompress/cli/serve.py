@@ -1,0 +1,86 @@
+"""`flask serve`: everything that one machine needs, under one supervisor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Event, Thread
+
+import click
+import flask_migrate
+from flask.cli import with_appcontext
+from sqlalchemy.exc import OperationalError
+
+from ..config import Settings
+from ..extensions import current_settings, db
+from .address import check_port, local_url
+from .console import Console
+from .lock import lock_installation
+from .programs import programs
+from .supervisor import GaveUp, StopSignals, Supervisor
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+PARENT_SECONDS = 0.5
+
+
+@click.command("serve")
+@click.option("--stop-with-parent", is_flag=True,
+              help="Stop when the process that started this one has ended.")
+@with_appcontext
+def serve(stop_with_parent: bool) -> None:
+    """Run the whole service on this machine.
+
+    That is the web server, the workers, recovery and, unless CELERY_BROKER_URL names one, the
+    embedded broker. What dies is started again; Ctrl-C or SIGTERM stops all of it.
+    """
+    settings = current_settings()
+    url = local_url(settings.host, settings.port)
+    console = Console(json=settings.log_format == "json")
+    with lock_installation(settings.data_dir, url):
+        check_port(settings.host, settings.port)
+        console.say(f"Starting imgcompress in {settings.data_dir}")
+        if os.geteuid() == 0:
+            console.say("This runs as root; in production, give it a user of its own.", fg="yellow")
+        _migrate()
+        signals = StopSignals()
+        if stop_with_parent:
+            _stop_with_parent(signals.ended)
+        _supervise(settings, url, signals, console)
+
+
+def _supervise(settings: Settings, url: str, signals: StopSignals, console: Console) -> None:
+    supervisor = Supervisor(programs(settings), signals.ended, console)
+    try:
+        if supervisor.start():
+            console.say(f"imgcompress is ready at {url}  (Ctrl-C stops it)", bold=True)
+            supervisor.watch()
+        console.say("Stopping; images in work are handed back. Ctrl-C again stops at once.")
+    except GaveUp as reason:
+        raise click.ClickException(f"{reason} Everything is stopped.") from reason
+    finally:
+        supervisor.stop(signals.hurry)
+    console.say("Stopped.")
+
+
+def _migrate() -> None:
+    """Bring the database to the newest schema."""
+    try:
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+    except OperationalError as error:
+        raise click.ClickException(
+            f"The database cannot be used: {error.orig}\n"
+            "Check DATABASE_URL, or unset it to use SQLite.") from error
+    finally:
+        db.engine.dispose()
+
+
+def _stop_with_parent(ended: Event) -> None:
+    """Set `ended` when the process that started this one has ended, even by SIGKILL."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent and not ended.wait(PARENT_SECONDS):
+            pass
+        ended.set()
+
+    Thread(target=watch, daemon=True).start()

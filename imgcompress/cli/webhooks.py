@@ -1,0 +1,166 @@
+"""`flask webhooks`: the secrets that sign, a receiver to try them, and who is spared."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Any
+
+import click
+from flask.cli import with_appcontext
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from ..config import Settings
+from ..errors import LedgerUnavailable
+from ..extensions import current_settings
+from ..ledger.receivers import ailing_receivers, reset_circuit
+from ..notify.secret import retire, rotate, signing_secrets
+
+LOOPBACK = ip_address("127.0.0.1")
+MAX_BODY_BYTES = 1024 * 1024
+
+
+@click.group("webhooks")
+def webhooks() -> None:
+    """Secrets, a receiver to try them, and who is spared."""
+
+
+@webhooks.command("secret")
+@click.option("--rotate", "action", flag_value="rotate",
+              help="Make a new secret. The newest of the others goes on signing beside it.")
+@click.option("--retire", "action", flag_value="retire", help="End the older of two secrets.")
+@with_appcontext
+def secret(action: str | None) -> None:
+    """Show the secrets that sign webhooks, the newest first."""
+    settings = current_settings()
+    if action and settings.webhook_secrets:
+        raise click.ClickException("WEBHOOK_SECRET is set, so change it there: new,old signs with"
+                                   " both until the old one is taken out.")
+    if action == "rotate":
+        rotate(settings.data_dir)
+    elif action == "retire":
+        retire(settings.data_dir)
+    for active in _secrets(settings):
+        click.echo(active)
+
+
+@webhooks.command("receivers")
+@with_appcontext
+def receivers() -> None:
+    """List the receivers whose last attempt failed, and until when they are spared."""
+    with _ledger():
+        ailing = ailing_receivers()
+    for circuit in ailing:
+        spared = circuit.open_until and circuit.open_until > datetime.now(UTC)
+        until = f"spared until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC" if spared else "tried"
+        click.echo(f"{circuit.receiver}  {circuit.failures} failures in a row, {until}")
+    if not ailing:
+        click.echo("All receivers are well.")
+
+
+@webhooks.command("reset")
+@click.argument("receiver")
+@with_appcontext
+def reset(receiver: str) -> None:
+    """Send to a receiver again that is well now.
+
+    RECEIVER is as `flask webhooks receivers` shows it, such as https://shop.example.com:443
+    """
+    with _ledger():
+        known = reset_circuit(receiver)
+    if not known:
+        raise click.ClickException(f"There is no receiver {receiver!r}. `flask webhooks receivers`"
+                                   " lists those that fail.")
+    click.echo(f"{receiver} is no longer spared.")
+
+
+@webhooks.command("listen")
+@click.option("--port", default=8080, show_default=True, help="The port on 127.0.0.1.")
+@click.option("--secret", "given", help="The webhook_secret of the upload, if it had one.")
+@with_appcontext
+def listen(port: int, given: str | None) -> None:
+    """Print and verify the webhooks that arrive, for developers."""
+    settings = current_settings()
+    secrets = (given,) if given else _secrets(settings)
+    try:
+        server = ThreadingHTTPServer((str(LOOPBACK), port), _handler(secrets))
+    except OSError as error:
+        raise click.ClickException(f"Port {port} cannot be listened on: {error.strerror}. Choose"
+                                   " another one with --port.") from error
+    with server:
+        port = server.server_port
+        click.echo(f"Give your uploads -F webhook_url=http://127.0.0.1:{port}/  (Ctrl-C ends this)")
+        _advise(settings, port)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo()
+
+
+@contextmanager
+def _ledger() -> Iterator[None]:
+    """Tell what to do when the ledger cannot be used."""
+    try:
+        yield
+    except LedgerUnavailable as error:
+        raise click.ClickException("The database cannot be used. Check that it is up; on a new"
+                                   " installation, run `flask db upgrade` first.") from error
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    return signing_secrets(settings.webhook_secrets, settings.data_dir)
+
+
+def _advise(settings: Settings, port: int) -> None:
+    """Tell what the service has to allow before it can send to this machine."""
+    loopback = any(LOOPBACK in network for network in settings.allowed_private_networks)
+    allowed = any(low <= port <= high for low, high in settings.allowed_ports)
+    if not (loopback and allowed):
+        change = {"ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8", "ALLOWED_PORTS": f"80,443,{port}"}
+        shown = " ".join(f"{name}={shlex.quote(value)}" for name, value in change.items())
+        click.secho(f"The service may not send here yet. Start it with: {shown}", fg="yellow")
+
+
+def _handler(secrets: Sequence[str]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """Answers 204 to what verifies and 401 to what does not."""
+
+        def do_POST(self) -> None:
+            length = min(int(self.headers.get("Content-Length") or 0), MAX_BODY_BYTES)
+            body = self.rfile.read(length)
+            verified = _verifies(secrets, body, dict(self.headers))
+            _show(dict(self.headers), body, verified)
+            self.send_response(204 if verified else 401)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Keep quiet; what arrives is printed already."""
+
+    return Handler
+
+
+def _verifies(secrets: Sequence[str], body: bytes, headers: dict[str, str]) -> bool:
+    for active in secrets:
+        try:
+            Webhook(active).verify(body, headers)
+        except (WebhookVerificationError, ValueError):
+            continue
+        return True
+    return False
+
+
+def _show(headers: dict[str, str], body: bytes, verified: bool) -> None:
+    """Print an arrival; in ASCII, for it may come from anybody and hold what moves a terminal."""
+    told = {name.lower(): value for name, value in headers.items()}
+    judgement = "the signature is good" if verified else "THE SIGNATURE IS WRONG"
+    click.secho(f"{ascii(told.get('webhook-id', ''))}: {judgement}",
+                fg="green" if verified else "red", bold=True)
+    try:
+        click.echo(json.dumps(json.loads(body), indent=2))
+    except ValueError:
+        click.echo(repr(body))

@@ -1,0 +1,150 @@
+"""`flask doctor` on real databases, brokers, files and mail servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from imgcompress import create_app
+from imgcompress.cli.doctor import services
+from imgcompress.config import SmtpServer, load_settings
+from imgcompress.extensions import db
+from imgcompress.ledger import heartbeat
+from imgcompress.ledger.heartbeat import note_recovery, recovery_age
+from imgcompress.ledger.types import utcnow
+
+from ....mail_server import PASSWORD, USER, MailServer
+from ....servers import redis_url
+
+DEAD_BROKER = "redis://127.0.0.1:1/0"
+Lines = dict[str, tuple[str, str]]
+
+
+@contextmanager
+def _installation(tmp_path: Path, url: str, **settings: Any) -> Iterator[Flask]:
+    app = create_app(load_settings(None, database_url=url, data_dir=tmp_path,
+                                   **{"celery_broker_url": DEAD_BROKER} | settings))
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
+def _consult(app: Flask) -> tuple[int, Lines]:
+    """Return the exit code, and the last line of each check: how grave, and in words."""
+    result = app.test_cli_runner().invoke(args=["doctor"])
+    lines: Lines = {}
+    for line in result.output.splitlines():
+        match = re.fullmatch(r"(ok|warning|fault) +(\w+) +(.+)", line)
+        assert match, line
+        lines[match[2]] = (match[1], match[3])
+    return result.exit_code, lines
+
+
+@pytest.mark.redis
+def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> None:
+    with _installation(tmp_path, ledger_url, celery_broker_url=redis_url()) as app:
+        note_recovery()
+        code, lines = _consult(app)
+
+    assert code == 0, lines
+    for name in ("database", "clock", "storage", "recovery", "workers", "mail"):
+        assert lines[name][0] == "ok", lines[name]
+    assert lines["broker"][0] != "fault"
+    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "recovery",
+                            "workers", "mail", "user", "settings"}
+
+
+def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
+    with _installation(tmp_path, f"sqlite:///{tmp_path}/none.sqlite3") as app:
+        code, lines = _consult(app)
+
+    assert code == 1
+    assert lines["database"][0] == "fault" and "flask db upgrade" in lines["database"][1]
+    assert "clock" not in lines and "storage" in lines
+    assert not (tmp_path / "none.sqlite3").exists()
+
+
+@pytest.mark.parametrize("found, level, told", [
+    ("0001", "fault", "flask db upgrade"), ("9999", "warning", "newer than this version")])
+def test_another_schema_is_told(tmp_path: Path, sqlite_url: str, found: str, level: str,
+                                told: str) -> None:
+    with _installation(tmp_path, sqlite_url) as app:
+        with db.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :found"),
+                               {"found": found})
+        code, lines = _consult(app)
+
+    assert lines["database"][0] == level and told in lines["database"][1]
+
+
+def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "file").touch()
+    with _installation(tmp_path, sqlite_url, smtp_server=SmtpServer("127.0.0.1", 1),
+                       storage_url=f"file://{tmp_path}/file/folder") as app:
+        code, lines = _consult(app)
+
+    assert code == 1
+    for name in ("broker", "storage", "mail"):
+        assert lines[name][0] == "fault", lines[name]
+    assert "CELERY_BROKER_URL" in lines["broker"][1] and "SMTP_URL" in lines["mail"][1]
+
+
+def test_a_mail_server_that_refuses_the_login_is_told(tmp_path: Path, sqlite_url: str) -> None:
+    with MailServer(login=True) as server:
+        for password, level in ((PASSWORD, "ok"), ("wr0ng", "fault")):
+            address = SmtpServer("127.0.0.1", server.port, user=USER, password=password)
+            with _installation(tmp_path, sqlite_url, smtp_server=address) as app:
+                _, lines = _consult(app)
+            assert lines["mail"][0] == level, lines["mail"]
+            assert password not in str(lines)
+
+
+def test_recovery_that_sleeps_is_told(tmp_path: Path, sqlite_url: str,
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    with _installation(tmp_path, sqlite_url) as app:
+        assert "never" in _consult(app)[1]["recovery"][1]
+        with monkeypatch.context() as patch:
+            patch.setattr(heartbeat, "utcnow", lambda: utcnow() - timedelta(seconds=500))
+            note_recovery()
+        level, told = _consult(app)[1]["recovery"]
+        assert level == "warning" and "50" in told and "beat" in told
+        note_recovery()
+        assert _consult(app)[1]["recovery"][0] == "ok"
+
+
+def test_recovery_is_noted_now_and_then(tmp_path: Path, sqlite_url: str,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    with _installation(tmp_path, sqlite_url):
+        for seconds_ago in (100, 80, 60):
+            then = utcnow() - timedelta(seconds=seconds_ago)
+            with monkeypatch.context() as patch:
+                patch.setattr(heartbeat, "utcnow", lambda then=then: then)
+                note_recovery()
+        age = recovery_age()
+        assert age is not None and 60 <= age < 80
+
+
+@pytest.mark.parametrize("seconds, level", [(0.1, "ok"), (-4.0, "warning"), (60.0, "fault")])
+def test_clocks_that_differ_are_told(tmp_path: Path, sqlite_url: str, seconds: float, level: str,
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "clock_difference", lambda: seconds)
+    with _installation(tmp_path, sqlite_url) as app:
+        told = _consult(app)[1]["clock"]
+    assert told[0] == level and f"{abs(seconds):.1f} s" in told[1]
+
+
+@pytest.mark.parametrize("free, level", [(10**8, "fault"), (10**9, "warning"), (10**11, "ok")])
+def test_little_space_is_told(tmp_path: Path, sqlite_url: str, free: int, level: str,
+                              monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = services.shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(services.shutil, "disk_usage", lambda _: usage)
+    with _installation(tmp_path, sqlite_url) as app:
+        assert _consult(app)[1]["space"][0] == level

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click import Context, Group
+from flask import Flask
+
+from imgcompress import create_app
+from imgcompress.cli import COMMANDS
+from imgcompress.config import load_settings
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    return create_app(load_settings(None, data_dir=tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_there_under_its_name(app: Flask, name: str) -> None:
+    command = app.cli.get_command(Context(app.cli), name)
+    assert command is not None and command.name == name and command.get_short_help_str()
+
+
+def test_the_commands_of_extensions_stay(app: Flask) -> None:
+    listed = app.cli.list_commands(Context(app.cli))
+    assert {*COMMANDS, "openapi"} <= set(listed) and listed == sorted(listed)
+    assert isinstance(app.cli.get_command(Context(app.cli), "openapi"), Group)
+
+
+def test_an_unknown_command_is_none(app: Flask) -> None:
+    assert app.cli.get_command(Context(app.cli), "compress") is None

@@ -1,0 +1,84 @@
+"""The commands that concern callers and all jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.extensions import db
+from imgcompress.ledger.bulk_insert import NewImage
+from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.keys import owner_of
+from imgcompress.ledger.queries import find_job
+from imgcompress.storage import csv_key, open_storage
+
+
+@pytest.fixture
+def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application with a fresh ledger."""
+    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def _run(app: Flask, *arguments: str, answer: str | None = None) -> Result:
+    return app.test_cli_runner().invoke(args=arguments, input=answer)
+
+
+def test_a_key_is_shown_once_and_works(app: Flask) -> None:
+    result = _run(app, "keys", "create", "shop")
+    assert result.exit_code == 0
+    token, _, advice = result.output.partition("\n")
+    assert "cannot be shown again" in advice and "REQUIRE_API_KEY" in advice
+    with app.app_context():
+        assert owner_of(token) == "shop"
+    listed = _run(app, "keys", "list").output
+    assert "shop" in listed and token[:12] in listed and token not in listed
+
+
+def test_keys_are_revoked(app: Flask) -> None:
+    token = _run(app, "keys", "create", "shop").output.splitlines()[0]
+    assert _run(app, "keys", "revoke", "shop").exit_code == 0
+    with app.app_context():
+        assert owner_of(token) is None
+    assert "revoked" in _run(app, "keys", "list").output
+    assert "has no key" in _run(app, "keys", "revoke", "shop").output
+
+
+def test_a_name_has_one_key(app: Flask) -> None:
+    _run(app, "keys", "create", "shop")
+    result = _run(app, "keys", "create", "shop")
+    assert result.exit_code == 1 and "Revoke it first" in result.output
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "é", "a\n"])
+def test_a_name_is_plain(app: Flask, name: str) -> None:
+    assert "A name has" in _run(app, "keys", "create", name).output
+
+
+def test_without_keys_the_list_is_empty(app: Flask) -> None:
+    result = _run(app, "keys", "list")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_a_reset_asks_first_and_deletes_every_job(app: Flask) -> None:
+    request_id = uuid4()
+    with app.app_context():
+        storage = open_storage(app.config["SETTINGS"])
+        storage.write(csv_key(request_id), b"a CSV")
+        create_job(NewJob(request_id, "a.csv", {}, "http://a", 1, 1, owner="shop"),
+                   [NewImage(2, 0, "1", "A", "http://a/1.jpg")], slice_size=50)
+        assert _run(app, "ledger", "reset", answer="n\n").exit_code == 1
+        assert find_job(request_id) is not None
+        result = _run(app, "ledger", "reset", answer="y\n")
+        assert result.exit_code == 0 and "1 jobs are deleted" in result.output
+        assert find_job(request_id) is None
+    assert not list((Path(app.config["SETTINGS"].data_dir) / "storage").rglob("input.csv"))

@@ -1,0 +1,119 @@
+"""`flask prune` on a real ledger and real files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.errors import StorageUnavailable
+from imgcompress.extensions import db
+from imgcompress.ledger.bulk_insert import NewImage
+from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.models import JobDeletion, JobRequest
+from imgcompress.ledger.queries import find_job
+from imgcompress.ledger.sessions import writing
+from imgcompress.ledger.types import utcnow
+from imgcompress.storage import csv_key, open_storage
+from imgcompress.storage.files import FileStorage
+from imgcompress.tasks import recover
+from imgcompress.tasks.prune import prune, sweep
+
+DAYS = 86_400
+
+
+@pytest.fixture
+def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application that keeps jobs for 30 days; its context is open."""
+    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path,
+                                   retention_days=30))
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
+@pytest.fixture
+def job(app: Flask) -> UUID:
+    """Return a job that ended 40 days ago, with its CSV."""
+    request_id = uuid4()
+    create_job(NewJob(request_id, "products.csv", {}, "http://service.test", 1, 1),
+               [NewImage(2, 0, "1", "Lamp", "https://images.test/1.jpg")], slice_size=50)
+    cancel_job(request_id)
+    with writing() as session:
+        row = session.get_one(JobRequest, request_id)
+        row.created_at = row.finished_at = utcnow().replace(year=utcnow().year - 1)
+    _store(app, csv_key(request_id), age=0)
+    return request_id
+
+
+def _store(app: Flask, key: str, *, age: float) -> Path:
+    """Store a file that is so many seconds old; return its path."""
+    open_storage(app.config["SETTINGS"]).write(key, b"1,Lamp")
+    path: Path = app.config["SETTINGS"].data_dir / "storage" / key
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def _run(app: Flask, *arguments: str) -> str:
+    result = app.test_cli_runner().invoke(args=["prune", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_old_jobs_go_with_their_files(app: Flask, job: UUID) -> None:
+    path = app.config["SETTINGS"].data_dir / "storage" / csv_key(job)
+    assert "0 jobs are deleted" in _run(app, "--older-than", "1000")
+    assert find_job(job) and path.exists()
+
+    assert "1 jobs are deleted that ended 30 days ago" in _run(app)
+    assert find_job(job) is None and not path.exists()
+
+
+def test_a_dry_run_tells_and_deletes_nothing(app: Flask, job: UUID) -> None:
+    orphan = _store(app, csv_key(uuid4()), age=2 * DAYS)
+    told = _run(app, "--dry-run")
+
+    assert "1 jobs ended 30 days ago" in told and "1 of 1 files belong to no job" in told
+    assert find_job(job) and orphan.exists()
+
+
+def test_orphans_go_and_a_write_in_flight_stays(app: Flask) -> None:
+    orphan, young = (_store(app, csv_key(uuid4()), age=age) for age in (2 * DAYS, 60))
+    assert "1 files are deleted that belonged to no job" in _run(app)
+    assert not orphan.exists() and young.exists()
+
+
+def test_the_clock_does_the_same(app: Flask, job: UUID) -> None:
+    orphan = _store(app, csv_key(uuid4()), age=2 * DAYS)
+    prune()
+    sweep()
+    assert find_job(job) is None and not orphan.exists()
+
+
+def test_a_storage_that_is_away_is_told_and_asked_again(
+        app: Flask, job: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StorageUnavailable(detail="no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStorage, "delete_folder", fail)
+        patch.setattr(FileStorage, "list", fail)
+        result = app.test_cli_runner().invoke(args=["prune"])
+        assert result.exit_code == 1 and "no space left" in result.output
+        prune()
+        sweep()
+    path = app.config["SETTINGS"].data_dir / "storage" / csv_key(job)
+    assert path.exists()
+    with writing() as session:
+        session.execute(update(JobDeletion).values(due_at=utcnow()))
+    recover.erase_deleted_jobs()
+    assert not path.exists()

@@ -1,0 +1,77 @@
+"""`flask webhooks`, run inside an application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import insert
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.extensions import db
+from imgcompress.ledger.models import ReceiverCircuit
+from imgcompress.ledger.receivers import ailing_receivers
+from imgcompress.ledger.sessions import writing
+from imgcompress.ledger.types import utcnow
+from imgcompress.notify.secret import signing_secrets
+
+RECEIVER = "https://hooks.test:443"
+
+
+@pytest.fixture
+def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """Return an application whose ledger is fresh."""
+    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def _run(app: Flask, *arguments: str) -> Result:
+    return app.test_cli_runner().invoke(args=["webhooks", *arguments])
+
+
+def test_the_secret_is_made_shown_and_replaced_step_by_step(app: Flask, tmp_path: Path) -> None:
+    first = _run(app, "secret").output.split()
+    assert first == list(signing_secrets((), tmp_path)) and first[0].startswith("whsec_")
+    both = _run(app, "secret", "--rotate").output.split()
+    assert both[1:] == first and both[0] != first[0]
+    assert _run(app, "secret", "--retire").output.split() == both[:1]
+
+
+def test_a_secret_of_the_settings_is_shown_and_replaced_there(app: Flask) -> None:
+    app.config["SETTINGS"] = replace(app.config["SETTINGS"], webhook_secrets=("whsec_a", "whsec_b"))
+    assert _run(app, "secret").output.split() == ["whsec_a", "whsec_b"]
+    refused = _run(app, "secret", "--rotate")
+    assert refused.exit_code == 1 and "WEBHOOK_SECRET" in refused.output
+
+
+def test_a_spared_receiver_is_listed_and_reset(app: Flask) -> None:
+    assert "All receivers are well" in _run(app, "receivers").output
+    with app.app_context(), writing() as session:
+        session.execute(insert(ReceiverCircuit).values(
+            receiver=RECEIVER, failures=7, open_until=utcnow() + timedelta(hours=1)))
+    listed = _run(app, "receivers").output
+    assert RECEIVER in listed and "7 failures in a row, spared until" in listed
+    assert "no longer spared" in _run(app, "reset", RECEIVER).output
+    with app.app_context():
+        assert ailing_receivers() == []
+
+
+def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:
+    refused = _run(app, "reset", "https://unknown.test:443")
+    assert refused.exit_code == 1 and "flask webhooks receivers" in refused.output
+
+
+def test_without_a_ledger_it_tells_what_to_do(tmp_path: Path) -> None:
+    app = create_app(load_settings(None, data_dir=tmp_path))
+    refused = _run(app, "receivers")
+    assert refused.exit_code == 1 and "flask db upgrade" in refused.output
+    with app.app_context():
+        db.engine.dispose()
