@@ -1,0 +1,82 @@
+"""The dashboard asks for metrics, and for labels of them, that `/metrics` has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from imgcompress.api import metrics
+from imgcompress.api.metrics import LedgerCollector
+from imgcompress.ledger.counters import Counter
+from imgcompress.ledger.gauges import Backlog, Gauges
+from imgcompress.ledger.states import Channel, JobStatus
+from imgcompress.metrics import COUNTERS, HISTOGRAMS, Sample
+
+DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "imgcompress.json"
+# Words of PromQL that are neither a metric nor a label.
+WORDS = {"sum", "rate", "increase", "by", "histogram_quantile"}
+
+
+def _queries() -> Iterator[tuple[str, str, str]]:
+    """Yield the panel, the query and the legend of each line in it."""
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"], target["legendFormat"]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
+    """Return the labels of each sample that `/metrics` tells when everything has happened once."""
+    values: dict[Sample, float] = {}
+    for counter in COUNTERS:
+        values[counter.sample(*("x" for _ in counter.labels))] = 1
+    for histogram in HISTOGRAMS:
+        values[histogram.sum(*("x" for _ in histogram.labels))] = 1
+    gauges = Gauges(dict.fromkeys(JobStatus, 1), dict.fromkeys(Backlog, 1),
+                    dict.fromkeys(Channel, 1), 1, 1, 1, 1, 1, 1)
+    monkeypatch.setattr(metrics, "read_values", lambda: values)
+    monkeypatch.setattr(metrics, "read_gauges", lambda: gauges)
+    monkeypatch.setattr(metrics, "read_counters", lambda: dict.fromkeys(Counter, 1))
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector())
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def _asked_labels(query: str) -> set[str]:
+    selected = re.findall(r"(\w+)(?:=~|!~|!=|=)\"", query)
+    grouped = re.findall(r"by \(([^)]*)\)", query)
+    return {*selected, *(name.strip() for group in grouped for name in group.split(","))}
+
+
+@pytest.mark.parametrize("panel, query, legend", list(_queries()))
+def test_a_query_asks_for_what_there_is(told: dict[str, set[str]], panel: str, query: str,
+                                        legend: str) -> None:
+    names = set(re.findall(r"imgcompress_\w+", query))
+    assert names and names <= told.keys()
+    labels = set.intersection(*(told[name] for name in names))
+    assert _asked_labels(query) | set(re.findall(r"{{(\w+)}}", legend)) <= labels
+
+
+@pytest.mark.parametrize("panel, query, legend", list(_queries()))
+def test_a_query_has_no_word_that_is_not_known(panel: str, query: str, legend: str) -> None:
+    """Whatever the expressions above overlook would be found here."""
+    without_texts = re.sub(r'"[^"]*"|\[\d+m\]', "", query)
+    words = set(re.findall(r"[a-z_]\w*", without_texts))
+    assert {word for word in words if not word.startswith("imgcompress_")} <= (
+        WORDS | _asked_labels(query))
+
+
+def test_every_metric_but_details_is_on_the_dashboard(told: dict[str, set[str]]) -> None:
+    asked = {name for _, query, _ in _queries() for name in re.findall(r"imgcompress_\w+", query)}
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in told}
+    shown = {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
+    assert families - shown == {"imgcompress_delivery_seconds", "imgcompress_jobs_accepted_total",
+                                "imgcompress_jobs_ended_total"}
