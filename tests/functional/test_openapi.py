@@ -1,0 +1,56 @@
+"""The service does what its OpenAPI document says, whatever it is sent."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ..origin import PlainOrigin
+from .service import ROOT, Service
+
+# At most as many for each call and phase, the same ones in every run. For a longer search, and for
+# other ones: SCHEMATHESIS_EXAMPLES=1000 SCHEMATHESIS_SEED=$RANDOM
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "120")
+SEED = os.environ.get("SCHEMATHESIS_SEED", "1")
+LEAST_CASES = 2000
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return a service of this module's own: its jobs are deleted on the way."""
+    with Service(tmp_path_factory.mktemp("openapi") / "var") as service:
+        yield service
+
+
+@pytest.fixture
+def catalogue_origin() -> Iterator[PlainOrigin]:
+    """Return an origin with one small image."""
+    file = io.BytesIO()
+    Image.linear_gradient("L").save(file, "JPEG", quality=95)
+    with PlainOrigin({"/a.jpg": (200, "image/jpeg", file.getvalue())}) as origin:
+        yield origin
+
+
+def test_no_generated_request_finds_a_breach(service: Service, catalogue_origin: PlainOrigin,
+                                             tmp_path: Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("st"),
+         "--config-file", str(ROOT / "tests" / "schemathesis" / "schemathesis.toml"),
+         "run", f"{service.url}/openapi.json", "--checks", "all", "--max-examples", EXAMPLES,
+         "--seed", SEED, "--suppress-health-check", "filter_too_much", "--no-color",
+         "--output-truncate", "false"],
+        cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=3600, env=os.environ | {
+            "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.schemathesis.hooks",
+            "CATALOGUE_ORIGIN": catalogue_origin.url("")})
+    assert done.returncode == 0, done.stdout + service.log[-3000:]
+    cases = re.search(r"(\d+) generated", done.stdout)
+    assert cases and int(cases[1]) >= LEAST_CASES, done.stdout
