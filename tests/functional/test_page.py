@@ -1,0 +1,400 @@
+"""The pages in a real browser, on the real service: what people do, and what they see."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+
+from ..origin import PlainOrigin
+from ..receiver import Receiver
+from .browser import chromium, watched_page
+from .photos import sample
+from .service import ROOT, Service, free_port, wait_until
+
+Photos = dict[str, tuple[int, str, bytes]]
+COFFEE = (200, "image/png", sample("coffee.png"))
+PHOTOS: Photos = {
+    "/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg")),
+    "/coffee.png": COFFEE,
+    "/cat.png": (200, "image/png", sample("chelsea.png")),
+}
+LONG_MS = 60_000
+SEVERE = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return Chromium."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return a running service, embedded; without Chromium none is started."""
+    with Service(tmp_path_factory.mktemp("page") / "var") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def axe(node_folder: Path) -> str:
+    """Return the script of axe-core, as tests/node locks it."""
+    return (node_folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a page that must not complain."""
+    with watched_page(browser) as page:
+        yield page
+
+
+@pytest.fixture
+def origin() -> Iterator[PlainOrigin]:
+    """Return an origin of photos."""
+    with PlainOrigin(PHOTOS) as origin:
+        yield origin
+
+
+def catalogue(*urls: str) -> bytes:
+    """Return a CSV with a product for each URL."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(("S. No.", "Product Name", "Input Image Urls"))
+    writer.writerows((number, f"Product {number}", url) for number, url in enumerate(urls, 1))
+    return file.getvalue().encode()
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    """Drop a file on the page, as a mouse does."""
+    transfer = page.evaluate_handle(
+        """([name, text]) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([text], name, { type: "text/csv" }));
+            return transfer;
+        }""", [name, content.decode()])
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+
+
+def open_job(page: Page, service: Service, request_id: str) -> None:
+    """Open the page of a job and wait until it shows it."""
+    page.goto(f"{service.url}/jobs/{request_id}")
+    page.locator("#job").wait_for()
+
+
+def state_of(page: Page) -> Locator:
+    """Return the word that tells the job's state."""
+    return page.locator("#state")
+
+
+def ended(service: Service, *urls: str, **fields: str) -> str:
+    """Upload a CSV of these URLs, wait for the end of its job, and return its id."""
+    request_id = service.submit(catalogue(*urls), **fields)
+    service.finished(request_id)
+    return request_id
+
+
+def faults_by_axe(page: Page, axe: str) -> list[Any]:
+    """Return what axe-core finds serious or critical on the page."""
+    page.evaluate(axe)  # By the debugger, since the page's own policy lets no stranger in.
+    found = page.evaluate("() => axe.run()")["violations"]
+    return [(fault["id"], [node["target"] for node in fault["nodes"]])
+            for fault in found if fault["impact"] in SEVERE]
+
+
+def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
+        page: Page, service: Service, origin: PlainOrigin) -> None:
+    page.goto(service.url)
+    urls = [origin.url(path) for path in PHOTOS]
+    drop(page, "autumn.csv", catalogue(*urls[:2], "ftp://elsewhere/cat.png"))
+    expect(page.locator("#verdict")).to_contain_text("1 fault")
+    row = page.locator("#faults tbody tr")
+    expect(row).to_have_count(1)
+    assert row.locator("td").all_inner_texts()[:2] == ["4", "Input Image Urls"]
+    expect(row).to_contain_text("ftp://elsewhere/cat.png")
+    expect(page.locator("#start")).to_be_disabled()
+    assert service.get("/job").json()["jobs"] == [] and not origin.requests
+
+    drop(page, "autumn.csv", catalogue(*urls))
+    expect(page.locator("#verdict")).to_contain_text("3 images in 3 rows")
+    expect(page.locator("#faults")).to_be_hidden()
+    page.locator("#start").click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#filename")).to_have_text("autumn.csv")
+    expect(state_of(page)).to_have_text("Done", timeout=LONG_MS)
+    expect(page.locator("#percent")).to_have_text("100")
+    expect(page.locator("#completed")).to_have_text("3")
+    expect(page.locator(".image-card")).to_have_count(3)
+    expect(page.locator(".bars-row")).to_have_count(3)
+
+    page.get_by_role("link", name="All jobs").click()
+    expect(page.locator(".job-name").first).to_have_text("autumn.csv")
+    expect(page.locator(".job .pill").first).to_have_text("Done")
+
+
+def test_options_go_with_the_upload_and_into_the_command(
+        page: Page, service: Service, origin: PlainOrigin, tmp_path: Path) -> None:
+    page.goto(service.url)
+    slider = page.get_by_label("How much smaller")
+    slider.fill("75")
+    expect(page.locator("#promise")).to_contain_text("at most a quarter of the bytes")
+    page.get_by_text("More options").click()
+    page.get_by_label("Format").select_option("webp")
+    page.get_by_label("Widest, in pixels").fill("100000")
+    drop(page, "it's.csv", catalogue(origin.url("/rocket.jpg")))
+    expect(page.locator("#faults td").nth(1)).to_have_text("Widest, in pixels")
+    page.get_by_label("Widest, in pixels").fill("320")
+    page.get_by_label("Widest, in pixels").blur()
+    expect(page.locator("#verdict")).to_contain_text("1 image in 1 row")
+
+    (tmp_path / "it's.csv").write_bytes(catalogue(origin.url("/rocket.jpg")))
+    command = page.locator("#curl").inner_text()
+    done = subprocess.run(["bash", "-c", f"{command} --silent --show-error --fail"], cwd=tmp_path,
+                          check=True, capture_output=True, text=True, timeout=30)
+    page.locator("#start").click()
+    page.wait_for_url("**/jobs/*")
+    for request_id in (done.stdout.split('"request_id":"')[1][:36], page.url[-36:]):
+        service.finished(request_id)
+        image, = service.details(request_id)
+        assert (image["output_format"], image["width"]) == ("webp", 320)
+        assert image["output_bytes"] <= image["input_bytes"] / 4
+
+
+def test_an_upload_that_broke_off_is_sent_again_and_makes_one_job(
+        browser: Browser, service: Service, origin: PlainOrigin) -> None:
+    with watched_page(browser, may_complain=True) as page:
+        page.goto(service.url)
+        drop(page, "once.csv", catalogue(origin.url("/rocket.jpg")))
+        expect(page.locator("#start")).to_be_enabled()
+        before = len(service.get("/job").json()["jobs"])
+        page.route("**/upload", _lose_the_answer, times=1)
+        page.locator("#start").click()
+        expect(page.locator("#verdict")).to_contain_text("The service does not answer")
+        page.locator("#start").click()
+        page.wait_for_url("**/jobs/*")
+        assert len(service.get("/job").json()["jobs"]) == before + 1
+
+
+def _lose_the_answer(route: Route) -> None:
+    answer = route.fetch()
+    assert answer.status == 202, answer.text()
+    route.abort()
+
+
+def test_the_slider_moves_and_tells_when_the_original_has_gone(
+        browser: Browser, service: Service, origin: PlainOrigin) -> None:
+    request_id = ended(service, origin.url("/rocket.jpg"), origin.url("/coffee.png"))
+    with watched_page(browser, may_complain=True) as page:
+        open_job(page, service, request_id)
+        opener = page.get_by_role("button", name="Compare before and after: Product 1")
+        opener.press("Enter")
+        slider = page.get_by_role("slider", name="Share of the original")
+        expect(slider).to_be_focused()
+        page.keyboard.down("ArrowLeft")
+        expect(slider).not_to_have_attribute("aria-valuenow", "50")
+        page.keyboard.up("ArrowLeft")
+        box = slider.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 20)
+        page.mouse.up()
+        expect(slider).to_have_attribute("aria-valuenow", "80")
+        assert "referer" not in origin.requests[-1].headers
+
+        del origin.files["/coffee.png"]
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator("#compare-said")).to_contain_text("The original cannot be shown")
+        expect(page.get_by_role("img", name="Compressed: Product 2")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(opener).to_be_focused()
+
+
+def test_failures_are_explained_and_retried_when_the_origin_is_well(
+        page: Page, service: Service, origin: PlainOrigin) -> None:
+    del origin.files["/coffee.png"]
+    request_id = ended(service, origin.url("/rocket.jpg"), origin.url("/coffee.png"))
+    open_job(page, service, request_id)
+    failure = page.locator("#failure-list li")
+    expect(failure).to_contain_text("1 image from 127.0.0.1: HTTP 404 Not Found")
+    expect(failure).to_contain_text("open the URL in a browser to see why")
+    failure.get_by_role("button", name="Show").click()
+    expect(page.locator(".image-card")).to_have_count(1)
+    expect(page.locator(".image-card")).to_contain_text("HTTP 404")
+
+    origin.files["/coffee.png"] = COFFEE
+    failure.get_by_role("button", name="Retry source_status").click()
+    expect(state_of(page)).to_have_text("Done", timeout=LONG_MS)
+    expect(page.locator("#completed")).to_have_text("2", timeout=LONG_MS)
+    expect(page.locator("#failures")).to_be_hidden()
+    page.get_by_label("Show").select_option("COMPLETED target_met")
+    expect(page.locator(".image-card")).to_have_count(2)
+    page.get_by_label("Show").select_option("COMPLETED floor_reached")
+    expect(page.locator("#gallery-empty")).to_be_visible()
+
+
+def test_the_csv_and_the_images_are_downloaded(
+        page: Page, service: Service, origin: PlainOrigin) -> None:
+    open_job(page, service, ended(service, *(origin.url(path) for path in PHOTOS)))
+    with page.expect_download() as csv_download:
+        page.get_by_role("link", name="Download the CSV").click()
+    text = csv_download.value.path().read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert len(rows) == 3 and all("/image/" in row["Output Image Urls"] for row in rows)
+    with page.expect_download() as zip_download:
+        page.get_by_role("link", name="Download the images").click()
+    with zipfile.ZipFile(zip_download.value.path()) as archive:
+        assert archive.testzip() is None and len(archive.namelist()) == 3
+
+
+def test_a_job_is_cancelled_and_taken_up_again(
+        page: Page, service: Service, origin: PlainOrigin) -> None:
+    origin.delay = 1.0
+    urls = [origin.url(f"/rocket.jpg?{number}") for number in range(120)]
+    origin.files |= {f"/rocket.jpg?{number}": PHOTOS["/rocket.jpg"] for number in range(120)}
+    open_job(page, service, service.submit(catalogue(*urls)))
+    expect(state_of(page)).to_have_text("Compressing")
+    expect(page.locator("#more")).to_be_visible()
+    expect(page.locator("#csv")).to_be_hidden()
+    page.get_by_role("button", name="Cancel").click()
+    expect(state_of(page)).to_have_text("Cancelled")
+    expect(page.locator("#said")).to_contain_text("The job is cancelled")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".image-card")).to_have_count(48)
+    page.get_by_role("button", name="Go on").click()
+    expect(state_of(page)).to_have_text("Compressing")
+    page.get_by_role("button", name="Cancel").click()
+    expect(state_of(page)).to_have_text("Cancelled")
+
+
+def test_webhooks_are_listed_and_sent_again(
+        page: Page, service: Service, origin: PlainOrigin) -> None:
+    with Receiver() as receiver:
+        request_id = ended(service, origin.url("/rocket.jpg"), webhook_url=receiver.url)
+        open_job(page, service, request_id)
+        completed = page.locator("#delivery-list li", has_text="job.completed")
+        expect(completed.locator(".pill")).to_have_text("Delivered", timeout=LONG_MS)
+        before = len(receiver.of(request_id))
+        completed.get_by_role("button", name="Send again job.completed").click()
+        wait_until(lambda: len(receiver.of(request_id)) == before + 1, 30)
+        expect(completed).to_contain_text("2 attempts")
+        assert receiver.of(request_id)[-1].event["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious(browser: Browser, service: Service, origin: PlainOrigin,
+                                   axe: str, scheme: str, width: int) -> None:
+    with Receiver() as receiver, watched_page(
+            browser, color_scheme=scheme, viewport={"width": width, "height": 800}) as page:
+        page.goto(service.url)
+        page.get_by_text("More options").click()
+        drop(page, "faulty.csv", catalogue("none"))
+        expect(page.locator("#faults tbody tr")).to_have_count(1)
+        assert faults_by_axe(page, axe) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+        open_job(page, service, ended(service, origin.url("/rocket.jpg"), origin.url("/none.png"),
+                                      webhook_url=receiver.url))
+        for shown in (".image-card", "#failure-list li", ".bars-row", "#delivery-list li"):
+            page.locator(shown).first.wait_for()
+        assert faults_by_axe(page, axe) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("button.picture").first.click()
+        expect(page.locator("#compare-said")).to_be_empty()
+        assert faults_by_axe(page, axe) == []
+
+
+def test_a_job_that_does_not_exist_is_told(browser: Browser, service: Service) -> None:
+    with watched_page(browser, may_complain=True) as page:
+        page.goto(f"{service.url}/jobs/00000000-0000-4000-8000-000000000000")
+        expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
+        page.goto(f"{service.url}/jobs/nothing")
+        expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
+
+
+def test_the_key_is_asked_once_and_a_lost_service_is_told(
+        browser: Browser, service: Service, origin: PlainOrigin) -> None:
+    key = _new_key(service)
+    with watched_page(browser, may_complain=True) as page, _server_with_keys(service) as server:
+        page.goto(server.url)
+        page.get_by_role("textbox", name="API key").fill("imgc_wrong")
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator("#key-fault")).to_contain_text("not valid")
+        page.get_by_role("textbox", name="API key").fill(key)
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator("#no-jobs")).to_be_visible()
+        cookie, = page.context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert page.evaluate("document.cookie") == ""
+
+        drop(page, "kept.csv", catalogue(origin.url("/rocket.jpg")))
+        page.locator("#start").click()
+        page.wait_for_url("**/jobs/*")
+        expect(state_of(page)).to_have_text("Done", timeout=LONG_MS)
+        expect(page.locator("#key-dialog")).to_be_hidden()
+        status = requests.get(f"{server.url}/job/status/{page.url[-36:]}", timeout=30)
+        assert status.status_code == 401
+        page.get_by_role("button", name="Forget my key").click()
+        expect(page.get_by_role("heading", name="Your API key")).to_be_visible()
+
+        page.get_by_role("textbox", name="API key").fill(key)
+        page.get_by_role("button", name="Continue").click()
+        expect(state_of(page)).to_have_text("Done")
+        server.stop()
+        expect(page.locator("#trouble")).to_contain_text("does not answer", timeout=LONG_MS)
+
+
+class _ServerWithKeys:
+    """A second web server of an installation, which asks for keys."""
+
+    def __init__(self, service: Service) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "wsgi:app"],
+            cwd=ROOT, env=service.environment | {"PORT": str(port), "REQUIRE_API_KEY": "true"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def answers(self) -> bool:
+        """Tell whether the server answers."""
+        try:
+            return requests.get(f"{self.url}/healthz", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> None:
+        """End the server without waiting for its callers."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=30)
+
+
+@contextmanager
+def _server_with_keys(service: Service) -> Iterator[_ServerWithKeys]:
+    server = _ServerWithKeys(service)
+    try:
+        wait_until(server.answers, 30)
+        yield server
+    finally:
+        server.stop()
+
+
+def _new_key(service: Service) -> str:
+    """Make a key by the operator's command; it is the only word that begins as keys do."""
+    done = subprocess.run([sys.executable, "-m", "flask", "keys", "create", "catalogue-team"],
+                          cwd=ROOT, env=service.environment, check=True, capture_output=True,
+                          text=True, timeout=60)
+    key, = (word for word in done.stdout.split() if word.startswith("imgc_"))
+    return key
