@@ -1,0 +1,179 @@
+"""The faults that the ledger survives, each as a function that harms a running job."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle
+from typing import NamedTuple
+
+import requests
+
+from ..functional.service import wait_until
+from ..receiver import Receiver
+from .installation import Installation
+from .verdict import Verdict, Watched, catalogue_of, photo_origin, through, watched_job
+
+# What an image can do to the process that compresses it, and what it then fails with.
+HARMS = {"KILL": "worker_crashed", "HANG": "compress_timeout", "MEMORY": "out_of_memory"}
+
+
+def kill_worker(job: Watched) -> None:
+    """Kill the main process of the worker; its supervisor starts another."""
+    os.kill(job.service.worker(), signal.SIGKILL)
+
+
+def kill_child(job: Watched) -> None:
+    """Kill one of the worker's pool processes; the worker starts another."""
+    wait_until(job.service.worker_children, 60)
+    os.kill(random.choice(job.service.worker_children()), signal.SIGKILL)
+
+
+def flush_broker(job: Watched) -> None:
+    """Lose every message."""
+    job.service.broker.flush()
+
+
+def kill_broker(job: Watched) -> None:
+    """Kill the embedded broker; its supervisor starts another."""
+    job.service.signal(signal.SIGKILL, "valkey-server")
+
+
+def broker_away(job: Watched, seconds: float) -> None:
+    """Take the broker away for a while; nothing that was in its memory comes back."""
+    job.service.broker.go_away()
+    _watch(job, seconds)
+    job.service.broker.come_back()
+
+
+def database_away(job: Watched, seconds: float) -> None:
+    """Cut the database off for a while; uploads answer 503 meanwhile."""
+    assert job.service.database is not None
+    job.service.database.cut()
+    answer = job.service.upload(catalogue_of(job.origin, 1))
+    assert (answer.status_code, answer.json()["code"]) == (503, "ledger_unavailable"), answer.text
+    _watch(job, seconds)
+    job.service.database.mend()
+
+
+def pause_child(job: Watched, seconds: float) -> None:
+    """Stop a pool process for longer than its lease, so that another takes its slice; go on."""
+    child = random.choice(job.service.worker_children())
+    os.kill(child, signal.SIGSTOP)
+    _watch(job, seconds)
+    os.kill(child, signal.SIGCONT)
+
+
+def restart(job: Watched) -> float:
+    """Stop the whole service by SIGTERM and start it again; return the seconds until the stop."""
+    process = job.service.process
+    assert process is not None
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    took = time.monotonic() - began
+    job.service.start()
+    return took
+
+
+@contextmanager
+def each_message_thrice(service: Installation) -> Iterator[None]:
+    """Publish every slice three times."""
+    switch = service.fault_dir / "triple"
+    switch.touch()
+    try:
+        yield
+    finally:
+        switch.unlink()
+
+
+def triple_delivery(service: Installation, images: int, **how: float) -> Verdict:
+    """Deliver every message three times, some of them at once."""
+    with each_message_thrice(service):
+        return through(service, images, 0, flush_broker, **how)
+
+
+def killed_before_publishing(service: Installation, images: int) -> Verdict:
+    """Kill the web server after it committed a job, while it waits for a broker that hangs."""
+    known = service.jobs()
+    with photo_origin(images) as origin, Receiver() as receiver, ThreadPoolExecutor(1) as pool:
+        service.broker.go_away()
+        upload = pool.submit(service.upload, catalogue_of(origin, images),
+                             webhook_url=receiver.url)
+        wait_until(lambda: service.jobs() - known, 20, lambda: service.log)
+        service.signal(signal.SIGKILL, "gunicorn")
+        service.broker.come_back()
+        assert isinstance(upload.exception(30), requests.ConnectionError)
+        wait_until(service.answers, 30, lambda: service.log)
+        request_id, = service.jobs() - known
+        return Watched(service, origin, receiver, request_id).verdict()
+
+
+def courier_killed_while_sending(service: Installation, images: int) -> Verdict:
+    """Kill the courier while the receiver has the event and has not answered yet."""
+    with watched_job(service, images, receiver=_DeadlyReceiver(service)) as job:
+        return job.verdict()
+
+
+class Killers(NamedTuple):
+    """How a job ended some of whose images kill or hold the process that compresses them."""
+
+    completed: int
+    failures: dict[str, int]
+    same_worker: bool
+    seconds: float
+
+
+def killer_images(service: Installation, images: int, seconds: float, *,
+                  apart: int = 100) -> Killers:
+    """Run a job in which a harmful image, of each kind in turn, follows `apart` images."""
+    harmful = dict(zip(range(apart, images, apart), cycle(HARMS), strict=False))
+    worker, began = service.worker(), time.monotonic()
+    with photo_origin(images) as origin:
+        for place, harm in harmful.items():
+            body = b"\xff\xd8\xff\xe0HARM:" + harm.encode()
+            origin.files[f"/{place}.jpg"] = (200, "image/jpeg", body.ljust(1000, b"."))
+        status = service.finished(service.submit(catalogue_of(origin, images)), seconds)
+    return Killers(status["completed_images"],
+                   {error["code"]: error["count"] for error in status["errors"]},
+                   service.worker() == worker, round(time.monotonic() - began, 1))
+
+
+def uploads_while_broker_away(service: Installation, uploads: int) -> float:
+    """Return the seconds that the slowest of some uploads takes while the broker is away."""
+    with photo_origin(3) as origin:
+        service.broker.go_away()
+        slowest, jobs = 0.0, []
+        for _ in range(uploads):
+            began = time.monotonic()
+            jobs.append(service.submit(catalogue_of(origin, 3)))
+            slowest = max(slowest, time.monotonic() - began)
+        service.broker.come_back()
+        for job in jobs:
+            assert service.finished(job)["status"] == "COMPLETED"
+    return slowest
+
+
+class _DeadlyReceiver(Receiver):
+    """Kills the courier that brings the first event."""
+
+    def __init__(self, service: Installation) -> None:
+        super().__init__()
+        self._victims = [service]
+
+    def next_answer(self) -> tuple[int, dict[str, str]]:
+        if self._victims:
+            self._victims.pop().signal(signal.SIGKILL, "courier@")
+        return super().next_answer()
+
+
+def _watch(job: Watched, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        job.done()
+        time.sleep(0.1)
