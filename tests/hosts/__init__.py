@@ -1,0 +1,1 @@
+"""Hosts with networks of their own, which a test can cut off: see `network.py`."""
