@@ -1,0 +1,179 @@
+"""Harm a running installation in every way that the ledger promises to survive; print a table.
+
+    python -m benchmarks.chaos                      # everything, on every broker: more than an hour
+    python -m benchmarks.chaos kill-worker flush --shapes embedded --images 200 --rounds 3
+
+It needs PostgreSQL and RabbitMQ as the tests do (see tests/servers.py), and Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgcompress.pipeline.download_slots import WITH_SLOW
+
+from tests.databases import fresh_database, migrate
+from tests.faults import fairness, ledger_races, scenarios
+from tests.faults.installation import SHAPES, Installation, installation
+from tests.faults.verdict import Verdict, Watched, through
+
+COLUMNS = ("fault", "broker", "images", "rounds", "lost", "doubled", "drift", "stuck",
+           "webhook ids", "fetches per image", "longest standstill, s", "job, s")
+# The settings of a new installation: nothing is made quick for the test. Fewer downloads at a time
+# let the origin be slow for long enough without an image that takes longer than a fault's pause.
+CONCURRENCY = 4
+DEFAULTS = {"LEASE_SECONDS": "30", "RECOVERY_INTERVAL": "5", "FETCH_CONCURRENCY": str(CONCURRENCY)}
+POSTGRES = ("postgres+redis", "postgres+rabbitmq")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way to harm a job: how often, how many seconds apart, and on which shapes."""
+
+    harm: Callable[[Watched], object]
+    rounds: int
+    apart: float
+    shapes: tuple[str, ...] = SHAPES
+
+
+FAULTS = {
+    # `flask serve` gives up on a program that dies again and again before it has run for 10 s.
+    "kill-worker": Fault(scenarios.kill_worker, 20, 14.0),
+    "kill-child": Fault(scenarios.kill_child, 50, 2.0),
+    "flush": Fault(scenarios.flush_broker, 5, 8.0),
+    "broker-away-60s": Fault(lambda job: scenarios.broker_away(job, 60), 1, 10.0),
+    "kill-broker": Fault(scenarios.kill_broker, 3, 15.0, ("embedded",)),
+    "pause-child": Fault(lambda job: scenarios.pause_child(job, 40), 1, 10.0, ("embedded",)),
+    "restart": Fault(scenarios.restart, 5, 8.0, ("embedded", "postgres+rabbitmq")),
+    "database-away-30s": Fault(lambda job: scenarios.database_away(job, 30), 1, 10.0, POSTGRES),
+}
+TRIPLE, FAIRNESS = "triple-delivery", "fairness"
+LAST_SLICES, WRITERS = "last-slices", "sqlite-writers"
+PUBLISH, COURIER = "kill-web-before-publish", "kill-courier-while-sending"
+KILLERS, UPLOADS = "killer-images", "upload-while-broker-away"
+OTHERS = (TRIPLE, PUBLISH, COURIER, KILLERS, UPLOADS, LAST_SLICES, WRITERS, FAIRNESS)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    choices = _arguments()
+    print(" | ".join(COLUMNS))
+    for shape in choices.shapes:
+        chosen = [name for name in choices.faults if _runs_on(name, shape)]
+        if chosen:
+            _run_shape(shape, chosen, choices)
+    if LAST_SLICES in choices.faults:
+        _print_races(choices.rounds or 500)
+    if WRITERS in choices.faults:
+        _print_writers()
+
+
+def _runs_on(name: str, shape: str) -> bool:
+    if name in FAULTS:
+        return shape in FAULTS[name].shapes
+    if name == UPLOADS:
+        return shape in POSTGRES
+    return name == TRIPLE or (name in (PUBLISH, COURIER, KILLERS, FAIRNESS)
+                              and shape == "embedded")
+
+
+def _run_shape(shape: str, chosen: list[str], choices: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, \
+            installation(shape, Path(folder), **DEFAULTS) as service:
+        for name in chosen:
+            try:
+                _run(name, shape, service, choices)
+            except Exception:
+                traceback.print_exc()
+        if choices.log:
+            shutil.copy(service.log_file, choices.log / f"{shape}.log")
+
+
+def _run(name: str, shape: str, service: Installation, choices: argparse.Namespace) -> None:
+    images = choices.images
+    if name in FAULTS:
+        fault = FAULTS[name]
+        rounds = choices.rounds or fault.rounds
+        # The origin is as slow as it takes for the job to outlast its faults.
+        delay = rounds * fault.apart / 0.9 * _downloads(service) / images
+        verdict = through(service, images, rounds, fault.harm, delay=delay, seconds=1800)
+        _print_row(name, shape, rounds, verdict)
+    elif name == TRIPLE:
+        _print_row(name, shape, 1, scenarios.triple_delivery(service, images))
+    elif name == FAIRNESS:
+        _print_fairness(service)
+    elif name == KILLERS:
+        print("killer images:", scenarios.killer_images(service, images, 1200), flush=True)
+    elif name == UPLOADS:
+        slowest = scenarios.uploads_while_broker_away(service, choices.rounds or 10)
+        print(f"uploads while the broker is away, {shape}: slowest {slowest:.2f} s", flush=True)
+    else:
+        scenario = (scenarios.killed_before_publishing if name == PUBLISH
+                    else scenarios.courier_killed_while_sending)
+        for _ in range(choices.rounds or 3):
+            _print_row(name, shape, 1, scenario(service, 20))
+
+
+def _downloads(service: Installation) -> int:
+    return WITH_SLOW * CONCURRENCY * len(service.worker_children() or [0, 0])
+
+
+def _print_row(name: str, shape: str, rounds: int, verdict: Verdict) -> None:
+    print(" | ".join(map(str, (
+        name, shape, verdict.images, rounds, verdict.lost, verdict.doubled, verdict.drift,
+        verdict.stuck, verdict.webhook_ids, verdict.fetches_per_image, verdict.standstill,
+        verdict.seconds))), flush=True)
+
+
+def _print_fairness(service: Installation) -> None:
+    print("3 images beside 5,000:", fairness.small_beside_large(service, 5000, 3), flush=True)
+    time.sleep(5)
+    print("200 images beside 1,000 whose origin hangs:",
+          fairness.healthy_beside_hanging(service, 200, 1000), flush=True)
+
+
+def _print_races(rounds: int) -> None:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        for kind, url in (("sqlite", f"sqlite:///{folder}/ledger.sqlite3"),
+                          ("postgres", stack.enter_context(fresh_database()))):
+            migrate(url, folder)
+            print(f"last-slices on {kind}:", ledger_races.race_of_last_slices(url, folder, rounds),
+                  flush=True)
+
+
+def _print_writers() -> None:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        url = f"sqlite:///{folder}/ledger.sqlite3"
+        migrate(url, Path(folder))
+        print("eight writers on SQLite for 60 s:",
+              ledger_races.write_from_many(url, Path(folder), processes=8, seconds=60), flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [*FAULTS, *OTHERS]
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}")
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES)
+    parser.add_argument("--images", type=int, default=2000, help="images of each job")
+    parser.add_argument("--rounds", type=int, help="how often each fault happens")
+    parser.add_argument("--log", type=Path, help="a folder to keep the service's log in")
+    choices = parser.parse_args()
+    if unknown := set(choices.faults) - set(names):
+        sys.exit(f"There is no fault called {', '.join(unknown)}; there are {', '.join(names)}.")
+    choices.faults = choices.faults or names
+    return choices
+
+
+if __name__ == "__main__":
+    main()

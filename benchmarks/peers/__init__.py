@@ -1,0 +1,1 @@
+"""What benchmarks/speed.py measures beside each other, and what it gives them to work on."""
