@@ -12,10 +12,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from threading import Event, Timer
 from typing import Any, BinaryIO, cast
 
 from ..errors import ImageError
@@ -23,18 +23,41 @@ from ..lifeline import die_with_parent
 from .compress import Compressed, CompressOptions, compress
 
 
-class Quarantine:
-    """A process that compresses one image at a time, started anew when an image ends it."""
+class _Process(subprocess.Popen[bytes]):
+    """A process that compresses; it is ended when nobody knows of it any more."""
+
+    def __init__(self) -> None:
+        super().__init__([sys.executable, "-m", __name__],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def end(self) -> None:
+        """End the process, and wait until it is gone."""
+        self.kill()
+        for pipe in (self.stdin, self.stdout):
+            _close(cast(BinaryIO, pipe))
+        self.wait()
+
+    def __del__(self) -> None:
+        self.end()
+
+
+class Quarantine(threading.local):
+    """A process that compresses one image at a time, started anew when an image ends it.
+
+    Each thread has one of its own: an abandoned thread may still wait for its image, and Linux
+    ends a process together with the thread that started it (see prctl(2), PR_SET_PDEATHSIG).
+    """
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Process | None = None
 
     def compress(self, data: bytes, options: CompressOptions) -> Compressed:
         """Compress an image as compress() does; the image that ends the process fails.
 
         Raise ImageError: `worker_crashed` when the process died, `compress_timeout` when it had to
-        be ended after `timeout` seconds, else what compress() raised in it.
+        be ended after `timeout` seconds, `internal_error` when it did not start, else what
+        compress() raised in it. The time that a start takes is not the image's.
         """
         process = self._running()
         with _ended_after(self.timeout, process) as overdue:
@@ -50,33 +73,36 @@ class Quarantine:
         return Compressed(data=made, **answer["compressed"])
 
     def close(self) -> None:
-        """End the process, if there is one."""
+        """End the process of this thread, if there is one."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            _close(cast(BinaryIO, pipe))
-        process.wait()
+        if process is not None:
+            process.end()
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _running(self) -> _Process:
         if self._process is None or self._process.poll() is not None:
             self.close()
-            self._process = subprocess.Popen([sys.executable, "-m", __name__],
-                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = _Process()
+            self._wait_for_start(self._process)
         return self._process
+
+    def _wait_for_start(self, process: _Process) -> None:
+        try:
+            receive(cast(BinaryIO, process.stdout))
+        except (OSError, EOFError, ValueError) as error:
+            self.close()
+            raise ImageError("internal_error", detail="quarantine did not start") from error
 
 
 @contextmanager
-def _ended_after(seconds: float, process: subprocess.Popen[bytes]) -> Iterator[Event]:
+def _ended_after(seconds: float, process: _Process) -> Iterator[threading.Event]:
     """End the process when the block takes longer; the event tells whether that happened."""
-    overdue = Event()
+    overdue = threading.Event()
 
     def end() -> None:
         overdue.set()
         process.kill()
 
-    timer = Timer(seconds, end)
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:
@@ -125,6 +151,7 @@ def _answer(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
 def main() -> None:
     """Compress what comes by standard input until it ends."""
     die_with_parent(os.getppid())
+    send(sys.stdout.buffer, {})
     while True:
         try:
             header, data = receive(sys.stdin.buffer)

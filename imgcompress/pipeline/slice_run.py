@@ -42,9 +42,8 @@ class SliceRun(Generic[Item, Made, Done]):
     """The images of one run on their way through the lanes."""
 
     def __init__(self, lanes: Lanes, slots: DownloadSlots, queue: FetchQueue[Item],
-                 work: Work[Item, Made, Done], *, compress_timeout: float, tick: float) -> None:
+                 work: Work[Item, Made, Done], *, tick: float) -> None:
         self.lanes, self.slots, self.queue, self.work = lanes, slots, queue, work
-        self.compress_timeout = compress_timeout
         self.tick = tick
         self.stuck = False
         self._downloading: dict[int, _Download[Item]] = {}
@@ -94,7 +93,7 @@ class SliceRun(Generic[Item, Made, Done]):
             if self.work.wanted(item):
                 self.slots.codec_served(more_ready=bool(self._fetched))
                 ticket = self._begin(self.lanes.codec, self.work.compress, item, data)
-                deadline = time.monotonic() + self.compress_timeout
+                deadline = time.monotonic() + self.work.compress_seconds(item)
                 self._compressing = _Compressing(ticket, item, deadline)
 
     def _begin(self, lane: Lane, act: Any, *arguments: Any) -> int:

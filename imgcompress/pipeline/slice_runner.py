@@ -29,9 +29,8 @@ class SliceRunner:
     their time and renews its leases meanwhile.
     """
 
-    def __init__(self, *, concurrency: int, compress_timeout: float, tick: float = 0.25) -> None:
+    def __init__(self, *, concurrency: int, tick: float = 0.25) -> None:
         self.slots = DownloadSlots(concurrency)
-        self.compress_timeout = compress_timeout
         self.tick = tick
         self.lanes = self._new_lanes()
 
@@ -42,8 +41,7 @@ class SliceRunner:
         `queue` says which image is the next; where it has none to begin with, it is refilled. Raise
         CodecStuck after an image that never came back was yielded with `compress_timeout`.
         """
-        run = SliceRun(self.lanes, self.slots, queue, work, tick=self.tick,
-                       compress_timeout=self.compress_timeout)
+        run = SliceRun(self.lanes, self.slots, queue, work, tick=self.tick)
         try:
             while not work.stopped():
                 run.begin_downloads()

@@ -22,6 +22,9 @@ class Work(Protocol[Worked, Made, Stored]):
     def compress(self, item: Worked, data: bytes, /) -> Made:
         """Compress an image."""
 
+    def compress_seconds(self, item: Worked, /) -> float:
+        """Return after how many seconds of compress() an image never comes back."""
+
     def store(self, item: Worked, made: Made, /) -> Stored:
         """Store what was made of an image."""
 

@@ -93,6 +93,10 @@ class Shift:
         """See Work."""
         return self.bench.compress(item.part.claim, item.image, data)
 
+    def compress_seconds(self, item: ImageInHand) -> float:
+        """See Work."""
+        return self.bench.compress_seconds(item.part.claim)
+
     def store(self, item: ImageInHand, made: Made) -> Success:
         """See Work."""
         return self.bench.store(item.part.claim, item.image, made)

@@ -19,6 +19,9 @@ from ..pipeline.slice_runner import SliceRunner
 from ..storage import image_key, open_storage
 from .host_circuits import HostCircuits
 
+# Quarantine ends an image by itself, and starts within this time also on a machine that is busy.
+QUARANTINE_SECONDS = 60.0
+
 
 @cache
 def workbench() -> Workbench:
@@ -39,15 +42,13 @@ class Workbench:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.storage = open_storage(settings)
-        self.runner = SliceRunner(concurrency=settings.fetch_concurrency,
-                                  compress_timeout=settings.compress_timeout)
+        self.runner = SliceRunner(concurrency=settings.fetch_concurrency)
         self.fetcher = _fetcher(settings)
         self.circuits = HostCircuits(
             pause=settings.fetch_suspend_seconds,
             probe_seconds=settings.fetch_timeout + settings.compress_timeout,
             download_seconds=settings.fetch_timeout)
-        # A little less than the runner's patience, which ends this whole process.
-        self.quarantine = Quarantine(settings.compress_timeout * 0.9)
+        self.quarantine = Quarantine(settings.compress_timeout)
 
     def host_of(self, image: PendingImage) -> str:
         """Return the host and port of an image's URL, or "" where it may not be fetched."""
@@ -80,6 +81,10 @@ class Workbench:
         with COMPRESS.timing():
             made = run(data, self._options(claim.options | (image.options or {})))
         return Made(len(data), made)
+
+    def compress_seconds(self, claim: Claim) -> float:
+        """Return after how many seconds an image of a slice counts as stuck in this process."""
+        return self.settings.compress_timeout + (QUARANTINE_SECONDS if claim.crashes else 0)
 
     def store(self, claim: Claim, image: PendingImage, made: Made) -> Success:
         """Store a compressed image. Raise StorageUnavailable."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,12 @@ def _photo() -> bytes:
     return (ROOT / "samples" / "rocket.jpg").read_bytes()
 
 
+def _grey(size: int) -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((size, size), 50).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
 def _code(quarantine: Quarantine, data: bytes) -> str:
     with pytest.raises(ImageError) as told:
         quarantine.compress(data, OPTIONS)
@@ -56,9 +65,49 @@ def test_an_image_that_kills_the_process_fails_and_the_next_one_goes_on(
 
 
 def test_an_image_that_never_comes_back_fails(quarantine: Quarantine) -> None:
-    quarantine.compress(_photo(), OPTIONS)  # So that the time limit meets a process that runs.
     quarantine.timeout = 0.5
     assert _code(quarantine, HARM + b"HANG") == "compress_timeout"
+
+
+def test_the_time_of_a_start_is_not_the_images(
+        quarantine: Quarantine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 2\nexec {sys.executable} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    quarantine.timeout = 1.5
+    assert quarantine.compress(_grey(40), OPTIONS).width == 40
+
+
+def test_a_process_that_does_not_start_is_not_the_images_fault(
+        quarantine: Quarantine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert _code(quarantine, _photo()) == "internal_error"
+
+
+def test_a_thread_that_ends_takes_along_its_process_alone(quarantine: Quarantine) -> None:
+    processes = []
+
+    def work() -> None:
+        for _ in range(2):
+            quarantine.compress(_photo(), OPTIONS)
+            processes.append(quarantine._process)
+
+    for _ in range(2):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert len(processes) == 4 and len({process.pid for process in processes if process}) == 2
+
+
+def test_two_threads_do_not_mix_their_images_up(quarantine: Quarantine) -> None:
+    photos = {size: _grey(size) for size in (40, 80, 120, 160)}
+
+    def work(size: int) -> set[int]:
+        return {quarantine.compress(photos[size], OPTIONS).width for _ in range(10)}
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, photos)) == [{size} for size in photos]
 
 
 def test_nothing_is_left_after_closing(quarantine: Quarantine) -> None:

@@ -20,7 +20,7 @@ Outcomes = dict[int, "int | str"]
 @pytest.fixture
 def runner() -> Iterator[SliceRunner]:
     """Return a runner of four downloads."""
-    runner = SliceRunner(concurrency=4, compress_timeout=10, tick=0.01)
+    runner = SliceRunner(concurrency=4, tick=0.01)
     yield runner
     runner.close()
 
@@ -32,6 +32,7 @@ class Work:
     fetch: Callable[[int], bytes] = lambda item: b"x" * item
     compress: Callable[[int, bytes], int] = lambda item, data: len(data)
     store: Callable[[int, int], int] = lambda item, made: made
+    compress_seconds: Callable[[int], float] = lambda item: 10.0
     wanted: Callable[[int], bool] = lambda item: True
     refill: Callable[[], bool] = lambda: False
     stopped: Callable[[], bool] = lambda: False
@@ -136,7 +137,7 @@ def test_the_codec_goes_on_while_images_are_stored(runner: SliceRunner) -> None:
 
 def test_a_storage_that_hangs_is_not_taken_for_a_stuck_codec() -> None:
     release = threading.Event()
-    runner = SliceRunner(concurrency=4, compress_timeout=0.05, tick=0.02)
+    runner = SliceRunner(concurrency=4, tick=0.02)
 
     def store(item: int, made: int) -> int:
         assert release.wait(10)
@@ -144,7 +145,8 @@ def test_a_storage_that_hangs_is_not_taken_for_a_stuck_codec() -> None:
 
     outcomes: Outcomes = {}
     waited = 0
-    for result in runner.run(FetchQueue(range(20)), Work(store=store)):
+    work = Work(store=store, compress_seconds=lambda item: 0.05)
+    for result in runner.run(FetchQueue(range(20)), work):
         outcomes |= _outcomes(iter([result]))
         waited += result is None
         if waited == 20:
@@ -175,7 +177,7 @@ def test_the_caller_hears_from_the_runner_while_nothing_is_ready(runner: SliceRu
 
 def test_an_image_that_never_comes_back_fails_and_the_run_ends() -> None:
     release = threading.Event()
-    runner = SliceRunner(concurrency=2, compress_timeout=0.05, tick=0.01)
+    runner = SliceRunner(concurrency=2, tick=0.01)
 
     def compress(item: int, data: bytes) -> int:
         if item == 0:
@@ -183,8 +185,9 @@ def test_an_image_that_never_comes_back_fails_and_the_run_ends() -> None:
         return item
 
     outcomes: Outcomes = {}
+    work = Work(compress=compress, compress_seconds=lambda item: 0.05)
     with pytest.raises(CodecStuck):
-        for result in runner.run(FetchQueue((0, 1)), Work(compress=compress)):
+        for result in runner.run(FetchQueue((0, 1)), work):
             outcomes |= _outcomes(iter([result]))
     assert outcomes == {0: "compress_timeout"}
     release.set()
