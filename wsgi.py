@@ -1,24 +1,42 @@
-"""The entry point of every process: `app` for the web server, `celery_app` for the workers."""
+"""The entry point of every process: `app` for the web server, `celery_app` for the workers.
 
-from imgcompress import create_app
-from imgcompress.config import load_settings
+Each is made when it is asked for: a worker with the interface and the pages would start slowly.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from flask import Flask
+
+from imgcompress.application import create_app, create_worker_app
+from imgcompress.config import Settings, load_settings
 from imgcompress.errors import SettingsError
 from imgcompress.ledger.metric_values import save_share
 from imgcompress.logs import write_logs
 from imgcompress.metrics import SHARE
 
-try:
-    _settings = load_settings()
-    write_logs(_settings.log_format, _settings.log_level)
-    app = create_app(_settings)
-except SettingsError as error:
-    raise SystemExit(error.message) from error
-celery_app = app.extensions["celery"]
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return _begin(create_app)
+    if name == "celery_app":
+        return _begin(create_worker_app).extensions["celery"]
+    raise AttributeError(name)
 
 
-def _save_metrics() -> None:
-    with app.app_context():
-        save_share()
+@cache
+def _begin(create: Callable[[Settings], Flask]) -> Flask:
+    try:
+        settings = load_settings()
+        write_logs(settings.log_format, settings.log_level)
+        app = create(settings)
+    except SettingsError as error:
+        raise SystemExit(error.message) from error
 
+    def save() -> None:
+        with app.app_context():
+            save_share()
 
-SHARE.save_by(_save_metrics)
+    SHARE.save_by(save)
+    return app

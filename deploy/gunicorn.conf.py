@@ -21,6 +21,9 @@ bind = f"{_host}:{_settings.port}"
 # turn. On the Internet have nginx in front, which takes slow requests upon itself (nginx.conf).
 worker_class = "imgcompress.serving.PatientWorker"
 workers = 2
+# The processes are forked from one that has loaded the application: they start at once, and share
+# its memory. New code takes a restart.
+preload_app = True
 threads = 256
 # Connections beyond these stay in the kernel's queue; idle ones hold no thread. With the files of
 # uploads they stay below the 1,024 descriptors that many systems allow a process.

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from typing import TYPE_CHECKING
 
-from .api import register_api, watch_calls
-from .cli import init_app as add_commands
-from .config import Settings, load_settings
-from .extensions import add_migrations, db
-from .ledger.sessions import adapt, engine_options
-from .tasks.app import make_celery
-from .web import register_web
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from .config import Settings
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the application. Raise SettingsError, with every fault, when a setting is wrong."""
-    settings = settings or load_settings()
-    app = Flask(__name__)
-    app.config.update(
-        SETTINGS=settings,
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
-        MAX_CONTENT_LENGTH=settings.max_upload_bytes,
-    )
-    db.init_app(app)
-    add_migrations(app)
-    with app.app_context():
-        adapt(db.engine)
-    app.extensions["celery"] = make_celery(app, settings)
-    watch_calls(app)
-    register_web(app)
-    register_api(app, settings)
-    add_commands(app)
-    return app
+    # Who needs one room of the package, such as a quarantine, must not load the whole house.
+    from .application import create_app
+
+    return create_app(settings)

@@ -1,11 +1,10 @@
-"""The Flask extensions, unbound: `create_app` binds them and the settings."""
+"""The database and the settings of an application; `application.py` binds them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flask import Flask, current_app
-from flask_smorest import Api
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -30,7 +29,6 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)
-api = Api()
 
 
 def add_migrations(app: Flask) -> None:

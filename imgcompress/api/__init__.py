@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from flask import Flask
+from flask_smorest import Api
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
-from ..extensions import api
 from ..storage import open_storage
 from . import (
     archive,
@@ -39,6 +39,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     # The fields of an answer come in the order that the schemas give them.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
+    api = Api()
     # Every view names the problems that it can answer with.
     api.DEFAULT_ERROR_RESPONSE_NAME = None
     api.init_app(app)
