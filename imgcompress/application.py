@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from flask import Flask
 
 from .config import Settings, load_settings
+from .errors import SettingsError
 from .extensions import add_migrations, db
 from .ledger.sessions import adapt, engine_options
 from .tasks.app import make_celery
@@ -16,6 +19,7 @@ def create_worker_app(settings: Settings | None = None) -> Flask:
     Raise SettingsError, with every fault, when a setting is wrong.
     """
     settings = settings or load_settings()
+    _make_folder(settings.data_dir)
     app = Flask(__package__)
     app.config.update(
         SETTINGS=settings,
@@ -29,6 +33,14 @@ def create_worker_app(settings: Settings | None = None) -> Flask:
         adapt(db.engine)
     app.extensions["celery"] = make_celery(app, settings)
     return app
+
+
+def _make_folder(data_dir: Path) -> None:
+    """Make the folder that everything else expects, Celery's beat among them."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR cannot be made: {error}") from error
 
 
 def create_app(settings: Settings | None = None) -> Flask:

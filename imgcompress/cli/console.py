@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,10 @@ NAME_WIDTH = 7
 
 @dataclass(frozen=True)
 class Console:
-    """A place for lines: text for people, or only JSON, where logs are written so."""
+    """A place for lines: text for people, or only JSON, where logs are written so.
+
+    Whoever read them may be gone, or their disk be full: the service goes on all the same.
+    """
 
     json: bool = False
 
@@ -24,13 +28,18 @@ class Console:
         if self.json:
             log.info(text)
         else:
-            click.secho(text, **style)
+            _write(click.style(text, **style))
 
     def pass_on(self, program: str, line: str, colour: str) -> None:
         """Show a line of a program."""
         if not self.json:
-            click.echo(click.style(f"{program:{NAME_WIDTH}} | ", fg=colour) + line)
+            _write(click.style(f"{program:{NAME_WIDTH}} | ", fg=colour) + line)
         elif line.startswith("{"):
-            click.echo(line)
+            _write(line)
         else:
             log.info(line, extra={"program": program})
+
+
+def _write(line: str) -> None:
+    with suppress(OSError):
+        click.echo(line)

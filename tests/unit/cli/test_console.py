@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
+import sys
 
 import pytest
 
@@ -28,3 +31,20 @@ def test_objects_are_passed_on_and_all_else_becomes_one(
     assert capsys.readouterr().out == '{"event": "Listening"}\n'
     told = [(record.getMessage(), vars(record).get("program")) for record in caplog.records]
     assert told == [("Starting", None), ("Segmentation fault", "beat")]
+
+
+class _FullDisk(io.StringIO):
+    refused = ""
+
+    def write(self, text: str) -> int:
+        self.refused += text
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = _FullDisk()
+    monkeypatch.setattr(sys, "stdout", disk)
+    Console().say("Starting")
+    Console().pass_on("web", "Listening", "cyan")
+    Console(json=True).pass_on("web", "{}", "cyan")
+    assert [word in disk.refused for word in ("Starting", "Listening", "{}")] == [True] * 3

@@ -1,0 +1,29 @@
+"""The factories: what an application makes before it does anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from imgcompress.application import create_app, create_worker_app
+from imgcompress.config import load_settings
+from imgcompress.errors import SettingsError
+
+
+def test_a_worker_has_tasks_and_no_calls(tmp_path: Path) -> None:
+    app = create_worker_app(load_settings(None, data_dir=tmp_path / "var"))
+    assert "celery" in app.extensions
+    assert [rule.endpoint for rule in app.url_map.iter_rules()] == ["static"]
+
+
+def test_the_folder_of_the_data_is_made(tmp_path: Path) -> None:
+    settings = load_settings(None, data_dir=tmp_path / "deep" / "var")
+    create_worker_app(settings)
+    assert settings.data_dir.is_dir()
+
+
+def test_a_folder_that_cannot_be_made_is_a_fault_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="DATA_DIR"):
+        create_app(load_settings(None, data_dir=tmp_path / "file" / "var"))
