@@ -46,10 +46,11 @@ def main() -> None:
     began = time.monotonic()
     board = Scoreboard()
     with tempfile.TemporaryDirectory(prefix="speed-") as folder, ExitStack() as stack:
-        service = Service(Path(folder, "var"), RECOVERY_INTERVAL="5")
+        place = Path(folder)
+        service = Service(place / "var", RECOVERY_INTERVAL="5")
         stack.callback(service.stop)
         service.start()
-        contests = {photos: stack.enter_context(_contest(service, photos, options, board))
+        contests = {photos: stack.enter_context(_contest(service, photos, options, board, place))
                     for photos in _chosen(options)}
         for number in range(options.rounds):
             for photos, contest in contests.items():
@@ -78,14 +79,18 @@ def _chosen(options: argparse.Namespace) -> list[Photos]:
 
 @contextmanager
 def _contest(service: Service, photos: Photos, options: argparse.Namespace,
-             board: Scoreboard) -> Iterator[Contest]:
-    """Yield the contestants for these photos, warm and ready to run in turn."""
+             board: Scoreboard, place: Path) -> Iterator[Contest]:
+    """Yield the contestants for these photos, warm and ready to run in turn.
+
+    What they write to `place` stays until the end: ext4 looks at every file that was deleted in the
+    last minutes before it makes a new one, which then takes up to 0.7 ms of CPU instead of 0.02.
+    """
     with ExitStack() as stack:
         near = stack.enter_context(serving(photos.files))
         loops = Loops(photos.files)
         stack.callback(loops.close)
         images = round(options.images * photos.kind.share)
-        contest = _contestants(service, near, loops, images, options.quality)
+        contest = _contestants(service, near, loops, images, options.quality, place)
         if photos.kind is CATALOGUE and options.latency:
             distant = stack.enter_context(serving(photos.files, options.latency / 1000))
             urls, quality = distant.urls(images), str(options.quality)
@@ -101,14 +106,14 @@ def _contest(service: Service, photos: Photos, options: argparse.Namespace,
 
 
 def _contestants(service: Service, origin: Origin, loops: Loops, images: int,
-                 quality: int) -> Contest:
+                 quality: int, place: Path) -> Contest:
     urls = origin.urls(images * BULK_TIMES)
     return {
         BARE: lambda: loops.bare(images, quality),
         FIXED: lambda: whole.job(service, urls[:images], quality=str(quality)),
         HALVED: lambda: whole.job(service, urls[:images]),
-        BULK: lambda: bulk.steady(urls, quality),
-        NAIVE: lambda: loops.naive(urls[:images // NAIVE_PART], quality),
+        BULK: lambda: bulk.steady(urls, quality, place),
+        NAIVE: lambda: loops.naive(urls[:images // NAIVE_PART], quality, place),
     }
 
 

@@ -49,27 +49,27 @@ def _has_it(python: Path) -> bool:
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
-def steady(urls: list[str], quality: int) -> Measured:
+def steady(urls: list[str], quality: int, place: Path) -> Measured:
     """Return what the images take by which a run over all URLs is longer than a short one."""
-    return run(urls, quality).beyond(run(urls[:SHORT], quality))
+    return run(urls, quality, place).beyond(run(urls[:SHORT], quality, place))
 
 
-def run(urls: list[str], quality: int) -> Measured:
-    """Fetch, recode and save; the start-up, some seconds, is in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        listed = Path(folder, "urls.txt")
-        listed.write_text("\n".join(urls), encoding="utf-8")
-        log = Path(folder, "log")
-        began, spent = time.monotonic(), _cpu_of_ended_children()
-        with log.open("wb") as file:
-            done = subprocess.run(_command(listed, len(urls), quality), cwd=folder, stdout=file,
-                                  stderr=file, env=os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"})
-        taken, used = time.monotonic() - began, _cpu_of_ended_children() - spent
-        made = sum(1 for _ in Path(folder, "out").rglob("*.jpg"))
-        if done.returncode or made < len(urls):
-            raise SystemExit(f"img2dataset made {made} of {len(urls)} images:\n"
-                             + log.read_text(errors="replace")[-2000:])
-        return Measured(len(urls), taken, used)
+def run(urls: list[str], quality: int, place: Path) -> Measured:
+    """Fetch, recode and save in a new folder; the start-up, some seconds, is in it."""
+    folder = Path(tempfile.mkdtemp(dir=place))
+    listed = folder / "urls.txt"
+    listed.write_text("\n".join(urls), encoding="utf-8")
+    log = folder / "log"
+    began, spent = time.monotonic(), _cpu_of_ended_children()
+    with log.open("wb") as file:
+        done = subprocess.run(_command(listed, len(urls), quality), cwd=folder, stdout=file,
+                              stderr=file, env=os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"})
+    taken, used = time.monotonic() - began, _cpu_of_ended_children() - spent
+    made = sum(1 for _ in (folder / "out").rglob("*.jpg"))
+    if done.returncode or made < len(urls):
+        raise SystemExit(f"img2dataset made {made} of {len(urls)} images:\n"
+                         + log.read_text(errors="replace")[-2000:])
+    return Measured(len(urls), taken, used)
 
 
 def _command(urls: Path, images: int, quality: int) -> list[str]:

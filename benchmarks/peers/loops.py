@@ -39,9 +39,9 @@ class Loops:
         began, ended, spent = zip(*spans)
         return Measured(each * PROCESSES, max(ended) - min(began), sum(spent))
 
-    def naive(self, urls: list[str], quality: int) -> Measured:
+    def naive(self, urls: list[str], quality: int, place: Path) -> Measured:
         """Fetch by requests.get, recode by Pillow and save, one photo after the other."""
-        began, ended, spent = self._pool.apply(_fetch_and_recode, (urls, quality))
+        began, ended, spent = self._pool.apply(_fetch_and_recode, (urls, quality, place))
         return Measured(len(urls), ended - began, spent)
 
 
@@ -61,12 +61,12 @@ def _recode(images: int, quality: int) -> Span:
     return began, time.monotonic(), time.process_time() - spent
 
 
-def _fetch_and_recode(urls: list[str], quality: int) -> Span:
-    with tempfile.TemporaryDirectory() as folder:
-        began, spent = time.monotonic(), time.process_time()
-        for number, url in enumerate(urls):
-            answer = requests.get(url, timeout=30)
-            answer.raise_for_status()
-            with Image.open(io.BytesIO(answer.content)) as image:
-                image.save(Path(folder, f"{number}.jpg"), quality=quality)
-        return began, time.monotonic(), time.process_time() - spent
+def _fetch_and_recode(urls: list[str], quality: int, place: Path) -> Span:
+    folder = Path(tempfile.mkdtemp(dir=place))
+    began, spent = time.monotonic(), time.process_time()
+    for number, url in enumerate(urls):
+        answer = requests.get(url, timeout=30)
+        answer.raise_for_status()
+        with Image.open(io.BytesIO(answer.content)) as image:
+            image.save(folder / f"{number}.jpg", quality=quality)
+    return began, time.monotonic(), time.process_time() - spent

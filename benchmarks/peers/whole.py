@@ -6,8 +6,6 @@ import time
 from datetime import datetime
 from typing import Any
 
-import requests
-
 from .measured import Measured, cpu_of_tree
 from tests.functional.service import FINAL, Service
 
@@ -16,10 +14,7 @@ POLL_SECONDS = 0.5
 
 
 def job(service: Service, urls: list[str], **options: str) -> Measured:
-    """Run one job, from the answer to its upload until it is COMPLETED with every image.
-
-    Its files are deleted afterwards.
-    """
+    """Run one job, from the answer to its upload until it is COMPLETED with every image."""
     assert service.process is not None
     spent = cpu_of_tree(service.process.pid)
     request_id = service.submit(_csv(urls), **options)
@@ -29,7 +24,6 @@ def job(service: Service, urls: list[str], **options: str) -> Measured:
     if status["status"] != "COMPLETED" or status["completed_images"] != len(urls):
         raise SystemExit(f"The job ended otherwise than it should: {status}")
     ended = datetime.fromisoformat(status["finished_at"]).timestamp()
-    requests.delete(f"{service.url}/job/{request_id}", timeout=60).raise_for_status()
     return Measured(len(urls), ended - began, used)
 
 
