@@ -172,16 +172,21 @@ def release_slice(claim: Claim, *, delay_seconds: float = 0.0) -> bool:
     Return whether the claim still stood.
     """
     with writing() as session:
-        pending, due = _pending_and_due(session, claim)
-        if delay_seconds:
-            due = max(due or utcnow(), utcnow() + timedelta(seconds=delay_seconds))
-        state = SliceState.QUEUED if pending else SliceState.DONE
-        return bool(rowcount(session.execute(
-            update(JobSlice)
-            .where(JobSlice.request_id == claim.request_id, JobSlice.slice_no == claim.slice_no,
-                   JobSlice.attempt == claim.attempt, JobSlice.state == SliceState.LEASED)
-            .values(state=state, lease_until=None, published_at=None, not_before=due,
-                    holder=None))))
+        return release(session, claim, delay_seconds)
+
+
+def release(session: Session, claim: Claim, delay_seconds: float) -> bool:
+    """End a claim inside a transaction; see release_slice()."""
+    pending, due = _pending_and_due(session, claim)
+    if delay_seconds:
+        due = max(due or utcnow(), utcnow() + timedelta(seconds=delay_seconds))
+    state = SliceState.QUEUED if pending else SliceState.DONE
+    return bool(rowcount(session.execute(
+        update(JobSlice)
+        .where(JobSlice.request_id == claim.request_id, JobSlice.slice_no == claim.slice_no,
+               JobSlice.attempt == claim.attempt, JobSlice.state == SliceState.LEASED)
+        .values(state=state, lease_until=None, published_at=None, not_before=due, holder=None)
+        .execution_options(synchronize_session=False))))
 
 
 def _pending_and_due(session: Session, claim: Claim) -> tuple[int, datetime | None]:

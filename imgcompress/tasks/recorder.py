@@ -7,13 +7,15 @@ import time
 from dataclasses import dataclass, field
 
 from ..errors import LedgerUnavailable
-from ..ledger.results import Result, record_results
-from ..ledger.slices import Claim
+from ..ledger.recording import record_and_release, record_results
+from ..ledger.results import Result
+from ..ledger.slices import Claim, release_slice
 from .patience import HOLD_SECONDS
 
 log = logging.getLogger(__name__)
 
-BATCH_IMAGES = 20
+# More than a slice usually has: its last results are written together with its end.
+BATCH_IMAGES = 64
 BATCH_SECONDS = 1.0
 
 
@@ -47,16 +49,22 @@ class Recorder:
                 raise
             log.warning("%d results wait for the ledger: %s", len(self._batch), error)
 
-    def finish(self) -> None:
-        """Write the rest, if there is any: after the last result the job may have been closed."""
-        if self._batch:
-            self.flush()
-
     def flush(self) -> None:
         """Write what has gathered. Raise ClaimLost when the claim no longer stands."""
         self.closed |= record_results(self.claim, self._batch, lease_seconds=self.lease_seconds)
         self._batch.clear()
         self._written = time.monotonic()
+
+    def release(self, delay: float) -> None:
+        """Write the rest, if there is any, and end the claim; see release_slice().
+
+        Raise ClaimLost when there was something to write and the claim no longer stands.
+        """
+        if not self._batch:
+            release_slice(self.claim, delay_seconds=delay)
+            return
+        self.closed |= record_and_release(self.claim, self._batch, delay_seconds=delay)
+        self._batch.clear()
 
     def _due_after(self) -> float:
         return BATCH_SECONDS if self._batch else self.lease_seconds / 3

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from ..errors import ImageError, LedgerUnavailable
 from ..ledger.fairness import next_slice
-from ..ledger.results import ClaimLost, Success
+from ..ledger.recording import ClaimLost
+from ..ledger.results import Success
 from ..ledger.slices import Claim, PendingImage, pending_images
 from ..pipeline.fetch_queue import FetchQueue
 from .patience import patiently

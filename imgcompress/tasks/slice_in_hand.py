@@ -9,7 +9,7 @@ from uuid import UUID
 from ..errors import ImageError
 from ..extensions import current_settings
 from ..ledger.results import Success
-from ..ledger.slices import Claim, PendingImage, claim_slice, release_slice
+from ..ledger.slices import Claim, PendingImage, claim_slice
 from ..logs import bind
 from .attempts import judge
 from .budget import Budget
@@ -71,8 +71,7 @@ class SliceInHand:
         """
         self.bind_logs()
         self.ended = True
-        patiently(self._recorder.finish)
-        patiently(lambda: release_slice(self.claim, delay_seconds=delay))
+        patiently(lambda: self._recorder.release(delay))
         seconds = round(time.monotonic() - self._began, 3)
         log.info("The slice is released", extra={"seconds": seconds})
         if self._left:

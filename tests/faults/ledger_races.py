@@ -20,7 +20,8 @@ from imgcompress.extensions import db
 from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.queries import find_job
-from imgcompress.ledger.results import Success, record_results
+from imgcompress.ledger.recording import record_results
+from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, claim_slice, pending_images
 
 START = multiprocessing.get_context("spawn")

@@ -8,7 +8,8 @@ from uuid import UUID
 from flask import Flask
 
 from imgcompress.ledger.models import CompressedImage, JobRequest
-from imgcompress.ledger.results import Failure, Result, Success, record_results
+from imgcompress.ledger.recording import record_results
+from imgcompress.ledger.results import Failure, Result, Success
 from imgcompress.ledger.slices import PendingImage, claim_slice, pending_images
 from imgcompress.storage import image_key
 

@@ -14,7 +14,8 @@ from imgcompress.ledger.models import (
     JobSlice,
     WebhookDelivery,
 )
-from imgcompress.ledger.results import Failure, Success, record_results
+from imgcompress.ledger.recording import record_results
+from imgcompress.ledger.results import Failure, Success
 from imgcompress.ledger.sessions import reading
 from imgcompress.ledger.slices import Claim, PendingImage, claim_slice
 

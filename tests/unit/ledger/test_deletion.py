@@ -26,7 +26,7 @@ from imgcompress.ledger.models import (
     JobSlice,
     WebhookDelivery,
 )
-from imgcompress.ledger.results import ClaimLost
+from imgcompress.ledger.recording import ClaimLost
 from imgcompress.ledger.sessions import reading, writing
 from imgcompress.ledger.slices import claim_slice, pending_images
 from imgcompress.ledger.types import utcnow

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from imgcompress.ledger.counters import Counter, read_counters
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobRequest
-from imgcompress.ledger.results import ClaimLost
+from imgcompress.ledger.recording import ClaimLost
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.slices import Claim, claim_slice, pending_images
 from imgcompress.ledger.states import ImageStatus, JobStatus, SliceState

@@ -12,8 +12,8 @@ from imgcompress.ledger.circuits import circuits_of, claim_probe, open_circuit
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.leases import expire_leases
 from imgcompress.ledger.models import HostCircuit, JobSlice
+from imgcompress.ledger.recording import ClaimLost
 from imgcompress.ledger.recovery import jobs_to_publish
-from imgcompress.ledger.results import ClaimLost
 from imgcompress.ledger.retry import retry_job
 from imgcompress.ledger.sessions import reading, writing
 from imgcompress.ledger.slices import (

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from imgcompress.ledger.models import JobFailure
-from imgcompress.ledger.results import ClaimLost, Failure, Postponement, record_results
+from imgcompress.ledger.recording import ClaimLost, record_and_release, record_results
+from imgcompress.ledger.results import Failure, Postponement
 from imgcompress.ledger.retry import retry_job
 from imgcompress.ledger.sessions import reading
 from imgcompress.ledger.slices import (
@@ -20,7 +21,17 @@ from imgcompress.ledger.slices import (
 from imgcompress.ledger.types import utcnow
 
 from .conftest import MakeJob
-from .records import LEASE, claim, failure, failures_of, images_of, job_of, record, success
+from .records import (
+    LEASE,
+    claim,
+    failure,
+    failures_of,
+    images_of,
+    job_of,
+    record,
+    slices_of,
+    success,
+)
 
 EXPIRED = -1.0
 
@@ -159,3 +170,31 @@ def test_a_postponed_image_delays_its_slice(make_job: MakeJob) -> None:
     assert reserve_slices(request_id, 2) == []
     image = images_of(request_id)[1]
     assert (image.status, image.attempts, image.not_before) == ("PENDING", 1, later)
+
+
+def test_the_last_results_and_the_end_of_the_slice_are_written_together(make_job: MakeJob) -> None:
+    request_id = make_job(3)
+    claimed = claim(request_id)
+    results = [success(image) for image in pending_images(claimed)]
+    assert record_and_release(claimed, results) is True
+    assert (job_of(request_id).status, slices_of(request_id)[0].state) == ("COMPLETED", "DONE")
+
+
+def test_a_slice_that_is_handed_back_with_results_keeps_its_other_images(make_job: MakeJob) -> None:
+    request_id = make_job(3)
+    claimed = claim(request_id)
+    assert record_and_release(claimed, [success(pending_images(claimed)[0])]) is False
+    assert [image.status for image in images_of(request_id)] == ["COMPLETED"] + ["PENDING"] * 2
+    assert slices_of(request_id)[0].state == "QUEUED"
+    assert claim(request_id).crashes == 0
+
+
+def test_a_slice_is_not_ended_by_who_has_lost_it(make_job: MakeJob) -> None:
+    request_id = make_job()
+    stale = claim(request_id, lease_seconds=EXPIRED)
+    image = pending_images(stale)[0]
+    claim(request_id)
+    with pytest.raises(ClaimLost):
+        record_and_release(stale, [success(image)])
+    assert images_of(request_id)[0].status == "PENDING"
+    assert slices_of(request_id)[0].state == "LEASED"

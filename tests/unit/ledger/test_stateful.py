@@ -30,7 +30,8 @@ from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.leases import expire_leases
 from imgcompress.ledger.models import CompressedImage, JobSlice
-from imgcompress.ledger.results import ClaimLost, Postponement, Result, record_results
+from imgcompress.ledger.recording import ClaimLost, record_results
+from imgcompress.ledger.results import Postponement, Result
 from imgcompress.ledger.retry import retry_job
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.slices import (

@@ -20,6 +20,7 @@ class FlakyLedger:
     def __init__(self) -> None:
         self.away = False
         self.results: list[Result] = []
+        self.released = 0
 
     def record(self, claim: Claim, results: list[Result], *, lease_seconds: float) -> bool:
         if self.away:
@@ -27,12 +28,24 @@ class FlakyLedger:
         self.results += results
         return False
 
+    def record_and_release(self, claim: Claim, results: list[Result], *, delay_seconds: float,
+                           ) -> bool:
+        self.record(claim, results, lease_seconds=0.0)
+        self.released += 1
+        return True
+
+    def release(self, claim: Claim, *, delay_seconds: float) -> bool:
+        self.released += 1
+        return True
+
 
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> FlakyLedger:
     """Return a ledger that can go away."""
     ledger = FlakyLedger()
     monkeypatch.setattr(recorder, "record_results", ledger.record)
+    monkeypatch.setattr(recorder, "record_and_release", ledger.record_and_release)
+    monkeypatch.setattr(recorder, "release_slice", ledger.release)
     return ledger
 
 
@@ -62,6 +75,23 @@ def test_a_ledger_that_stays_away_ends_the_work(
     monkeypatch.setattr(recorder, "HOLD_SECONDS", -1.0)
     with pytest.raises(LedgerUnavailable):
         full_recorder.flush_if_due()
+
+
+def test_the_last_results_go_with_the_end_of_the_claim(
+        ledger: FlakyLedger, full_recorder: Recorder) -> None:
+    full_recorder.release(0.0)
+    assert (len(ledger.results), ledger.released, full_recorder.closed) == (BATCH_IMAGES, 1, True)
+
+
+def test_a_claim_ends_once_the_ledger_is_back(
+        ledger: FlakyLedger, full_recorder: Recorder) -> None:
+    ledger.away = True
+    with pytest.raises(LedgerUnavailable):
+        full_recorder.release(0.0)
+    ledger.away = False
+    full_recorder.release(0.0)
+    full_recorder.release(0.0)
+    assert (len(ledger.results), ledger.released) == (BATCH_IMAGES, 2)
 
 
 def test_patience_tries_again_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
