@@ -1,6 +1,7 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv.
 PYTHON ?= python3
 # The functional tests wait for real processes most of the time, so that three share two cores well.
+# Their files take longest and are begun first.
 TEST_PROCESSES ?= 3
 UV_VERSION = 0.13.8
 
@@ -26,7 +27,7 @@ demo: setup ## Compress some sample photos as a user would, show the result, and
 
 .PHONY: test
 test: setup-dev ## Run all tests (make test ARGS="-k upload" for some)
-	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: setup-dev ## Check style, order of imports and types
