@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, bindparam, exists, select
 
 from .image_urls import told_url
 from .models import CompressedImage, JobDeletion, JobFailure, JobRequest
@@ -84,9 +84,13 @@ def visible_to(owner: str | None) -> tuple[ColumnElement[bool], ...]:
 
 def find_job(request_id: UUID, owner: str | None = None) -> JobRequest | None:
     """Return the job, or None when there is none that this owner can see."""
+    query = _ANY_JOB if owner is None else _OWN_JOB
     with reading() as session:
-        return session.scalar(select(JobRequest).where(JobRequest.request_id == request_id,
-                                                       *visible_to(owner)))
+        return session.scalar(query, {"job": request_id, "owner": owner})
+
+
+_ANY_JOB = select(JobRequest).where(JobRequest.request_id == bindparam("job"), *visible_to(None))
+_OWN_JOB = _ANY_JOB.where(JobRequest.owner == bindparam("owner"))
 
 
 def progress_of(request_id: UUID) -> Progress | None:
