@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 from typing import Any
@@ -43,6 +44,7 @@ def prepare_processes(app: Flask) -> None:
         die_with_parent(os.getppid())
         os.nice(BEHIND_CALLERS)
         give_back_memory()
+        gc.freeze()  # What is loaded by now stays for ever: no search for garbage must look at it.
         with app.app_context():
             # The sockets of inherited connections belong to the parent process.
             db.engine.dispose(close=False)
