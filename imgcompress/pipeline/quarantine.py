@@ -38,7 +38,8 @@ class _Process(subprocess.Popen[bytes]):
         self.wait()
 
     def __del__(self) -> None:
-        self.end()
+        if self.pid:  # Otherwise it could not be started.
+            self.end()
 
 
 class Quarantine(threading.local):
@@ -81,15 +82,15 @@ class Quarantine(threading.local):
     def _running(self) -> _Process:
         if self._process is None or self._process.poll() is not None:
             self.close()
-            self._process = _Process()
-            self._wait_for_start(self._process)
+            self._process = self._started()
         return self._process
 
-    def _wait_for_start(self, process: _Process) -> None:
+    def _started(self) -> _Process:
         try:
+            process = _Process()
             receive(cast(BinaryIO, process.stdout))
+            return process
         except (OSError, EOFError, ValueError) as error:
-            self.close()
             raise ImageError("internal_error", detail="quarantine did not start") from error
 
 

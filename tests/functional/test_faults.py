@@ -15,7 +15,7 @@ from .conftest import SHAPES as MARKS
 
 IMAGES = 120
 # An image that hangs is given up after this many seconds.
-COMPRESS_SECONDS = "10"
+COMPRESS_SECONDS = "15"
 
 embedded = pytest.mark.parametrize("service", ["embedded"], indirect=True)
 on_postgres = pytest.mark.parametrize("service", [

@@ -79,9 +79,10 @@ def test_the_time_of_a_start_is_not_the_images(
     assert quarantine.compress(_grey(40), OPTIONS).width == 40
 
 
+@pytest.mark.parametrize("python", ["/bin/false", "/nowhere"])
 def test_a_process_that_does_not_start_is_not_the_images_fault(
-        quarantine: Quarantine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+        quarantine: Quarantine, monkeypatch: pytest.MonkeyPatch, python: str) -> None:
+    monkeypatch.setattr(sys, "executable", python)
     assert _code(quarantine, _photo()) == "internal_error"
 
 
