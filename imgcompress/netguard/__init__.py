@@ -4,12 +4,12 @@ A URL is judged twice: by its text (`check_url`), and where the socket is dialle
 redirect, a name that changes its address or another reading of the URL passes the same door.
 """
 
-from .deadline import Deadline
+from .deadline import Deadline, current_deadline
 from .exchange import Answer, exchange, post, wire_chunks
 from .policy import DialPolicy
 from .retry_after import parse_retry_after
 from .session import guarded_session
 from .urls import Origin, check_url, origin_of
 
-__all__ = ["Answer", "Deadline", "DialPolicy", "Origin", "check_url", "exchange",
-           "guarded_session", "origin_of", "parse_retry_after", "post", "wire_chunks"]
+__all__ = ["Answer", "Deadline", "DialPolicy", "Origin", "check_url", "current_deadline",
+           "exchange", "guarded_session", "origin_of", "parse_retry_after", "post", "wire_chunks"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
+import time
+from contextlib import suppress
 from email.message import EmailMessage
 
 import pytest
@@ -117,3 +120,33 @@ def test_a_server_that_is_down_or_hangs_is_ill(monkeypatch: pytest.MonkeyPatch) 
     assert hangs == Attempt(False, error="timeout", receiver_ill=True)
     assert _send(SmtpServer("127.0.0.1", port)) == Attempt(
         False, error="connect_failed", receiver_ill=True)
+
+
+@pytest.mark.parametrize("security", ["none", "tls"])
+def test_a_server_that_answers_letter_by_letter_has_an_end(
+        monkeypatch: pytest.MonkeyPatch, security: str) -> None:
+    monkeypatch.setattr(smtp, "MAIL_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dripping = threading.Thread(target=_drip, args=(server,))
+        dripping.start()
+        attempt = _send(SmtpServer("127.0.0.1", server.getsockname()[1], security))
+        dripping.join(10)
+    assert attempt == Attempt(False, error="timeout", receiver_ill=True)
+    assert not dripping.is_alive()
+
+
+def _drip(server: socket.socket) -> None:
+    """Begin a greeting, or a record of TLS, that never ends."""
+    connection, _ = server.accept()
+    with connection, suppress(OSError):
+        connection.sendall(b"\x16\x03\x03\x40\x00" if _asks_for_tls(connection) else b"220 ")
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+
+def _asks_for_tls(connection: socket.socket) -> bool:
+    connection.settimeout(0.1)
+    with suppress(TimeoutError):
+        return bool(connection.recv(1))
+    return False
