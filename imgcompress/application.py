@@ -13,22 +13,19 @@ from .ledger.sessions import adapt, engine_options
 from .tasks.app import make_celery
 
 
-def create_worker_app(settings: Settings | None = None) -> Flask:
-    """Create an application with the ledger and Celery alone, in half the time.
+def create_worker_app(settings: Settings) -> Flask:
+    """Create an application with the ledger and Celery alone, in two thirds of the time.
 
-    Raise SettingsError, with every fault, when a setting is wrong.
+    Raise SettingsError when a setting turns out to be wrong.
     """
-    settings = settings or load_settings()
     _make_folder(settings.data_dir)
     app = Flask(__package__)
     app.config.update(
         SETTINGS=settings,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
-        MAX_CONTENT_LENGTH=settings.max_upload_bytes,
     )
     db.init_app(app)
-    add_migrations(app)
     with app.app_context():
         adapt(db.engine)
     app.extensions["celery"] = make_celery(app, settings)
@@ -54,6 +51,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     settings = settings or load_settings()
     app = create_worker_app(settings)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes
+    add_migrations(app)
     watch_calls(app)
     register_web(app)
     register_api(app, settings)
