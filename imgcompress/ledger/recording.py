@@ -73,11 +73,6 @@ def _record(session: Session, claim: Claim, results: Sequence[Result],
     return closed
 
 
-def renew_lease(claim: Claim, *, lease_seconds: float) -> None:
-    """Renew the lease alone. Raise ClaimLost when the claim no longer stands."""
-    record_results(claim, (), lease_seconds=lease_seconds)
-
-
 _RENEW = (update(SLICES)
           .where(SLICES.c.request_id == bindparam("job"), SLICES.c.slice_no == bindparam("slice"),
                  SLICES.c.attempt == bindparam("fence"), SLICES.c.state == SliceState.LEASED)
