@@ -6,15 +6,17 @@ import sys
 
 import pytest
 
-# Blocks of growing size, each freed before the next is taken: glibc would raise its threshold with
-# them, and keep the last ones below a small block that stays.
-GROWING = """
-import ctypes, re
+MALLOC = """
+import ctypes, re, resource
 from imgcompress.tasks.memory import give_back_memory
 assert give_back_memory()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.free.argtypes = [ctypes.c_void_p]
+"""
+# Blocks of growing size, each freed before the next is taken: glibc would raise its threshold with
+# them, and keep the last ones below a small block that stays.
+GROWING = MALLOC + """
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
 for size in range(9, 31):
@@ -39,13 +41,7 @@ def test_large_blocks_go_back_though_small_ones_stay_behind_them() -> None:
 
 
 # Blocks at the top of the heap that are freed and taken again, as those of photos are.
-AGAIN = """
-import ctypes, resource
-from imgcompress.tasks.memory import give_back_memory
-assert give_back_memory()
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-libc.free.argtypes = [ctypes.c_void_p]
+AGAIN = MALLOC + """
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def use():
