@@ -8,8 +8,8 @@ from .deadline import Deadline, current_deadline
 from .exchange import Answer, exchange, post, wire_chunks
 from .policy import DialPolicy
 from .retry_after import parse_retry_after
-from .session import guarded_session
+from .session import Session
 from .urls import Origin, check_url, origin_of
 
-__all__ = ["Answer", "Deadline", "DialPolicy", "Origin", "check_url", "current_deadline",
-           "exchange", "guarded_session", "origin_of", "parse_retry_after", "post", "wire_chunks"]
+__all__ = ["Answer", "Deadline", "DialPolicy", "Origin", "Session", "check_url", "current_deadline",
+           "exchange", "origin_of", "parse_retry_after", "post", "wire_chunks"]

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import requests
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ..errors import ImageError
 from .deadline import Deadline
-from .urls import not_allowed
+from .session import Session
 
 # The most that is read at once, and so the most that a limit can be overrun by.
 CHUNK_BYTES = 128 * 1024
@@ -29,7 +29,7 @@ class Answer:
     body: bytes
 
 
-def post(session: requests.Session, url: str, body: bytes, headers: Mapping[str, str], *,
+def post(session: Session, url: str, body: bytes, headers: Mapping[str, str], *,
          seconds: float, max_answer_bytes: int = 4096) -> Answer:
     """Send a POST on a connection of its own and return the answer, a redirect as it is.
 
@@ -40,13 +40,13 @@ def post(session: requests.Session, url: str, body: bytes, headers: Mapping[str,
         with exchange(session, "POST", url, deadline, headers={**headers, "Connection": "close"},
                       body=body, stall_seconds=seconds) as response:
             told = _beginning(response, deadline, max_answer_bytes)
-            return Answer(response.status_code, response.headers, told)
+            return Answer(response.status, response.headers, told)
 
 
 @contextmanager
-def exchange(session: requests.Session, method: str, url: str, deadline: Deadline, *,
+def exchange(session: Session, method: str, url: str, deadline: Deadline, *,
              headers: Mapping[str, str] | None = None, body: bytes | None = None,
-             stall_seconds: float = STALL_SECONDS) -> Iterator[requests.Response]:
+             stall_seconds: float = STALL_SECONDS) -> Iterator[BaseHTTPResponse]:
     """Send a request inside `deadline` and yield the answer, its body unread.
 
     A peer that sends nothing for `stall_seconds` is given up earlier than the deadline. The
@@ -54,32 +54,17 @@ def exchange(session: requests.Session, method: str, url: str, deadline: Deadlin
     not. Raise ImageError; when the deadline has passed, always `source_timeout`.
     """
     with _explained(deadline):
-        request = _prepared(method, url, {**session.headers, **(headers or {})}, body)
-        adapter = session.get_adapter(request.url or "")
-        response = adapter.send(request, stream=True, timeout=stall_seconds)
+        response = session.ask(method, url, headers=headers or {}, body=body,
+                               stall_seconds=stall_seconds)
         try:
             yield response
         finally:
-            response.raw.close()
+            response.close()
 
 
-def _prepared(method: str, url: str, headers: Mapping[str, str | bytes],
-              body: bytes | None) -> requests.PreparedRequest:
-    """Return the request, without what a session does for cookies, proxies, hooks and redirects.
-
-    There are none of these here, and looking for them costs a quarter of a fetch.
-    """
-    request = requests.PreparedRequest()
-    request.prepare_method(method)
-    request.prepare_url(url, None)
-    request.prepare_headers(headers)
-    request.prepare_body(body, None)
-    return request
-
-
-def wire_chunks(response: requests.Response) -> Iterator[bytes]:
+def wire_chunks(response: BaseHTTPResponse) -> Iterator[bytes]:
     """Yield the body as it comes, undecoded. Raise ImageError if it stalls or breaks off."""
-    read = response.raw.read1
+    read = response.read1
     try:
         while chunk := read(CHUNK_BYTES, decode_content=False):
             yield chunk
@@ -91,22 +76,19 @@ def wire_chunks(response: requests.Response) -> Iterator[bytes]:
 
 @contextmanager
 def _explained(deadline: Deadline) -> Iterator[None]:
-    """Turn what requests raises into ImageError, and believe nothing after the deadline."""
+    """Turn what urllib3 raises into ImageError, and believe nothing after the deadline."""
     try:
         yield
     except ImageError:
         deadline.check()
         raise
-    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema) as error:
-        raise not_allowed(str(error)) from error
-    except (requests.RequestException, HTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         deadline.check()
         raise ImageError("source_broken", detail=repr(error)) from error
     deadline.check()
 
 
-def _beginning(response: requests.Response, deadline: Deadline, limit: int) -> bytes:
+def _beginning(response: BaseHTTPResponse, deadline: Deadline, limit: int) -> bytes:
     """Return the first bytes of the body, as far as they come."""
     told = bytearray()
     try:

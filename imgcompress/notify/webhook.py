@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import requests
 from standardwebhooks import Webhook
 
 from ..errors import ImageError
-from ..netguard import parse_retry_after, post
+from ..netguard import Session, parse_retry_after, post
 from .attempt import Attempt
 from .schedule import MAX_RETRY_AFTER
 
@@ -18,7 +17,7 @@ GONE, TOO_MANY_REQUESTS = 410, 429
 ERRORS = {"source_timeout": "timeout", "source_broken": "connection_broken"}
 
 
-def send_webhook(session: requests.Session, url: str, *, secrets: Sequence[str], event_id: str,
+def send_webhook(session: Session, url: str, *, secrets: Sequence[str], event_id: str,
                  payload: str, now: datetime, timeout: float) -> Attempt:
     """POST the payload once; a 2xx alone is success and a redirect is a failure.
 

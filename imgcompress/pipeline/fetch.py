@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, urljoin
 
-import requests
+from urllib3 import BaseHTTPResponse
 
 from ..errors import ImageError
-from ..netguard import Deadline, DialPolicy, exchange, guarded_session, origin_of
+from ..netguard import Deadline, DialPolicy, Session, exchange, origin_of
 from .fetch_body import MinRate, read_body
 from .fetch_hosts import HostLimits
 from .fetch_status import SourceStatus
@@ -51,12 +51,12 @@ class Fetcher:
     """Fetches images over one pooled session; any number of threads may share it."""
 
     def __init__(self, policy: DialPolicy, limits: FetchLimits, *, per_host: int,
-                 session: requests.Session | None = None) -> None:
+                 session: Session | None = None) -> None:
         self.policy = policy
         self.limits = limits
         self.hosts = HostLimits(per_host)
-        self.session = session or guarded_session(policy, pool_size=per_host,
-                                                  connect_timeout=limits.connect_seconds)
+        self.session = session or Session(policy, pool_size=per_host,
+                                          connect_timeout=limits.connect_seconds)
 
     def fetch(self, url: str) -> Fetched:
         """Fetch an image, following redirects.
@@ -80,7 +80,7 @@ class Fetcher:
     def _ask(self, url: str, deadline: Deadline) -> Fetched | str:
         """Return what the URL gives, or the URL that it redirects to."""
         with exchange(self.session, "GET", url, deadline, headers=HEADERS) as response:
-            status = response.status_code
+            status = response.status
             location = response.headers.get("Location")
             if status == HTTPStatus.OK:
                 return self._read(url, response)
@@ -89,7 +89,7 @@ class Fetcher:
                 return _joined(url, location)
             raise SourceStatus(status, response.headers.get("Retry-After"))
 
-    def _read(self, url: str, response: requests.Response) -> Fetched:
+    def _read(self, url: str, response: BaseHTTPResponse) -> Fetched:
         rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
         data = read_body(response, self.limits.max_bytes, rate)
         if not data:
@@ -97,14 +97,14 @@ class Fetcher:
         return Fetched(data, response.headers.get("Content-Type"), url)
 
 
-def _drain(response: requests.Response) -> None:
+def _drain(response: BaseHTTPResponse) -> None:
     """Read a small body to its end, so that the connection can be kept.
 
     Below 300 the real answer may still be to come, and must not become that of the next request.
     """
-    length = response.raw.length_remaining
-    if response.status_code >= 300 and length is not None and length <= DRAINED_BYTES:
-        response.raw.drain_conn()
+    length = response.length_remaining
+    if response.status >= 300 and length is not None and length <= DRAINED_BYTES:
+        response.drain_conn()
 
 
 def _joined(url: str, location: str) -> str:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
 
-import requests
+from urllib3 import BaseHTTPResponse
 
 from ..errors import ImageError
 from ..netguard import wire_chunks
@@ -38,7 +38,7 @@ class MinRate:
                              detail=f"{self._received} bytes in {seconds:.1f} s")
 
 
-def read_body(response: requests.Response, max_bytes: int, min_rate: MinRate) -> bytes:
+def read_body(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> bytes:
     """Return the decoded body, at most `max_bytes` on the wire and decoded.
 
     Raise ImageError `too_large`, `bad_encoding`, `source_broken` or `source_timeout`.
@@ -53,13 +53,13 @@ def read_body(response: requests.Response, max_bytes: int, min_rate: MinRate) ->
     return body.getvalue()
 
 
-def _check_declared(response: requests.Response, max_bytes: int) -> None:
-    declared = response.raw.length_remaining
+def _check_declared(response: BaseHTTPResponse, max_bytes: int) -> None:
+    declared = response.length_remaining
     if declared is not None and declared > max_bytes:
         raise ImageError("too_large", f"The source announces {declared:,} bytes")
 
 
-def _counted(response: requests.Response, max_bytes: int, min_rate: MinRate) -> Iterator[bytes]:
+def _counted(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> Iterator[bytes]:
     """Yield the bytes on the wire. Raise ImageError if they are too many or too slow."""
     received = 0
     for chunk in wire_chunks(response):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
-import requests
-
 from ..extensions import current_settings
 from ..ledger.deliveries import DueDelivery
 from ..ledger.types import utcnow
-from ..netguard import DialPolicy, guarded_session
+from ..netguard import DialPolicy, Session
 from ..notify.attempt import Attempt
 from ..notify.secret import signing_secrets
 from ..notify.webhook import send_webhook
@@ -25,8 +23,8 @@ def attempt_webhook(delivery: DueDelivery) -> Attempt:
 
 
 @cache
-def _session() -> requests.Session:
+def _session() -> Session:
     """Return this process's session; it is made in the process that uses it, after the fork."""
     settings = current_settings()
     policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
-    return guarded_session(policy, pool_size=1, connect_timeout=settings.fetch_connect_timeout)
+    return Session(policy, pool_size=1, connect_timeout=settings.fetch_connect_timeout)

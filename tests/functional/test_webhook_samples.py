@@ -8,6 +8,7 @@ import socket
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,7 +19,7 @@ import requests
 
 from imgcompress.api.status_event import EXAMPLE
 from imgcompress.config import load_settings
-from imgcompress.netguard import DialPolicy, guarded_session
+from imgcompress.netguard import DialPolicy, Session
 from imgcompress.notify.webhook import send_webhook, signed_headers
 
 from .documents import samples
@@ -105,7 +106,7 @@ def test_one_changed_byte_is_refused(post: Post, changed: str) -> None:
 
 
 def test_node_takes_what_comes_over_the_wire(node_url: str) -> None:
-    with guarded_session(LOOPBACK, pool_size=1, connect_timeout=5) as session:
+    with closing(Session(LOOPBACK, pool_size=1, connect_timeout=5)) as session:
         attempt = send_webhook(session, node_url, secrets=(SECRET,), event_id="msg_1", payload=BODY,
                                now=datetime.now(UTC), timeout=10)
     assert (attempt.delivered, attempt.status) == (True, 204)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgcompress.errors import ImageError
-from imgcompress.netguard import Deadline, DialPolicy, guarded_session
+from imgcompress.netguard import Deadline, DialPolicy, Session
 from imgcompress.netguard.dial import Dialer
 from imgcompress.pipeline.fetch import Fetcher, FetchLimits
 
@@ -37,7 +37,7 @@ def dialled(monkeypatch) -> list[str]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case.url))
 def test_only_what_is_allowed_is_dialled(case: Case, dialled):
     policy = DialPolicy()
-    session = guarded_session(policy, pool_size=1, connect_timeout=1, resolve=case.resolve)
+    session = Session(policy, pool_size=1, connect_timeout=1, resolve=case.resolve)
     fetcher = Fetcher(policy, LIMITS, per_host=1, session=session)
     with pytest.raises(ImageError) as caught:
         fetcher.fetch(case.url)
@@ -62,15 +62,16 @@ def _refuse(address, timeout=None):
     raise ConnectionRefusedError("nobody listens")
 
 
-SESSION = guarded_session(PUBLIC, pool_size=1, connect_timeout=1,
-                          resolve=lambda host: ["93.184.216.34"])
+SESSION = Session(PUBLIC, pool_size=1, connect_timeout=1,
+                  resolve=lambda host: ["93.184.216.34"])
 
 
 def test_a_session_judges_urls_by_itself(dialled):
-    session = guarded_session(DialPolicy(), pool_size=1, connect_timeout=1,
-                              resolve=lambda host: ["93.184.216.34"])
+    session = Session(DialPolicy(), pool_size=1, connect_timeout=1,
+                      resolve=lambda host: ["93.184.216.34"])
     with pytest.raises(ImageError, match="url_not_allowed"):
-        session.get("http://user:password@shop.example/")
+        session.ask("GET", "http://user:password@shop.example/", headers={}, body=None,
+                    stall_seconds=1)
     assert not dialled
 
 

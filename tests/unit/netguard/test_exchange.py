@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import requests
 
 from imgcompress.errors import ImageError
-from imgcompress.netguard import guarded_session, post
+from imgcompress.netguard import Session, post
 
 from .conftest import LOOPBACK, PUBLIC
 from tests.origin import HostileOrigin, SilentOrigin
@@ -15,8 +14,8 @@ HEADERS = {"Content-Type": "application/json", "webhook-id": "msg_1"}
 
 
 @pytest.fixture
-def session() -> requests.Session:
-    return guarded_session(LOOPBACK, pool_size=2, connect_timeout=2)
+def session() -> Session:
+    return Session(LOOPBACK, pool_size=2, connect_timeout=2)
 
 
 def test_the_answer_is_returned(session, origin):
@@ -57,6 +56,6 @@ def test_a_receiver_that_does_not_read_is_cut_off(session):
 
 
 def test_a_private_receiver_is_refused(canary):
-    session = guarded_session(PUBLIC, pool_size=1, connect_timeout=1)
+    session = Session(PUBLIC, pool_size=1, connect_timeout=1)
     with pytest.raises(ImageError, match="url_not_allowed"):
         post(session, canary.url(), b"{}", HEADERS, seconds=5)

@@ -7,19 +7,18 @@ import ssl
 import time
 
 import pytest
-import requests
 import trustme
 
 from imgcompress.errors import ImageError
-from imgcompress.netguard import Deadline, exchange, guarded_session
+from imgcompress.netguard import Deadline, Session, exchange
 
 from .conftest import LOOPBACK
 from tests.origin import HostileOrigin, OriginServer, PlainOrigin, SilentOrigin
 
 
 @pytest.fixture
-def session() -> requests.Session:
-    return guarded_session(LOOPBACK, pool_size=4, connect_timeout=2)
+def session() -> Session:
+    return Session(LOOPBACK, pool_size=4, connect_timeout=2)
 
 
 @pytest.fixture
@@ -28,11 +27,11 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def tls_session(authority) -> requests.Session:
+def tls_session(authority) -> Session:
     tls = ssl.create_default_context()
     authority.configure_trust(tls)
-    return guarded_session(LOOPBACK, pool_size=4, connect_timeout=2, tls=tls,
-                           resolve=lambda host: ["127.0.0.1"])
+    return Session(LOOPBACK, pool_size=4, connect_timeout=2, tls=tls,
+                   resolve=lambda host: ["127.0.0.1"])
 
 
 @pytest.fixture
@@ -53,10 +52,10 @@ def tls_origin(authority):
         origin.close()
 
 
-def get(session: requests.Session, url: str, seconds: float = 5) -> tuple[int, bytes]:
+def get(session: Session, url: str, seconds: float = 5) -> tuple[int, bytes]:
     """Return the status and body of a GET."""
     with Deadline(seconds) as deadline, exchange(session, "GET", url, deadline) as response:
-        return response.status_code, response.raw.read()
+        return response.status, response.read()
 
 
 def test_proxy_variables_are_ignored(session, origin, canary, monkeypatch):
@@ -64,11 +63,6 @@ def test_proxy_variables_are_ignored(session, origin, canary, monkeypatch):
         monkeypatch.setenv(name, canary.url())
     monkeypatch.setenv("NO_PROXY", "")
     assert get(session, origin.url("/a.jpg"))[0] == 200
-
-
-def test_a_proxy_cannot_be_asked_for(session, origin):
-    with pytest.raises(NotImplementedError):
-        session.get(origin.url("/a.jpg"), proxies={"http": "http://127.0.0.1:9"})
 
 
 def test_netrc_is_not_read(session, origin, monkeypatch, tmp_path):
@@ -92,15 +86,15 @@ def test_unpacked_content_is_asked_for(session, origin):
     assert origin.requests[0].headers["accept-encoding"] == "identity"
 
 
-def test_redirects_are_not_followed_even_if_asked_for(session, origin):
+def test_redirects_are_not_followed(session, origin):
     origin.files["/old"] = (302, "text/plain", b"moved")
     origin.headers["/old"] = {"Location": "/a.jpg"}
-    assert session.get(origin.url("/old"), allow_redirects=True).status_code == 302
+    assert get(session, origin.url("/old"))[0] == 302
     assert origin.hits == {"/old": 1}
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "data:,x", "//x/", ""])
-def test_other_schemes_have_no_adapter(session, url):
+def test_other_schemes_are_refused(session, url):
     with pytest.raises(ImageError, match="url_not_allowed"):
         get(session, url)
 
@@ -131,10 +125,10 @@ def test_a_certificate_for_the_address_is_not_one_for_the_name(tls_session, tls_
 
 
 def test_an_unknown_authority_is_refused(tls_origin):
-    session = guarded_session(LOOPBACK, pool_size=1, connect_timeout=2,
-                              resolve=lambda host: ["127.0.0.1"])
+    session = Session(LOOPBACK, pool_size=1, connect_timeout=2,
+                      resolve=lambda host: ["127.0.0.1"])
     with pytest.raises(ImageError, match="tls_invalid"):
-        session.get(tls_origin("shop.example").url(), verify=False)
+        get(session, tls_origin("shop.example").url())
 
 
 class PlainSpeaker(OriginServer):
@@ -152,7 +146,7 @@ def test_a_server_without_tls(tls_session):
 
 
 def test_a_handshake_that_stalls_ends_with_the_deadline():
-    session = guarded_session(LOOPBACK, pool_size=1, connect_timeout=60)
+    session = Session(LOOPBACK, pool_size=1, connect_timeout=60)
     began = time.monotonic()
     with SilentOrigin() as silent, pytest.raises(ImageError, match="source_timeout"):
         get(session, f"https://127.0.0.1:{silent.port}/", seconds=0.3)
@@ -218,5 +212,5 @@ def test_an_unread_answer_costs_its_connection_and_nothing_else(session, origin)
     for _ in range(2):
         with Deadline(5) as deadline, \
                 exchange(session, "GET", origin.url("/a.jpg"), deadline) as response:
-            assert response.status_code == 200
+            assert response.status == 200
     assert origin.connections == 2

@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
 import pytest
-import requests
 from standardwebhooks import WebhookVerificationError
 
-from imgcompress.netguard import DialPolicy, guarded_session
+from imgcompress.netguard import DialPolicy, Session
 from imgcompress.notify.attempt import Attempt
 from imgcompress.notify.webhook import send_webhook, signed_headers
 
@@ -24,9 +24,9 @@ LOOPBACK = DialPolicy((ip_network("127.0.0.0/8"),), ((1024, 65535),))
 
 
 @pytest.fixture
-def session() -> Iterator[requests.Session]:
+def session() -> Iterator[Session]:
     """Return a session that may dial loopback."""
-    with guarded_session(LOOPBACK, pool_size=1, connect_timeout=2) as session:
+    with closing(Session(LOOPBACK, pool_size=1, connect_timeout=2)) as session:
         yield session
 
 
@@ -37,13 +37,13 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def _send(session: requests.Session, url: str, timeout: float = 5,
+def _send(session: Session, url: str, timeout: float = 5,
           secrets: tuple[str, ...] = (SECRET,)) -> Attempt:
     return send_webhook(session, url, secrets=secrets, event_id="msg_1", payload=PAYLOAD,
                         now=datetime.now(UTC), timeout=timeout)
 
 
-def test_what_arrives_verifies(session: requests.Session, receiver: Receiver) -> None:
+def test_what_arrives_verifies(session: Session, receiver: Receiver) -> None:
     assert _send(session, receiver.url) == Attempt(True, 200)
     arrival, = receiver.arrivals
     assert arrival.body == PAYLOAD.encode()
@@ -51,7 +51,7 @@ def test_what_arrives_verifies(session: requests.Session, receiver: Receiver) ->
     assert arrival.id == "msg_1"
 
 
-def test_while_secrets_change_both_verify(session: requests.Session, receiver: Receiver) -> None:
+def test_while_secrets_change_both_verify(session: Session, receiver: Receiver) -> None:
     old = "whsec_" + b64encode(b"o" * 24).decode()
     _send(session, receiver.url, secrets=(SECRET, old))
     arrival, = receiver.arrivals
@@ -69,7 +69,7 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize("changed", ["webhook-id", "webhook-timestamp", "body"])
-def test_one_changed_byte_is_refused(session: requests.Session, receiver: Receiver,
+def test_one_changed_byte_is_refused(session: Session, receiver: Receiver,
                                      changed: str) -> None:
     _send(session, receiver.url)
     headers, body = dict(receiver.arrivals[0].headers), receiver.arrivals[0].body
@@ -83,19 +83,19 @@ def test_one_changed_byte_is_refused(session: requests.Session, receiver: Receiv
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
 def test_another_status_is_a_failure_that_may_pass(
-        session: requests.Session, receiver: Receiver, status: int) -> None:
+        session: Session, receiver: Receiver, status: int) -> None:
     receiver.answers = [status]
     assert _send(session, receiver.url) == Attempt(
         False, status, f"status {status}", receiver_ill=status >= 500 or status == 429)
 
 
-def test_a_receiver_that_is_gone_is_final(session: requests.Session, receiver: Receiver) -> None:
+def test_a_receiver_that_is_gone_is_final(session: Session, receiver: Receiver) -> None:
     receiver.answers = [410]
     assert _send(session, receiver.url).final
 
 
 def test_a_redirect_is_a_failure_and_is_not_followed(
-        session: requests.Session, receiver: Receiver) -> None:
+        session: Session, receiver: Receiver) -> None:
     with Receiver() as other:
         receiver.answers = [(302, {"Location": other.url})]
         attempt = _send(session, receiver.url)
@@ -103,12 +103,12 @@ def test_a_redirect_is_a_failure_and_is_not_followed(
         assert other.arrivals == []
 
 
-def test_the_receiver_can_ask_for_a_pause(session: requests.Session, receiver: Receiver) -> None:
+def test_the_receiver_can_ask_for_a_pause(session: Session, receiver: Receiver) -> None:
     receiver.answers = [(429, {"Retry-After": "120"})]
     assert _send(session, receiver.url).retry_after == 120
 
 
-def test_a_receiver_that_hangs_is_given_up(session: requests.Session) -> None:
+def test_a_receiver_that_hangs_is_given_up(session: Session) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         attempt = _send(session, f"http://127.0.0.1:{port}/", timeout=0.3)
@@ -116,7 +116,7 @@ def test_a_receiver_that_hangs_is_given_up(session: requests.Session) -> None:
 
 
 def test_a_private_address_is_never_dialled(receiver: Receiver) -> None:
-    with guarded_session(DialPolicy(), pool_size=1, connect_timeout=2) as strict:
+    with closing(Session(DialPolicy(), pool_size=1, connect_timeout=2)) as strict:
         attempt = _send(strict, receiver.url)
     assert attempt == Attempt(False, error="url_not_allowed", final=True)
     assert receiver.arrivals == []
