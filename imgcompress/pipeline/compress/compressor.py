@@ -15,7 +15,6 @@ from .search import Attempt
 from .silence import pillow_silenced
 from .similarity import similarity
 from .source import Source, inspect
-from .turbo import subsampling_of
 
 _NOT_FOR_THE_WEB = ("tiff", "bmp")
 
@@ -109,7 +108,6 @@ def _result(attempt: Attempt, format: str, picture: Picture, outcome: str,
 
 def _score(attempt: Attempt, format: str, picture: Picture) -> float:
     if picture.pixels is not None and attempt.quality is not None:
-        return sampled_similarity(picture.pixels, attempt.quality,
-                                  subsampling_of(attempt.data))
+        return sampled_similarity(picture.pixels, attempt.quality)
     shown = picture.on_white() if format == "jpeg" else picture
     return similarity(shown.first, attempt.data)

@@ -1,8 +1,9 @@
 """The similarity of a JPEG from a sample of its blocks, for a tenth of its encoding's time.
 
-A JPEG encodes each of its blocks for itself. So tiles cut out along the edges of blocks and put
-together anew, like a mosaic, suffer the very losses that they suffer within the whole image: the
-score of the mosaic is that of similarity.py over some of its windows.
+A JPEG encodes each of its blocks for itself, and its luma as if there were no colours. So tiles cut
+out along the edges of blocks and put together anew, like a mosaic, suffer in a grey JPEG the very
+losses that they suffer within the whole image: the score of the mosaic is that of similarity.py
+over some of its windows.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import numpy as np
 
 from .similarity import WINDOW, luma, reduction, ssim
-from .turbo import Pixels, encoded, reduced_luma, viewed
+from .turbo import Pixels, encoded_luma, reduced_luma, viewed
 
 # The side of the square that a JPEG at 4:2:0 encodes together.
 BLOCK = 16
@@ -22,12 +23,12 @@ BLOCK = 16
 TILES = 100
 
 
-def sampled_similarity(pixels: Pixels, quality: int, subsampling: int) -> float:
+def sampled_similarity(pixels: Pixels, quality: int) -> float:
     """Return about the SSIM of these pixels' JPEG against them, without a look at that JPEG."""
     factor = reduction((pixels.shape[1], pixels.shape[0]))
     some = mosaic(pixels, max(BLOCK, WINDOW * factor))
     image = viewed(some)
-    decoded = reduced_luma(encoded(some, quality, subsampling), image.size, factor)
+    decoded = reduced_luma(encoded_luma(some, quality), image.size, factor)
     return ssim(luma(image, factor), decoded)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .modes import to_plain
+from .turbo import Pixels
 
 WINDOW = 8
 # The authors' page about SSIM suggests to scale the shorter side to about 256 pixels.
@@ -62,29 +63,42 @@ def luma(image: Image.Image, factor: int) -> Image.Image:
     return grey.reduce(factor) if factor > 1 else grey
 
 
-def ssim(one: Image.Image, other: Image.Image) -> float:
-    """Return the mean SSIM of two L images of the same size, 0 to 1."""
-    x, y = _in_bands(one), _in_bands(other)
-    mean_x, mean_y = _window_means(x), _window_means(y)
-    variance_x = _window_means(x * x) - mean_x * mean_x
-    variance_y = _window_means(y * y) - mean_y * mean_y
-    covariance = _window_means(x * y) - mean_x * mean_y
+def ssim(one: Image.Image | Pixels, other: Image.Image | Pixels) -> float:
+    """Return the mean SSIM, 0 to 1, of two L images (or their rows x columns) of the same size."""
+    x, y = _windows(one), _windows(other)
+    mean_x, mean_y = _means(x), _means(y)
+    variance_x = _means_of_products(x, x) - mean_x * mean_x
+    variance_y = _means_of_products(y, y) - mean_y * mean_y
+    covariance = _means_of_products(x, y) - mean_x * mean_y
     scores = ((2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)) / (
         (mean_x * mean_x + mean_y * mean_y + _C1) * (variance_x + variance_y + _C2))
-    return float(min(1.0, max(0.0, scores.mean())))
+    return min(1.0, max(0.0, float(scores.sum()) / len(scores)))
 
 
-def _in_bands(image: Image.Image) -> NDArray[Any]:
-    """Return the pixels as bands of WINDOW rows; what fills no window is left out."""
-    if min(image.size) < WINDOW:
-        image = image.resize((max(WINDOW, image.width), max(WINDOW, image.height)))
-    rows, columns = (side // WINDOW * WINDOW for side in (image.height, image.width))
-    pixels = np.asarray(image)[:rows, :columns].astype(np.float32)
-    return pixels.reshape(-1, WINDOW, columns)
+def _windows(image: Image.Image | Pixels) -> NDArray[np.float32]:
+    """Return one row of pixels for each window; what fills no window is left out."""
+    pixels = np.asarray(image)
+    if min(pixels.shape) < WINDOW:
+        pixels = _enlarged(pixels)
+    rows, columns = (side // WINDOW for side in pixels.shape)
+    grid = pixels[:rows * WINDOW, :columns * WINDOW].reshape(rows, WINDOW, columns, WINDOW)
+    together = np.ascontiguousarray(grid.swapaxes(1, 2), dtype=np.float32)
+    return together.reshape(-1, WINDOW**2)
 
 
-def _window_means(bands: NDArray[Any]) -> NDArray[Any]:
-    """Return the mean of each window; two sums in this order are four times as fast as one."""
-    columns = bands.sum(axis=1)
-    means: NDArray[Any] = columns.reshape(len(columns), -1, WINDOW).sum(axis=2) / WINDOW**2
+def _enlarged(pixels: Pixels) -> Pixels:
+    """Return an image that is narrower than a window at the size of one."""
+    height, width = (max(WINDOW, side) for side in pixels.shape)
+    return np.asarray(Image.fromarray(pixels).resize((width, height)))
+
+
+# einsum sums short rows in half the time of sum(), and exactly: 64 squares of bytes are less than
+# 2^24 together.
+def _means(windows: NDArray[np.float32]) -> NDArray[Any]:
+    means: NDArray[Any] = np.einsum("ij->i", windows) / WINDOW**2
+    return means
+
+
+def _means_of_products(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[Any]:
+    means: NDArray[Any] = np.einsum("ij,ij->i", x, y) / WINDOW**2
     return means

@@ -21,6 +21,8 @@ Pixels = NDArray[np.uint8]
 MODES = ("L", "RGB")
 # As Pillow counts it.
 _SUBSAMPLING = {0: "444", 1: "422", 2: "420"}
+_GREY = "Gray"
+_BANDS = {1: "GRAY", 4: "RGBX"}
 
 
 def decoded(data: bytes, mode: str, size: tuple[int, int]) -> Pixels | None:
@@ -41,10 +43,16 @@ def decoded(data: bytes, mode: str, size: tuple[int, int]) -> Pixels | None:
 
 def encoded(pixels: Pixels, quality: int, subsampling: int) -> bytes:
     """Return the pixels as a JPEG without metadata; `subsampling` as Pillow counts it."""
-    if pixels.shape[2] == 1:
-        data: bytes = simplejpeg.encode_jpeg(pixels, quality, "GRAY", "Gray")
-    else:
-        data = simplejpeg.encode_jpeg(pixels, quality, "RGBX", _SUBSAMPLING[subsampling])
+    return _encoded(pixels, quality, _GREY if pixels.shape[2] == 1 else _SUBSAMPLING[subsampling])
+
+
+def encoded_luma(pixels: Pixels, quality: int) -> bytes:
+    """Return a grey JPEG with the very luma that encoded() gives these pixels."""
+    return _encoded(pixels, quality, _GREY)
+
+
+def _encoded(pixels: Pixels, quality: int, subsampling: str) -> bytes:
+    data: bytes = simplejpeg.encode_jpeg(pixels, quality, _BANDS[pixels.shape[2]], subsampling)
     return data
 
 
@@ -55,13 +63,8 @@ def viewed(pixels: Pixels) -> Image.Image:
     return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
 
 
-def subsampling_of(data: bytes) -> int:
-    """Return the subsampling of a JPEG that encoded() made; of grey, any."""
-    *_, name = simplejpeg.decode_jpeg_header(data)
-    return next((number for number, known in _SUBSAMPLING.items() if known == name), 0)
-
-
-def reduced_luma(data: bytes, size: tuple[int, int], factor: int) -> Image.Image:
-    """Return the luma of a sound JPEG of this size, reduced by 1, 2 or 4 as it is decoded."""
+def reduced_luma(data: bytes, size: tuple[int, int], factor: int) -> Pixels:
+    """Return the rows x columns of luma of a sound JPEG of this size, reduced by 1, 2 or 4."""
     width, height = (-(-side // factor) for side in size)
-    return viewed(simplejpeg.decode_jpeg(data, "GRAY", min_width=width, min_height=height))
+    luma: Pixels = simplejpeg.decode_jpeg(data, "GRAY", min_width=width, min_height=height)
+    return luma[:, :, 0]

@@ -24,11 +24,38 @@ def test_the_negative_is_unlike():
 def test_one_window_is_the_formula():
     x = np.arange(64, dtype=np.uint8).reshape(8, 8)
     y = (x // 2 + 10).astype(np.uint8)
+    assert ssim(Image.fromarray(x), Image.fromarray(y)) == pytest.approx(formula(x, y), abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (88, 88), (101, 67), (420, 312)])
+def test_many_windows_are_the_mean_of_the_formula(size):
+    one, other = (luma(photo(*size).filter(ImageFilter.GaussianBlur(radius)), 1)
+                  for radius in (0, 2))
+    scores = [formula(x, y) for x, y in zip(windows(one), windows(other))]
+    assert len(scores) == (size[0] // 8) * (size[1] // 8)
+    assert ssim(one, other) == pytest.approx(np.mean(scores), abs=1e-5)
+    assert ssim(one, np.asarray(other)) == ssim(one, other)
+
+
+def windows(image):
+    pixels = np.asarray(image, dtype=np.float64)
+    for top in range(0, image.height - 7, 8):
+        for left in range(0, image.width - 7, 8):
+            yield pixels[top:top + 8, left:left + 8]
+
+
+def formula(x, y):
     c1, c2 = 6.5025, 58.5225
     covariance = ((x - x.mean()) * (y - y.mean())).mean()
-    expected = ((2 * x.mean() * y.mean() + c1) * (2 * covariance + c2)) / (
+    return ((2 * x.mean() * y.mean() + c1) * (2 * covariance + c2)) / (
         (x.mean() ** 2 + y.mean() ** 2 + c1) * (x.var() + y.var() + c2))
-    assert ssim(Image.fromarray(x), Image.fromarray(y)) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 3)])
+def test_what_is_smaller_than_a_window_is_compared_too(size):
+    white, black = (Image.new("L", size, value) for value in (255, 0))
+    assert ssim(white, white) == pytest.approx(1)
+    assert ssim(white, np.asarray(black)) < 0.1
 
 
 def test_less_quality_is_less_similar():

@@ -144,7 +144,16 @@ def test_a_sample_scores_about_as_the_whole(size, quality):
     pixels = turbo.decoded(source, "RGB", size)
     output = turbo.encoded(pixels, quality, 2)
     whole = similarity(opened(source), output)
-    assert sampled_similarity(pixels, quality, 2) == pytest.approx(whole, abs=0.006)
+    assert sampled_similarity(pixels, quality) == pytest.approx(whole, abs=0.006)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_the_luma_alone_is_encoded_as_with_its_colours(subsampling, factor):
+    pixels = turbo.decoded(PLAIN["4:2:0"], "RGB", (301, 203))
+    alone, coloured = (turbo.reduced_luma(data, (301, 203), factor) for data in (
+        turbo.encoded_luma(pixels, 60), turbo.encoded(pixels, 60, subsampling)))
+    assert (alone == coloured).all()
 
 
 def test_a_mosaic_has_tiles_from_all_over():
