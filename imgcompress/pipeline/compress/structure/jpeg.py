@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....errors import ImageError
 
@@ -25,14 +24,15 @@ _DHT, _DAC, _EOI, _SOS, _DQT, _DNL, _DRI, _APP0, _APP14 = (
 _PIXELS = _SOF | {_DHT, _DAC, _SOS, _DQT, _DNL, _DRI}
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff])", re.DOTALL)
+# Within entropy-coded data FF precedes 00 (a stuffed byte) or D0 to D7 (a restart marker).
+_END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 # The Huffman decoder looks up to 8 bytes ahead; see `decodable`.
 _LOOK_AHEAD = bytes(16)
 _UNSENT = 14
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """One marker segment, data[start:end]; a scan's segment includes its entropy-coded data."""
 
     marker: int
@@ -47,12 +47,12 @@ def segments(data: bytes) -> Iterator[Segment]:
     """
     position = 2
     scans = 0
-    ends = _possible_ends_of_scans(data)
+    suspects = _suspects(data)
     for _ in range(MAX_SEGMENTS):
         found = _NEXT_MARKER.search(data, position)
         if not found:
             return
-        segment = _segment(data, found.end() - 2, ends)
+        segment = _segment(data, found.end() - 2, suspects)
         yield segment
         scans += segment.marker == _SOS
         if segment.marker == _EOI:
@@ -63,30 +63,32 @@ def segments(data: bytes) -> Iterator[Segment]:
     raise ImageError("corrupt_image", "The JPEG has far too many segments")
 
 
-def _possible_ends_of_scans(data: bytes) -> NDArray[np.int64]:
-    """Return where FF is followed by what it is not within entropy-coded data.
+def _suspects(data: bytes) -> bytes:
+    """Return one byte for each but the last, 1 where FF precedes more than a stuffed 00.
 
-    There it precedes 00 (a stuffed byte) or D0..D7 (a restart marker). In numpy, since this looks
-    at every byte of the file: a regular expression takes as long as half an encode.
+    In numpy, since this looks at every byte of the file: a regular expression takes three times
+    as long. What restarts a scan is left in, since it is rare, and knowing it takes as long again.
     """
     values = np.frombuffer(data, dtype=np.uint8)
-    positions = np.flatnonzero(values[:-1] == 0xFF)
-    following = values[positions + 1]
-    inside = (following == 0) | (following == 0xFF) | ((following & 0xF8) == 0xD0)
-    ends: NDArray[np.int64] = positions[~inside]
-    return ends
+    suspects: bytes = ((values[:-1] == 0xFF) & (values[1:] != 0)).tobytes()
+    return suspects
 
 
-def _segment(data: bytes, start: int, ends: NDArray[np.int64]) -> Segment:
+def _segment(data: bytes, start: int, suspects: bytes) -> Segment:
     marker = data[start + 1]
     if marker == _EOI or marker in _STANDALONE:
         return Segment(marker, start, start + 2)
     length = int.from_bytes(data[start + 2:start + 4], "big")
     end = start + 2 + max(length, 2)
     if marker == _SOS:
-        following = int(np.searchsorted(ends, end))
-        end = int(ends[following]) if following < len(ends) else len(data)
+        end = _end_of_scan(data, end, suspects)
     return Segment(marker, start, min(end, len(data)))
+
+
+def _end_of_scan(data: bytes, position: int, suspects: bytes) -> int:
+    first = suspects.find(1, position)
+    found = _END_OF_SCAN.search(data, first) if first >= 0 else None
+    return found.start() if found else len(data)
 
 
 def is_plain(found: Sequence[Segment]) -> bool:
@@ -107,11 +109,12 @@ def decodable(found: Sequence[Segment], data: bytes) -> bytes:
     """
     if not found or found[-1].marker != _EOI:
         return data
-    scans = [data[segment.start + 4:segment.end] for segment in found if segment.marker == _SOS]
+    scans = [segment for segment in found if segment.marker == _SOS]
     sequential = any(segment.marker in _SEQUENTIAL for segment in found)
     if len(scans) == 1 and sequential:
         return data[:found[-1].start] + _LOOK_AHEAD
-    if not _is_complete(_components(found, data), scans):
+    sent = [data[scan.start + 4:scan.end] for scan in scans]
+    if not _is_complete(_components(found, data), sent):
         raise ImageError("truncated_image")
     return data[:found[-1].end]
 
