@@ -1,6 +1,7 @@
 """What is no image, is damaged, or ends too early fails with its own code."""
 
 import io
+import warnings
 import zipfile
 
 import pytest
@@ -156,8 +157,32 @@ def test_running_out_of_memory_is_an_image_error(stage, raises, monkeypatch):
 
 
 def test_the_filters_of_warnings_are_as_before():
-    import warnings
     before = list(warnings.filters)
     with pillow_silenced(), pillow_silenced():
         assert list(warnings.filters) != before
     assert list(warnings.filters) == before
+
+
+def test_the_filter_goes_even_if_others_have_filters_of_their_own_by_then():
+    before = list(warnings.filters)
+    silenced = pillow_silenced()
+    silenced.__enter__()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        silenced.__exit__(None, None, None)
+    assert list(warnings.filters) == before
+
+
+def test_only_the_warnings_of_pillow_are_kept_back_and_only_for_the_time():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        with pillow_silenced():
+            warn("PIL.Image")
+            assert not caught
+            warn("imgcompress")
+        warn("PIL.Image")
+    assert len(caught) == 2
+
+
+def warn(module):
+    warnings.warn_explicit("odd", UserWarning, "file", 1, module=module)
