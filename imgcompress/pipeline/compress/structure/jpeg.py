@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ....errors import ImageError
 
@@ -66,12 +67,13 @@ def segments(data: bytes) -> Iterator[Segment]:
 def _suspects(data: bytes) -> bytes:
     """Return one byte for each but the last, 1 where FF precedes more than a stuffed 00.
 
-    In numpy, since this looks at every byte of the file: a regular expression takes three times
-    as long. What restarts a scan is left in, since it is rare, and knowing it takes as long again.
+    In numpy, since this looks at every byte of the file: a regular expression takes twice as
+    long. What restarts a scan is left in, since it is rare, and knowing it takes as long again.
     """
     values = np.frombuffer(data, dtype=np.uint8)
-    suspects: bytes = ((values[:-1] == 0xFF) & (values[1:] != 0)).tobytes()
-    return suspects
+    suspects: NDArray[np.bool_] = values[:-1] == 0xFF
+    suspects &= values[1:] != 0
+    return suspects.tobytes()
 
 
 def _segment(data: bytes, start: int, suspects: bytes) -> Segment:
