@@ -40,7 +40,10 @@ def _codes(image: Image.Image, counted: list[tuple[int, Any]]) -> NDArray[Any]:
 
 
 def chosen(image: Image.Image, colours: int) -> Image.Image:
-    """Return the image (L, LA, RGB or RGBA) in mode P with at most `colours` colours."""
+    """Return the image (L, LA, RGB or RGBA) in mode P with at most `colours` colours.
+
+    With alpha there are up to three even where fewer are asked for: clear, translucent and solid.
+    """
     if image.mode in ("LA", "RGBA"):
         return _with_alpha(image if image.mode == "RGBA" else image.convert("RGBA"), colours)
     factor = int((image.width * image.height / PIXELS_TO_CHOOSE_FROM) ** 0.5)
@@ -68,7 +71,8 @@ def _with_alpha(image: Image.Image, colours: int) -> Image.Image:
     translucent = (alpha > 0) & (alpha < 255)
     indices = np.zeros(alpha.shape, dtype=np.uint8)
     table = np.zeros((1, 4), dtype=np.uint8)
-    shares = {"RGBA": colours // 4, "RGB": colours - 1 - colours // 4}
+    edge = max(1, colours // 4)
+    shares = {"RGBA": edge, "RGB": max(1, colours - 1 - edge)}
     for mode, mask in (("RGBA", translucent), ("RGB", alpha == 255)):
         if mask.any():
             reduced = _chosen_row(_selected(image, mode, mask), shares[mode])

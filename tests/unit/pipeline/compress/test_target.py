@@ -102,6 +102,15 @@ def test_a_fixed_quality_gives_a_png_that_many_colours(quality, colours):
     assert colours // 2 < len(opened(result.data).getcolors()) <= colours
 
 
+@pytest.mark.parametrize("format", ["PNG", "GIF"])
+def test_clear_and_translucent_pixels_stay_with_the_fewest_colours(format):
+    data = encoded(cutout(48, 32), format)
+    result = compress(data, CompressOptions(compression_percentage=90, min_quality=1))
+    alpha = opened(result.data).convert("RGBA").getchannel("A")
+    assert len(result.data) < len(data)
+    assert alpha.getpixel((0, 0)) == 0 and alpha.getpixel((24, 16)) == 255
+
+
 def test_a_forced_format_may_be_larger_and_says_so():
     data = encoded(photo(), "JPEG", quality=40)
     result = compress(data, CompressOptions(format="png"))
