@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,7 +55,7 @@ def reading() -> Iterator[Session]:
 @contextmanager
 def _session(*, write: bool) -> Iterator[Session]:
     try:
-        with Session(_engine(write), expire_on_commit=False) as session:
+        with Session(_engine(db.engine, write), expire_on_commit=False) as session:
             yield session
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise LedgerUnavailable(detail=str(error)) from error
@@ -64,15 +65,16 @@ def _session(*, write: bool) -> Iterator[Session]:
         raise
 
 
-def _engine(write: bool) -> Engine:
-    """Return the engine for transactions of this kind.
+@lru_cache(maxsize=2)
+def _engine(engine: Engine, write: bool) -> Engine:
+    """Return the engine for transactions of this kind, made once: each new one starts slowly.
 
     On Postgres each statement of a reader sees the newest state also inside a transaction (READ
     COMMITTED), whose begin and end would be two more trips to the server.
     """
-    if not write and db.engine.dialect.name == "postgresql":
-        return db.engine.execution_options(isolation_level="AUTOCOMMIT")
-    return db.engine.execution_options(write=write)
+    if not write and engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(write=write)
 
 
 def insert_into(session: Session, table: type[Base]) -> postgresql.Insert:
