@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from .models import FOUND_CHARS, HostCircuit
@@ -22,11 +22,14 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 def circuits_of(authorities: Collection[str]) -> list[HostCircuit]:
     """Return the circuits of those of these hosts that are not known to be well."""
-    circuit = HostCircuit
     with reading() as session:
-        return list(session.scalars(
-            select(circuit).where(circuit.authority.in_(authorities),
-                                  circuit.open_until > utcnow() - FORGOTTEN_AFTER)))
+        return list(session.scalars(_KNOWN_CIRCUITS, {
+            "authorities": authorities, "forgotten_by": utcnow() - FORGOTTEN_AFTER}))
+
+
+_KNOWN_CIRCUITS = select(HostCircuit).where(
+    HostCircuit.authority.in_(bindparam("authorities", expanding=True)),
+    HostCircuit.open_until > bindparam("forgotten_by"))
 
 
 def open_circuit(authority: str, fault: str, *, seconds: float) -> bool:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
-from .models import JobRequest, JobSlice
+from .leases import IS_ACTIVE, job_is_active
+from .models import JOBS, SLICES
 from .sessions import reading
-from .states import ACTIVE_JOB, SliceState
-from .types import is_due, utcnow
+from .states import SliceState
+from .types import NOW, is_due, utcnow
 
 # An idle worker takes a message within milliseconds: what stands for longer waits for a worker.
 WAITS_AFTER = timedelta(seconds=1)
@@ -30,23 +32,39 @@ def next_slice(but_not: Collection[UUID] = ()) -> tuple[UUID, int] | None:
     It is the first one that is due of the job that holds the fewest slices, and of several such
     jobs of the oldest; `but_not` names jobs to pass over.
     """
+    query = _NEXT_OF_OTHERS if but_not else _NEXT
     with reading() as session:
-        waiting = list(session.scalars(
-            select(JobRequest.request_id)
-            .where(JobRequest.status.in_(ACTIVE_JOB), JobRequest.request_id.not_in(but_not),
-                   exists().where(JobSlice.request_id == JobRequest.request_id, *_due()))
-            .order_by(JobRequest.created_at).limit(JOBS_LOOKED_AT)))
-        if not waiting:
-            return None
-        held = _slices_held(session)
-        chosen = min(waiting, key=lambda job: held.get(job, 0))
-        slice_no = session.scalar(
-            select(func.min(JobSlice.slice_no)).where(JobSlice.request_id == chosen, *_due()))
-    return None if slice_no is None else (chosen, slice_no)
+        found = session.execute(query, {"now": utcnow(), "but_not": but_not}).one_or_none()
+    return None if found is None else (found.request_id, found.slice_no)
 
 
-def _due() -> tuple[ColumnElement[bool], ...]:
-    return JobSlice.state == SliceState.QUEUED, is_due(JobSlice.not_before)
+_DUE = SLICES.c.state == SliceState.QUEUED, is_due(SLICES.c.not_before, NOW)
+_HELD = SLICES.c.state == SliceState.LEASED, SLICES.c.lease_until > NOW
+
+
+def _slices_held() -> Subquery:
+    """Return the jobs that hold slices, and how many."""
+    return (select(SLICES.c.request_id, func.count().label("slices"))
+            .where(*_HELD).group_by(SLICES.c.request_id).subquery("held"))
+
+
+def _next_slice(*conditions: ColumnElement[bool]) -> Select[Any]:
+    held = _slices_held()
+    oldest = (select(JOBS.c.request_id, JOBS.c.created_at)
+              .where(IS_ACTIVE, exists().where(SLICES.c.request_id == JOBS.c.request_id, *_DUE),
+                     *conditions)
+              .order_by(JOBS.c.created_at).limit(JOBS_LOOKED_AT).subquery("oldest"))
+    chosen = (select(oldest.c.request_id)
+              .outerjoin(held, held.c.request_id == oldest.c.request_id)
+              .order_by(func.coalesce(held.c.slices, 0), oldest.c.created_at)
+              .limit(1).subquery("chosen"))
+    first = select(func.min(SLICES.c.slice_no)).where(
+        SLICES.c.request_id == chosen.c.request_id, *_DUE).scalar_subquery()
+    return select(chosen.c.request_id, first.label("slice_no"))
+
+
+_NEXT = _next_slice()
+_NEXT_OF_OTHERS = _next_slice(JOBS.c.request_id.not_in(bindparam("but_not", expanding=True)))
 
 
 def crowds_out(request_id: UUID) -> bool:
@@ -57,24 +75,20 @@ def crowds_out(request_id: UUID) -> bool:
 
 def is_ahead(session: Session, request_id: UUID, *, by: int) -> bool:
     """Tell whether a job holds at least `by` slices more than some job that waits."""
-    others = [job for job in _waiting_jobs(session) if job != request_id]
-    if not others:
-        return False
-    held = _slices_held(session)
-    return held.get(request_id, 0) >= by + min(held.get(other, 0) for other in others)
+    now = utcnow()
+    return bool(session.scalar(_IS_AHEAD, {
+        "job": request_id, "by": by, "now": now, "published_by": now - WAITS_AFTER}))
 
 
-def _slices_held(session: Session) -> dict[UUID, int]:
-    rows = session.execute(
-        select(JobSlice.request_id, func.count().label("slices"))
-        .where(JobSlice.state == SliceState.LEASED, JobSlice.lease_until > utcnow())
-        .group_by(JobSlice.request_id))
-    return {row.request_id: row.slices for row in rows}
+def _is_ahead() -> Select[tuple[bool]]:
+    held = _slices_held()
+    others = (select(func.coalesce(held.c.slices, 0).label("slices"))
+              .select_from(SLICES.outerjoin(held, held.c.request_id == SLICES.c.request_id))
+              .where(*_DUE, SLICES.c.published_at < bindparam("published_by"), job_is_active(),
+                     SLICES.c.request_id != bindparam("job")).subquery("other"))
+    own = select(func.count()).where(
+        SLICES.c.request_id == bindparam("job"), *_HELD).scalar_subquery()
+    return select(exists().where(others.c.slices + bindparam("by") <= own))
 
 
-def _waiting_jobs(session: Session) -> list[UUID]:
-    return list(session.scalars(
-        select(JobSlice.request_id).distinct()
-        .join(JobRequest, JobRequest.request_id == JobSlice.request_id)
-        .where(*_due(), JobSlice.published_at < utcnow() - WAITS_AFTER,
-               JobRequest.status.in_(ACTIVE_JOB))))
+_IS_AHEAD = _is_ahead()

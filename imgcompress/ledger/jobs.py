@@ -13,10 +13,10 @@ from ..metrics import JOBS_ENDED
 from .counters import Counter, count
 from .events import add_event
 from .metric_values import add_values
-from .models import JOBS, CompressedImage, JobRequest, JobSlice
+from .models import IMAGES, JOBS, CompressedImage, JobRequest, JobSlice
 from .sessions import rowcount, writing
 from .states import ACTIVE_JOB, ImageStatus, JobStatus, SliceState
-from .types import utcnow
+from .types import NOW, utcnow
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +25,18 @@ NOTHING_SUCCEEDED = "None of the images could be compressed; see errors for the 
 
 def start_job(session: Session, request_id: UUID) -> bool:
     """Move a PENDING job to PROCESSING and tell it as an event; return whether it was PENDING."""
-    now = utcnow()
-    moved = rowcount(session.execute(
-        update(JobRequest)
-        .where(JobRequest.request_id == request_id, JobRequest.status == JobStatus.PENDING)
-        .values(status=JobStatus.PROCESSING, started_at=now, updated_at=now)))
+    moved = rowcount(session.execute(_START, {"job": request_id, "now": utcnow()}))
     if moved:
         add_event(session, request_id)
     return bool(moved)
 
 
+_START = (update(JOBS)
+          .where(JOBS.c.request_id == bindparam("job"), JOBS.c.status == JobStatus.PENDING)
+          .values(status=JobStatus.PROCESSING, started_at=NOW, updated_at=NOW))
 _LOCK = (update(JOBS)
          .where(JOBS.c.request_id == bindparam("job"), JOBS.c.status == JobStatus.PROCESSING)
-         .values(updated_at=bindparam("now")))
+         .values(updated_at=NOW))
 
 
 def lock_job(session: Session, request_id: UUID) -> bool:
@@ -83,8 +82,8 @@ def _finish_slices(session: Session, request_id: UUID) -> None:
         .execution_options(synchronize_session=False))
 
 
-_HAS_PENDING_IMAGES = select(exists().where(CompressedImage.request_id == bindparam("job"),
-                                            CompressedImage.status == ImageStatus.PENDING))
+_HAS_PENDING_IMAGES = select(exists().where(IMAGES.c.request_id == bindparam("job"),
+                                            IMAGES.c.status == ImageStatus.PENDING))
 
 
 def repair_counters(session: Session, request_id: UUID) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, exists, or_, select, update
+from sqlalchemy import ColumnElement, exists, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from .counters import Counter, count
-from .models import JobRequest, JobSlice
+from .models import JOBS, SLICES, JobSlice
 from .sessions import reading, rowcount, writing
 from .states import ACTIVE_JOB, SliceState
 from .types import utcnow
@@ -48,7 +48,10 @@ def end_leases(session: Session, *conditions: ColumnElement[bool]) -> int:
     return ended
 
 
+# A parameter for each: a list as one parameter is taken apart anew by each execution.
+IS_ACTIVE = JOBS.c.status.in_([literal(status) for status in ACTIVE_JOB])
+
+
 def job_is_active() -> ColumnElement[bool]:
     """Return the condition that a slice's job is active."""
-    return exists().where(JobRequest.request_id == JobSlice.request_id,
-                          JobRequest.status.in_(ACTIVE_JOB)).correlate(JobSlice)
+    return exists().where(JOBS.c.request_id == SLICES.c.request_id, IS_ACTIVE).correlate(SLICES)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from .fairness import is_ahead
 from .jobs import start_job
 from .leases import end_leases, job_is_active
-from .models import CompressedImage, JobRequest, JobSlice
+from .models import IMAGES, JOBS, SLICES, JobSlice
 from .sessions import reading, rowcount, writing
 from .states import ImageStatus, SliceState
-from .types import is_due, utcnow
+from .types import NOW, is_due, utcnow
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Claim:
     started_job: bool
 
 
-@dataclass(frozen=True)
-class PendingImage:
+class PendingImage(NamedTuple):
     """One image of a claimed slice that is still to be done."""
 
     image_id: UUID
@@ -56,32 +55,21 @@ def reserve_slices(request_id: UUID, ahead: int) -> list[int]:
     what it could not publish.
     """
     with writing() as session:
-        standing = session.scalar(
-            select(func.count()).where(JobSlice.request_id == request_id,
-                                       JobSlice.state == SliceState.QUEUED,
-                                       JobSlice.published_at.is_not(None)))
+        standing = session.scalar(_STANDING, {"job": request_id})
         room = ahead - (standing or 0)
-        return _mark_published(session, request_id, room) if room > 0 else []
+        if room <= 0:
+            return []
+        return sorted(session.scalars(_PUBLISH, {
+            "job": request_id, "room": room, "now": utcnow()}))
 
 
-def _mark_published(session: Session, request_id: UUID, room: int) -> list[int]:
-    now = utcnow()
-    waiting = (
-        select(JobSlice.slice_no)
-        .where(JobSlice.request_id == request_id, *_publishable(), job_is_active())
-        .order_by(JobSlice.slice_no).limit(room))
-    rows = session.execute(
-        update(JobSlice)
-        .where(JobSlice.request_id == request_id, JobSlice.slice_no.in_(waiting), *_publishable())
-        .values(published_at=now)
-        .returning(JobSlice.slice_no)
-        .execution_options(synchronize_session=False))
-    return sorted(rows.scalars())
-
-
-def _publishable() -> tuple[ColumnElement[bool], ...]:
-    return (JobSlice.state == SliceState.QUEUED, JobSlice.published_at.is_(None),
-            is_due(JobSlice.not_before))
+_QUEUED = SLICES.c.request_id == bindparam("job"), SLICES.c.state == SliceState.QUEUED
+_STANDING = select(func.count()).where(*_QUEUED, SLICES.c.published_at.is_not(None))
+_PUBLISHABLE = (*_QUEUED, SLICES.c.published_at.is_(None), is_due(SLICES.c.not_before, NOW))
+_FIRST_PUBLISHABLE = (select(SLICES.c.slice_no).where(*_PUBLISHABLE, job_is_active())
+                      .order_by(SLICES.c.slice_no).limit(bindparam("room", type_=Integer)))
+_PUBLISH = (update(SLICES).where(SLICES.c.slice_no.in_(_FIRST_PUBLISHABLE), *_PUBLISHABLE)
+            .values(published_at=NOW).returning(SLICES.c.slice_no))
 
 
 def release_reservations(request_id: UUID, slice_nos: Sequence[int]) -> None:
@@ -112,57 +100,69 @@ def claim_slice(request_id: UUID, slice_no: int, *, lease_seconds: float,
             _unpublish(session, request_id, [slice_no])
             return None
         started = start_job(session, request_id)
-        claimed = (_swap_to_leased(session, request_id, slice_no, lease_seconds, holder)
-                   or _take_over(session, request_id, slice_no, lease_seconds, holder))
+        now = utcnow()
+        lease = {"job": request_id, "slice": slice_no, "claimant": holder, "now": now,
+                 "until": now + timedelta(seconds=lease_seconds)}
+        claimed = _swap_to_leased(session, lease) or _take_over(session, lease)
         if claimed is None:
             session.rollback()  # A job does not start by a claim that failed.
             return None
-        job = session.execute(
-            select(JobRequest.options, JobRequest.base_url)
-            .where(JobRequest.request_id == request_id)).one()
-    return Claim(request_id, slice_no, claimed.attempt, claimed.crashes, claimed.first_ordinal,
-                 claimed.last_ordinal, job.options, job.base_url, started)
+    return Claim(**claimed._mapping, started_job=started)
 
 
-def _take_over(session: Session, request_id: UUID, slice_no: int, seconds: float,
-               holder: str | None) -> Any:
+def _take_over(session: Session, lease: dict[str, Any]) -> Any:
     """Claim a slice whose lease has run out."""
-    if end_leases(session, JobSlice.request_id == request_id, JobSlice.slice_no == slice_no,
-                  JobSlice.lease_until < utcnow()):
-        return _swap_to_leased(session, request_id, slice_no, seconds, holder)
+    if end_leases(session, JobSlice.request_id == lease["job"],
+                  JobSlice.slice_no == lease["slice"], JobSlice.lease_until < lease["now"]):
+        return _swap_to_leased(session, lease)
     return None
 
 
-def _swap_to_leased(session: Session, request_id: UUID, slice_no: int, seconds: float,
-                    holder: str | None) -> Any:
-    return session.execute(
-        update(JobSlice)
-        .where(JobSlice.request_id == request_id, JobSlice.slice_no == slice_no,
-               JobSlice.state == SliceState.QUEUED, is_due(JobSlice.not_before), job_is_active())
-        .values(state=SliceState.LEASED, attempt=JobSlice.attempt + 1, holder=holder,
-                lease_until=utcnow() + timedelta(seconds=seconds))
-        .returning(JobSlice.attempt, JobSlice.crashes, JobSlice.first_ordinal,
-                   JobSlice.last_ordinal)
-        .execution_options(synchronize_session=False)).one_or_none()
+def _swap_to_leased(session: Session, lease: dict[str, Any]) -> Any:
+    return session.execute(_LEASE, lease).one_or_none()
+
+
+def _of_job(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    # By the parameter: in RETURNING, SQLite is told the columns' names without their tables'.
+    value = select(column).where(JOBS.c.request_id == bindparam("job")).scalar_subquery()
+    return value.label(column.key)
+
+
+_ITSELF = SLICES.c.request_id == bindparam("job"), SLICES.c.slice_no == bindparam("slice")
+_LEASE = (
+    update(SLICES)
+    .where(*_ITSELF, SLICES.c.state == SliceState.QUEUED, is_due(SLICES.c.not_before, NOW),
+           job_is_active())
+    .values(state=SliceState.LEASED, attempt=SLICES.c.attempt + 1, holder=bindparam("claimant"),
+            lease_until=bindparam("until"))
+    # What a Claim tells.
+    .returning(SLICES.c.request_id, SLICES.c.slice_no, SLICES.c.attempt, SLICES.c.crashes,
+               SLICES.c.first_ordinal, SLICES.c.last_ordinal, _of_job(JOBS.c.options),
+               _of_job(JOBS.c.base_url)))
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:
     """Return the slice's images that are to be fetched now, in their order."""
-    image = CompressedImage
     with reading() as session:
-        rows = session.execute(
-            select(image.image_id, image.ordinal, image.row_number, image.input_url,
-                   image.attempts, image.waits, image.options)
-            .where(image.request_id == claim.request_id,
-                   image.ordinal.between(claim.first_ordinal, claim.last_ordinal),
-                   image.status == ImageStatus.PENDING, image.duplicate_of.is_(None),
-                   is_due(image.not_before))
-            .order_by(image.ordinal)).all()
-        repeated = set(session.scalars(
-            select(image.duplicate_of).distinct()
-            .where(image.request_id == claim.request_id,
-                   image.duplicate_of.between(claim.first_ordinal, claim.last_ordinal))))
-    return [PendingImage(**row._mapping, has_duplicates=row.ordinal in repeated) for row in rows]
+        rows = session.execute(_PENDING_IMAGES, _images_of(claim) | {"now": utcnow()})
+        return [PendingImage(*row) for row in rows]
+
+
+def _images_of(claim: Claim) -> dict[str, Any]:
+    return {"job": claim.request_id, "first": claim.first_ordinal, "last": claim.last_ordinal}
+
+
+_PENDING = (IMAGES.c.request_id == bindparam("job"),
+            IMAGES.c.ordinal.between(bindparam("first"), bindparam("last")),
+            IMAGES.c.status == ImageStatus.PENDING, IMAGES.c.duplicate_of.is_(None))
+_REPEATED = select(IMAGES.c.duplicate_of).where(
+    IMAGES.c.request_id == bindparam("job"),
+    IMAGES.c.duplicate_of.between(bindparam("first"), bindparam("last")))
+# What a PendingImage tells, in its order.
+_PENDING_IMAGES = (
+    select(IMAGES.c.image_id, IMAGES.c.ordinal, IMAGES.c.row_number, IMAGES.c.input_url,
+           IMAGES.c.attempts, IMAGES.c.ordinal.in_(_REPEATED), IMAGES.c.waits, IMAGES.c.options)
+    .where(*_PENDING, is_due(IMAGES.c.not_before, NOW)).order_by(IMAGES.c.ordinal))
 
 
 def release_slice(claim: Claim, *, delay_seconds: float = 0.0) -> bool:
@@ -177,24 +177,20 @@ def release_slice(claim: Claim, *, delay_seconds: float = 0.0) -> bool:
 
 def release(session: Session, claim: Claim, delay_seconds: float) -> bool:
     """End a claim inside a transaction; see release_slice()."""
-    pending, due = _pending_and_due(session, claim)
+    count, scheduled, due = session.execute(_PENDING_AND_DUE, _images_of(claim)).one()
+    if scheduled < count:
+        due = None  # One of them is due at once.
     if delay_seconds:
         due = max(due or utcnow(), utcnow() + timedelta(seconds=delay_seconds))
-    state = SliceState.QUEUED if pending else SliceState.DONE
-    return bool(rowcount(session.execute(
-        update(JobSlice)
-        .where(JobSlice.request_id == claim.request_id, JobSlice.slice_no == claim.slice_no,
-               JobSlice.attempt == claim.attempt, JobSlice.state == SliceState.LEASED)
-        .values(state=state, lease_until=None, published_at=None, not_before=due, holder=None)
-        .execution_options(synchronize_session=False))))
+    return bool(rowcount(session.execute(_RELEASE, {
+        "job": claim.request_id, "slice": claim.slice_no, "fence": claim.attempt, "due": due,
+        "next": SliceState.QUEUED if count else SliceState.DONE})))
 
 
-def _pending_and_due(session: Session, claim: Claim) -> tuple[int, datetime | None]:
-    """Count the PENDING images, and tell when the first is due: None when one is due at once."""
-    image = CompressedImage
-    count, scheduled, due = session.execute(
-        select(func.count(), func.count(image.not_before), func.min(image.not_before))
-        .where(image.request_id == claim.request_id,
-               image.ordinal.between(claim.first_ordinal, claim.last_ordinal),
-               image.status == ImageStatus.PENDING, image.duplicate_of.is_(None))).one()
-    return count, due if scheduled == count else None
+_PENDING_AND_DUE = select(func.count(), func.count(IMAGES.c.not_before),
+                          func.min(IMAGES.c.not_before)).where(*_PENDING)
+_RELEASE = (
+    update(SLICES)
+    .where(*_ITSELF, SLICES.c.attempt == bindparam("fence"), SLICES.c.state == SliceState.LEASED)
+    .values(state=bindparam("next"), not_before=bindparam("due"), lease_until=None,
+            published_at=None, holder=None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, or_
+from sqlalchemy import ColumnElement, DateTime, bindparam, or_
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator
@@ -39,6 +39,11 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def is_due(not_before: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-    """Return the condition that a time has come, or that there is none to wait for."""
-    return or_(not_before.is_(None), not_before <= utcnow())
+# The present time in a statement that is made once and executed often.
+NOW = bindparam("now", type_=UTCDateTime)
+
+
+def is_due(not_before: ColumnElement[Any] | InstrumentedAttribute[Any],
+           now: ColumnElement[Any] | None = None) -> ColumnElement[bool]:
+    """Return the condition that a time has come by `now`, or that there is none to wait for."""
+    return or_(not_before.is_(None), not_before <= (utcnow() if now is None else now))

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from imgcompress.ledger.models import JobFailure
+from imgcompress.ledger.models import JobFailure, JobRequest
 from imgcompress.ledger.recording import ClaimLost, record_and_release, record_results
 from imgcompress.ledger.results import Failure, Postponement
 from imgcompress.ledger.retry import retry_job
-from imgcompress.ledger.sessions import reading
+from imgcompress.ledger.sessions import reading, writing
 from imgcompress.ledger.slices import (
     claim_slice,
     pending_images,
@@ -40,6 +40,17 @@ def test_a_claimed_slice_cannot_be_claimed_again(make_job: MakeJob) -> None:
     request_id = make_job()
     claim(request_id)
     assert claim_slice(request_id, 0, lease_seconds=LEASE) is None
+
+
+def test_a_claim_tells_what_its_own_job_asks_for(make_job: MakeJob) -> None:
+    first, second = make_job(), make_job()
+    with writing() as session:
+        job = session.get_one(JobRequest, second)
+        job.base_url, job.options = "http://second.test", {"width": 100}
+    claims = claim(first), claim(second)
+    assert [(part.base_url, part.options) for part in claims] == [
+        ("http://service.test", {"compression_percentage": 50}),
+        ("http://second.test", {"width": 100})]
 
 
 def test_a_failed_claim_does_not_start_the_job(make_job: MakeJob) -> None:
