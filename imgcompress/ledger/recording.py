@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from .types import utcnow
 # What an image's row keeps of a Success, by the same names.
 MADE = ("outcome", "input_bytes", "output_bytes", "width", "height", "output_format", "quality",
         "similarity", "storage_key")
+_made = attrgetter(*MADE)
 
 
 class ClaimLost(Exception):
@@ -123,8 +125,7 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
     if isinstance(result, Failure):
         return row | {"status": ImageStatus.FAILED, "error_code": result.error_code,
                       "error_message": result.error_message}
-    made = {name: getattr(result, name) for name in MADE}
-    return row | made | {
+    return row | dict(zip(MADE, _made(result), strict=True)) | {
         "status": ImageStatus.COMPLETED,
         "image_url": image_url(claim.base_url, target.image_id, result.extension)}
 

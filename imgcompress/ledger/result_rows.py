@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -27,6 +28,7 @@ SET = tuple(IMAGES.c[name] for name in (
 # What a result adds to.
 ADDED = tuple(IMAGES.c[name] for name in ("attempts", "waits"))
 COLUMNS = (IMAGES.c.image_id, *SET, *ADDED)
+_NAMES = tuple(kept.name for kept in COLUMNS)
 
 Row = Mapping[str, Any]
 
@@ -37,21 +39,18 @@ def update_pending(session: Session, rows: Iterable[Row]) -> set[UUID]:
     A row holds `image_id`, `status`, `attempts` and `waits`, and what else it sets.
     """
     dialect = session.get_bind().dialect
-    values = json.dumps([_as_json(row, dialect) for row in rows])
-    return set(session.scalars(_statement(dialect.name), {"rows": values}))
-
-
-def _as_json(row: Row, dialect: Dialect) -> dict[str, Any]:
-    """Return a row as the database keeps it: SQLite has no types for ids and times."""
-    stored = {name: convert(row[name]) for name, convert in _converters(dialect).items()
-              if row.get(name) is not None}
-    return {**row, **stored}
+    # A list finds its values by their places: SQLite takes twice as long to find them by names.
+    values = [list(map(row.get, _NAMES)) for row in rows]
+    return set(session.scalars(_statement(dialect.name), {
+        "rows": json.dumps(values, default=_storing(dialect))}))
 
 
 @cache
-def _converters(dialect: Dialect) -> dict[str, Callable[[Any], str]]:
-    return {kept.name: _converter(kept.type, dialect)
-            for kept in COLUMNS if kept.name in ("image_id", "not_before")}
+def _storing(dialect: Dialect) -> Callable[[UUID | datetime], str]:
+    """Return what tells an id or a time as the database keeps it: SQLite has no types for them."""
+    store_id = _converter(IMAGES.c.image_id.type, dialect)
+    store_time = _converter(IMAGES.c.not_before.type, dialect)
+    return lambda value: store_id(value) if isinstance(value, UUID) else store_time(value)
 
 
 def _converter(kept: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], str]:
@@ -70,13 +69,17 @@ def _statement(dialect: str) -> Any:
 
 
 def _on_postgres() -> dict[str, ColumnElement[Any]]:
-    taken = func.jsonb_to_recordset(bindparam("rows", type_=String).cast(JSONB)).table_valued(
-        *(column(kept.name, kept.type) for kept in COLUMNS))
-    rows = taken.render_derived(name="result", with_types=True)
-    return {kept.name: rows.c[kept.name] for kept in COLUMNS}
+    array = func.jsonb_array_elements(bindparam("rows", type_=String).cast(JSONB))
+    row = array.table_valued(column("value", JSONB), name="result").c.value
+    return {kept.name: _typed(row[place].astext, kept.type) for place, kept in enumerate(COLUMNS)}
+
+
+def _typed(value: ColumnElement[str], kept: TypeEngine[Any]) -> ColumnElement[Any]:
+    # A cast would cut off a text that is too long for its column.
+    return value if isinstance(kept, String) else value.cast(kept)
 
 
 def _on_sqlite() -> dict[str, ColumnElement[Any]]:
     rows = func.json_each(bindparam("rows", type_=String)).table_valued("value", name="result")
-    return {kept.name: func.json_extract(rows.c.value, f"$.{kept.name}", type_=kept.type)
-            for kept in COLUMNS}
+    return {kept.name: func.json_extract(rows.c.value, f"$[{place}]", type_=kept.type)
+            for place, kept in enumerate(COLUMNS)}
