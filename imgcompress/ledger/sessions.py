@@ -1,4 +1,4 @@
-"""Transactions: `reading()` and `writing()`, the same on Postgres and on SQLite."""
+"""Sessions: `reading()` and `writing()`, the same on Postgres and on SQLite."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def writing() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """Open one read transaction. Raise LedgerUnavailable when the database cannot be reached."""
+    """Open a session to read with: each of its statements sees the newest state.
+
+    Raise LedgerUnavailable when the database cannot be reached.
+    """
     with watched(), _session(write=False) as session:
         yield session
 
@@ -69,8 +72,8 @@ def _session(*, write: bool) -> Iterator[Session]:
 def _engine(engine: Engine, write: bool) -> Engine:
     """Return the engine for transactions of this kind, made once: each new one starts slowly.
 
-    On Postgres each statement of a reader sees the newest state also inside a transaction (READ
-    COMMITTED), whose begin and end would be two more trips to the server.
+    Readers do without one. On Postgres each of their statements would see the newest state also
+    inside (READ COMMITTED), and its begin and end would be two more trips to the server.
     """
     if not write and engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -130,8 +133,10 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
+    """Begin a transaction for all but readers; who does not say that he writes is a migration."""
     write = connection.get_execution_options().get("write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if write is not False:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 def create_sqlite_file(url: str) -> None:
