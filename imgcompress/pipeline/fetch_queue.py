@@ -7,6 +7,7 @@ hosts go on.
 from __future__ import annotations
 
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -24,7 +25,7 @@ def _no_limit(host: str) -> int:
 
 
 class FetchQueue(Generic[Item]):
-    """Images by their host, each host's in the order that they came.
+    """Images by their host, each host's in the order that they came; threads may share them.
 
     `limit_of` tells how many images of a host may be in hand at the moment: 1 or more.
     """
@@ -35,6 +36,7 @@ class FetchQueue(Generic[Item]):
         self._limit_of = limit_of
         self._in_hand: Counter[str] = Counter()
         self._waiting: dict[str, deque[Item]] = {}
+        self._lock = threading.Lock()
         self.add(items)
 
     def __bool__(self) -> bool:
@@ -43,18 +45,24 @@ class FetchQueue(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Return the images that wait."""
-        return chain.from_iterable(self._waiting.values())
+        with self._lock:
+            return iter(list(chain.from_iterable(self._waiting.values())))
 
     def add(self, items: Iterable[Item]) -> None:
         """Let more images wait, behind those of their hosts."""
-        for item in items:
-            self._waiting.setdefault(self._host_of(item), deque()).append(item)
+        with self._lock:
+            for item in items:
+                self._waiting.setdefault(self._host_of(item), deque()).append(item)
 
     def take(self) -> Item | None:
         """Return the next image to fetch, which is in hand now; None while no host has room.
 
         It is of the host with the fewest in hand, among those below their limit.
         """
+        with self._lock:
+            return self._next()
+
+    def _next(self) -> Item | None:
         held = self._in_hand
         hosts = [host for host in self._waiting if held[host] < self._limit_of(host)]
         if not hosts:
@@ -68,4 +76,5 @@ class FetchQueue(Generic[Item]):
 
     def put_down(self, item: Item) -> None:
         """Note that an image is fetched or has failed: its host has room for another one."""
-        self._in_hand[self._host_of(item)] -= 1
+        with self._lock:
+            self._in_hand[self._host_of(item)] -= 1

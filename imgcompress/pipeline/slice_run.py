@@ -1,21 +1,20 @@
-"""One run of slices: which image is at which stage."""
+"""One run of slices: each image goes from lane to lane, and what became of it to the caller."""
 
 from __future__ import annotations
 
-import logging
+import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from queue import Empty
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..errors import ImageError, ImgcompressError
-from .download_slots import SLOW_SECONDS, DownloadSlots
+from .download_slots import DownloadSlots
 from .fetch_queue import FetchQueue
-from .lane import Lane, Lanes, Report
+from .images_in_hand import ImagesInHand, InHand, Stage
+from .lane import Lanes
+from .results import Results
 from .work import Work
-
-log = logging.getLogger(__name__)
 
 # A storage on another machine takes its time, while the codec goes on with the next image.
 STORES = 4
@@ -27,132 +26,133 @@ Made = TypeVar("Made")
 Done = TypeVar("Done")
 
 
-class _Download(NamedTuple, Generic[Item]):
-    item: Item
-    slow_at: float
-
-
 class _Compressing(NamedTuple, Generic[Item]):
-    ticket: int
     item: Item
     deadline: float
 
 
 class SliceRun(Generic[Item, Made, Done]):
-    """The images of one run on their way through the lanes."""
+    """The images of one run.
+
+    Each stage hands an image to the next by itself, and the codec's thread makes room for the next
+    download: the caller's thread is not woken for it. It is called for failures, for many results
+    and where no image is to be had, and it alone refills the queue.
+    """
 
     def __init__(self, lanes: Lanes, slots: DownloadSlots, queue: FetchQueue[Item],
-                 work: Work[Item, Made, Done], *, tick: float) -> None:
+                 work: Work[Item, Made, Done]) -> None:
         self.lanes, self.slots, self.queue, self.work = lanes, slots, queue, work
-        self.tick = tick
-        self.stuck = False
-        self._downloading: dict[int, _Download[Item]] = {}
-        self._fetched: deque[tuple[Item, bytes]] = deque()
+        self.images: ImagesInHand[Item] = ImagesInHand(slots)
+        self.results: Results[Item, Done] = Results()
+        self.abandoned = False
+        self._taking = threading.Lock()
+        self._unstored = threading.Semaphore(UNSTORED)
         self._compressing: _Compressing[Item] | None = None
-        self._storing: dict[int, Item] = {}
-        self._ready: deque[tuple[Item, Done | ImageError]] = deque()
-        self._tickets = 0
-
-    @property
-    def under_way(self) -> bool:
-        """Tell whether a thread works for this run."""
-        return bool(self._downloading or self._compressing or self._storing)
+        self._codec_free_since = time.monotonic()
 
     @property
     def unfinished(self) -> bool:
         """Tell whether anything is left that somebody wants."""
-        return bool(self._ready or self._compressing or self._storing or self._fetched
-                    or self.queue
-                    or any(self.work.wanted(held.item) for held in self._downloading.values()))
+        return bool(self.results or self.queue) or any(
+            not held.fetching or self.work.wanted(held.item) for held in self.images)
+
+    @property
+    def stuck(self) -> Item | None:
+        """Return the image that should long have come back from the codec, if there is one."""
+        now = self._compressing
+        return now.item if now and time.monotonic() > now.deadline else None
 
     def begin_downloads(self) -> None:
         """Begin what there is room for, once the caller knows of the results so far."""
-        while not self._ready and self._has_room():
-            item = self.queue.take()
-            if item is None:
-                if not self.work.refill():
-                    return
-            elif self.work.wanted(item):
-                ticket = self._begin(self.lanes.downloads, self.work.fetch, item)
-                self._downloading[ticket] = _Download(item, time.monotonic() + SLOW_SECONDS)
-            else:
+        self.results.heard()
+        while self.images.has_room:
+            if not self._begin_next() and not self.work.refill():
+                return
+
+    def _begin_next(self) -> bool:
+        held = self._take()
+        if held is not None:
+            self.lanes.downloads.begin(partial(self._download, held))
+        return held is not None
+
+    def _take(self) -> InHand[Item] | None:
+        """Take the next image in hand; return None where there is no room or no image."""
+        with self._taking:
+            while self._goes_on and not self.results.failed and self.images.has_room:
+                item = self.queue.take()
+                if item is None:
+                    break
+                if self.work.wanted(item):
+                    return self.images.add(item)
                 self.queue.put_down(item)
+        return None
 
-    def _has_room(self) -> bool:
-        slots, downloading = self.slots, self._downloading
-        if len(downloading) + len(self._fetched) < slots.target:
-            return True
-        now = time.monotonic()
-        taken = len(self._fetched) + sum(now < held.slow_at for held in downloading.values())
-        return taken < slots.target and len(downloading) < slots.threads
+    @property
+    def _goes_on(self) -> bool:
+        return not (self.abandoned or self.results.ended)
 
-    def begin_compressing(self) -> None:
-        """Hand the next fetched image to the codec, if it is idle and the storage keeps up."""
-        while self._fetched and not self._compressing and len(self._storing) < UNSTORED:
-            item, data = self._fetched.popleft()
-            if self.work.wanted(item):
-                self.slots.codec_served(more_ready=bool(self._fetched))
-                ticket = self._begin(self.lanes.codec, self.work.compress, item, data)
-                deadline = time.monotonic() + self.work.compress_seconds(item)
-                self._compressing = _Compressing(ticket, item, deadline)
+    def _download(self, held: InHand[Item] | None) -> None:
+        while held is not None:
+            self._guarded(held, self._fetch)
+            held = self._take()
 
-    def _begin(self, lane: Lane, act: Any, *arguments: Any) -> int:
-        self._tickets += 1
-        lane.begin(self._tickets, act, *arguments)
-        return self._tickets
-
-    def next_result(self) -> tuple[Item, Done | ImageError] | None:
-        """Return an image that is done or has failed; None where there is none yet."""
-        if not self._ready:
-            self._hear()
-        if not self._ready and self._compressing and time.monotonic() > self._compressing.deadline:
-            self.stuck = True
-            return self._compressing.item, ImageError("compress_timeout")
-        return self._ready.popleft() if self._ready else None
-
-    def _hear(self) -> None:
-        """Wait for a report, for one tick at most, and move its image to the next stage."""
-        starved = not (self._compressing or self._has_room())
-        began = time.monotonic()
+    def _guarded(self, held: InHand[Item], act: Callable[..., None], *arguments: Any) -> None:
+        """Take an image through one stage, and what it raises to the caller."""
         try:
-            report = self.lanes.reports.get(timeout=self.tick)
-        except Empty:
-            report = None
-        if starved:
-            self.slots.codec_waited(time.monotonic() - began)
-        if report is not None:
-            self._advance(report)
+            act(held, *arguments)
+        except BaseException as error:
+            its_own = isinstance(error, ImageError) or not isinstance(
+                error, (ImgcompressError, OSError))
+            if isinstance(error, Exception) and its_own:
+                self._finish(held, error)
+            else:
+                self.results.end(error)
+                self.images.drop(held)
 
-    def _advance(self, report: Report) -> None:
-        ticket, value = report.ticket, _value(report)
-        if (held := self._downloading.pop(ticket, None)) is not None:
-            self.lanes.downloads.heard()
+    def _fetch(self, held: InHand[Item]) -> None:
+        try:
+            data = self.work.fetch(held.item)
+        finally:
             self.queue.put_down(held.item)
-            self._pass_on(held.item, value, lambda: self._fetched.append((held.item, value)))
-        elif self._compressing and ticket == self._compressing.ticket:
-            self.lanes.codec.heard()
-            item, self._compressing = self._compressing.item, None
-            self._pass_on(item, value, lambda: self._store(item, value))
-        else:
-            self.lanes.stores.heard()
-            self._ready.append((self._storing.pop(ticket), value))
+        held.stage = Stage.FETCHED
+        self.lanes.codec.begin(partial(self._guarded, held, self._compress, data))
 
-    def _pass_on(self, item: Item, value: Any, to_next_stage: Callable[[], None]) -> None:
-        if not isinstance(value, ImageError):
-            to_next_stage()
-        elif self.work.wanted(item):
-            self._ready.append((item, value))
+    def _compress(self, held: InHand[Item], data: bytes) -> None:
+        self._tell_slots()
+        held.stage = Stage.AT_CODEC
+        if self.images.has_room and not self._begin_next():
+            self.results.call()
+        if not self._goes_on or not self.work.wanted(held.item):
+            self._finish(held, None)
+            return
+        deadline = time.monotonic() + self.work.compress_seconds(held.item)
+        self._compressing = _Compressing(held.item, deadline)
+        try:
+            made = self.work.compress(held.item, data)
+        finally:
+            self._compressing = None
+            self._codec_free_since = time.monotonic()
+        self._unstored.acquire()
+        self._codec_free_since = time.monotonic()
+        self.lanes.stores.begin(partial(self._guarded, held, self._store, made))
 
-    def _store(self, item: Item, made: Made) -> None:
-        self._storing[self._begin(self.lanes.stores, self.work.store, item, made)] = item
+    def _tell_slots(self) -> None:
+        if not self.images.has_room:
+            self.slots.codec_waited(time.monotonic() - self._codec_free_since)
+        self.slots.codec_served(more_ready=self.images.waiting > 1)
 
+    def _store(self, held: InHand[Item], made: Made) -> None:
+        try:
+            done = self.work.store(held.item, made)
+        finally:
+            self._unstored.release()
+        self._finish(held, done)
 
-def _value(report: Report) -> Any:
-    """Return what a thread made of an image, or why it failed; raise what is a fault of ours."""
-    error = report.error
-    if error is None or isinstance(error, ImageError):
-        return error or report.value
-    if isinstance(error, (ImgcompressError, OSError)) or not isinstance(error, Exception):
-        raise error
-    log.error("An image met a fault of ours", exc_info=error)
-    return ImageError("internal_error", detail=repr(error))
+    def _finish(self, held: InHand[Item], outcome: Done | Exception | None) -> None:
+        """Let an image go, and tell what became of it where somebody asks."""
+        lost = isinstance(outcome, Exception) and not self.work.wanted(held.item)
+        if outcome is not None and not lost:
+            self.results.add(held.item, outcome)
+        self.images.drop(held)
+        if not self.images:
+            self.results.call()

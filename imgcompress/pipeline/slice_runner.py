@@ -35,25 +35,27 @@ class SliceRunner:
         self.lanes = self._new_lanes()
 
     def run(self, queue: FetchQueue[Item], work: Work[Item, Made, Done],
-            ) -> Iterator[tuple[Item, Done | ImageError] | None]:
-        """Yield each image with what became of it; None, once a tick at least, where none is ready.
+            ) -> Iterator[list[tuple[Item, Done | ImageError]]]:
+        """Yield images with what became of them, as lists; once a tick at least, if it is empty.
 
         `queue` says which image is the next; where it has none to begin with, it is refilled. Raise
         CodecStuck after an image that never came back was yielded with `compress_timeout`.
         """
-        run = SliceRun(self.lanes, self.slots, queue, work, tick=self.tick)
+        run = SliceRun(self.lanes, self.slots, queue, work)
         try:
             while not work.stopped():
                 run.begin_downloads()
-                run.begin_compressing()
                 if not run.unfinished:
                     return
-                yield run.next_result()
-                if run.stuck:
+                yield run.results.take(self.tick)
+                if (stuck := run.stuck) is not None:
+                    yield [(stuck, ImageError("compress_timeout"))]
                     raise CodecStuck()
+            yield run.results.take(0)
         finally:
-            if run.under_way:
-                # The next run must not wait for origins that hang, nor hear of these images.
+            run.abandoned = True
+            if run.images:
+                # The next run must not wait for origins that hang, nor for their threads.
                 self.close()
                 self.lanes = self._new_lanes()
 

@@ -58,8 +58,8 @@ class Shift:
 
     def run(self) -> None:
         """Work until nothing is in hand and no slice is to be had, or until a shutdown."""
-        for result in self.bench.runner.run(self.queue, self):
-            if result is not None:
+        for results in self.bench.runner.run(self.queue, self):
+            for result in results:
                 self._take_note(*result)
             for part in self.parts:
                 self._guarded(part, part.keep_up)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from imgcompress.errors import ImageError, StorageUnavailable
-from imgcompress.pipeline import slice_run
+from imgcompress.pipeline import images_in_hand
 from imgcompress.pipeline.fetch_queue import FetchQueue
 from imgcompress.pipeline.slice_run import STORES, UNSTORED
 from imgcompress.pipeline.slice_runner import CodecStuck, SliceRunner
 
 Outcomes = dict[int, "int | str"]
+Results = list[tuple[int, int | ImageError]]
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ class Work:
     stopped: Callable[[], bool] = lambda: False
 
 
-def _outcomes(results: Iterator[tuple[int, int | ImageError] | None]) -> Outcomes:
+def _outcomes(lists: Iterable[Results]) -> Outcomes:
     return {item: outcome.code if isinstance(outcome, ImageError) else outcome
-            for item, outcome in filter(None, results)}
+            for results in lists for item, outcome in results}
 
 
 def test_every_image_is_fetched_and_finished(runner: SliceRunner) -> None:
@@ -72,8 +73,8 @@ def test_a_host_that_hangs_leaves_places_for_others(runner: SliceRunner) -> None
 
     queue = FetchQueue(range(40), lambda item: "hangs" if item < 20 else "quick")
     done: list[int] = []
-    for result in runner.run(queue, Work(fetch)):
-        done += [result[0]] if result else []
+    for results in runner.run(queue, Work(fetch)):
+        done += _outcomes([results])
         if len(done) == 20:
             release.set()
     assert sorted(done[:20]) == list(range(20, 40)) and len(done) == 40
@@ -87,8 +88,8 @@ def test_a_failure_is_known_before_the_next_download_begins(runner: SliceRunner)
         begun.append((item, len(known)))
         raise ImageError("connect_failed")
 
-    for result in runner.run(FetchQueue(range(12), limit_of=lambda host: 1), Work(fetch)):
-        known += [result[0]] if result else []
+    for results in runner.run(FetchQueue(range(12), limit_of=lambda host: 1), Work(fetch)):
+        known += _outcomes([results])
     assert begun == [(number, number) for number in range(12)]
 
 
@@ -146,9 +147,9 @@ def test_a_storage_that_hangs_is_not_taken_for_a_stuck_codec() -> None:
     outcomes: Outcomes = {}
     waited = 0
     work = Work(store=store, compress_seconds=lambda item: 0.05)
-    for result in runner.run(FetchQueue(range(20)), work):
-        outcomes |= _outcomes(iter([result]))
-        waited += result is None
+    for results in runner.run(FetchQueue(range(20)), work):
+        outcomes |= _outcomes([results])
+        waited += not results
         if waited == 20:
             release.set()
     assert outcomes == {item: item for item in range(20)}
@@ -157,9 +158,21 @@ def test_a_storage_that_hangs_is_not_taken_for_a_stuck_codec() -> None:
 
 def test_the_run_ends_when_told_to_stop(runner: SliceRunner) -> None:
     done: list[int] = []
-    for result in runner.run(FetchQueue(range(1000)), Work(stopped=lambda: len(done) >= 3)):
-        done += [result[0]] if result else []
-    assert len(done) == 3
+    queue = FetchQueue(range(100_000))
+    for results in runner.run(queue, Work(stopped=lambda: len(done) >= 3)):
+        done += _outcomes([results])
+    assert len(done) >= 3 and queue
+
+
+def test_what_was_done_before_a_stop_is_told(runner: SliceRunner) -> None:
+    stored = threading.Event()
+
+    def store(item: int, made: int) -> int:
+        stored.set()
+        return made
+
+    results = runner.run(FetchQueue((7,)), Work(store=store, stopped=stored.is_set))
+    assert _outcomes(results) == {7: 7}
 
 
 def test_the_caller_hears_from_the_runner_while_nothing_is_ready(runner: SliceRunner) -> None:
@@ -170,7 +183,7 @@ def test_the_caller_hears_from_the_runner_while_nothing_is_ready(runner: SliceRu
         return b""
 
     results = runner.run(FetchQueue((1,)), Work(fetch))
-    assert [next(results), next(results)] == [None, None]
+    assert [next(results), next(results)] == [[], []]
     release.set()
     assert _outcomes(results) == {1: 0}
 
@@ -187,9 +200,9 @@ def test_an_image_that_never_comes_back_fails_and_the_run_ends() -> None:
     outcomes: Outcomes = {}
     work = Work(compress=compress, compress_seconds=lambda item: 0.05)
     with pytest.raises(CodecStuck):
-        for result in runner.run(FetchQueue((0, 1)), work):
-            outcomes |= _outcomes(iter([result]))
-    assert outcomes == {0: "compress_timeout"}
+        for results in runner.run(FetchQueue((0, 1)), work):
+            outcomes |= _outcomes([results])
+    assert outcomes[0] == "compress_timeout"
     release.set()
     runner.close()
 
@@ -227,8 +240,8 @@ def test_an_empty_queue_is_filled_again_while_a_download_hangs(runner: SliceRunn
         return bool(more and more.pop())
 
     done: list[int] = []
-    for result in runner.run(queue, Work(fetch, refill=refill)):
-        done += [result[0]] if result else []
+    for results in runner.run(queue, Work(fetch, refill=refill)):
+        done += _outcomes([results])
         if len(done) == 10:
             release.set()
     assert sorted(done[:10]) == [*range(10, 15), *range(20, 25)] and done[10:] == [0]
@@ -236,7 +249,7 @@ def test_an_empty_queue_is_filled_again_while_a_download_hangs(runner: SliceRunn
 
 def test_slow_downloads_leave_room_for_others(
         runner: SliceRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slice_run, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(images_in_hand, "SLOW_SECONDS", 0.0)
     release = threading.Event()
 
     def fetch(item: int) -> bytes:
@@ -244,8 +257,8 @@ def test_slow_downloads_leave_room_for_others(
         return b""
 
     done: list[int] = []
-    for result in runner.run(FetchQueue(range(40)), Work(fetch)):
-        done += [result[0]] if result else []
+    for results in runner.run(FetchQueue(range(40)), Work(fetch)):
+        done += _outcomes([results])
         if len(done) == 32:
             release.set()
     assert sorted(done[:32]) == list(range(8, 40)) and len(done) == 40
@@ -272,9 +285,9 @@ def test_a_run_does_not_wait_for_a_download_that_nobody_wants_any_more(
         assert item or release.wait(10)
         return b""
 
-    for result in runner.run(FetchQueue(range(3)),
-                             Work(fetch, wanted=lambda item: item not in unwanted)):
-        unwanted |= {0} if result else set()
+    for results in runner.run(FetchQueue(range(3)),
+                              Work(fetch, wanted=lambda item: item not in unwanted)):
+        unwanted |= {0} if results else set()
     assert not release.is_set()
     release.set()
 
