@@ -151,7 +151,7 @@ def _read(env: Env) -> dict[str, Any]:
                              partial(parse_mail_from, required=server is not None)),
         "mail_max_attachment_bytes": env.int("MAIL_MAX_ATTACHMENT_BYTES", 5 * 2**20,
                                              validate=validate.Range(min=0)),
-        "slice_size": env.int("SLICE_SIZE", 50, validate=positive),
+        "slice_size": env.int("SLICE_SIZE", 64, validate=positive),
         "lease_seconds": env.float("LEASE_SECONDS", 30.0, validate=validate.Range(min=3)),
         "recovery_interval": env.float("RECOVERY_INTERVAL", 5.0, validate=validate.Range(min=0.2)),
         "require_api_key": env.bool("REQUIRE_API_KEY", False),

@@ -15,7 +15,7 @@ from .patience import HOLD_SECONDS
 log = logging.getLogger(__name__)
 
 # More than a slice usually has: its last results are written together with its end.
-BATCH_IMAGES = 64
+BATCH_IMAGES = 100
 BATCH_SECONDS = 1.0
 
 
