@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from typing import NamedTuple
 
@@ -30,8 +30,25 @@ def kill_worker(job: Watched) -> None:
 
 def kill_child(job: Watched) -> None:
     """Kill one of the worker's pool processes; the worker starts another."""
-    wait_until(job.service.worker_children, 60)
-    os.kill(random.choice(job.service.worker_children()), signal.SIGKILL)
+    _signal_child(job, signal.SIGKILL)
+
+
+def _signal_child(job: Watched, number: signal.Signals) -> int:
+    """Signal a pool process and return its id, as soon as there is one that lives."""
+    reached: list[int] = []
+
+    def reach_one() -> bool:
+        # Those of a worker that was just killed die meanwhile.
+        children = job.service.worker_children()
+        for child in random.sample(children, len(children)):
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+                reached.append(child)
+                return True
+        return False
+
+    wait_until(reach_one, 60)
+    return reached[0]
 
 
 def flush_broker(job: Watched) -> None:
@@ -63,8 +80,7 @@ def database_away(job: Watched, seconds: float) -> None:
 
 def pause_child(job: Watched, seconds: float) -> None:
     """Stop a pool process for longer than its lease, so that another takes its slice; go on."""
-    child = random.choice(job.service.worker_children())
-    os.kill(child, signal.SIGSTOP)
+    child = _signal_child(job, signal.SIGSTOP)
     _watch(job, seconds)
     os.kill(child, signal.SIGCONT)
 
