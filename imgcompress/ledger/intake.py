@@ -27,7 +27,8 @@ from ..errors import LedgerUnavailable
 from ..extensions import db
 from ..metrics import JOBS_ACCEPTED
 from .ahead import one_ahead
-from .bulk_insert import ImageRows, ImageValues, copy_rows, insert_rows
+from .bulk_copy import copy_rows
+from .bulk_insert import ImageRows, ImageValues, insert_rows
 from .metric_values import add_values
 from .models import CompressedImage, JobDeletion, JobRequest, JobSlice
 from .sessions import rowcount, writing
@@ -99,7 +100,7 @@ def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageValues]
     first = next(parts)
     with writing() as session:
         _insert_job(session, job)
-        insert_rows(session.connection(), rows.shared, first)
+        insert_rows(session.connection(), first)
         if job.total_images <= PART_ROWS:
             complete(session)
             return
@@ -107,7 +108,7 @@ def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageValues]
     for part in one_ahead(parts):
         with writing() as session:
             due_at = _keep_hidden(session, job.request_id, due_at)
-            insert_rows(session.connection(), rows.shared, part)
+            insert_rows(session.connection(), part)
     with writing() as session:
         _show(session, job.request_id, due_at)
         complete(session)

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
-from imgcompress.ledger import bulk_insert, intake
+from imgcompress.ledger import bulk_copy, bulk_insert, intake
 from imgcompress.ledger.bulk_insert import COLUMNS, NewImage
 from imgcompress.ledger.deletion import erase_due_jobs
 from imgcompress.ledger.ids import time_ordered_ids
@@ -37,7 +37,7 @@ ODD_TEXTS = ["", " ", "\\N", "\\.", "NULL", "a,b;c\td|e", 'the "big" one', "'", 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a SQLite ledger take jobs of more than three images in parts."""
     monkeypatch.setattr(intake, "PART_ROWS", 3)
-    monkeypatch.setattr(bulk_insert, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(bulk_copy, "BLOCK_ROWS", 2)
     monkeypatch.setattr(bulk_insert, "STATEMENT_ROWS", 2)
 
 
