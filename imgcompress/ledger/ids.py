@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-# The digit of a UUID that tells its variant, made of a random digit.
-_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+# What becomes of a random byte that is to tell a UUID's version, 7, or its variant.
+_VERSION = bytes(0x70 | byte & 0x0f for byte in range(256))
+_VARIANT = bytes(0x80 | byte & 0x3f for byte in range(256))
 
 
 def time_ordered_ids(count: int) -> list[str]:
@@ -15,9 +16,9 @@ def time_ordered_ids(count: int) -> list[str]:
     They go to the end of the index one after the other, while random ones are scattered all over
     it. 74 of their bits are random, so nobody can guess one from another.
     """
-    start = f"{time.time_ns() // 1_000_000:012x}7"
-    random = os.urandom(10 * count).hex()
-    ids = [f"{start}{random[at:at + 3]}{_VARIANT[random[at + 3]]}{random[at + 4:at + 19]}"
-           for at in range(0, 20 * count, 20)]
-    ids.sort()
-    return ids
+    ids = bytearray(os.urandom(16 * count))
+    for place, byte in enumerate((time.time_ns() // 1_000_000).to_bytes(6, "big")):
+        ids[place::16] = bytes([byte]) * count
+    ids[6::16] = ids[6::16].translate(_VERSION)
+    ids[8::16] = ids[8::16].translate(_VARIANT)
+    return sorted(ids.hex(" ", 16).split())
