@@ -32,8 +32,10 @@ class Repeats:
             place = hashed & mask
             while (entry := entries[place]) and (entry ^ hashed) & _HASH:
                 place = (place + 1) & mask
-            if not entry:
+            if entry:
+                found.append((entry & _ORDINAL) - 1)
+            else:
                 entries[place] = hashed & _HASH | number
-            found.append((entry & _ORDINAL) - 1 if entry else None)
+                found.append(None)
         self._images = number
         return found
