@@ -31,9 +31,9 @@ from sqlalchemy import delete, insert
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import PART_ROWS, NewJob, create_job
 from imgcompress.ledger.models import CompressedImage, JobRequest
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.types import utcnow
 
@@ -85,8 +85,8 @@ def measure(name: str, url: str, folder: Path, rows: int, rounds: int) -> None:
         grown = max(resident(process, "VmHWM") - before[process] for process in processes)
         with longest(write) as writer, longest(lambda: poll(address)) as poller:
             upload(address, catalogue)
-        twice = rows / seconds(lambda: create_job(new_job(rows), images(rows, rows // 2),
-                                                  slice_size=50))
+        repeated = by_columns(images(rows, rows // 2), PART_ROWS)
+        twice = rows / seconds(lambda: create_job(new_job(rows), repeated, slice_size=50))
         db.engine.dispose()
     size = catalogue.stat().st_size / 1e6
     rate, reference = median(uploads), median(inserts)

@@ -32,7 +32,7 @@ from imgcompress.ledger.models import CompressedImage, JobRequest
 from imgcompress.ledger.sessions import writing
 from imgcompress.storage import csv_key, open_storage
 
-from .intake import HEADER, URL, create_job, images, new_job, seconds
+from .intake import HEADER, PART_ROWS, URL, by_columns, create_job, images, new_job, seconds
 from .peers.origin import serving
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import Verdict, children, cpu_seconds, print_verdicts, resident
@@ -74,7 +74,7 @@ def main() -> None:
 def job_of(count: int) -> UUID:
     """Write a job that nobody works on; return its id."""
     job = new_job(count)
-    create_job(job, images(count, count), slice_size=50)
+    create_job(job, by_columns(images(count, count), PART_ROWS), slice_size=50)
     cancel_job(job.request_id)
     return job.request_id
 

@@ -19,9 +19,9 @@ from uuid import uuid4
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.new_images import NewImage, by_columns
 
 from tests.databases import migrate
 from tests.functional.service import Service, wait_until
@@ -71,7 +71,8 @@ def fill_outbox(service: Service, numbers: dict[str, int]) -> None:
                 request_id = uuid4()
                 create_job(NewJob(request_id, "a.csv", {"compression_percentage": 50}, service.url,
                                   total_rows=1, total_images=1, webhook_url=url),
-                           [NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")], slice_size=50)
+                           by_columns([NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")]),
+                           slice_size=50)
                 cancel_job(request_id)
         db.engine.dispose()
 

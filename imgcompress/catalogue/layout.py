@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from .columns import INPUT_URLS, Column
 from .encoding import Encoding, text_blocks
-from .records import BrokenRecord, Records, Run
+from .grid import Grid
+from .records import BrokenRecord, Records, Rows, Run
 from .urls import split_urls
 
 
@@ -50,7 +51,7 @@ class Layout:
     def rows(self, stream: BinaryIO) -> Iterator[Run]:
         """Yield runs of the records below the header, or from it on if it is broken."""
         skipped = self.header_row - (not self.header)
-        for first, run in self.format.records(stream).runs():
+        for first, run in self.format.records(stream).runs(self.plain_width):
             if first > skipped:
                 yield first, run
             elif not isinstance(run, BrokenRecord) and len(run) > skipped + 1 - first:
@@ -60,14 +61,13 @@ class Layout:
         """Return the name of a column as the caller wrote it, or None where it has none."""
         return self.header[index].strip() or None if index < len(self.header) else None
 
-    def urls_of_plain(self, rows: list[list[str]]) -> list[str]:
-        """Return the URL cells of rows that have each cell in its column, or none of them."""
-        width = self.plain_width
-        if width < 0:
-            return []
-        urls_at = self.indices[INPUT_URLS]
-        urls = [row[urls_at] for row in rows if len(row) == width]
-        return urls if len(urls) == len(rows) else []
+    def grid(self, rows: Rows) -> Grid | None:
+        """Return rows of which each has each cell in its column by columns; else None."""
+        if isinstance(rows, Grid):
+            return rows
+        if rows and all(len(row) == self.plain_width for row in rows):
+            return Grid(list(zip(*rows, strict=True)))
+        return None
 
     @cached_property
     def plain_width(self) -> int:

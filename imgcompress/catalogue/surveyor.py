@@ -12,7 +12,7 @@ from .layout import Layout
 from .model import BadCatalogue, CatalogueLimits, Fault, Survey
 from .opening import open_layout
 from .quoting import fault_of_broken
-from .records import BrokenRecord, Run, has_text
+from .records import BrokenRecord, Rows, Run, has_text
 from .row_options import OptionCells
 from .urls import CheckUrl, UrlRules, split_urls
 
@@ -77,10 +77,11 @@ class _RowSurvey:
             room -= length
             yield first, run
 
-    def _are_plain(self, run: list[list[str]]) -> bool:
+    def _are_plain(self, run: Rows) -> bool:
         """Tell whether each row has one URL and no fault, as nearly all have, at one glance."""
-        urls = self._layout.urls_of_plain(run)
-        return len(urls) == len(run) and self._rules.are_all_good(urls)
+        grid = self._layout.grid(run)
+        return grid is not None and self._rules.are_all_good(
+            grid.columns[self._layout.indices[INPUT_URLS]])
 
     def _examine(self, number: int, cells: list[str]) -> None:
         # A header that is too wide is told once, and not again for each row under it.

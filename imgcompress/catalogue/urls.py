@@ -22,6 +22,9 @@ _URL = re.compile(r"(https?://[^\s\\/?#\x00-\x1f\x7f-\x9f]+)"
 # with plain classes it takes 0.27 µs to match, with \s and IGNORECASE 0.46 µs.
 _LONE_URL = re.compile(r"([hH][tT][tT][pP][sS]?://[!\"$-+\-.0-:<->@-\[\]-~]+)"
                        r"(?:[/?#][!-+\--:<-\[\]-~]*)?")
+# Each line of a text: the origin of a lone URL, or nothing. One look at many lines takes half the
+# time of one look at each.
+_LONE_URL_LINES = re.compile(rf"{_LONE_URL.pattern}\n|[^\n]*\n")
 
 # Return None, or the public reason why a URL may not be fetched.
 CheckUrl = Callable[[str], str | None]
@@ -40,11 +43,21 @@ def is_one_url(cell: str) -> bool:
     return _LONE_URL.fullmatch(cell) is not None
 
 
+def origins_of_lone(cells: Sequence[str]) -> dict[str, None] | None:
+    """Return the origins of cells that plainly are one URL each; None may only mean: look closer.
+
+    An origin is everything before the path.
+    """
+    found = _LONE_URL_LINES.findall("\n".join(cells) + "\n")
+    origins = dict.fromkeys(found)
+    return origins if len(found) == len(cells) and "" not in origins else None
+
+
 class UrlRules:
     """Judge URLs: first as texts, then by `check_url`, which is asked once for each origin.
 
-    An origin is everything before the path, so `check_url` must judge by scheme and authority
-    alone; length and characters of the rest are judged here.
+    So `check_url` must judge by scheme and authority alone; length and characters of the rest are
+    judged here.
     """
 
     def __init__(self, check_url: CheckUrl) -> None:
@@ -53,12 +66,8 @@ class UrlRules:
 
     def are_all_good(self, cells: Sequence[str]) -> bool:
         """Tell whether each cell is plainly one URL without a fault; False may mean: look."""
-        origins: dict[str, None] = {}
-        for lone in map(_LONE_URL.fullmatch, cells):
-            if lone is None:
-                return False
-            origins[lone[1]] = None
-        return (max(map(len, cells), default=0) <= MAX_URL_CHARS
+        origins = origins_of_lone(cells)
+        return (origins is not None and max(map(len, cells)) <= MAX_URL_CHARS
                 and not any(map(self._origin_objection, origins)))
 
     def objection(self, url: str) -> tuple[str, str] | None:

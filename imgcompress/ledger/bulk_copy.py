@@ -10,7 +10,8 @@ import psycopg2
 from sqlalchemy import Connection
 
 from ..errors import LedgerUnavailable
-from .bulk_insert import COLUMNS, TABLE, Block, ImageRows, ImageValues
+from .bulk_insert import COLUMNS, TABLE, Block, ImageRows
+from .new_images import ImageColumns
 
 BLOCK_ROWS = 1000
 # Marks that hardly any text has, so that hardly any block of rows needs quoting. An empty cell is
@@ -21,7 +22,7 @@ _COPY = (f"COPY {TABLE} ({', '.join(COLUMNS)}) FROM STDIN WITH (FORMAT csv, ENCO
          " FORCE_NOT_NULL (serial_number, product_name, input_url))")
 
 
-def copy_rows(connection: Connection, rows: ImageRows, images: Iterable[ImageValues]) -> None:
+def copy_rows(connection: Connection, rows: ImageRows, images: Iterable[ImageColumns]) -> None:
     """Copy a job's images into a Postgres ledger, as they come."""
     source = _CopySource(rows.blocks(images, BLOCK_ROWS))
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain, count, islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from .ids import time_ordered_ids
 from .models import CompressedImage
+from .new_images import ImageColumns, regroup
 from .repeats import Repeats
 from .states import ImageStatus
 from .types import utcnow
@@ -47,25 +48,6 @@ class Block(NamedTuple):
     columns: list[Sequence[Any]]
 
 
-class NewImage(NamedTuple):
-    """One image URL of the uploaded CSV, in the order of the file.
-
-    `options` are those of its row in place of the job's, and `output_name` is the row's too.
-    """
-
-    row_number: int
-    position: int
-    serial_number: str
-    product_name: str
-    input_url: str
-    options: dict[str, Any] | None = None
-    output_name: str | None = None
-
-
-# A named tuple is one of these; where there are a million, a plain one is made in half the time.
-ImageValues = tuple[int, int, str, str, str, dict[str, Any] | None, str | None]
-
-
 class ImageRows:
     """A job's images as blocks of rows for one database."""
 
@@ -76,19 +58,20 @@ class ImageRows:
                         *DEFAULTS.values())
         self._repeats = Repeats(total_images)
 
-    def blocks(self, images: Iterable[ImageValues], size: int) -> Iterator[Block]:
+    def blocks(self, images: Iterable[ImageColumns], size: int) -> Iterator[Block]:
         """Yield the rows of all images, so many at a time."""
-        ordinals = count()
-        rest = iter(images)
-        while some := list(islice(rest, size)):
-            numbers, positions, *texts, options, names = zip(*some, strict=True)
+        first = 0
+        for some in regroup(images, size):
+            numbers, positions, serials, names, urls, options, output_names = some
+            here = range(first, first := first + len(urls))
+            keys = urls
             if any(options):
-                options = tuple(own and json.dumps(own, sort_keys=True) for own in options)
-            firsts = self._repeats.firsts(zip(texts[-1], options, strict=True))
-            self.repeated += len(some) - firsts.count(None)
-            yield self._block([firsts, positions, options, names],
-                              [time_ordered_ids(len(some)), list(islice(ordinals, len(some))),
-                               numbers, *texts])
+                options = [own and json.dumps(own, sort_keys=True) for own in options]
+                keys = [(url, own) if own else url for url, own in zip(urls, options, strict=True)]
+            firsts = self._repeats.firsts(keys)
+            self.repeated += len(firsts) - firsts.count(None)
+            yield self._block([firsts, positions, options, output_names],
+                              [time_ordered_ids(len(here)), here, numbers, serials, names, urls])
 
     def _block(self, seldom: list[Sequence[Any]], own: list[Sequence[Any]]) -> Block:
         if all(column.count(column[0]) == len(column) for column in seldom):

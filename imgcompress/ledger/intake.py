@@ -28,9 +28,10 @@ from ..extensions import db
 from ..metrics import JOBS_ACCEPTED
 from .ahead import one_ahead
 from .bulk_copy import copy_rows
-from .bulk_insert import ImageRows, ImageValues, insert_rows
+from .bulk_insert import ImageRows, insert_rows
 from .metric_values import add_values
 from .models import CompressedImage, JobDeletion, JobRequest, JobSlice
+from .new_images import ImageColumns
 from .sessions import rowcount, writing
 from .states import JobStatus, SliceState
 from .types import utcnow
@@ -60,7 +61,7 @@ class NewJob:
     owner: str | None = None
 
 
-def create_job(job: NewJob, images: Iterable[ImageValues], *, slice_size: int,
+def create_job(job: NewJob, images: Iterable[ImageColumns], *, slice_size: int,
                conditions: Sequence[Condition] = ()) -> None:
     """Write the job, its images and its slices; nobody sees any of it before all is there.
 
@@ -85,7 +86,7 @@ def create_job(job: NewJob, images: Iterable[ImageValues], *, slice_size: int,
         _create_in_parts(job, rows, images, complete)
 
 
-def _create_at_once(job: NewJob, rows: ImageRows, images: Iterable[ImageValues],
+def _create_at_once(job: NewJob, rows: ImageRows, images: Iterable[ImageColumns],
                     complete: Condition) -> None:
     with writing() as session:
         _insert_job(session, job)
@@ -93,7 +94,7 @@ def _create_at_once(job: NewJob, rows: ImageRows, images: Iterable[ImageValues],
         complete(session)
 
 
-def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageValues],
+def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageColumns],
                      complete: Condition) -> None:
     # A part is read from the file before its transaction begins.
     parts = rows.blocks(images, PART_ROWS)

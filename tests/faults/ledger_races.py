@@ -17,8 +17,8 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.queries import find_job
 from imgcompress.ledger.recording import record_results
 from imgcompress.ledger.results import Success
@@ -46,7 +46,7 @@ def new_job(images: int, slice_size: int) -> UUID:
     job = NewJob(uuid4(), "products.csv", {}, "http://service.test", total_rows=images,
                  total_images=images, webhook_url="https://hooks.test/")
     urls = (f"https://images.test/{number}.jpg" for number in range(images))
-    create_job(job, [NewImage(2, place, "", "", url) for place, url in enumerate(urls)],
+    create_job(job, by_columns(NewImage(2, place, "", "", url) for place, url in enumerate(urls)),
                slice_size=slice_size)
     return job.request_id
 

@@ -20,9 +20,9 @@ import requests
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.new_images import NewImage, by_columns
 
 from ..origin import PlainOrigin
 from ..receiver import Arrival, Receiver
@@ -71,7 +71,8 @@ def _events(service: Service, url: str, number: int) -> set[str]:
         for request_id in ids:
             job = NewJob(request_id, "a.csv", {"compression_percentage": 50}, service.url,
                          total_rows=1, total_images=1, webhook_url=url)
-            create_job(job, [NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")], slice_size=50)
+            create_job(job, by_columns([NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")]),
+                       slice_size=50)
             assert cancel_job(request_id)
         db.engine.dispose()
     return {str(request_id) for request_id in ids}

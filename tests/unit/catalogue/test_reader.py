@@ -193,13 +193,13 @@ def test_any_table_that_pythons_csv_module_writes_reads_back_equal(
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(["", " ", "a", '"', '""', ",", "x,y", "\r", A, B]),
                          max_size=4).map("".join), max_size=12),
-       st.sampled_from(["\n", "\r\n", "\r"]), st.integers(1, 9))
+       st.sampled_from(["\n", "\r\n", "\r"]), st.integers(1, 99), st.integers(0, 3))
 def test_records_are_the_same_one_by_one_and_many_at_a_time(
-        lines: list[str], ending: str, block_chars: int) -> None:
+        lines: list[str], ending: str, block_chars: int, width: int) -> None:
     text = ending.join(lines)
     blocks = [text[at:at + block_chars] for at in range(0, len(text), block_chars)]
     many = [(number, run) if isinstance(run, BrokenRecord) else (number + place, record)
-            for number, run in Records(blocks, ",").runs()
+            for number, run in Records(blocks, ",").runs(width)
             for place, record in enumerate([run] if isinstance(run, BrokenRecord) else run)]
     assert many == list(Records(blocks, ","))
 
@@ -208,7 +208,8 @@ def test_records_are_the_same_one_by_one_and_many_at_a_time(
     f"{HEADER}1, Lamp ,{A}\n\n2,Sofa,{B}\n", f'{HEADER}1,"a",{A}\n2,Sofa,"{A},{B}"\n,,\n',
     f"Quality,{HEADER}80,1,Lamp,{A}\n,2,Sofa,{A}\n", f"{HEADER}1,Lamp,{A},{B}\n2,Sofa,{A}\n"])
 def test_images_are_those_of_the_rows(text: str) -> None:
-    assert list(read_images(stream_of(text), LIMITS)) == [
+    assert [image for columns in read_images(stream_of(text), LIMITS)
+            for image in zip(*columns, strict=True)] == [
         (row.number, position, row.serial_number, row.product_name, url, row.options,
          row.output_name)
         for row in rows_of(text) for position, url in enumerate(row.urls)]
@@ -216,6 +217,7 @@ def test_images_are_those_of_the_rows(text: str) -> None:
 
 def test_images_beyond_the_limit_are_no_catalogue() -> None:
     text = f"{HEADER}1,Lamp,{A}\n2,Sofa,{B}\n"
-    assert len(list(read_images(stream_of(text), CatalogueLimits(max_images=2)))) == 2
+    columns, *_ = read_images(stream_of(text), CatalogueLimits(max_images=2))
+    assert columns[4] == [A, B]
     with pytest.raises(BadCatalogue, match="too_many_images"):
         list(read_images(stream_of(text), CatalogueLimits(max_images=1)))

@@ -16,10 +16,10 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.errors import StorageUnavailable
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobDeletion, JobRequest
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.queries import find_job
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.types import utcnow
@@ -46,7 +46,8 @@ def job(app: Flask) -> UUID:
     """Return a job that ended 40 days ago, with its CSV."""
     request_id = uuid4()
     create_job(NewJob(request_id, "products.csv", {}, "http://service.test", 1, 1),
-               [NewImage(2, 0, "1", "Lamp", "https://images.test/1.jpg")], slice_size=50)
+               by_columns([NewImage(2, 0, "1", "Lamp", "https://images.test/1.jpg")]),
+               slice_size=50)
     cancel_job(request_id)
     with writing() as session:
         row = session.get_one(JobRequest, request_id)

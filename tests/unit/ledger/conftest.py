@@ -13,8 +13,8 @@ from flask import Flask
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.new_images import NewImage, by_columns
 
 MakeJob = Callable[..., UUID]
 
@@ -40,6 +40,7 @@ def make_job(app: Flask) -> MakeJob:
                   for row, url in enumerate(urls)]
         create_job(NewJob(request_id, "products.csv", {"compression_percentage": 50},
                           "http://service.test", total_rows=len(urls), total_images=len(urls),
-                          webhook_url=webhook_url, **options), images, slice_size=slice_size)
+                          webhook_url=webhook_url, **options), by_columns(images),
+                   slice_size=slice_size)
         return request_id
     return make

@@ -14,11 +14,12 @@ from sqlalchemy import select, update
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
 from imgcompress.ledger import bulk_copy, bulk_insert, intake
-from imgcompress.ledger.bulk_insert import COLUMNS, NewImage
+from imgcompress.ledger.bulk_insert import COLUMNS
 from imgcompress.ledger.deletion import erase_due_jobs
 from imgcompress.ledger.ids import time_ordered_ids
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.models import CompressedImage, JobDeletion, JobRequest, JobSlice
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.queries import find_job, list_jobs
 from imgcompress.ledger.repeats import Repeats
 from imgcompress.ledger.sessions import reading, writing
@@ -61,7 +62,7 @@ def test_every_text_comes_back_as_it_was(app: Flask) -> None:
     job = new_job(len(ODD_TEXTS))
     images = [NewImage(row, row % 3, text, text, f"{URL}?{text}")
               for row, text in enumerate(ODD_TEXTS)]
-    create_job(job, images, slice_size=5)
+    create_job(job, by_columns(images), slice_size=5)
     assert [(image.row_number, image.position, image.serial_number, image.product_name,
              image.input_url) for image in images_of(job.request_id)] == [
         image[:5] for image in images]
@@ -69,7 +70,7 @@ def test_every_text_comes_back_as_it_was(app: Flask) -> None:
 
 def test_an_image_is_written_as_the_models_would(app: Flask) -> None:
     job = new_job(1)
-    create_job(job, some(1), slice_size=5)
+    create_job(job, by_columns(some(1)), slice_size=5)
     image, = images_of(job.request_id)
     assert abs(image.created_at - job_of(job.request_id).created_at) < timedelta(seconds=60)
     assert (image.request_id, image.ordinal, image.status, image.attempts) == (
@@ -83,8 +84,9 @@ def test_an_image_is_written_as_the_models_would(app: Flask) -> None:
 def test_options_and_name_of_a_row_reach_the_worker(app: Flask) -> None:
     job = new_job(2)
     own = {"quality": 80, "format": "webp"}
-    create_job(job, [NewImage(2, 0, "1", "Lamp", URL, own, "front; view"),
-                     NewImage(3, 0, "2", "Sofa", URL + "?2")], slice_size=5)
+    images = [NewImage(2, 0, "1", "Lamp", URL, own, "front; view"),
+              NewImage(3, 0, "2", "Sofa", URL + "?2")]
+    create_job(job, by_columns(images), slice_size=5)
     first, second = pending_images(claim(job.request_id))
     assert (first.options, second.options) == (own, None)
     assert [image.output_name for image in images_of(job.request_id)] == ["front; view", None]
@@ -95,7 +97,7 @@ def test_images_with_one_url_but_other_options_are_no_duplicates(app: Flask) -> 
         None, {"quality": 80}, None, {"quality": 80}, {"quality": 70},
         {"max_width": 9, "quality": 80}, {"quality": 80, "max_width": 9}]
     job = new_job(len(wanted))
-    create_job(job, [NewImage(2, 0, "1", "Lamp", URL, options) for options in wanted],
+    create_job(job, by_columns(NewImage(2, 0, "1", "Lamp", URL, options) for options in wanted),
                slice_size=5)
     assert [image.duplicate_of for image in images_of(job.request_id)] == [
         None, None, 0, 1, None, None, 5]
@@ -104,7 +106,7 @@ def test_images_with_one_url_but_other_options_are_no_duplicates(app: Flask) -> 
 @pytest.mark.parametrize("count", [1, 3, 4, 6, 7, 2500])
 def test_a_job_is_whole_whatever_its_size(app: Flask, count: int) -> None:
     job = new_job(count)
-    create_job(job, some(count), slice_size=2)
+    create_job(job, by_columns(some(count)), slice_size=2)
     assert [image.ordinal for image in images_of(job.request_id)] == list(range(count))
     assert find_job(job.request_id) is not None
     assert rows_in_the_ledger() == {"job_request": 1, "compressed_images": count,
@@ -121,7 +123,7 @@ def test_nobody_sees_a_job_of_which_rows_are_missing(app: Flask) -> None:
             seen.extend(list_jobs(status=None, skip=0, limit=10))
             yield image
 
-    create_job(job, watched(), slice_size=5)
+    create_job(job, by_columns(watched()), slice_size=5)
     assert seen == [None] * 10
     assert [found.request_id for found in list_jobs(status=None, skip=0, limit=10)] == [
         job.request_id]
@@ -135,7 +137,7 @@ def test_a_job_that_broke_off_stays_hidden_and_is_due_for_deletion(app: Flask) -
         raise KeyError("the file went away")
 
     with pytest.raises(KeyError, match="the file went away"):
-        create_job(job, broken(), slice_size=5)
+        create_job(job, by_columns(broken()), slice_size=5)
     assert find_job(job.request_id) is None
     in_parts = db.engine.dialect.name == "sqlite"
     assert rows_in_the_ledger() == {
@@ -154,7 +156,7 @@ def test_a_writer_that_was_taken_for_dead_writes_nothing_more(app: Flask) -> Non
         yield from list(some(10))[5:]
 
     with pytest.raises(LedgerUnavailable):
-        create_job(job, stalled(), slice_size=5)
+        create_job(job, by_columns(stalled()), slice_size=5)
     assert find_job(job.request_id) is None
 
 
@@ -168,7 +170,7 @@ def test_recovery_takes_away_what_a_dead_writer_left(app: Flask) -> None:
         raise KeyError("killed")
 
     with pytest.raises(KeyError):
-        create_job(job, broken(), slice_size=5)
+        create_job(job, by_columns(broken()), slice_size=5)
     erase_due_jobs(deleted.append)
     assert deleted == []
     with writing() as session:
@@ -195,7 +197,8 @@ def test_what_repeats_by_its_hash_alone_is_fetched_by_itself(
         app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_insert, "Repeats", OneHashForAll)
     job = new_job(3)
-    create_job(job, [*some(2), NewImage(4, 0, "", "", "https://images.test/0.jpg")], slice_size=5)
+    images = [*some(2), NewImage(4, 0, "", "", "https://images.test/0.jpg")]
+    create_job(job, by_columns(images), slice_size=5)
     assert [image.duplicate_of for image in images_of(job.request_id)] == [None, None, 0]
 
 

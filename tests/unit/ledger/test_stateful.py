@@ -25,11 +25,11 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger import recovery
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.leases import expire_leases
 from imgcompress.ledger.models import CompressedImage, JobSlice
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.recording import ClaimLost, record_results
 from imgcompress.ledger.results import Postponement, Result
 from imgcompress.ledger.retry import retry_job
@@ -68,7 +68,7 @@ class Ledger(RuleBasedStateMachine):
         self.request_id = uuid4()
         create_job(NewJob(self.request_id, "products.csv", {}, "http://service.test",
                           total_rows=IMAGES, total_images=IMAGES, webhook_url="https://h.test/"),
-                   [NewImage(row + 2, 0, "", "", url) for row, url in enumerate(urls)],
+                   by_columns(NewImage(row + 2, 0, "", "", url) for row, url in enumerate(urls)),
                    slice_size=SLICE_SIZE)
 
     @rule(slice_no=slice_numbers)

@@ -12,8 +12,8 @@ from flask import Flask
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.slices import reserve_slices
 from imgcompress.tasks.publish import publish_slices, slices_in_queue
 
@@ -50,7 +50,7 @@ def _job_of(images: int) -> NewJob:
     job = NewJob(uuid4(), "products.csv", {}, "http://service.test", total_rows=images,
                  total_images=images)
     urls = [f"https://a.test/{number}" for number in range(images)]
-    create_job(job, [NewImage(2, place, "", "", url) for place, url in enumerate(urls)],
+    create_job(job, by_columns(NewImage(2, place, "", "", url) for place, url in enumerate(urls)),
                slice_size=1)
     return job
 

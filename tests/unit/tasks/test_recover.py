@@ -14,10 +14,10 @@ from sqlalchemy import update
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.deletion import mark_deleted
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.models import JobDeletion
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.types import utcnow
 from imgcompress.storage import csv_key
@@ -41,7 +41,8 @@ def _deleted_job() -> UUID:
     request_id = uuid4()
     create_job(NewJob(request_id, "products.csv", {}, "http://service.test", total_rows=1,
                       total_images=1),
-               [NewImage(2, 0, "1", "Rocket", "https://shop.test/1.jpg")], slice_size=50)
+               by_columns([NewImage(2, 0, "1", "Rocket", "https://shop.test/1.jpg")]),
+               slice_size=50)
     assert mark_deleted(request_id, None)
     return request_id
 

@@ -15,9 +15,9 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.errors import StorageUnavailable
 from imgcompress.extensions import current_settings, db
-from imgcompress.ledger.bulk_insert import NewImage
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.tasks import process_csv as task
 from imgcompress.tasks import publish
 from imgcompress.tasks.workbench import Workbench
@@ -58,7 +58,7 @@ def origin() -> Iterator[PlainOrigin]:
 def _job(urls: list[str], slice_size: int) -> UUID:
     job = NewJob(uuid4(), "products.csv", {}, "http://service.test", total_rows=len(urls),
                  total_images=len(urls), webhook_url=None)
-    create_job(job, [NewImage(2, place, "", "", url) for place, url in enumerate(urls)],
+    create_job(job, by_columns(NewImage(2, place, "", "", url) for place, url in enumerate(urls)),
                slice_size=slice_size)
     return job.request_id
 
