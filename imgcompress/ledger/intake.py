@@ -32,6 +32,7 @@ from .bulk_insert import ImageRows, insert_rows
 from .metric_values import add_values
 from .models import CompressedImage, JobDeletion, JobRequest, JobSlice
 from .new_images import ImageColumns
+from .pauses import with_pauses
 from .sessions import rowcount, writing
 from .states import JobStatus, SliceState
 from .types import utcnow
@@ -106,7 +107,7 @@ def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageColumns
             complete(session)
             return
         due_at = _hide(session, job.request_id)
-    for part in one_ahead(parts):
+    for part in with_pauses(one_ahead(parts)):
         with writing() as session:
             due_at = _keep_hidden(session, job.request_id, due_at)
             insert_rows(session.connection(), part)
