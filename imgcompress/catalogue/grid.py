@@ -24,8 +24,8 @@ class Grid:
 def cut(text: str, delimiter: str, width: int) -> Grid | None:
     """Return lines of so many cells as a grid; None where one has more or fewer, or marks.
 
-    It finds the same cells as csv, which takes half as long again, and longer still until its rows
-    are columns. Of a single cell it makes no grid: there, csv tells an empty line from a row.
+    It finds the same cells as csv, which takes a third longer, and longer still until its rows are
+    columns. Of a single cell it makes no grid: there, csv tells an empty line from a row.
     """
     lines = text.count("\n")
     if '"' in text or width < 2 or not lines or text.count(delimiter) != lines * (width - 1):

@@ -80,7 +80,7 @@ class Records:
     def runs(self, width: int = 0) -> Iterator[Run]:
         """Yield the same records, many at a time, which takes a third less.
 
-        Where all of them have so many cells, a run is a grid, which takes half.
+        Where all of them have so many cells, a run is a grid, which takes less still.
         """
         blocks = self._whole_lines()
         try:
