@@ -123,7 +123,7 @@ def _insert_job(session: Session, job: NewJob) -> None:
 
 
 def _insert_slices(session: Session, job: NewJob, size: int) -> None:
-    """Write the slices of a job by one statement: a million images have 20,000 of them."""
+    """Write the slices of a job by one statement: a million images have 16,000 of them."""
     slices = -(-job.total_images // size)
     counted = select(literal(0).label("slice_no")).cte(recursive=True)
     counted = counted.union_all(
