@@ -130,7 +130,7 @@ def _print_head(photos: list[Photos], options: argparse.Namespace) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The whole service beside its peers")
     parser.add_argument("--photos", type=Path, help="a folder of JPEG photos")
-    parser.add_argument("--images", type=int, default=800,
+    parser.add_argument("--images", type=int, default=2000,
                         help="images in a run; of camera photos about a third as many")
     parser.add_argument("--quality", type=int, default=50, help="where it is fixed")
     parser.add_argument("--latency", type=int, default=100,
