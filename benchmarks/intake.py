@@ -33,13 +33,13 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import PART_ROWS, NewJob, create_job
 from imgcompress.ledger.models import CompressedImage, JobRequest
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.types import utcnow
 
 from .verdicts import Verdict, children, print_verdicts, resident
 from tests.databases import fresh_database, migrate
 from tests.functional.service import ROOT, free_port, wait_until
+from tests.new_images import NewImage, by_columns
 
 URL = "https://cdn.shop.example.com/images/2026/product-{:08d}.jpg"
 HEADER = "S. No.,Product Name,Input Image Urls\r\n"

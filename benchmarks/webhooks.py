@@ -21,10 +21,10 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.new_images import NewImage, by_columns
 
 from tests.databases import migrate
 from tests.functional.service import Service, wait_until
+from tests.new_images import NewImage, by_columns
 from tests.receiver import Arrival, Receiver
 
 LONGER_THAN_AN_ATTEMPT = 60.0

@@ -18,11 +18,12 @@ from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.queries import find_job
 from imgcompress.ledger.recording import record_results
 from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, claim_slice, pending_images
+
+from tests.new_images import NewImage, by_columns
 
 START = multiprocessing.get_context("spawn")
 

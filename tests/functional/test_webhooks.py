@@ -22,12 +22,12 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.new_images import NewImage, by_columns
 
 from ..origin import PlainOrigin
 from ..receiver import Arrival, Receiver
 from .documents import samples
 from .service import ROOT, Service, free_port, wait_until
+from tests.new_images import NewImage, by_columns
 
 SECONDS = 60
 TIMEOUT = 3

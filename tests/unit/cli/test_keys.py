@@ -15,9 +15,10 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.keys import owner_of
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.queries import find_job
 from imgcompress.storage import csv_key, open_storage
+
+from tests.new_images import NewImage, by_columns
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobDeletion, JobRequest
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.queries import find_job
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.types import utcnow
@@ -27,6 +26,8 @@ from imgcompress.storage import csv_key, open_storage
 from imgcompress.storage.files import FileStorage
 from imgcompress.tasks import recover
 from imgcompress.tasks.prune import prune, sweep
+
+from tests.new_images import NewImage, by_columns
 
 DAYS = 86_400
 

@@ -14,7 +14,8 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
-from imgcompress.ledger.new_images import NewImage, by_columns
+
+from tests.new_images import NewImage, by_columns
 
 MakeJob = Callable[..., UUID]
 

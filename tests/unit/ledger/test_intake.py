@@ -19,7 +19,6 @@ from imgcompress.ledger.deletion import erase_due_jobs
 from imgcompress.ledger.ids import time_ordered_ids
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.models import CompressedImage, JobDeletion, JobRequest, JobSlice
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.queries import find_job, list_jobs
 from imgcompress.ledger.repeats import Repeats
 from imgcompress.ledger.sessions import reading, writing
@@ -28,6 +27,7 @@ from imgcompress.ledger.types import utcnow
 
 from .conftest import MakeJob
 from .records import claim, images_of, job_of
+from tests.new_images import NewImage, by_columns
 
 URL = "https://images.test/1.jpg"
 ODD_TEXTS = ["", " ", "\\N", "\\.", "NULL", "a,b;c\td|e", 'the "big" one', "'", "a\nb", "a\r\nb",

@@ -29,7 +29,6 @@ from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.leases import expire_leases
 from imgcompress.ledger.models import CompressedImage, JobSlice
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.recording import ClaimLost, record_results
 from imgcompress.ledger.results import Postponement, Result
 from imgcompress.ledger.retry import retry_job
@@ -44,6 +43,7 @@ from imgcompress.ledger.slices import (
 from imgcompress.ledger.types import utcnow
 
 from .records import events_of, failure, images_of, job_of, success
+from tests.new_images import NewImage, by_columns
 
 IMAGES, SLICE_SIZE = 7, 2
 SLICES = -(-IMAGES // SLICE_SIZE)

@@ -13,11 +13,11 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.slices import reserve_slices
 from imgcompress.tasks.publish import publish_slices, slices_in_queue
 
 from ...servers import fresh_broker
+from tests.new_images import NewImage, by_columns
 
 DEAD_BROKER = "redis://127.0.0.1:1/0"
 

@@ -17,13 +17,13 @@ from imgcompress.extensions import db
 from imgcompress.ledger.deletion import mark_deleted
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.models import JobDeletion
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.types import utcnow
 from imgcompress.storage import csv_key
 from imgcompress.tasks.recover import erase_deleted_jobs
 
 from ...buckets import Bucket
+from tests.new_images import NewImage, by_columns
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from imgcompress.errors import StorageUnavailable
 from imgcompress.extensions import current_settings, db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.new_images import NewImage, by_columns
 from imgcompress.tasks import process_csv as task
 from imgcompress.tasks import publish
 from imgcompress.tasks.workbench import Workbench
@@ -25,6 +24,7 @@ from imgcompress.tasks.workbench import Workbench
 from ...faults.verdict import photo
 from ...origin import PlainOrigin, SilentOrigin
 from ..ledger.records import claim, images_of, job_of, slices_of
+from tests.new_images import NewImage, by_columns
 
 
 @pytest.fixture
