@@ -46,6 +46,8 @@ class SliceRun(Generic[Item, Made, Done]):
         self.results: Results[Item, Done] = Results()
         self.abandoned = False
         self._taking = threading.Lock()
+        # Whether the queue had no image to give when it was last asked.
+        self._dry = False
         self._unstored = threading.Semaphore(UNSTORED)
         self._compressing: _Compressing[Item] | None = None
         self._codec_free_since = time.monotonic()
@@ -66,7 +68,7 @@ class SliceRun(Generic[Item, Made, Done]):
         """Begin what there is room for, once the caller knows of the results so far."""
         self.results.heard()
         while self.images.has_room:
-            if not self._begin_next() and not self.work.refill():
+            if not self._begin_next() and not (self._dry and self.work.refill()):
                 return
 
     def _begin_next(self) -> bool:
@@ -78,9 +80,11 @@ class SliceRun(Generic[Item, Made, Done]):
     def _take(self) -> InHand[Item] | None:
         """Take the next image in hand; return None where there is no room or no image."""
         with self._taking:
-            while self._goes_on and not self.results.failed and self.images.has_room:
+            self._dry = False
+            while self._may_begin and self.images.has_room:
                 item = self.queue.take()
                 if item is None:
+                    self._dry = True
                     break
                 if self.work.wanted(item):
                     return self.images.add(item)
@@ -90,6 +94,10 @@ class SliceRun(Generic[Item, Made, Done]):
     @property
     def _goes_on(self) -> bool:
         return not (self.abandoned or self.results.ended)
+
+    @property
+    def _may_begin(self) -> bool:
+        return self._goes_on and not self.results.failed
 
     def _download(self, held: InHand[Item] | None) -> None:
         while held is not None:

@@ -247,6 +247,20 @@ def test_an_empty_queue_is_filled_again_while_a_download_hangs(runner: SliceRunn
     assert sorted(done[:10]) == [*range(10, 15), *range(20, 25)] and done[10:] == [0]
 
 
+def test_failures_are_no_reason_to_refill_a_queue_that_has_images(runner: SliceRunner) -> None:
+    queue, left = FetchQueue(range(200)), list[int]()
+
+    def fetch(item: int) -> bytes:
+        raise ImageError("connect_failed")
+
+    def refill() -> bool:
+        left.append(len(list(queue)))
+        return False
+
+    assert len(_outcomes(runner.run(queue, Work(fetch, refill=refill)))) == 200
+    assert left and not any(left)
+
+
 def test_slow_downloads_leave_room_for_others(
         runner: SliceRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images_in_hand, "SLOW_SECONDS", 0.0)
