@@ -38,7 +38,8 @@ def next_slice(but_not: Collection[UUID] = ()) -> tuple[UUID, int] | None:
     return None if found is None else (found.request_id, found.slice_no)
 
 
-_DUE = SLICES.c.state == SliceState.QUEUED, is_due(SLICES.c.not_before, NOW)
+# The condition that a slice is to be worked on now, and nobody does.
+DUE = SLICES.c.state == SliceState.QUEUED, is_due(SLICES.c.not_before)
 _HELD = SLICES.c.state == SliceState.LEASED, SLICES.c.lease_until > NOW
 
 
@@ -51,7 +52,7 @@ def _slices_held() -> Subquery:
 def _next_slice(*conditions: ColumnElement[bool]) -> Select[Any]:
     held = _slices_held()
     oldest = (select(JOBS.c.request_id, JOBS.c.created_at)
-              .where(IS_ACTIVE, exists().where(SLICES.c.request_id == JOBS.c.request_id, *_DUE),
+              .where(IS_ACTIVE, exists().where(SLICES.c.request_id == JOBS.c.request_id, *DUE),
                      *conditions)
               .order_by(JOBS.c.created_at).limit(JOBS_LOOKED_AT).subquery("oldest"))
     chosen = (select(oldest.c.request_id)
@@ -59,7 +60,7 @@ def _next_slice(*conditions: ColumnElement[bool]) -> Select[Any]:
               .order_by(func.coalesce(held.c.slices, 0), oldest.c.created_at)
               .limit(1).subquery("chosen"))
     first = select(func.min(SLICES.c.slice_no)).where(
-        SLICES.c.request_id == chosen.c.request_id, *_DUE).scalar_subquery()
+        SLICES.c.request_id == chosen.c.request_id, *DUE).scalar_subquery()
     return select(chosen.c.request_id, first.label("slice_no"))
 
 
@@ -84,7 +85,7 @@ def _is_ahead() -> Select[tuple[bool]]:
     held = _slices_held()
     others = (select(func.coalesce(held.c.slices, 0).label("slices"))
               .select_from(SLICES.outerjoin(held, held.c.request_id == SLICES.c.request_id))
-              .where(*_DUE, SLICES.c.published_at < bindparam("published_by"), job_is_active(),
+              .where(*DUE, SLICES.c.published_at < bindparam("published_by"), job_is_active(),
                      SLICES.c.request_id != bindparam("job")).subquery("other"))
     own = select(func.count()).where(
         SLICES.c.request_id == bindparam("job"), *_HELD).scalar_subquery()

@@ -19,8 +19,8 @@ from .models import JOBS, SLICES, CompressedImage
 from .result_rows import Row, update_pending
 from .results import Failure, Postponement, Result
 from .sessions import rowcount, writing
-from .slices import Claim, release
-from .states import ImageStatus, SliceState
+from .slices import CLAIM_STANDS, Claim, fence_of, release
+from .states import ImageStatus
 from .tally import Tally
 from .types import utcnow
 
@@ -75,16 +75,12 @@ def _record(session: Session, claim: Claim, results: Sequence[Result],
     return closed
 
 
-_RENEW = (update(SLICES)
-          .where(SLICES.c.request_id == bindparam("job"), SLICES.c.slice_no == bindparam("slice"),
-                 SLICES.c.attempt == bindparam("fence"), SLICES.c.state == SliceState.LEASED)
-          .values(lease_until=bindparam("until")))
+_RENEW = update(SLICES).where(*CLAIM_STANDS).values(lease_until=bindparam("until"))
 
 
 def _renew_lease(session: Session, claim: Claim, seconds: float) -> None:
-    renewed = rowcount(session.execute(_RENEW, {
-        "job": claim.request_id, "slice": claim.slice_no, "fence": claim.attempt,
-        "until": utcnow() + timedelta(seconds=seconds)}))
+    renewed = rowcount(session.execute(
+        _RENEW, fence_of(claim) | {"until": utcnow() + timedelta(seconds=seconds)}))
     if not renewed:
         raise ClaimLost("the slice was claimed by another worker")
 

@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy import exists, func, select, update
 
 from .counters import Counter, count
+from .fairness import DUE
 from .jobs import close_if_finished, lock_job
 from .leases import job_is_active
 from .models import CompressedImage, JobRequest, JobSlice
 from .sessions import reading, writing
 from .states import ACTIVE_JOB, ImageStatus, JobStatus, SliceState
-from .types import is_due, utcnow
+from .types import utcnow
 
 
 def forget_lost_messages(in_queue: int, *, older_than: float) -> int:
@@ -39,14 +40,13 @@ def forget_lost_messages(in_queue: int, *, older_than: float) -> int:
 
 def jobs_to_publish(limit: int) -> list[UUID]:
     """Return active jobs that have due slices nobody has published, the oldest first."""
-    waiting = exists().where(JobSlice.request_id == JobRequest.request_id,
-                             JobSlice.state == SliceState.QUEUED,
-                             JobSlice.published_at.is_(None), is_due(JobSlice.not_before))
+    waiting = exists().where(JobSlice.request_id == JobRequest.request_id, *DUE,
+                             JobSlice.published_at.is_(None))
     with reading() as session:
         return list(session.scalars(
             select(JobRequest.request_id)
             .where(JobRequest.status.in_(ACTIVE_JOB), waiting)
-            .order_by(JobRequest.created_at).limit(limit)))
+            .order_by(JobRequest.created_at).limit(limit), {"now": utcnow()}))
 
 
 def close_finished_jobs() -> int:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from .fairness import is_ahead
+from .fairness import DUE, is_ahead
 from .jobs import start_job
 from .leases import end_leases, job_is_active
 from .models import IMAGES, JOBS, SLICES, JobSlice
@@ -63,9 +63,10 @@ def reserve_slices(request_id: UUID, ahead: int) -> list[int]:
             "job": request_id, "room": room, "now": utcnow()}))
 
 
-_QUEUED = SLICES.c.request_id == bindparam("job"), SLICES.c.state == SliceState.QUEUED
-_STANDING = select(func.count()).where(*_QUEUED, SLICES.c.published_at.is_not(None))
-_PUBLISHABLE = (*_QUEUED, SLICES.c.published_at.is_(None), is_due(SLICES.c.not_before, NOW))
+_OF_JOB = SLICES.c.request_id == bindparam("job")
+_STANDING = select(func.count()).where(_OF_JOB, SLICES.c.state == SliceState.QUEUED,
+                                       SLICES.c.published_at.is_not(None))
+_PUBLISHABLE = (_OF_JOB, *DUE, SLICES.c.published_at.is_(None))
 _FIRST_PUBLISHABLE = (select(SLICES.c.slice_no).where(*_PUBLISHABLE, job_is_active())
                       .order_by(SLICES.c.slice_no).limit(bindparam("room", type_=Integer)))
 _PUBLISH = (update(SLICES).where(SLICES.c.slice_no.in_(_FIRST_PUBLISHABLE), *_PUBLISHABLE)
@@ -128,11 +129,10 @@ def _of_job(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return value.label(column.key)
 
 
-_ITSELF = SLICES.c.request_id == bindparam("job"), SLICES.c.slice_no == bindparam("slice")
+_ITSELF = _OF_JOB, SLICES.c.slice_no == bindparam("slice")
 _LEASE = (
     update(SLICES)
-    .where(*_ITSELF, SLICES.c.state == SliceState.QUEUED, is_due(SLICES.c.not_before, NOW),
-           job_is_active())
+    .where(*_ITSELF, *DUE, job_is_active())
     .values(state=SliceState.LEASED, attempt=SLICES.c.attempt + 1, holder=bindparam("claimant"),
             lease_until=bindparam("until"))
     # What a Claim tells.
@@ -162,7 +162,7 @@ _REPEATED = select(IMAGES.c.duplicate_of).where(
 _PENDING_IMAGES = (
     select(IMAGES.c.image_id, IMAGES.c.ordinal, IMAGES.c.row_number, IMAGES.c.input_url,
            IMAGES.c.attempts, IMAGES.c.ordinal.in_(_REPEATED), IMAGES.c.waits, IMAGES.c.options)
-    .where(*_PENDING, is_due(IMAGES.c.not_before, NOW)).order_by(IMAGES.c.ordinal))
+    .where(*_PENDING, is_due(IMAGES.c.not_before)).order_by(IMAGES.c.ordinal))
 
 
 def release_slice(claim: Claim, *, delay_seconds: float = 0.0) -> bool:
@@ -182,15 +182,22 @@ def release(session: Session, claim: Claim, delay_seconds: float) -> bool:
         due = None  # One of them is due at once.
     if delay_seconds:
         due = max(due or utcnow(), utcnow() + timedelta(seconds=delay_seconds))
-    return bool(rowcount(session.execute(_RELEASE, {
-        "job": claim.request_id, "slice": claim.slice_no, "fence": claim.attempt, "due": due,
-        "next": SliceState.QUEUED if count else SliceState.DONE})))
+    return bool(rowcount(session.execute(_RELEASE, fence_of(claim) | {
+        "due": due, "next": SliceState.QUEUED if count else SliceState.DONE})))
 
 
+def fence_of(claim: Claim) -> dict[str, Any]:
+    """Return the parameters of CLAIM_STANDS."""
+    return {"job": claim.request_id, "slice": claim.slice_no, "fence": claim.attempt}
+
+
+# The condition that a claim's slice was neither claimed by another worker since nor handed back.
+CLAIM_STANDS = (*_ITSELF, SLICES.c.attempt == bindparam("fence"),
+                SLICES.c.state == SliceState.LEASED)
 _PENDING_AND_DUE = select(func.count(), func.count(IMAGES.c.not_before),
                           func.min(IMAGES.c.not_before)).where(*_PENDING)
 _RELEASE = (
     update(SLICES)
-    .where(*_ITSELF, SLICES.c.attempt == bindparam("fence"), SLICES.c.state == SliceState.LEASED)
+    .where(*CLAIM_STANDS)
     .values(state=bindparam("next"), not_before=bindparam("due"), lease_until=None,
             published_at=None, holder=None))

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, bindparam, or_
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeDecorator
 
 
@@ -43,7 +42,6 @@ def utcnow() -> datetime:
 NOW = bindparam("now", type_=UTCDateTime)
 
 
-def is_due(not_before: ColumnElement[Any] | InstrumentedAttribute[Any],
-           now: ColumnElement[Any] | None = None) -> ColumnElement[bool]:
-    """Return the condition that a time has come by `now`, or that there is none to wait for."""
-    return or_(not_before.is_(None), not_before <= (utcnow() if now is None else now))
+def is_due(not_before: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that a time has come by NOW, or that there is none to wait for."""
+    return or_(not_before.is_(None), not_before <= NOW)
