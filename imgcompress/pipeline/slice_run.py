@@ -133,16 +133,20 @@ class SliceRun(Generic[Item, Made, Done]):
         if not self._goes_on or not self.work.wanted(held.item):
             self._finish(held, None)
             return
-        deadline = time.monotonic() + self.work.compress_seconds(held.item)
-        self._compressing = _Compressing(held.item, deadline)
         try:
-            made = self.work.compress(held.item, data)
+            made = self._compressed(held.item, data)
+            self._unstored.acquire()
+        finally:
+            self._codec_free_since = time.monotonic()
+        self.lanes.stores.begin(partial(self._guarded, held, self._store, made))
+
+    def _compressed(self, item: Item, data: bytes) -> Made:
+        deadline = time.monotonic() + self.work.compress_seconds(item)
+        self._compressing = _Compressing(item, deadline)
+        try:
+            return self.work.compress(item, data)
         finally:
             self._compressing = None
-            self._codec_free_since = time.monotonic()
-        self._unstored.acquire()
-        self._codec_free_since = time.monotonic()
-        self.lanes.stores.begin(partial(self._guarded, held, self._store, made))
 
     def _tell_slots(self) -> None:
         if not self.images.has_room:
