@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
@@ -32,7 +32,7 @@ PARTS = {"valkey-server": "broker", "worker@": "main process of the workers",
          "courier@": "courier, with recovery", "beat": "beat"}
 POOL = "main threads of the pool"
 
-Sums = Counter[str]
+Sums = dict[str, float]
 
 
 def main() -> None:
@@ -63,18 +63,17 @@ def _job(service: Service, times: Path, urls: list[str]) -> Sums:
     before = _sums(service, times)
     whole.job(service, urls, quality="50")
     after = _sums(service, times)
-    after.subtract(before)
-    return after
+    return {part: figure - before[part] for part, figure in after.items()}
 
 
 def _sums(service: Service, times: Path) -> Sums:
     assert service.process is not None
-    sums: Sums = Counter(all=cpu_of_tree(service.process.pid))  # type: ignore[arg-type]
+    sums: defaultdict[str, float] = defaultdict(float, all=cpu_of_tree(service.process.pid))
     for child in children(service.process.pid):
         command = Path(f"/proc/{child}/cmdline").read_text()
         part = next((part for word, part in PARTS.items() if word in command), None)
         if part:
-            sums[part] += cpu_seconds(child)  # type: ignore[assignment]
+            sums[part] += cpu_seconds(child)
     for file in times.iterdir():
         told = json.loads(file.read_text())
         sums[POOL] += told["bookkeeping"]
