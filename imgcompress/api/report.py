@@ -42,15 +42,17 @@ class JobReport:
     def eta_seconds(self) -> int | None:
         """Return the seconds to the end at the pace until the last update; None when unknown.
 
-        It follows from the ledger alone, so that two polls between which nothing happened are the
+        The pace is that of this epoch: what was done before a retry took none of its time. It
+        follows from the ledger alone, so that two polls between which nothing happened are the
         same to the byte.
         """
         job = self.job
         done = job.completed_images + job.failed_images
-        if job.status != JobStatus.PROCESSING or job.started_at is None or not done:
+        done_now = done - job.done_before
+        if job.status != JobStatus.PROCESSING or job.started_at is None or not done_now:
             return None
         elapsed = (job.updated_at - job.started_at).total_seconds()
-        return max(0, round(elapsed * (job.total_images - done) / done))
+        return max(0, round(elapsed * (job.total_images - done) / done_now))
 
     @property
     def status_url(self) -> str:

@@ -61,6 +61,8 @@ class JobRequest(Base):
     total_images: Mapped[int]
     completed_images: Mapped[int] = mapped_column(default=0)
     failed_images: Mapped[int] = mapped_column(default=0)
+    # How many images had their end when this epoch began.
+    done_before: Mapped[int] = mapped_column(default=0)
     input_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     output_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
 

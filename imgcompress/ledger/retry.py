@@ -96,7 +96,7 @@ def _move_counters(session: Session, request_id: UUID, reset: int) -> None:
     done = job.completed_images + job.failed_images - reset
     session.execute(
         update(job).where(job.request_id == request_id)
-        .values(failed_images=job.failed_images - reset,
+        .values(failed_images=job.failed_images - reset, done_before=done,
                 completion_percentage=done * 100 // job.total_images)
         .execution_options(synchronize_session=False))
 

@@ -101,7 +101,16 @@ def test_a_running_job_is_a_304_too(app: Flask, client: FlaskClient, request_id:
 def test_the_time_to_the_end_follows_from_the_pace(done: int, seconds: int | None) -> None:
     now = utcnow()
     job = JobRequest(status="PROCESSING", total_images=4, completed_images=done, failed_images=0,
-                     started_at=now - timedelta(seconds=10), updated_at=now)
+                     done_before=0, started_at=now - timedelta(seconds=10), updated_at=now)
+    assert JobReport(job).eta_seconds == seconds
+
+
+@pytest.mark.parametrize(("done", "seconds"), [(90, None), (91, 90), (95, 10)])
+def test_after_a_retry_the_pace_is_that_of_what_is_tried_again(done: int,
+                                                               seconds: int | None) -> None:
+    now = utcnow()
+    job = JobRequest(status="PROCESSING", total_images=100, completed_images=done, failed_images=0,
+                     done_before=90, started_at=now - timedelta(seconds=10), updated_at=now)
     assert JobReport(job).eta_seconds == seconds
 
 

@@ -59,6 +59,7 @@ def test_failed_images_alone_are_tried_again(ended: UUID) -> None:
     assert _statuses(ended) == "CPPCCP"
     job = job_of(ended)
     assert (job.status, job.epoch, job.completion_percentage) == ("PENDING", 2, 50)
+    assert job.done_before == job.completed_images + job.failed_images
     assert (job.completed_images, job.failed_images) == (3, 0)
     assert (job.input_bytes, job.output_bytes) == (3000, 1200)
     assert job.error_message is job.finished_at is job.started_at is None
