@@ -23,6 +23,7 @@ from imgcompress.pipeline.download_slots import WITH_SLOW
 
 from tests.databases import fresh_database, migrate
 from tests.faults import fairness, ledger_races, scenarios
+from tests.faults.disk import small_disk
 from tests.faults.installation import SHAPES, Installation, installation
 from tests.faults.verdict import Verdict, Watched, through
 
@@ -32,7 +33,9 @@ COLUMNS = ("fault", "broker", "images", "rounds", "lost", "doubled", "drift", "s
 # let the origin be slow for long enough without an image that takes longer than a fault's pause.
 CONCURRENCY = 4
 DEFAULTS = {"LEASE_SECONDS": "30", "RECOVERY_INTERVAL": "5", "FETCH_CONCURRENCY": str(CONCURRENCY)}
-POSTGRES = ("postgres+redis", "postgres+rabbitmq")
+# Room for everything that a job of a few thousand images leaves behind.
+DISK_BYTES = 256 << 20
+EMBEDDED, POSTGRES = SHAPES[0], SHAPES[1:]
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,17 @@ FAULTS = {
     "kill-child": Fault(scenarios.kill_child, 50, 2.0),
     "flush": Fault(scenarios.flush_broker, 5, 8.0),
     "broker-away-60s": Fault(lambda job: scenarios.broker_away(job, 60), 1, 10.0),
-    "kill-broker": Fault(scenarios.kill_broker, 3, 15.0, ("embedded",)),
-    "pause-child": Fault(lambda job: scenarios.pause_child(job, 40), 1, 10.0, ("embedded",)),
-    "restart": Fault(scenarios.restart, 5, 8.0, ("embedded", "postgres+rabbitmq")),
+    "kill-broker": Fault(scenarios.kill_broker, 3, 15.0, (EMBEDDED,)),
+    "pause-child": Fault(lambda job: scenarios.pause_child(job, 40), 1, 10.0, (EMBEDDED,)),
+    "restart": Fault(scenarios.restart, 5, 8.0, (EMBEDDED, "postgres+rabbitmq")),
     "database-away-30s": Fault(lambda job: scenarios.database_away(job, 30), 1, 10.0, POSTGRES),
 }
 TRIPLE, FAIRNESS = "triple-delivery", "fairness"
 LAST_SLICES, WRITERS = "last-slices", "sqlite-writers"
+DISK_FULL = "disk-full-30s"
 PUBLISH, COURIER = "kill-web-before-publish", "kill-courier-while-sending"
 KILLERS, UPLOADS = "killer-images", "upload-while-broker-away"
-OTHERS = (TRIPLE, PUBLISH, COURIER, KILLERS, UPLOADS, LAST_SLICES, WRITERS, FAIRNESS)
+OTHERS = (TRIPLE, PUBLISH, COURIER, KILLERS, UPLOADS, LAST_SLICES, WRITERS, DISK_FULL, FAIRNESS)
 
 
 def main() -> None:
@@ -71,6 +75,8 @@ def main() -> None:
         chosen = [name for name in choices.faults if _runs_on(name, shape)]
         if chosen:
             _run_shape(shape, chosen, choices)
+    if DISK_FULL in choices.faults and EMBEDDED in choices.shapes:
+        _print_disk_full(choices.images, choices.rounds or 3)
     if LAST_SLICES in choices.faults:
         _print_races(choices.rounds or 500)
     if WRITERS in choices.faults:
@@ -83,7 +89,7 @@ def _runs_on(name: str, shape: str) -> bool:
     if name == UPLOADS:
         return shape in POSTGRES
     return name == TRIPLE or (name in (PUBLISH, COURIER, KILLERS, FAIRNESS)
-                              and shape == "embedded")
+                              and shape == EMBEDDED)
 
 
 def _run_shape(shape: str, chosen: list[str], choices: argparse.Namespace) -> None:
@@ -103,8 +109,7 @@ def _run(name: str, shape: str, service: Installation, choices: argparse.Namespa
     if name in FAULTS:
         fault = FAULTS[name]
         rounds = choices.rounds or fault.rounds
-        # The origin is as slow as it takes for the job to outlast its faults.
-        delay = rounds * fault.apart / 0.9 * _downloads(service) / images
+        delay = _delay(service, images, rounds, fault.apart)
         verdict = through(service, images, rounds, fault.harm, delay=delay, seconds=1800)
         _print_row(name, shape, rounds, verdict)
     elif name == TRIPLE:
@@ -121,6 +126,25 @@ def _run(name: str, shape: str, service: Installation, choices: argparse.Namespa
                     else scenarios.courier_killed_while_sending)
         for _ in range(choices.rounds or 3):
             _print_row(name, shape, 1, scenario(service, 20))
+
+
+def _print_disk_full(images: int, rounds: int) -> None:
+    """Harm an installation of its own, whose disk is small."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disk(Path(folder) / "disk", DISK_BYTES))
+        except PermissionError as error:
+            print(f"no full disk: {error}", flush=True)
+            return
+        service = stack.enter_context(installation(EMBEDDED, disk, **DEFAULTS))
+        verdict = through(service, images, rounds, lambda job: scenarios.disk_full(job, disk, 30),
+                          delay=_delay(service, images, rounds, apart=5.0), seconds=1800)
+        _print_row(DISK_FULL, EMBEDDED, rounds, verdict)
+
+
+def _delay(service: Installation, images: int, rounds: int, apart: float) -> float:
+    """Return how slow an origin must be for the job to outlast its faults, in seconds."""
+    return rounds * apart / 0.9 * _downloads(service) / images
 
 
 def _downloads(service: Installation) -> int:

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import cycle
+from pathlib import Path
 from typing import NamedTuple
 
 import requests
 
 from ..functional.service import wait_until
 from ..receiver import Receiver
+from .disk import fill
 from .installation import Installation
 from .verdict import Verdict, Watched, catalogue_of, photo_origin, through, watched_job
 
@@ -76,6 +78,15 @@ def database_away(job: Watched, seconds: float) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger_unavailable"), answer.text
     _watch(job, seconds)
     job.service.database.mend()
+
+
+def disk_full(job: Watched, disk: Path, seconds: float) -> None:
+    """Fill the disk that everything is on for a while; uploads answer 503 meanwhile."""
+    filler = fill(disk)
+    answer = job.service.upload(catalogue_of(job.origin, 3))
+    assert answer.status_code == 503, answer.text
+    _watch(job, seconds)
+    filler.unlink()
 
 
 def pause_child(job: Watched, seconds: float) -> None:
