@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from flask import Flask
-from flask_smorest import Api
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
@@ -24,33 +25,29 @@ from . import (
 )
 from .auth import require_keys
 from .calls import watch_calls
-from .document import complete_document, document_interface
+from .document import describe
 from .errors import register_error_handlers
 from .headers import harden
 from .limits import limit_requests
 
 __all__ = ["register_api", "watch_calls"]
 
+ROOMS = tuple(room.blueprint for room in (
+    upload, job, details, download, archive, retry, deletion, webhooks, image, health, metrics))
+
 
 def register_api(app: Flask, settings: Settings) -> None:
     """Register the calls of the interface, its error handlers and its document."""
-    app.config.update(document_interface(settings))
     app.url_map.strict_slashes = False
     # The fields of an answer come in the order that the schemas give them.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
-    api = Api()
-    # Every view names the problems that it can answer with.
-    api.DEFAULT_ERROR_RESPONSE_NAME = None
-    api.init_app(app)
     limit_requests(app, settings)
     if settings.require_api_key:
         require_keys(app)
-    for room in (upload, job, details, download, archive, retry, deletion, webhooks, image, health,
-                 metrics):
-        api.register_blueprint(room.blueprint)
-    app.register_blueprint(docs.blueprint)
-    complete_document(api)
+    for room in (*ROOMS, docs.blueprint):
+        app.register_blueprint(room)
+    app.extensions[docs.DOCUMENT] = cache(lambda: describe(settings, ROOMS))
     register_error_handlers(app)
     app.after_request(harden)
     if settings.trusted_proxies:

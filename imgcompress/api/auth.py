@@ -12,7 +12,7 @@ from .refusals import ApiKeyRequired, InvalidApiKey
 
 # The rooms that everybody may enter: images stand in shop pages, under addresses that nobody can
 # guess. Whatever is added elsewhere needs a key.
-PUBLIC = frozenset({"health", "image", "docs", "api-docs", "web"})
+PUBLIC = frozenset({"health", "image", "docs", "web"})
 KEY_HEADER = "X-API-Key"
 
 _bearer = HTTPTokenAuth("Bearer", realm="imgcompress")

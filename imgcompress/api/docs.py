@@ -1,10 +1,16 @@
-"""GET /docs: the interface to read and to try, from files of this service alone."""
+"""GET /docs: the interface to read and to try, from files of this service alone.
+
+GET /openapi.json: the same for machines.
+"""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, Response, current_app, make_response, render_template
 
-blueprint = Blueprint("docs", __name__, url_prefix="/docs", static_folder="static",
+# Where the application keeps what makes the document.
+DOCUMENT = "document"
+
+blueprint = Blueprint("docs", __name__, static_folder="static", static_url_path="/docs/static",
                       template_folder="templates")
 
 # Icons in the style sheet are data, and images that were fetched are shown as blobs. Nothing is
@@ -14,7 +20,14 @@ ONLY_FROM_HERE = (
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
 
-@blueprint.route("")
+@blueprint.route("/openapi.json")
+def document() -> Response:
+    """Give the interface as an OpenAPI document."""
+    text = current_app.json.dumps(current_app.extensions[DOCUMENT](), indent=2)
+    return current_app.response_class(text, mimetype="application/json")
+
+
+@blueprint.route("/docs")
 def docs() -> Response:
     """Show Swagger UI."""
     response = make_response(render_template("docs.html"))
