@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 from flask import Flask
 
-from imgcompress import create_app
+from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
@@ -39,7 +39,7 @@ class Race(NamedTuple):
 
 def ledger_app(url: str, folder: Path) -> Flask:
     """Return an application on this ledger."""
-    return create_app(load_settings(None, database_url=url, data_dir=folder))
+    return create_worker_app(load_settings(None, database_url=url, data_dir=folder))
 
 
 def new_job(images: int, slice_size: int) -> UUID:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from imgcompress import create_app
+from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
@@ -23,7 +23,7 @@ MakeJob = Callable[..., UUID]
 @pytest.fixture
 def app(ledger_url: str, tmp_path: Path) -> Iterator[Flask]:
     """Return an application whose ledger is fresh; its context is open."""
-    app = create_app(load_settings(None, database_url=ledger_url, data_dir=tmp_path))
+    app = create_worker_app(load_settings(None, database_url=ledger_url, data_dir=tmp_path))
     with app.app_context():
         yield app
         db.engine.dispose()

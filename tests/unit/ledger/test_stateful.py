@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import update
 
-from imgcompress import create_app
+from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger import recovery
@@ -188,8 +188,8 @@ def _result(kind: str, image: Any) -> Result:
 @pytest.fixture
 def ledger(sqlite_template: Path, tmp_path: Path) -> Iterator[None]:
     """Open a ledger for the machine: one for all of its runs."""
-    path = shutil.copy(sqlite_template, tmp_path / "ledger.sqlite3")
-    app = create_app(load_settings(None, database_url=f"sqlite:///{path}", data_dir=tmp_path))
+    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'ledger.sqlite3')}"
+    app = create_worker_app(load_settings(None, database_url=url, data_dir=tmp_path))
     with app.app_context():
         yield
         db.engine.dispose()

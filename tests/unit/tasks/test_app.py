@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kombu import Connection
 
-from imgcompress import create_app
+from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
@@ -25,8 +25,8 @@ def _keepalive(wire: socket.socket) -> list[int]:
 
 
 def _connection(broker: str, sqlite_url: str, folder: Path) -> Connection:
-    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=folder,
-                                   celery_broker_url=broker))
+    app = create_worker_app(load_settings(
+        None, database_url=sqlite_url, data_dir=folder, celery_broker_url=broker))
     with app.app_context():
         db.engine.dispose()
     return app.extensions["celery"].connection_for_read()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from imgcompress import create_app
+from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import ImageError, LedgerUnavailable
 from imgcompress.extensions import db
@@ -35,7 +35,7 @@ def _no_trouble_before(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
     """Return an application with a fresh ledger; its context is open."""
-    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
+    app = create_worker_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
     with app.app_context():
         yield app
         db.engine.dispose()

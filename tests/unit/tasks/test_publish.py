@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from imgcompress import create_app
+from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
@@ -23,8 +23,9 @@ DEAD_BROKER = "redis://127.0.0.1:1/0"
 
 
 def _app(url: str, prefix: str, database_url: str, tmp_path: Path) -> Iterator[Flask]:
-    app = create_app(load_settings(None, database_url=database_url, data_dir=tmp_path,
-                                   celery_broker_url=url, queue_prefix=prefix))
+    app = create_worker_app(load_settings(
+        None, database_url=database_url, data_dir=tmp_path, celery_broker_url=url,
+        queue_prefix=prefix))
     with app.app_context():
         yield app
         app.extensions["celery"].close()

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from imgcompress import create_app
+from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import StorageUnavailable
 from imgcompress.extensions import current_settings, db
@@ -41,7 +41,7 @@ def bench(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def _app(ledger_url: str, folder: Path) -> Flask:
-    return create_app(load_settings(
+    return create_worker_app(load_settings(
         None, database_url=ledger_url, data_dir=folder, fetch_timeout=4.0,
         allowed_private_networks=(ip_network("127.0.0.0/8"),),
         allowed_ports=((1024, 65535),)))
