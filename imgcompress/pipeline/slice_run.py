@@ -86,7 +86,7 @@ class SliceRun(Generic[Item, Made, Done]):
                 if item is None:
                     self._dry = True
                     break
-                if self.work.wanted(item):
+                if self.work.begins(item):
                     return self.images.add(item)
                 self.queue.put_down(item)
         return None
@@ -130,7 +130,7 @@ class SliceRun(Generic[Item, Made, Done]):
         held.stage = Stage.AT_CODEC
         if self.images.has_room and not self._begin_next():
             self.results.call()
-        if not self._goes_on or not self.work.wanted(held.item):
+        if not self._goes_on or not self.work.begins(held.item):
             self._finish(held, None)
             return
         try:

@@ -28,8 +28,11 @@ class Work(Protocol[Worked, Made, Stored]):
     def store(self, item: Worked, made: Made, /) -> Stored:
         """Store what was made of an image."""
 
+    def begins(self, item: Worked, /) -> bool:
+        """Tell whether to begin to fetch or to compress an image: if not, it is dropped."""
+
     def wanted(self, item: Worked, /) -> bool:
-        """Tell whether an image is still to be done: if not, it is dropped without a word."""
+        """Tell whether somebody wants to know what becomes of an image that was begun with."""
 
     def refill(self) -> bool:
         """Put more images into the queue, if there are any; return whether there were."""

@@ -8,19 +8,25 @@ from uuid import UUID
 from ..errors import LedgerUnavailable
 from ..ledger.fairness import crowds_out
 
-# No message is held for longer than this, and no job waits for longer behind a slice.
+# After this long a slice begins with no more images: no message is held for hours, and no job waits
+# for long behind a slice.
 SLICE_SECONDS = 60.0
 # A worker that has had nothing to do for this long waits for an origin that hangs; it may have
 # something better to do.
 IDLE_SECONDS = 2.0
 
 
-class Budget:
-    """The time of one slice of a job."""
+def slice_seconds(fetch_timeout: float) -> float:
+    """Return the time of a slice, in which the slowest download must come to its end."""
+    return max(SLICE_SECONDS, 2 * fetch_timeout)
 
-    def __init__(self, request_id: UUID) -> None:
+
+class Budget:
+    """The time of one slice of a job, in seconds."""
+
+    def __init__(self, request_id: UUID, seconds: float) -> None:
         self.request_id = request_id
-        self._end = time.monotonic() + SLICE_SECONDS
+        self._end = time.monotonic() + seconds
         self.progressed()
 
     def progressed(self) -> None:

@@ -92,6 +92,7 @@ class Shift:
 
     def compress(self, item: ImageInHand, data: bytes) -> Made:
         """See Work."""
+        item.part.compresses(item.image)
         return self.bench.compress(item.part.claim, item.image, data)
 
     def compress_seconds(self, item: ImageInHand) -> float:
@@ -101,6 +102,10 @@ class Shift:
     def store(self, item: ImageInHand, made: Made) -> Success:
         """See Work."""
         return self.bench.store(item.part.claim, item.image, made)
+
+    def begins(self, item: ImageInHand) -> bool:
+        """See Work."""
+        return not (item.part.closing or item.part.ended)
 
     def wanted(self, item: ImageInHand) -> bool:
         """See Work."""

@@ -12,7 +12,7 @@ from ..ledger.results import Success
 from ..ledger.slices import Claim, PendingImage, claim_slice
 from ..logs import bind
 from .attempts import judge
-from .budget import Budget
+from .budget import Budget, slice_seconds
 from .holder import process_name
 from .patience import patiently
 from .publish import publish_due_deliveries, publish_slices
@@ -31,23 +31,33 @@ class SliceInHand:
     """A claim, its images that are still to be done, and its results that are to be written.
 
     When it has `ended`, by its release or since its claim was lost, its images are nobody's here.
+    Before that it is `closing`, when its time is up: nothing of it is compressed any more but what
+    the codec has by then. That is waited for, or an image that outlasts the time of a slice would
+    be tried again for ever.
     """
 
     def __init__(self, claim: Claim, images: int) -> None:
+        settings = current_settings()
         self.claim = claim
-        self.ended = False
+        self.closing = self.ended = False
         self._left = images
+        self._compressed: set[int] = set()
         self._began = time.monotonic()
-        self._recorder = Recorder(claim, current_settings().lease_seconds)
-        self._budget = Budget(claim.request_id)
+        self._recorder = Recorder(claim, settings.lease_seconds)
+        self._budget = Budget(claim.request_id, slice_seconds(settings.fetch_timeout))
 
     def bind_logs(self) -> None:
         """Have what is logged from now on tell that it is about this slice."""
         bind(request_id=self.claim.request_id, slice_no=self.claim.slice_no)
 
+    def compresses(self, image: PendingImage) -> None:
+        """Note that the codec has an image."""
+        self._compressed.add(image.ordinal)
+
     def add(self, image: PendingImage, outcome: Success | ImageError) -> None:
         """Take the result of an image."""
         self._left -= 1
+        self._compressed.discard(image.ordinal)
         self._budget.progressed()
         if isinstance(outcome, ImageError):
             self.bind_logs()
@@ -62,7 +72,8 @@ class SliceInHand:
     @property
     def is_finished(self) -> bool:
         """Tell whether nothing is left to be done, or the rest is to be handed back."""
-        return not self._left or self._budget.exhausted()
+        self.closing = self.closing or self._budget.exhausted()
+        return not self._left or (self.closing and not self._compressed)
 
     def release(self, delay: float = 0.0) -> None:
         """Write the rest and end the claim; what is left is due after `delay` seconds.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,9 +20,10 @@ from imgcompress.errors import StorageUnavailable
 from imgcompress.extensions import current_settings, db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.slices import Claim, PendingImage
 from imgcompress.tasks import process_csv as task
-from imgcompress.tasks import publish
-from imgcompress.tasks.workbench import Workbench
+from imgcompress.tasks import publish, slice_in_hand
+from imgcompress.tasks.workbench import Made, Workbench
 
 from ...faults.verdict import photo
 from ...origin import PlainOrigin, SilentOrigin
@@ -146,3 +150,43 @@ def test_an_image_costs_the_ledger_less_than_one_and_a_half_statements(
     _process(request_id)
     assert job_of(request_id).status == "COMPLETED"
     assert statements < 1.5 * images, statements
+
+
+@pytest.fixture
+def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the time of every slice be up soon."""
+    monkeypatch.setattr(slice_in_hand, "slice_seconds", lambda fetch_timeout: 0.3)
+
+
+@pytest.mark.usefixtures("little_time")
+def test_an_image_that_outlasts_the_time_of_its_slice_is_waited_for(
+        bench: Workbench, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
+    compress, taken = bench.compress, Counter[int]()
+
+    def slowly(claim: Claim, image: PendingImage, data: bytes) -> Made:
+        taken[image.ordinal] += 1
+        time.sleep(0.5)
+        return compress(claim, image, data)
+
+    monkeypatch.setattr(bench, "compress", slowly)
+    request_id = _job(_photos(origin, 3), slice_size=3)
+    for _ in range(3):
+        _process(request_id)
+    assert job_of(request_id).status == "COMPLETED"
+    assert taken == {0: 1, 1: 1, 2: 1}
+    assert slices_of(request_id)[0].attempt > 1
+
+
+@pytest.mark.usefixtures("little_time")
+def test_an_image_that_never_comes_back_fails_when_the_time_of_its_slice_is_up(
+        bench: Workbench, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
+    released, ended = threading.Event(), []
+    monkeypatch.setattr(bench, "compress", lambda *given: released.wait())
+    monkeypatch.setattr(bench, "compress_seconds", lambda claim: 0.8)
+    monkeypatch.setattr(task, "_end_process", lambda: ended.append(True))
+    request_id = _job(_photos(origin, 3), slice_size=3)
+    _process(request_id)
+    released.set()
+    assert ended == [True]
+    assert sorted(image.error_code or "" for image in images_of(request_id)) == [
+        "", "", "compress_timeout"]
