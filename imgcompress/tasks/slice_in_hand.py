@@ -41,7 +41,7 @@ class SliceInHand:
         self.claim = claim
         self.closing = self.ended = False
         self._left = images
-        self._compressed: set[int] = set()
+        self._compressing: set[int] = set()
         self._began = time.monotonic()
         self._recorder = Recorder(claim, settings.lease_seconds)
         self._budget = Budget(claim.request_id, slice_seconds(settings.fetch_timeout))
@@ -51,13 +51,13 @@ class SliceInHand:
         bind(request_id=self.claim.request_id, slice_no=self.claim.slice_no)
 
     def compresses(self, image: PendingImage) -> None:
-        """Note that the codec has an image."""
-        self._compressed.add(image.ordinal)
+        """Note that an image goes to the codec; its result will come."""
+        self._compressing.add(image.ordinal)
 
     def add(self, image: PendingImage, outcome: Success | ImageError) -> None:
         """Take the result of an image."""
         self._left -= 1
-        self._compressed.discard(image.ordinal)
+        self._compressing.discard(image.ordinal)
         self._budget.progressed()
         if isinstance(outcome, ImageError):
             self.bind_logs()
@@ -73,7 +73,7 @@ class SliceInHand:
     def is_finished(self) -> bool:
         """Tell whether nothing is left to be done, or the rest is to be handed back."""
         self.closing = self.closing or self._budget.exhausted()
-        return not self._left or (self.closing and not self._compressed)
+        return not self._left or (self.closing and not self._compressing)
 
     def release(self, delay: float = 0.0) -> None:
         """Write the rest and end the claim; what is left is due after `delay` seconds.
