@@ -23,6 +23,14 @@ END_SECONDS = 30
 
 
 @pytest.fixture
+def terminal() -> Iterator[None]:
+    """Have what is started end with its terminal, also where these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """Return a running service of the test's own."""
     with Service(tmp_path / "var") as service:
@@ -103,6 +111,7 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
     assert left_nothing(service)
 
 
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_everything_in_order(service: Service, number: signal.Signals) -> None:
     assert service.process is not None
