@@ -3,7 +3,8 @@
     python -m benchmarks.chaos                      # everything, on every broker: more than an hour
     python -m benchmarks.chaos kill-worker flush --shapes embedded --images 200 --rounds 3
 
-It needs PostgreSQL and RabbitMQ as the tests do (see tests/servers.py), and Linux.
+It needs PostgreSQL and RabbitMQ as the tests do (see tests/servers.py), and Linux; the full disk
+takes the right to mount one.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def main() -> None:
         if chosen:
             _run_shape(shape, chosen, choices)
     if DISK_FULL in choices.faults and EMBEDDED in choices.shapes:
-        _print_disk_full(choices.images, choices.rounds or 3)
+        _fill_disk(choices)
     if LAST_SLICES in choices.faults:
         _print_races(choices.rounds or 500)
     if WRITERS in choices.faults:
@@ -107,11 +108,7 @@ def _run_shape(shape: str, chosen: list[str], choices: argparse.Namespace) -> No
 def _run(name: str, shape: str, service: Installation, choices: argparse.Namespace) -> None:
     images = choices.images
     if name in FAULTS:
-        fault = FAULTS[name]
-        rounds = choices.rounds or fault.rounds
-        delay = _delay(service, images, rounds, fault.apart)
-        verdict = through(service, images, rounds, fault.harm, delay=delay, seconds=1800)
-        _print_row(name, shape, rounds, verdict)
+        _harm(name, FAULTS[name], shape, service, choices)
     elif name == TRIPLE:
         _print_row(name, shape, 1, scenarios.triple_delivery(service, images))
     elif name == FAIRNESS:
@@ -128,7 +125,16 @@ def _run(name: str, shape: str, service: Installation, choices: argparse.Namespa
             _print_row(name, shape, 1, scenario(service, 20))
 
 
-def _print_disk_full(images: int, rounds: int) -> None:
+def _harm(name: str, fault: Fault, shape: str, service: Installation,
+          choices: argparse.Namespace) -> None:
+    images, rounds = choices.images, choices.rounds or fault.rounds
+    # The origin is as slow as it takes for the job to outlast its faults.
+    delay = rounds * fault.apart / 0.9 * _downloads(service) / images
+    verdict = through(service, images, rounds, fault.harm, delay=delay, seconds=1800)
+    _print_row(name, shape, rounds, verdict)
+
+
+def _fill_disk(choices: argparse.Namespace) -> None:
     """Harm an installation of its own, whose disk is small."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, ExitStack() as stack:
         try:
@@ -137,14 +143,8 @@ def _print_disk_full(images: int, rounds: int) -> None:
             print(f"no full disk: {error}", flush=True)
             return
         service = stack.enter_context(installation(EMBEDDED, disk, **DEFAULTS))
-        verdict = through(service, images, rounds, lambda job: scenarios.disk_full(job, disk, 30),
-                          delay=_delay(service, images, rounds, apart=5.0), seconds=1800)
-        _print_row(DISK_FULL, EMBEDDED, rounds, verdict)
-
-
-def _delay(service: Installation, images: int, rounds: int, apart: float) -> float:
-    """Return how slow an origin must be for the job to outlast its faults, in seconds."""
-    return rounds * apart / 0.9 * _downloads(service) / images
+        fault = Fault(lambda job: scenarios.disk_full(job, disk, 30), 3, 5.0)
+        _harm(DISK_FULL, fault, EMBEDDED, service, choices)
 
 
 def _downloads(service: Installation) -> int:
