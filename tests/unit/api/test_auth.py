@@ -19,7 +19,7 @@ from .work import images, process
 
 # What everybody may call, by the name of its endpoint. A new call belongs here only if it tells
 # nothing about any job.
-PUBLIC = {"health.healthz", "health.readyz", "docs.document", "image.image"}
+PUBLIC = {"health.healthz", "health.readyz", "image.image"}
 PUBLIC_ROOMS = {"docs", "web"}
 
 
