@@ -109,13 +109,3 @@ def test_no_state_is_changed_outside_the_ledger(path: Path) -> None:
         if isinstance(node, ast.Assign):
             targets = [target.attr for target in node.targets if isinstance(target, ast.Attribute)]
             assert "status" not in targets or _room(path) == "api", f"line {node.lineno}"
-
-
-def test_files_stay_readable() -> None:
-    lengths = {str(path.relative_to(PACKAGE)): len(path.read_text(encoding="utf-8").splitlines())
-               for path in MODULES}
-    assert {name: length for name, length in lengths.items() if length > 300} == {}
-
-
-def test_the_factory_is_short() -> None:
-    assert len((PACKAGE / "application.py").read_text(encoding="utf-8").splitlines()) < 70
