@@ -108,8 +108,11 @@ class ImageError(ImgcompressError):
     """One image failed, for a reason in IMAGE_FAULTS.
 
     `found` is what was met (a status, a content type) and is shown to the caller before the
-    advice; `retry_after` is the number of seconds that the origin asked us to wait.
+    advice; `retry_after` is the number of seconds that the origin asked us to wait. `answered`
+    says that the server had answered something before it failed.
     """
+
+    answered = False
 
     def __init__(self, code: str, found: str = "", *, detail: str = "",
                  retryable: bool | None = None, retry_after: float | None = None) -> None:

@@ -1,5 +1,9 @@
 """The circuits of hosts that images come from, shared by all workers.
 
+Each owner of jobs has circuits of its own: what its URLs make a host answer says nothing about the
+URLs of others. Where a host cannot be reached at all, that counts for everybody: others wait for
+its pause too, once, and then try it for themselves.
+
 A circuit is written only when it opens, when one worker takes the right to try, and when it closes.
 """
 
@@ -7,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, delete, exists, literal, or_, select, union_all, update
 from sqlalchemy.orm import Session
 
-from .models import FOUND_CHARS, HostCircuit
+from .models import FOUND_CHARS, HostCircuit, OwnerCircuit
 from .sessions import insert_into, reading, rowcount, writing
 from .types import utcnow
 
@@ -20,55 +24,108 @@ from .types import utcnow
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def circuits_of(authorities: Collection[str]) -> list[HostCircuit]:
-    """Return the circuits of those of these hosts that are not known to be well."""
+class Source(NamedTuple):
+    """A host and port, as the jobs of one owner meet it."""
+
+    owner: str
+    authority: str
+
+
+def circuits_of(owner: str, authorities: Collection[str]) -> list[OwnerCircuit]:
+    """Return this owner's circuits of those of these hosts that are not known to work.
+
+    A host that others could not reach becomes one of them, as it is: open until the same time.
+    """
     with reading() as session:
-        return list(session.scalars(_KNOWN_CIRCUITS, {
-            "authorities": authorities, "forgotten_by": utcnow() - FORGOTTEN_AFTER}))
+        rows = session.execute(_KNOWN_CIRCUITS, {
+            "owner": owner, "authorities": authorities,
+            "forgotten_by": utcnow() - FORGOTTEN_AFTER}).all()
+    found = [OwnerCircuit(owner=owner, authority=row.authority, openings=row.openings,
+                          open_until=row.open_until, fault=row.fault) for row in rows]
+    adopted = [{"owner": owner, "authority": circuit.authority, "openings": 0,
+                "open_until": circuit.open_until, "fault": circuit.fault}
+               for circuit, row in zip(found, rows, strict=True) if row.shared]
+    if adopted:
+        with writing() as session:
+            session.execute(insert_into(session, OwnerCircuit).on_conflict_do_nothing(), adopted)
+    return found
 
 
-_KNOWN_CIRCUITS = select(HostCircuit).where(
-    HostCircuit.authority.in_(bindparam("authorities", expanding=True)),
-    HostCircuit.open_until > bindparam("forgotten_by"))
+def _known_circuits() -> Any:
+    own, shared = OwnerCircuit, HostCircuit
+    is_own = (own.owner == bindparam("owner"), own.open_until > bindparam("forgotten_by"))
+    has_own = exists().where(own.authority == shared.authority, *is_own)
+    wanted: Any = bindparam("authorities", expanding=True)
+    return union_all(
+        select(own.authority, own.openings, own.open_until, own.fault,
+               literal(False).label("shared"))
+        .where(*is_own, own.authority.in_(wanted)),
+        select(shared.authority, literal(0), shared.open_until, shared.fault, literal(True))
+        .where(shared.authority.in_(wanted), shared.open_until > bindparam("forgotten_by"),
+               ~has_own))
 
 
-def open_circuit(authority: str, fault: str, *, seconds: float) -> bool:
-    """Open a circuit for `seconds`, unless it is open; return whether this call opened it."""
+_KNOWN_CIRCUITS = _known_circuits()
+
+
+def open_circuit(source: Source, fault: str, *, seconds: float) -> bool:
+    """Open an owner's circuit for `seconds`, unless it is open; return whether this call did."""
+    return _open(OwnerCircuit, source._asdict(), fault, seconds)
+
+
+def open_for_everybody(authority: str, fault: str, *, seconds: float) -> bool:
+    """Have owners wait who have not tried this host; return False where they do already."""
+    return _open(HostCircuit, {"authority": authority}, fault, seconds)
+
+
+def _open(circuit: type[OwnerCircuit] | type[HostCircuit], key: dict[str, str], fault: str,
+          seconds: float) -> bool:
     with writing() as session:
         now = utcnow()
-        session.execute(delete(HostCircuit)
-                        .where(HostCircuit.open_until <= now - FORGOTTEN_AFTER)
+        session.execute(delete(circuit)
+                        .where(circuit.open_until <= now - FORGOTTEN_AFTER)
                         .execution_options(synchronize_session=False))
         opened = {"open_until": now + timedelta(seconds=seconds), "probe_until": None,
                   "fault": fault[:FOUND_CHARS]}
-        return bool(rowcount(session.execute(_upsert(session, authority, opened))))
+        return bool(rowcount(session.execute(
+            insert_into(session, circuit).values(openings=1, **key, **opened)
+            .on_conflict_do_update(index_elements=list(key),
+                                   set_=opened | {"openings": circuit.openings + 1},
+                                   where=circuit.open_until <= now))))
 
 
-def _upsert(session: Session, authority: str, opened: dict[str, Any]) -> Any:
-    return insert_into(session, HostCircuit).values(authority=authority, openings=1, **opened).\
-        on_conflict_do_update(index_elements=("authority",),
-                              set_=opened | {"openings": HostCircuit.openings + 1},
-                              where=HostCircuit.open_until <= utcnow())
-
-
-def claim_probe(authority: str, *, seconds: float) -> bool:
+def claim_probe(source: Source, *, seconds: float) -> bool:
     """Take the right to try one image of a half-open circuit; return False if another has it.
 
     Unless the circuit is closed or opened again within `seconds`, the right goes to the next one.
     """
-    circuit, now = HostCircuit, utcnow()
+    circuit, now = OwnerCircuit, utcnow()
     with writing() as session:
         return bool(rowcount(session.execute(
             update(circuit)
-            .where(circuit.authority == authority, circuit.open_until <= now,
+            .where(circuit.owner == source.owner, circuit.authority == source.authority,
+                   circuit.open_until <= now,
                    or_(circuit.probe_until.is_(None), circuit.probe_until <= now))
             .values(probe_until=now + timedelta(seconds=seconds))
             .execution_options(synchronize_session=False))))
 
 
-def close_circuit(authority: str) -> bool:
-    """Close a circuit, for its host is well; return whether this call closed it."""
+def close_circuit(source: Source) -> bool:
+    """Close an owner's circuit, for the host works; return whether this call closed it."""
     with writing() as session:
+        _note_reached(session, source.authority)
         return bool(rowcount(session.execute(
-            delete(HostCircuit).where(HostCircuit.authority == authority)
+            delete(OwnerCircuit)
+            .where(OwnerCircuit.owner == source.owner, OwnerCircuit.authority == source.authority)
             .execution_options(synchronize_session=False))))
+
+
+def note_reached(authority: str) -> None:
+    """Have nobody wait any longer for a host that answers, whatever its answer is."""
+    with writing() as session:
+        _note_reached(session, authority)
+
+
+def _note_reached(session: Session, authority: str) -> None:
+    session.execute(delete(HostCircuit).where(HostCircuit.authority == authority)
+                    .execution_options(synchronize_session=False))

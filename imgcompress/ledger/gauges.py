@@ -7,12 +7,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
 from .heartbeat import recovery_age
 from .leases import job_is_active
-from .models import HostCircuit, JobRequest, JobSlice, ReceiverCircuit, WebhookDelivery
+from .models import (
+    HostCircuit,
+    JobRequest,
+    JobSlice,
+    OwnerCircuit,
+    ReceiverCircuit,
+    WebhookDelivery,
+)
 from .sessions import reading
 from .states import ACTIVE_JOB, Channel, DeliveryState, JobStatus, SliceState
 from .types import utcnow
@@ -75,8 +82,8 @@ def read_gauges() -> Gauges:
             deliveries={channel: mails.get(channel, 0) for channel in Channel},
             queue_lag=lag, oldest_slice=max(lag, _longest_still(session, now)),
             oldest_delivery=_age(due, now),
-            suspended_hosts=_open(session, HostCircuit, now),
-            suspended_receivers=_open(session, ReceiverCircuit, now),
+            suspended_hosts=_hosts_left_alone(session, now),
+            suspended_receivers=_receivers_left_alone(session, now),
             recovery_age=age)
 
 
@@ -114,10 +121,16 @@ def _longest_still(session: Session, now: datetime) -> float:
     return _age(moved, now)
 
 
-def _open(session: Session, circuit: type[HostCircuit] | type[ReceiverCircuit],
-          now: datetime) -> int:
-    return session.scalar(
-        select(func.count()).select_from(circuit).where(circuit.open_until > now)) or 0
+def _hosts_left_alone(session: Session, now: datetime) -> int:
+    """Count the hosts that are left alone, be it for all owners or for some."""
+    open_ones = union(*(select(circuit.authority).where(circuit.open_until > now)
+                      for circuit in (HostCircuit, OwnerCircuit))).subquery()
+    return session.scalar(select(func.count()).select_from(open_ones)) or 0
+
+
+def _receivers_left_alone(session: Session, now: datetime) -> int:
+    return session.scalar(select(func.count()).select_from(ReceiverCircuit)
+                          .where(ReceiverCircuit.open_until > now)) or 0
 
 
 def _age(time: datetime | None, now: datetime) -> float:

@@ -205,6 +205,7 @@ class WebhookDelivery(Base):
         UniqueConstraint("request_id", "epoch", "event", "channel"),
         Index(None, "state", "receiver", "next_attempt_at"),
         Index(None, "receiver", "held_until"),
+        Index(None, "held_until"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -212,6 +213,9 @@ class WebhookDelivery(Base):
     epoch: Mapped[int]
     event: Mapped[str] = mapped_column(String(32))
     channel: Mapped[str] = mapped_column(String(8))
+    # The name of the API key that the job belongs to; None where there is none, and where an older
+    # version wrote the delivery.
+    owner: Mapped[str | None] = mapped_column(String(64))
     # Deliveries to one receiver share its circuit, and the number that is attempted at once.
     receiver: Mapped[str] = mapped_column(String(RECEIVER_CHARS))
     payload: Mapped[str] = mapped_column(Text)
@@ -252,19 +256,42 @@ class ReceiverCircuit(Base):
     # Failures in a row that tell that the receiver as a whole is ill.
     failures: Mapped[int] = mapped_column(default=0)
     open_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Whether it waits, or waited, since others could not reach its host; an attempt of its own ends
+    # that.
+    waits_for_host: Mapped[bool] = mapped_column(default=False)
 
 
 class HostCircuit(Base):
-    """A host that failed too often, and is left alone by all workers; one that is well has no row.
+    """A host that could not be reached, whoever owned the images.
 
-    The circuit is open until `open_until`. Then it is half-open: one worker tries one image, and
-    the others wait for that until `probe_until`.
+    It has owners wait who have not tried the host themselves; then each one's own circuit decides.
     """
 
     __tablename__ = "host_circuit"
 
     authority: Mapped[str] = mapped_column(String(AUTHORITY_CHARS), primary_key=True)
-    # How often it opened in a row, without a success between.
+    openings: Mapped[int] = mapped_column(default=1)
+    open_until: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Of older versions, whose hosts had one circuit for everybody.
+    probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    fault: Mapped[str] = mapped_column(String(FOUND_CHARS))
+
+
+class OwnerCircuit(Base):
+    """A host that failed too often for the jobs of one owner, and is left alone by all workers.
+
+    A host that works for them has no row. The circuit is open until `open_until`. Then it is
+    half-open: one worker tries one image of this owner, and the others wait for that until
+    `probe_until`.
+    """
+
+    __tablename__ = "owner_circuit"
+    __table_args__ = (Index(None, "open_until"),)
+
+    # The name of the API key; empty where none is asked for.
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    authority: Mapped[str] = mapped_column(String(AUTHORITY_CHARS), primary_key=True)
+    # How often it opened in a row, without a success between; 0 where it only waits with others.
     openings: Mapped[int] = mapped_column(default=1)
     open_until: Mapped[datetime] = mapped_column(UTCDateTime)
     probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)

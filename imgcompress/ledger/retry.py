@@ -10,7 +10,14 @@ from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, sel
 from sqlalchemy.orm import Session, aliased
 
 from .events import add_event
-from .models import CompressedImage, HostCircuit, JobFailure, JobRequest, JobSlice
+from .models import (
+    CompressedImage,
+    JobDeletion,
+    JobFailure,
+    JobRequest,
+    JobSlice,
+    OwnerCircuit,
+)
 from .sessions import rowcount, writing
 from .states import ACTIVE_JOB, ImageStatus, JobStatus, SliceState
 from .types import utcnow
@@ -37,13 +44,18 @@ def retry_job(request_id: UUID, codes: Collection[str] = ()) -> bool:
 
 
 def _reopen(session: Session, request_id: UUID) -> bool:
-    """Open a new epoch of a job that has ended, which locks its row."""
-    return bool(rowcount(session.execute(
+    """Open a new epoch of a job that has ended and is not deleted, which locks its row."""
+    reopened = rowcount(session.execute(
         update(JobRequest)
         .where(JobRequest.request_id == request_id, JobRequest.status.not_in(ACTIVE_JOB))
         .values(status=JobStatus.PENDING, epoch=JobRequest.epoch + 1, updated_at=utcnow(),
                 started_at=None, finished_at=None, error_message=None)
-        .execution_options(synchronize_session=False))))
+        .execution_options(synchronize_session=False)))
+    # In a statement of its own: a deletion that this one had to wait for is seen only now.
+    if reopened and session.scalar(select(exists().where(JobDeletion.request_id == request_id))):
+        session.rollback()
+        return False
+    return bool(reopened)
 
 
 def _requeue_slices(session: Session, request_id: UUID, codes: Collection[str]) -> int:
@@ -107,11 +119,13 @@ def _forget_failures(session: Session, request_id: UUID, codes: Collection[str])
     Who retries has reason to think that a host is well again; one image finds out.
     """
     failures = (JobFailure.request_id == request_id, _has_code(JobFailure.code, codes))
+    circuit = OwnerCircuit
     of_host = exists().where(
-        *failures, HostCircuit.authority.startswith(JobFailure.host.concat(":"))
-    ).correlate(HostCircuit)
+        *failures, circuit.authority.startswith(JobFailure.host.concat(":"))).correlate(circuit)
+    owner = select(func.coalesce(JobRequest.owner, "")).where(
+        JobRequest.request_id == request_id).scalar_subquery()
     session.execute(
-        update(HostCircuit).where(of_host)
+        update(circuit).where(circuit.owner == owner, of_host)
         .values(openings=1, open_until=utcnow(), probe_until=None)
         .execution_options(synchronize_session=False))
     session.execute(delete(JobFailure).where(*failures))

@@ -33,6 +33,8 @@ class Claim:
     options: dict[str, Any]
     base_url: str
     started_job: bool
+    # The name of the API key; None where none is asked for.
+    owner: str | None = None
 
 
 class PendingImage(NamedTuple):
@@ -138,7 +140,7 @@ _LEASE = (
     # What a Claim tells.
     .returning(SLICES.c.request_id, SLICES.c.slice_no, SLICES.c.attempt, SLICES.c.crashes,
                SLICES.c.first_ordinal, SLICES.c.last_ordinal, _of_job(JOBS.c.options),
-               _of_job(JOBS.c.base_url)))
+               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner)))
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:

@@ -86,7 +86,10 @@ class GuardedHTTPConnection(HTTPConnection):
         except TimeoutError as error:
             raise ImageError("source_timeout", detail=f"head: {error}") from error
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
-            raise ImageError("source_broken", detail=f"head: {error!r}") from error
+            broken = ImageError("source_broken", detail=f"head: {error!r}")
+            # What is no answer in HTTP is an answer all the same; a connection that is cut is none.
+            broken.answered = not isinstance(error, OSError)
+            raise broken from error
         self._answered = True
         return response
 

@@ -51,15 +51,22 @@ def exchange(session: Session, method: str, url: str, deadline: Deadline, *,
 
     A peer that sends nothing for `stall_seconds` is given up earlier than the deadline. The
     connection is kept for the next request if the body was read to its end, and closed if
-    not. Raise ImageError; when the deadline has passed, always `source_timeout`.
+    not. Raise ImageError; when the deadline has passed, always `source_timeout`. Its `answered`
+    says whether the peer had answered by then, whatever came of the body.
     """
-    with _explained(deadline):
-        response = session.ask(method, url, headers=headers or {}, body=body,
-                               stall_seconds=stall_seconds)
-        try:
-            yield response
-        finally:
-            response.close()
+    answered = False
+    try:
+        with _explained(deadline):
+            response = session.ask(method, url, headers=headers or {}, body=body,
+                                   stall_seconds=stall_seconds)
+            answered = True
+            try:
+                yield response
+            finally:
+                response.close()
+    except ImageError as error:
+        error.answered = error.answered or answered
+        raise
 
 
 def wire_chunks(response: BaseHTTPResponse) -> Iterator[bytes]:

@@ -58,23 +58,30 @@ class Fetcher:
         self.session = session or Session(policy, pool_size=per_host,
                                           connect_timeout=limits.connect_seconds)
 
-    def fetch(self, url: str) -> Fetched:
-        """Fetch an image, following redirects.
+    def fetch(self, url: str, owner: str = "") -> Fetched:
+        """Fetch an image for a job's owner, following redirects.
 
         Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
         source asks to wait, 300 at most. HostBusy means that the attempt never began.
         """
         seconds = self.limits.total_seconds
-        for _ in range(self.limits.max_redirects + 1):
-            origin = origin_of(url, self.policy)
-            # Waiting for a free connection is no fault of the source, so its time is not charged.
-            with self.hosts.connection(origin.authority, self.limits.total_seconds), \
-                    Deadline(seconds) as deadline:
-                answer = self._ask(url, deadline)
-                seconds = deadline.remaining
-            if isinstance(answer, Fetched):
-                return answer
-            url = answer
+        redirected = False
+        try:
+            for _ in range(self.limits.max_redirects + 1):
+                origin = origin_of(url, self.policy)
+                # Waiting for a free connection is no fault of the source, so its time is not
+                # charged.
+                with self.hosts.connection(origin.authority, self.limits.total_seconds, owner), \
+                        Deadline(seconds) as deadline:
+                    answer = self._ask(url, deadline)
+                    seconds = deadline.remaining
+                if isinstance(answer, Fetched):
+                    return answer
+                url, redirected = answer, True
+        except ImageError as error:
+            # The host of the image has answered, whatever the one does that it points to.
+            error.answered = error.answered or redirected
+            raise
         raise ImageError("too_many_redirects", f"More than {self.limits.max_redirects} redirects")
 
     def _ask(self, url: str, deadline: Deadline) -> Fetched | str:

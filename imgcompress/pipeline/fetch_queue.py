@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import chain
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
@@ -20,22 +20,23 @@ def _one_host(item: object) -> str:
     return ""
 
 
-def _no_limit(host: str) -> int:
+def _no_limit(host: object) -> int:
     return sys.maxsize
 
 
 class FetchQueue(Generic[Item]):
     """Images by their host, each host's in the order that they came; threads may share them.
 
-    `limit_of` tells how many images of a host may be in hand at the moment: 1 or more.
+    `limit_of` tells how many images of a host may be in hand at the moment: 1 or more. A host may
+    be anything that `host_of` tells apart, such as one host for the jobs of one owner.
     """
 
-    def __init__(self, items: Iterable[Item] = (), host_of: Callable[[Item], str] = _one_host,
-                 limit_of: Callable[[str], int] = _no_limit) -> None:
+    def __init__(self, items: Iterable[Item] = (), host_of: Callable[[Item], Hashable] = _one_host,
+                 limit_of: Callable[[Any], int] = _no_limit) -> None:
         self._host_of = host_of
         self._limit_of = limit_of
-        self._in_hand: Counter[str] = Counter()
-        self._waiting: dict[str, deque[Item]] = {}
+        self._in_hand: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, deque[Item]] = {}
         self._lock = threading.Lock()
         self.add(items)
 

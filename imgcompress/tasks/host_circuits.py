@@ -8,19 +8,22 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ..errors import ImageError, LedgerUnavailable
 from ..ledger import circuits
-from ..ledger.models import HostCircuit
+from ..ledger.circuits import Source
+from ..ledger.models import OwnerCircuit
 from ..ledger.reach import met_trouble
 from ..ledger.types import utcnow
 from ..pipeline.fetch_hosts import NotTried
 
 log = logging.getLogger(__name__)
 
-# After so many failures in a row, as one process sees them, a host is left alone.
+# After so many failures in a row of one owner's images, as one process sees them, a host is left
+# alone for that owner; and for everybody, if as many in a row could not reach it at all.
 FAILURES_TO_OPEN = 10
-# After so many openings in a row, the images of the host fail instead of waiting on.
+# After so many openings in a row, the owner's images of the host fail instead of waiting on.
 OPENINGS_TO_FAIL = 3
 # Where another worker tries the host, its verdict is awaited for so long at a time.
 VERDICT_SECONDS = 5.0
@@ -41,7 +44,7 @@ class _Suspension:
 
 
 class HostCircuits:
-    """The circuits of the hosts of the slices in hand.
+    """The circuits of the hosts of the slices in hand, for each owner of jobs by itself.
 
     One thread reads and writes them by `look_up` and `note`; any other may ask.
     """
@@ -50,79 +53,100 @@ class HostCircuits:
         self.pause = pause
         self.probe_seconds = probe_seconds
         self.download_seconds = download_seconds
-        self._suspended: dict[str, _Suspension] = {}
-        self._failures: Counter[str] = Counter()
+        self._suspended: dict[Source, _Suspension] = {}
+        # Failures in a row: of the images of one owner, and to reach a host at all.
+        self._failures: Counter[Source] = Counter()
+        self._unreached: Counter[str] = Counter()
 
-    def look_up(self, authorities: Collection[str]) -> None:
+    def look_up(self, owner: str, authorities: Collection[str]) -> None:
         """Learn which of these hosts are left alone, and try those whose turn it is.
 
         While the ledger is away, none is left alone.
         """
-        unknown = [authority for authority in authorities if not self.trying(authority)]
-        for authority in unknown:
-            self._suspended.pop(authority, None)
+        unknown = [source for source in (Source(owner, authority) for authority in authorities)
+                   if not self.trying(source)]
+        for source in unknown:
+            self._suspended.pop(source, None)
         try:
-            self._read(unknown)
+            self._read(owner, [source.authority for source in unknown])
         except LedgerUnavailable as error:
             log.warning("The circuits of the hosts are unknown: %s", error)
 
-    def check(self, authority: str) -> None:
+    def check(self, source: Source) -> None:
         """Raise ImageError `host_suspended` for a host that is left alone.
 
         It is NotTried while waiting may help, and else a failure.
         """
-        found = self._suspended.get(authority)
+        found = self._suspended.get(source)
         if found is None or found.trying:
             return
         if found.final:
             raise ImageError("host_suspended", found.fault, retryable=False)
         rest = max((found.until - utcnow()) / timedelta(seconds=1), 1.0)
-        raise NotTried(found.fault, detail=f"the circuit of {authority} is open", retry_after=rest)
+        raise NotTried(found.fault, detail=f"the circuit of {source.authority} is open",
+                       retry_after=rest)
 
-    def trying(self, authority: str) -> bool:
-        """Tell whether this process tries the host, and should do so by one image."""
-        found = self._suspended.get(authority)
+    def trying(self, source: Source) -> bool:
+        """Tell whether this process tries the host for an owner, and should do so by one image."""
+        found = self._suspended.get(source)
         return found is not None and found.trying
 
-    def note(self, authority: str, error: ImageError | None) -> None:
+    def note(self, source: Source, error: ImageError | None) -> None:
         """Take note of how an image of the host ended, which may open or close its circuit."""
         if error is not None and error.code in ("host_suspended", "internal_error"):
             return  # It says nothing about the host.
         try:
             if error is not None and error.retryable and error.code in HOST_FAULTS:
-                self._failed(authority, error.found or error.code)
+                self._failed(source, error)
             else:
-                self._succeeded(authority)
+                self._succeeded(source)
         except LedgerUnavailable as away:
-            log.warning("The circuit of %s was not written: %s", authority, away)
+            log.warning("The circuit of %s was not written: %s", source.authority, away)
 
-    def _failed(self, authority: str, fault: str) -> None:
-        if met_trouble(within=self.download_seconds) and not self.trying(authority):
+    def _failed(self, source: Source, error: ImageError) -> None:
+        trying = self.trying(source)
+        if met_trouble(within=self.download_seconds) and not trying:
             # When it began, this machine may have been cut off from everything. It must not have
-            # all workers leave a host alone that is well (seen).
+            # all workers leave a host alone that works (seen).
             return
-        if len(self._failures) >= REMEMBERED_HOSTS:
-            self._failures.clear()
-        self._failures[authority] += 1
-        if self._failures[authority] < FAILURES_TO_OPEN and not self.trying(authority):
-            return
-        del self._failures[authority]
-        if circuits.open_circuit(authority, fault, seconds=self.pause):
-            log.warning("%s is left alone for %g s: %s", authority, self.pause, fault)
-        self._read([authority])
+        fault = error.found or error.code
+        if error.answered:
+            del self._unreached[source.authority]
+            if trying:
+                circuits.note_reached(source.authority)
+        suspended = self._count(self._failures, source) or trying
+        unreached = not error.answered and self._count(self._unreached, source.authority)
+        if suspended:
+            del self._failures[source]
+            if circuits.open_circuit(source, fault, seconds=self.pause):
+                log.warning("%s is left alone for %g s: %s", source.authority, self.pause, fault)
+        if unreached:
+            del self._unreached[source.authority]
+            circuits.open_for_everybody(source.authority, fault, seconds=self.pause)
+        if suspended or unreached:
+            self._read(source.owner, [source.authority])
 
-    def _succeeded(self, authority: str) -> None:
-        del self._failures[authority]
-        if self.trying(authority):
-            circuits.close_circuit(authority)
-            del self._suspended[authority]
-            log.warning("%s is well again", authority)
+    def _count(self, failures: Counter[Any], key: Any) -> bool:
+        """Count one more failure in a row; return whether these are too many."""
+        if len(failures) >= REMEMBERED_HOSTS:
+            failures.clear()
+        failures[key] += 1
+        return failures[key] >= FAILURES_TO_OPEN
 
-    def _read(self, authorities: Collection[str]) -> None:
-        for circuit in circuits.circuits_of(authorities):
-            self._suspended[circuit.authority] = self._suspension(circuit)
+    def _succeeded(self, source: Source) -> None:
+        del self._failures[source]
+        del self._unreached[source.authority]
+        if self.trying(source):
+            circuits.close_circuit(source)
+            del self._suspended[source]
+            log.warning("%s works again", source.authority)
 
-    def _suspension(self, circuit: HostCircuit) -> _Suspension:
+    def _read(self, owner: str, authorities: Collection[str]) -> None:
+        for circuit in circuits.circuits_of(owner, authorities):
+            source = Source(owner, circuit.authority)
+            self._suspended[source] = self._suspension(source, circuit)
+
+    def _suspension(self, source: Source, circuit: OwnerCircuit) -> _Suspension:
         # Slices do not return in step, but the images of one slice together.
         jitter = timedelta(seconds=random.uniform(0.1, 1.0))
         if circuit.open_until > utcnow():
@@ -130,4 +154,4 @@ class HostCircuits:
                                final=circuit.openings >= OPENINGS_TO_FAIL)
         return _Suspension(
             circuit.fault, utcnow() + timedelta(seconds=VERDICT_SECONDS) + jitter,
-            trying=circuits.claim_probe(circuit.authority, seconds=self.probe_seconds))
+            trying=circuits.claim_probe(source, seconds=self.probe_seconds))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ..errors import ImageError, LedgerUnavailable
+from ..ledger.circuits import Source
 from ..ledger.fairness import next_slice
 from ..ledger.recording import ClaimLost
 from ..ledger.results import Success
@@ -38,11 +39,11 @@ MAX_CRASHES = 10
 
 
 class ImageInHand(NamedTuple):
-    """An image, the slice that it belongs to, and the host that it comes from."""
+    """An image, the slice that it belongs to, and the source that it comes from."""
 
     part: SliceInHand
     image: PendingImage
-    host: str
+    source: Source
 
 
 class Shift:
@@ -51,7 +52,7 @@ class Shift:
     def __init__(self, bench: Workbench) -> None:
         self.bench = bench
         self.queue: FetchQueue[ImageInHand] = FetchQueue(
-            host_of=lambda item: item.host, limit_of=bench.limit_of)
+            host_of=lambda item: item.source, limit_of=bench.limit_of)
         self.parts: list[SliceInHand] = []
         self._takes_on_until = time.monotonic() + TAKES_ON_SECONDS
         self._asks_at = 0.0
@@ -77,8 +78,8 @@ class Shift:
             for image in images:
                 part.add(image, ImageError("worker_crashed"))
             return False
-        items = [ImageInHand(part, image, self.bench.host_of(image)) for image in images]
-        self.bench.circuits.look_up({item.host for item in items})
+        items = [ImageInHand(part, image, self.bench.source_of(claim, image)) for image in images]
+        self.bench.circuits.look_up(claim.owner or "", {item.source.authority for item in items})
         self.queue.add(items)
         return bool(items)
 
@@ -88,7 +89,7 @@ class Shift:
 
     def fetch(self, item: ImageInHand) -> bytes:
         """See Work."""
-        return self.bench.fetch(item.image, item.host)
+        return self.bench.fetch(item.image, item.source)
 
     def compress(self, item: ImageInHand, data: bytes) -> Made:
         """See Work."""
@@ -140,7 +141,7 @@ class Shift:
         return [job for job, images in waiting.items() if images >= self.bench.runner.slots.most]
 
     def _take_note(self, item: ImageInHand, outcome: Success | ImageError) -> None:
-        self.bench.note(item.host, outcome)
+        self.bench.note(item.source, outcome)
         item.part.add(item.image, outcome)
 
     def _end_parts(self, ended: Callable[[SliceInHand], bool], delay: float = 0.0) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ..config import Settings
 from ..errors import ImageError
 from ..extensions import current_settings
+from ..ledger.circuits import Source
 from ..ledger.results import Success
 from ..ledger.slices import Claim, PendingImage
 from ..metrics import COMPRESS, FETCH, STORE
@@ -50,26 +51,29 @@ class Workbench:
             download_seconds=settings.fetch_timeout)
         self.quarantine = Quarantine(settings.compress_timeout)
 
-    def host_of(self, image: PendingImage) -> str:
-        """Return the host and port of an image's URL, or "" where it may not be fetched."""
+    def source_of(self, claim: Claim, image: PendingImage) -> Source:
+        """Return where an image comes from; the host is "" where it may not be fetched."""
         try:
-            return origin_of(image.input_url, self.fetcher.policy).authority
+            authority = origin_of(image.input_url, self.fetcher.policy).authority
         except ImageError:
-            return ""
+            authority = ""
+        return Source(claim.owner or "", authority)
 
-    def limit_of(self, host: str) -> int:
-        """Return how many images of a host may be in hand at the moment."""
-        return 1 if self.circuits.trying(host) else self.fetcher.hosts.limit(host)
+    def limit_of(self, source: Source) -> int:
+        """Return how many images of a source may be in hand at the moment."""
+        if self.circuits.trying(source):
+            return 1
+        return self.fetcher.hosts.limit(source.authority, source.owner)
 
-    def fetch(self, image: PendingImage, host: str) -> bytes:
+    def fetch(self, image: PendingImage, source: Source) -> bytes:
         """Fetch an image from its host. Raise ImageError."""
-        self.circuits.check(host)
+        self.circuits.check(source)
         with FETCH.timing():
-            return self.fetcher.fetch(image.input_url).data
+            return self.fetcher.fetch(image.input_url, source.owner).data
 
-    def note(self, host: str, outcome: Success | ImageError) -> None:
+    def note(self, source: Source, outcome: Success | ImageError) -> None:
         """Take note of what an image tells about its host."""
-        self.circuits.note(host, outcome if isinstance(outcome, ImageError) else None)
+        self.circuits.note(source, outcome if isinstance(outcome, ImageError) else None)
 
     def compress(self, claim: Claim, image: PendingImage, data: bytes) -> Made:
         """Compress an image. Raise ImageError.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from imgcompress.ledger.circuits import circuits_of, claim_probe, open_circuit
+from imgcompress.ledger.circuits import Source, circuits_of, claim_probe, open_circuit
+from imgcompress.ledger.deletion import mark_deleted
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.leases import expire_leases
-from imgcompress.ledger.models import HostCircuit, JobSlice
+from imgcompress.ledger.models import JobDeletion, JobRequest, JobSlice, OwnerCircuit
 from imgcompress.ledger.recording import ClaimLost
 from imgcompress.ledger.recovery import jobs_to_publish
 from imgcompress.ledger.retry import retry_job
@@ -22,6 +24,7 @@ from imgcompress.ledger.slices import (
     release_slice,
     reserve_slices,
 )
+from imgcompress.ledger.types import utcnow
 
 from ...parallel import in_parallel
 from .conftest import MakeJob
@@ -116,15 +119,41 @@ def test_a_slice_that_killed_a_worker_stays_in_quarantine(ended: UUID) -> None:
 
 def test_its_hosts_are_tried_however_often_they_failed(ended: UUID) -> None:
     for authority in ("images.test:443", "images.test:8080", "other.test:443"):
-        open_circuit(authority, "HTTP 503", seconds=100)
+        open_circuit(Source("", authority), "HTTP 503", seconds=100)
     with writing() as session:
-        session.execute(update(HostCircuit).values(openings=3))
+        session.execute(update(OwnerCircuit).values(openings=3))
     retry_job(ended)
     for authority, openings in (("images.test:443", 1), ("images.test:8080", 1),
                                 ("other.test:443", 3)):
-        circuit, = circuits_of([authority])
+        circuit, = circuits_of("", [authority])
         assert circuit.openings == openings, authority
-        assert claim_probe(authority, seconds=10) is (openings == 1), authority
+        assert claim_probe(Source("", authority), seconds=10) is (openings == 1), authority
+
+
+def test_a_deleted_job_is_not_tried_again(ended: UUID) -> None:
+    assert mark_deleted(ended, None)
+    assert retry_job(ended) is False
+    assert (job_of(ended).status, job_of(ended).epoch) == ("COMPLETED", 1)
+
+
+def test_a_retry_that_waits_for_a_deletion_does_not_reopen_the_job(app: Flask, ended: UUID) -> None:
+    retried: list[bool] = []
+
+    def retry() -> None:
+        with app.app_context():
+            retried.append(retry_job(ended))
+
+    thread = threading.Thread(target=retry)
+    with writing() as session:
+        session.scalar(select(JobRequest.request_id).where(JobRequest.request_id == ended)
+                       .with_for_update())
+        session.add(JobDeletion(request_id=ended, due_at=utcnow()))
+        session.flush()
+        thread.start()
+        thread.join(0.5)
+    thread.join(30)
+    assert retried == [False]
+    assert (job_of(ended).status, job_of(ended).epoch) == ("COMPLETED", 1)
 
 
 def test_images_that_repeat_a_url_come_along(make_job: MakeJob) -> None:

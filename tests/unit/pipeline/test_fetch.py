@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
@@ -170,3 +172,23 @@ def test_the_limit_of_bytes_is_inclusive(fetcher, origin):
     with pytest.raises(ImageError, match="too_large") as caught:
         fetcher.fetch(origin.url("/too-large"))
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(("path", "answered"), [
+    ("/status/503", True), ("/status/404", True), ("/silent-body", True), ("/reset", True),
+    ("/bad-status-line", True), ("/silence", False), ("/hang-up", False),
+    ("/reset-at-once", False)])
+def test_an_error_says_whether_the_host_had_answered(hostile, path, answered):
+    limits = replace(LIMITS, total_seconds=0.5)
+    with pytest.raises(ImageError) as caught:
+        Fetcher(POLICY, limits, per_host=1).fetch(hostile.url(path))
+    assert caught.value.answered is answered
+
+
+def test_a_host_that_redirects_to_one_that_is_away_has_answered(fetcher, origin):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        redirect(origin, "/old.jpg", f"http://127.0.0.1:{closed.getsockname()[1]}/")
+        with pytest.raises(ImageError) as caught:
+            fetcher.fetch(origin.url("/old.jpg"))
+    assert (caught.value.code, caught.value.answered) == ("connect_failed", True)

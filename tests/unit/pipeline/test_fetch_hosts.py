@@ -114,3 +114,37 @@ def test_hosts_are_forgotten_in_the_end(monkeypatch):
         with hosts.connection(host, 1):
             pass
     assert hosts.limit(HOST) == 8
+
+
+def test_a_complaint_about_one_owner_leaves_the_limit_of_others():
+    hosts = HostLimits(8)
+    for _ in range(3):
+        with pytest.raises(ImageError), hosts.connection(HOST, 1, "anna"):
+            raise SourceStatus(503)
+    assert [hosts.limit(HOST, owner) for owner in ("anna", "ben")] == [1, 8]
+
+
+def test_all_owners_together_have_no_more_connections_than_the_host_may_get():
+    hosts = HostLimits(2)
+    with hosts.connection(HOST, 1, "anna"), hosts.connection(HOST, 1, "ben"):
+        with pytest.raises(HostBusy), hosts.connection(HOST, 0.05, "cleo"):
+            pytest.fail("there was no free connection")
+
+
+def test_a_free_connection_goes_to_the_owner_who_was_served_longest_ago():
+    hosts, order = HostLimits(1), []
+
+    def take(owner: str) -> None:
+        with hosts.connection(HOST, 10, owner):
+            order.append(owner)
+
+    threads = [threading.Thread(target=take, args=[owner])
+               for owner in ("anna", "anna", "anna", "ben")]
+    with hosts.connection(HOST, 1, "anna"):
+        for thread in threads:
+            thread.start()
+        while sum(share.waiting for share in hosts._hosts[HOST].values()) < len(threads):
+            threading.Event().wait(0.01)
+    for thread in threads:
+        thread.join(10)
+    assert order == ["ben", "anna", "anna", "anna"]

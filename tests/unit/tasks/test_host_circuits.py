@@ -16,6 +16,7 @@ from imgcompress.config import load_settings
 from imgcompress.errors import ImageError, LedgerUnavailable
 from imgcompress.extensions import db
 from imgcompress.ledger import circuits, reach
+from imgcompress.ledger.circuits import Source
 from imgcompress.ledger.sessions import reading
 from imgcompress.ledger.types import utcnow
 from imgcompress.pipeline.fetch_hosts import HostBusy, NotTried
@@ -23,7 +24,8 @@ from imgcompress.pipeline.fetch_status import SourceStatus
 from imgcompress.tasks import host_circuits
 from imgcompress.tasks.host_circuits import FAILURES_TO_OPEN, OPENINGS_TO_FAIL, HostCircuits
 
-HOST = "cdn.test:443"
+AUTHORITY = "cdn.test:443"
+HOST = Source("", AUTHORITY)
 DEAD = ImageError("connect_failed")
 
 
@@ -55,9 +57,9 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return pass_by
 
 
-def _worker() -> HostCircuits:
+def _worker(owner: str = "") -> HostCircuits:
     worker = HostCircuits(pause=60, probe_seconds=30, download_seconds=25)
-    worker.look_up([HOST])
+    worker.look_up(owner, [AUTHORITY])
     return worker
 
 
@@ -104,7 +106,7 @@ def test_a_host_is_left_alone_after_failures_in_a_row(app: Flask) -> None:
     assert caught.value.code == "host_suspended"
     assert caught.value.found == "HTTP 503 Service Unavailable"
     assert 50 < (caught.value.retry_after or 0) < 62
-    worker.check("other.test:443")
+    worker.check(Source("", "other.test:443"))
 
 
 @pytest.mark.parametrize("between", [None, ImageError("not_an_image"), SourceStatus(404)])
@@ -118,7 +120,8 @@ def test_an_answer_between_starts_the_count_anew(
 
 
 @pytest.mark.parametrize("error", [
-    HostBusy(HOST, 5), ImageError("internal_error"), ImageError("not_an_image"), SourceStatus(404)])
+    HostBusy(AUTHORITY, 5), ImageError("internal_error"), ImageError("not_an_image"),
+    SourceStatus(404)])
 def test_what_is_no_fault_of_the_host_never_suspends_it(app: Flask, error: ImageError) -> None:
     worker = _worker()
     _fail(worker, 50, error)
@@ -151,7 +154,7 @@ def test_one_worker_tries_a_half_open_host_and_a_success_closes_it(
     assert (caught.value.retry_after or 0) < 10
     first.note(HOST, None)
     assert not first.trying(HOST)
-    assert circuits.circuits_of([HOST]) == []
+    assert circuits.circuits_of("", [AUTHORITY]) == []
     _worker().check(HOST)
 
 
@@ -161,7 +164,7 @@ def test_a_failed_trial_opens_it_again_at_once(app: Flask, later: Callable[[], N
     _fail(worker, 1)
     with pytest.raises(NotTried):
         worker.check(HOST)
-    circuit, = circuits.circuits_of([HOST])
+    circuit, = circuits.circuits_of("", [AUTHORITY])
     assert circuit.openings == 2
 
 
@@ -198,3 +201,91 @@ def test_work_goes_on_while_the_ledger_is_away(
     worker = _worker()
     _fail(worker, 30)
     worker.check(HOST)
+
+
+A, B, C = (Source(owner, AUTHORITY) for owner in ("anna", "ben", "cleo"))
+
+
+def _broken_off() -> ImageError:
+    error = ImageError("source_timeout")
+    error.answered = True
+    return error
+
+
+@pytest.mark.parametrize("error", [SourceStatus(503), SourceStatus(429), _broken_off()])
+def test_answers_suspend_a_host_for_the_owner_who_got_them_alone(
+        app: Flask, error: ImageError) -> None:
+    error.answered = True
+    worker = _worker(A.owner)
+    for _ in range(5 * FAILURES_TO_OPEN):
+        worker.note(A, error)
+    with pytest.raises(NotTried):
+        worker.check(A)
+    for other in (worker, _worker(B.owner)):
+        other.look_up(B.owner, [AUTHORITY])
+        other.check(B)
+        assert not other.trying(B)
+
+
+def _unreachable_for(source: Source, later: Callable[[], None], times: int = 1) -> None:
+    """Have a host fail without an answer until its circuit has opened so often."""
+    for _ in range(times):
+        worker = _worker(source.owner)
+        for _ in range(FAILURES_TO_OPEN):
+            worker.note(source, DEAD)
+        later()
+
+
+def test_a_host_that_nobody_reaches_is_left_alone_for_all_and_then_tried_for_each(
+        app: Flask, later: Callable[[], None]) -> None:
+    worker = _worker(A.owner)
+    for _ in range(FAILURES_TO_OPEN):
+        worker.note(A, DEAD)
+    waiting = _worker(B.owner)
+    with pytest.raises(NotTried):
+        waiting.check(B)
+    later()
+    trying = {source: _worker(source.owner) for source in (A, B, C)}
+    assert all(each.trying(source) for source, each in trying.items())
+    assert not _worker(B.owner).trying(B)
+
+
+def test_no_image_fails_for_good_at_a_host_that_was_tried_for_others_alone(
+        app: Flask, later: Callable[[], None]) -> None:
+    _unreachable_for(A, later, times=OPENINGS_TO_FAIL + 2)
+    worker = _worker(A.owner)
+    worker.note(A, DEAD)
+    with pytest.raises(ImageError) as final:
+        worker.check(A)
+    assert not final.value.retryable
+    for attempt in range(OPENINGS_TO_FAIL):
+        trying = _worker(B.owner)
+        assert trying.trying(B), attempt
+        trying.note(B, DEAD)
+        with pytest.raises(ImageError) as caught:
+            trying.check(B)
+        assert isinstance(caught.value, NotTried) is (attempt < OPENINGS_TO_FAIL - 1)
+        later()
+
+
+@pytest.mark.parametrize("answer", [None, SourceStatus(503), SourceStatus(404)])
+def test_a_host_that_answers_one_owner_keeps_no_other_waiting(
+        app: Flask, later: Callable[[], None], answer: ImageError | None) -> None:
+    _unreachable_for(A, later)
+    if answer is not None:
+        answer.answered = True
+    _worker(B.owner).note(B, answer)
+    worker = _worker(C.owner)
+    worker.check(C)
+    assert not worker.trying(C)
+
+
+def test_an_answer_to_any_owner_starts_the_count_for_all_anew(app: Flask) -> None:
+    worker = _worker(A.owner)
+    for _ in range(FAILURES_TO_OPEN - 1):
+        worker.note(A, DEAD)
+    worker.note(B, None)
+    worker.note(A, DEAD)
+    with pytest.raises(NotTried):
+        worker.check(A)
+    _worker(B.owner).check(B)

@@ -114,9 +114,9 @@ def test_a_cancelled_job_is_given_up_and_the_others_go_on(
     cancelled, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 60), 60)
     noted = bench.note
 
-    def cancel(host: str, outcome: object) -> None:
+    def cancel(source: object, outcome: object) -> None:
         cancel_job(cancelled)
-        noted(host, outcome)  # type: ignore[arg-type]
+        noted(source, outcome)  # type: ignore[arg-type]
 
     monkeypatch.setattr(bench, "note", cancel)
     _process(cancelled)
