@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -89,12 +90,28 @@ class Settings:
         return self.celery_broker_url == embedded_broker_url(self.data_dir)
 
 
+class SparseEnv(Env):
+    """An environment in which an empty value is none at all.
+
+    Compose files and service managers pass `NAME=` for what is not set, and no setting has a use
+    for an empty text.
+    """
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        for values in (os.environ, self._environ):
+            value = values.get(env_key, "")
+            if value.strip():
+                return value
+        return default
+
+
 def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
     """Read all settings; raise SettingsError with every fault at once.
 
-    The process environment wins over `.env`; `overrides` (for tests) win over both.
+    The process environment wins over `.env`, and an empty value counts as unset in either;
+    `overrides` (for tests) win over both.
     """
-    env = Env(eager=False)
+    env = SparseEnv(eager=False)
     if env_file is not None and env_file.is_file():
         env.read_env(str(env_file), recurse=False)
     values = _read(env)

@@ -77,6 +77,26 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch,
     assert (settings.port, settings.host) == (7000, "0.0.0.0")
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    defaults = load_settings(None)
+    for name in _read_names():
+        monkeypatch.setenv(name, empty)
+    assert load_settings(None) == defaults
+
+
+def test_an_empty_value_in_the_file_counts_as_unset(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("".join(f"{name}=\n" for name in _read_names()))
+    assert load_settings(tmp_path / ".env") == load_settings(None)
+
+
+def test_an_empty_variable_leaves_the_file_to_decide(monkeypatch: pytest.MonkeyPatch,
+                                                     tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=6000\n")
+    monkeypatch.setenv("PORT", "")
+    assert load_settings(tmp_path / ".env").port == 6000
+
+
 def test_networks_and_ports_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_PRIVATE_NETWORKS", "10.0.0.0/8, fd12::/48")
     monkeypatch.setenv("ALLOWED_PORTS", "80,8000-8100")
