@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 3
 READ_SECONDS = 15
 ATTEMPTS = 3
-# The threads of a web process, and those of a worker that store images, share them.
-CONNECTIONS = 16
+# The threads of a process share them: those of a web process, which are the most
+# (deploy/gunicorn.conf.py), may all read at once. A connection that finds no place among those that
+# are kept is closed after one answer, with a warning for each. One is made when it is needed first.
+CONNECTIONS = 256
 
 # What is raised where no answer comes, or not all of it; botocore lets some of urllib3's through.
 BROKEN_OFF = (BotoCoreError, HTTPError)

@@ -11,6 +11,7 @@ from ..netguard import DialPolicy, Session
 from ..notify.attempt import Attempt
 from ..notify.secret import signing_secrets
 from ..notify.webhook import send_webhook
+from .publish import ROUNDS_AT_ONCE
 
 
 def attempt_webhook(delivery: DueDelivery) -> Attempt:
@@ -27,4 +28,4 @@ def _session() -> Session:
     """Return this process's session; it is made in the process that uses it, after the fork."""
     settings = current_settings()
     policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
-    return Session(policy, pool_size=1, connect_timeout=settings.fetch_connect_timeout)
+    return Session(policy, pool_size=ROUNDS_AT_ONCE, connect_timeout=settings.fetch_connect_timeout)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import logging
 import os
+import runpy
 from collections.abc import Callable, Iterator
-from threading import get_ident
+from threading import Barrier, get_ident
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
+from imgcompress.cli.programs import GUNICORN_SETTINGS
 from imgcompress.config import load_settings
 from imgcompress.errors import StorageUnavailable
 from imgcompress.storage import Storage, open_storage
-from imgcompress.storage.s3_client import client_of
+from imgcompress.storage.s3_client import CONNECTIONS, client_of
 
 from ...buckets import CREDENTIALS, Bucket
 from ...faults.proxy import Proxy
@@ -140,6 +142,28 @@ def test_an_upload_that_breaks_off_begins_anew(bucket: Bucket, s3_storage: Stora
     assert source.passes > 3
     with s3_storage.open("a/b") as file:
         assert file.read() == LARGE[1000:]
+
+
+def test_all_threads_that_read_at_once_keep_their_connections(
+        s3_storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+    s3_storage.write("a/b", b"photo")
+    all_open = Barrier(THREADS)
+
+    def read(_: int) -> bytes:
+        with s3_storage.open("a/b") as file:
+            all_open.wait(20)
+            return file.read()
+
+    assert in_parallel(read, THREADS) == [b"photo"] * THREADS
+    assert "pool is full" not in caplog.text
+
+
+THREADS = 24
+
+
+def test_a_web_process_has_no_more_threads_than_connections() -> None:
+    settings = runpy.run_path(str(GUNICORN_SETTINGS))
+    assert settings["threads"] <= CONNECTIONS
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Of Python 3.12, for threads.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
@@ -27,6 +28,7 @@ from imgcompress.tasks.deliver_due import deliver_due
 
 from ..ledger.conftest import make_job  # noqa: F401  Its app is the one below.
 from tests.mail_server import MailServer
+from tests.parallel import in_parallel
 from tests.receiver import Receiver
 from tests.unit.ledger.records import attempts_of, events_of
 
@@ -180,6 +182,24 @@ def test_the_last_threads_are_left_to_recovery(
     finally:
         rounds._rounds.release(rounds.ROUNDS_AT_ONCE)
     assert (event().state, event().attempts, receiver.arrivals) == ("PENDING", 0, [])
+
+
+def test_attempts_at_once_at_one_receiver_have_a_connection_each(
+        app: Flask, make_job: MakeJob, receiver: Receiver,  # noqa: F811
+        caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(turns.AT_ONCE):
+        cancel_job(make_job(1, webhook_url=receiver.url))
+    deliver_webhook._session()  # Two threads that ask first at the same time would make two.
+    both_arrived = Barrier(turns.AT_ONCE)
+    receiver.before_answer = lambda _: both_arrived.wait(1.5) and None
+
+    def deliver(_: int) -> None:
+        with app.app_context():
+            deliver_due()
+
+    in_parallel(deliver, turns.AT_ONCE)
+    assert len(receiver.arrivals) == turns.AT_ONCE and not both_arrived.broken
+    assert "pool is full" not in caplog.text
 
 
 def test_the_uploads_own_secret_signs_alone(
