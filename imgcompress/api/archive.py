@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 from zipfile import ZipInfo
 
 from flask import Response, stream_with_context
 
+from ..errors import StorageNotFound
 from ..ledger import queries
 from ..ledger.queries import NamedImage
 from ..storage import Storage
-from .archive_directory import Outlet, StreamedZip
+from .archive_directory import Outlet, StreamedZip, spool
 from .archive_names import archive_name
 from .blueprint import JOB_ID, Blueprint
 from .context import current_storage
@@ -27,10 +29,13 @@ from .refusals import NoImages
 from .report import JobReport
 from .schemas.job import ArchiveQuery
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("archive", __name__, url_prefix="/job",
                       description="Take all compressed images at once.")
 
 CHUNK_BYTES = 256 * 1024
+# It ends in no row and place, so no image can have this name.
+MISSING_IMAGES = "missing-images.txt"
 
 
 @blueprint.route("/archive/<request_id>", parameters=[JOB_ID])
@@ -41,7 +46,8 @@ CHUNK_BYTES = 256 * 1024
 def archive(query: dict[str, Any], request_id: str) -> Any:
     """Download the images as a ZIP
 
-    Each is named by its product, its row and its place in the row: `Rocket-2-1.jpg`.
+    Each is named by its product, its row and its place in the row: `Rocket-2-1.jpg`. An image
+    whose file is no longer stored is left out, and `missing-images.txt` in the ZIP names it.
     """
     job = find_job(request_id)
     if JobReport(job).active and not query["partial"]:
@@ -61,21 +67,34 @@ def _zip(storage: Storage, images: Iterable[NamedImage], time: datetime) -> Iter
 
     One chunk of one image is in memory at a time, however many there are.
     """
-    with closing(Outlet()) as outlet:
+    count = 0
+    with closing(Outlet()) as outlet, spool() as missing:
         with StreamedZip(outlet) as target:
             for image in images:
-                yield from _add(target, outlet, storage, image, time)
+                name = archive_name(image)
+                try:
+                    source = storage.open(image.storage_key)
+                except StorageNotFound:
+                    missing.write(f"{name}\r\n".encode())
+                    count += 1
+                    continue
+                with source:
+                    yield from _add(target, outlet, source, name, time)
+            if count:
+                log.error("%d images of an archive have no stored file", count)
+                if not len(target.filelist):
+                    raise StorageNotFound(detail="none of the job's images has a stored file")
+                yield from _add(target, outlet, missing, MISSING_IMAGES, time)
         yield from outlet.drain()
 
 
-def _add(target: StreamedZip, outlet: Outlet, storage: Storage, image: NamedImage,
+def _add(target: StreamedZip, outlet: Outlet, source: IO[bytes], name: str,
          time: datetime) -> Iterator[bytes]:
-    entry = ZipInfo(archive_name(image), time.timetuple()[:6])
-    with storage.open(image.storage_key) as source:
-        # Its size, told in advance, is what decides on ZIP64.
-        entry.file_size = source.seek(0, os.SEEK_END)
-        source.seek(0)
-        with target.open(entry, "w") as member:
-            while chunk := source.read(CHUNK_BYTES):
-                member.write(chunk)
-                yield from outlet.drain()
+    entry = ZipInfo(name, time.timetuple()[:6])
+    # Its size, told in advance, is what decides on ZIP64.
+    entry.file_size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    with target.open(entry, "w") as member:
+        while chunk := source.read(CHUNK_BYTES):
+            member.write(chunk)
+            yield from outlet.drain()

@@ -16,7 +16,7 @@ class Outlet:
     """A file that cannot seek: what is written waits here until it is sent."""
 
     def __init__(self) -> None:
-        self._written = _spool()
+        self._written = spool()
 
     def write(self, data: bytes) -> int:
         """Take what is to be sent."""
@@ -61,7 +61,7 @@ class _Entries:
     """The entries so far, in their order, in a file that nobody else can see."""
 
     def __init__(self) -> None:
-        self._file = _spool()
+        self._file = spool()
         self._number = 0
 
     def append(self, entry: ZipInfo) -> None:
@@ -85,5 +85,6 @@ class _NoNames(dict[str, ZipInfo]):
         """Keep nothing."""
 
 
-def _spool() -> tempfile.SpooledTemporaryFile[bytes]:
+def spool() -> tempfile.SpooledTemporaryFile[bytes]:
+    """Return a temporary file of which SPOOL_BYTES at most are in memory."""
     return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)

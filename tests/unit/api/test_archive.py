@@ -90,11 +90,25 @@ def test_without_images_there_is_no_archive(app: Flask, client: FlaskClient,
     assert (answer.status_code, answer.json["code"]) == (409, "no_images")
 
 
-def test_a_lost_file_at_the_start_is_told_as_a_problem(app: Flask, client: FlaskClient,
-                                                       request_id: str) -> None:
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_an_image_without_its_file_is_left_out_and_listed(
+        app: Flask, client: FlaskClient, request_id: str, lost: int) -> None:
+    process(app, request_id)
+    app.extensions["storage"].delete(images(app, request_id)[lost].storage_key)
+    names = ["SKU1-2-1.jpg", "SKU1-2-2.jpg", "SKU2-3-1.jpg"]
+    missing = names.pop(lost)
+    archive = _zip(_archive(client, request_id))
+    assert archive.testzip() is None
+    assert archive.namelist() == [*names, "missing-images.txt"]
+    assert archive.read("missing-images.txt").decode() == f"{missing}\r\n"
+
+
+def test_without_any_file_there_is_no_archive(app: Flask, client: FlaskClient,
+                                              request_id: str) -> None:
     process(app, request_id)
     app.extensions["storage"].delete_folder(f"images/{request_id}")
-    assert _archive(client, request_id).json["code"] == "not_found"
+    answer = _archive(client, request_id)
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
 def test_it_is_sent_in_pieces_while_it_is_written(
