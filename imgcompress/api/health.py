@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from flask import current_app
-
 from ..ledger import queries
 from ..ledger.gauges import oldest_slice_seconds
+from ..ledger.heartbeat import clock_difference
+from ..tasks.publish import check_broker
 from .blueprint import Blueprint
 from .context import current_storage
 from .document import PUBLIC
@@ -38,18 +38,21 @@ def readyz() -> Any:
     checks = {
         "database": _check("database", queries.ping),
         "storage": _check("storage", lambda: current_storage().check()),
-        "broker": _check("broker", _reach_broker),
+        "broker": _check("broker", check_broker),
     }
+    told = {"checks": checks, **_of_ledger(checks["database"])}
     if UNAVAILABLE in (checks["database"], checks["storage"]):
-        return {"status": UNAVAILABLE, "checks": checks,
-                "oldest_slice_seconds": _oldest_slice(checks["database"])}, 503
+        return {"status": UNAVAILABLE, **told}, 503
     # Without a broker an upload is still safe in the ledger, and recovery publishes it later.
-    return {"status": OK if checks["broker"] == OK else DEGRADED, "checks": checks,
-            "oldest_slice_seconds": _oldest_slice(checks["database"])}
+    return {"status": OK if checks["broker"] == OK else DEGRADED, **told}
 
 
-def _oldest_slice(database: str) -> int | None:
-    return round(oldest_slice_seconds()) if database == OK else None
+def _of_ledger(database: str) -> dict[str, float | None]:
+    """Return what the ledger says about work and time, when it can be asked."""
+    if database != OK:
+        return {"oldest_slice_seconds": None, "clock_ahead_seconds": None}
+    return {"oldest_slice_seconds": round(oldest_slice_seconds()),
+            "clock_ahead_seconds": round(clock_difference(), 1)}
 
 
 def _check(name: str, attempt: Callable[[], None]) -> str:
@@ -60,8 +63,3 @@ def _check(name: str, attempt: Callable[[], None]) -> str:
         log.warning("Not ready: the %s does not work: %s", name, error)
         return UNAVAILABLE
     return OK
-
-
-def _reach_broker() -> None:
-    with current_app.extensions["celery"].connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, Task
+from celery.schedules import schedule
 from celery.signals import setup_logging
 from flask import Flask
 from kombu.entity import Queue
@@ -13,17 +16,21 @@ import celeryconfig
 
 from ..config import Settings
 from ..logs import begin
+from .broker import PublishingCelery, limit_waits_for_rabbitmq
 from .processes import prepare_processes
 from .redis_slots import free_slots_of_lost_messages
+from .without_messages import Watch
 
 IMAGES, DELIVERIES, RECOVERY = "images", "deliveries", "recovery"
 QUEUES = (IMAGES, DELIVERIES, RECOVERY)
 # The modules of the tasks are loaded by workers only: the web process sends tasks by name.
 TASK_MODULES = tuple(f"imgcompress.tasks.{name}" for name in
                      ("process_csv", "deliver_due", "recover", "prune"))
-ROUTES = {"process_csv": IMAGES, "deliver_due": DELIVERIES, "recover": RECOVERY,
-          "prune": RECOVERY, "sweep": RECOVERY}
-HOUR, DAY = 3600.0, 86_400.0
+ROUTES = {"process_csv": IMAGES, "process_waiting": IMAGES, "deliver_due": DELIVERIES,
+          "recover": RECOVERY, "prune": RECOVERY, "sweep": RECOVERY}
+HOUR = 3600.0
+
+_BEGAN, _BEGAN_AT = time.monotonic(), datetime.now(UTC)
 
 
 def make_celery(app: Flask, settings: Settings) -> Celery:
@@ -37,12 +44,14 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
             with app.app_context():
                 return self.run(*args, **kwargs)
 
-    celery = Celery(app.name, task_cls=ContextTask, set_as_current=True)
+    celery = PublishingCelery(app.name, task_cls=ContextTask, set_as_current=True)
     celery.config_from_object(celeryconfig)
     celery.conf.update(_installation(settings))
     celery.set_default()
+    celery.steps["worker"].add(Watch)
     prepare_processes(app)
     free_slots_of_lost_messages()
+    limit_waits_for_rabbitmq()
     return celery
 
 
@@ -68,11 +77,22 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "task_default_queue": f"{prefix}.{IMAGES}",
         "task_default_exchange": prefix,
         "task_routes": {task: {"queue": f"{prefix}.{queue}"} for task, queue in ROUTES.items()},
-        "beat_schedule_filename": str(settings.data_dir / "beat-schedule"),
+        "beat_scheduler": "imgcompress.tasks.beat:SteadyScheduler",
+        # Where RabbitMQ takes them, messages that come late are worth nothing. They expire by its
+        # clock: a time to expire at would be compared with that of the worker's machine.
         "beat_schedule": {
-            task: {"task": task, "schedule": seconds,
-                   # Without a worker the messages would pile up; what comes late is worth nothing.
-                   "options": {"expires": max(seconds, 1)}}
+            task: {"task": task, "schedule": every(seconds),
+                   "options": {"expiration": max(seconds, 1)}}
             for task, seconds in (("recover", settings.recovery_interval), ("prune", HOUR),
-                                  ("sweep", DAY))},
+                                  ("sweep", HOUR))},
     }
+
+
+def every(seconds: float) -> schedule:
+    """Return a schedule that is due every so many seconds, the first time after as many."""
+    return schedule(timedelta(seconds=seconds), nowfun=steady_now)
+
+
+def steady_now() -> datetime:
+    """Return the time as it would be if nobody had put the clock since this process began."""
+    return _BEGAN_AT + timedelta(seconds=time.monotonic() - _BEGAN)

@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import shared_task
 
 from ..errors import LedgerUnavailable, StorageUnavailable
+from ..ledger.slices import Claim
 from ..logs import bind
 from ..pipeline.slice_runner import CodecStuck
 from .shift import Shift
@@ -30,7 +31,17 @@ def process_csv(request_id: str, slice_no: int) -> None:
     publishes the slice again.
     """
     bind(request_id=request_id, slice_no=slice_no)
-    claim = claimed(UUID(request_id), slice_no)
+    _process(claimed(UUID(request_id), slice_no))
+
+
+@shared_task(name="process_waiting")
+def process_waiting() -> None:
+    """Process slices that the ledger names, as a worker does while the broker takes no messages."""
+    _process(None)
+
+
+def _process(claim: Claim | None) -> None:
+    """Process a slice, if there is one, and others that are due meanwhile."""
     shift = Shift(workbench())
     try:
         if claim is not None:

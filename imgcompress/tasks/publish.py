@@ -6,15 +6,19 @@ Nor when the ledger is: whatever could not be done here, recovery does later.
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from celery import current_app as celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import LimitExceeded, OperationalError
+from kombu.messaging import Producer
 
 from ..errors import LedgerUnavailable
 from ..ledger import deliveries, slices
+from . import broker
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +27,13 @@ log = logging.getLogger(__name__)
 SLICES_AHEAD = 2
 # A courier makes so many rounds of deliveries at once.
 ROUNDS_AT_ONCE = 6
+# A connection that the broker closed meanwhile fails at once, and a new one is tried. What fails
+# more slowly than that is a broker that hangs.
+QUICK_SECONDS = 0.5
+# A broker that hangs is left alone for so long: who publishes must not wait for it each time.
+AWAY_SECONDS = 5.0
+
+_away_until = 0.0
 
 
 def publish_slices(request_id: UUID) -> bool:
@@ -59,13 +70,46 @@ def publish_due_deliveries() -> None:
 
 
 def send(task: str, *args: object) -> bool:
-    """Send a task to its queue; return whether the broker took it."""
+    """Send a task to its queue within some 2 s; return whether the broker took it.
+
+    A broker that hangs counts as away, and so does a RabbitMQ that has an alarm.
+    """
+    error = _error_of(lambda producer: celery.send_task(task, args=args, producer=producer,
+                                                        retry=False))
+    if error:
+        log.warning("The broker did not take %s%s; recovery will publish it: %s", task, args, error)
+    return not error
+
+
+def check_broker() -> None:
+    """Raise what says why the broker takes no messages, within some 2 s."""
+    error = _error_of(broker.check)
+    if error:
+        raise error
+
+
+def _error_of(use: Callable[[Producer], object]) -> BaseException | None:
+    """Return what went wrong as a producer was used, if anything did."""
+    global _away_until
+    began = time.monotonic()
+    if began < _away_until:
+        return TimeoutError("it did not answer a moment ago")
+    error = _first_error_of(use)
+    quick = time.monotonic() - began < QUICK_SECONDS
+    if error and quick and not isinstance(error, broker.BrokerBlocked):
+        error = _first_error_of(use)
+    if error and time.monotonic() - began >= QUICK_SECONDS:
+        _away_until = time.monotonic() + AWAY_SECONDS
+    return error
+
+
+def _first_error_of(use: Callable[[Producer], object]) -> BaseException | None:
     try:
-        celery.send_task(task, args=args)
+        with broker.publisher(celery) as producer:
+            use(producer)
     except _broker_errors() as error:
-        log.warning("The broker did not take %s%s; recovery will: %s", task, args, error)
-        return False
-    return True
+        return error
+    return None
 
 
 def slices_in_queue() -> int | None:
@@ -74,7 +118,7 @@ def slices_in_queue() -> int | None:
     Those in the hands of workers are not among them.
     """
     try:
-        with celery.connection_for_read() as connection:
+        with celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
             return _queue_length(connection.channel(),
                                  celery.amqp.queues[celery.conf.task_default_queue])
@@ -94,5 +138,5 @@ def _queue_length(channel: Any, queue: Any) -> int:
 def _broker_errors() -> tuple[type[BaseException], ...]:
     """Return what the broker's client raises when the broker is down, full, or refuses."""
     with celery.connection_for_write() as connection:
-        return (OperationalError, OSError, *connection.connection_errors,
+        return (OperationalError, LimitExceeded, OSError, *connection.connection_errors,
                 *connection.channel_errors)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from functools import partial
 
 from celery import shared_task
@@ -24,10 +26,21 @@ log = logging.getLogger(__name__)
 LOST_AFTER_ROUNDS = 2
 JOBS_AT_ONCE = 500
 
+_began = -math.inf
+
 
 @shared_task(name="recover")
 def recover() -> None:
-    """End leases, publish what stands unpublished, close finished jobs, relay deliveries."""
+    """End leases, publish what stands unpublished, close finished jobs, relay deliveries.
+
+    While there was no courier, messages have piled up: a round that is asked for right after
+    another one of this process is left out.
+    """
+    global _began
+    now = time.monotonic()
+    if now - _began < current_settings().recovery_interval / 2:
+        return
+    _began = now
     end_leases()
     forget_lost_messages()
     _tell("finished jobs were closed", recovery.close_finished_jobs())

@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 import redis
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import current_app
 
 from ...config import Settings
 from ...errors import ImgcompressError
@@ -21,6 +20,7 @@ from ...ledger.gauges import STALLED_AFTER, read_gauges
 from ...ledger.heartbeat import WRITTEN_EVERY, clock_difference, recovery_age
 from ...notify.smtp import greet_server
 from ...storage import open_storage
+from ...tasks import publish
 from .finding import Finding, fault, ok, warning
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
@@ -64,14 +64,14 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
 
 def check_broker(settings: Settings) -> Iterator[Finding]:
     """Tell whether messages can be sent, and are not thrown away when memory is short."""
-    with current_app.extensions["celery"].connection_for_write() as connection:
-        try:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=2)
-        except Exception as error:
-            start = " Start it: make run" if settings.embedded_broker else ""
-            yield fault("broker", f"It does not answer ({error}). Check CELERY_BROKER_URL;"
-                                  f" uploads are taken meanwhile, and wait.{start}")
-            return
+    try:
+        publish.check_broker()
+    except Exception as error:
+        start = " Start it: make run" if settings.embedded_broker else ""
+        yield fault("broker", f"It takes no messages ({error}). Check CELERY_BROKER_URL, and the"
+                              f" memory and the disk of the broker; uploads are taken meanwhile,"
+                              f" and wait.{start}")
+        return
     yield _policy(settings) or ok("broker", "It answers")
 
 

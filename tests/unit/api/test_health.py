@@ -18,7 +18,8 @@ def test_the_process_answers(client: FlaskClient) -> None:
 def test_without_a_broker_uploads_are_still_taken(client: FlaskClient) -> None:
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json) == (200, {"status": "degraded", "checks": {
-        "database": "ok", "storage": "ok", "broker": "unavailable"}, "oldest_slice_seconds": 0})
+        "database": "ok", "storage": "ok", "broker": "unavailable"},
+        "oldest_slice_seconds": 0, "clock_ahead_seconds": 0.0})
 
 
 def test_without_storage_no_upload_is_taken(app: Flask, client: FlaskClient,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +16,8 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.slices import reserve_slices
-from imgcompress.tasks.publish import publish_slices, slices_in_queue
+from imgcompress.tasks import publish
+from imgcompress.tasks.publish import check_broker, publish_slices, slices_in_queue
 
 from ...servers import fresh_broker
 from tests.new_images import NewImage, by_columns
@@ -68,3 +71,29 @@ def test_what_a_dead_broker_does_not_take_can_be_published_later(app_without_bro
     assert not publish_slices(job.request_id)
     assert slices_in_queue() is None
     assert reserve_slices(job.request_id, 2) == [0, 1]
+
+
+@pytest.fixture(params=["redis", "amqp"])
+def app_with_hanging_broker(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path,
+                            monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """Return an application whose broker takes connections and never answers."""
+    monkeypatch.setattr(publish, "_away_until", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        yield from _app(f"{request.param}://127.0.0.1:{port}//", "test", sqlite_url, tmp_path)
+
+
+def test_a_broker_that_hangs_counts_as_away(app_with_hanging_broker: Flask) -> None:
+    job = _job_of(5)
+    began = time.monotonic()
+    assert not publish_slices(job.request_id)
+    with pytest.raises(TimeoutError, match="a moment ago"):
+        check_broker()
+    assert slices_in_queue() is None
+    assert time.monotonic() - began < 20
+    assert reserve_slices(job.request_id, 2) == [0, 1]
+
+
+def test_a_broker_that_answers_takes_messages(app: Flask) -> None:
+    check_broker()
+    assert slices_in_queue() == 0
