@@ -51,7 +51,6 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     settings = settings or load_settings()
     app = create_worker_app(settings)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes
     add_migrations(app)
     watch_calls(app)
     register_web(app)

@@ -28,7 +28,7 @@ from .calls import watch_calls
 from .document import describe
 from .errors import register_error_handlers
 from .headers import harden
-from .limits import limit_requests
+from .limits import bound_bodies, limit_requests
 
 __all__ = ["register_api", "watch_calls"]
 
@@ -42,6 +42,7 @@ def register_api(app: Flask, settings: Settings) -> None:
     # The fields of an answer come in the order that the schemas give them.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
+    bound_bodies(app, settings)
     limit_requests(app, settings)
     if settings.require_api_key:
         require_keys(app)

@@ -144,8 +144,10 @@ def _told(error: HTTPException, status: int) -> tuple[str, str]:
 
 
 def _size_limits() -> str:
-    upload = current_app.config["MAX_CONTENT_LENGTH"]
-    size = f"{round(upload / MEBIBYTE, 1):g} MiB" if upload >= MEBIBYTE else f"{upload:,} bytes"
+    most = request.max_content_length or 0
+    if most == current_app.config["MAX_CONTENT_LENGTH"]:
+        return f"The body of this call may have {most:,} bytes at most. Send less, or leave it out."
+    size = f"{round(most / MEBIBYTE, 1):g} MiB" if most >= MEBIBYTE else f"{most:,} bytes"
     return (f"The upload is larger than {size}, or has a text field that is far too long. Split the"
             " file into several, and send it as a file (with curl: -F file=@products.csv).")
 

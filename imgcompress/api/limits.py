@@ -1,4 +1,4 @@
-"""How often a caller may call: uploads, and all other calls, in a minute."""
+"""What one caller may take: the size of a body, and the number of calls in a minute."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from time import time
 
 from flask import Flask, Response, request
 from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..config import Settings
 from .auth import KEY_HEADER, is_public
@@ -22,16 +23,36 @@ MINUTE = 60.0
 # bounds by the same number what it holds of a file at once, which is 64 KiB and the rest before.
 MAX_FORM_PARTS = 50
 MAX_FIELD_BYTES = 256 * 1024
+# No other call needs more than a key in its body.
+MAX_BODY_BYTES = 16 * 1024
 # A counter that does not answer soon is replaced by one in memory, until it does.
 COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 
+def bound_bodies(app: Flask, settings: Settings) -> None:
+    """Bound each body by what its call needs, before anything reads it.
+
+    Werkzeug bounds the fields of a multipart form alone: of an urlencoded one it reads all, and a
+    field of two bytes takes a hundred.
+    """
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_PARTS=MAX_FORM_PARTS,
+                      MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES)
+    app.before_request(partial(_bound_body, settings.max_upload_bytes))
+
+
+def _bound_body(max_upload_bytes: int) -> None:
+    """Refuse a body whose length says that it is too large; others are bounded as they are read."""
+    if request.endpoint == UPLOAD:
+        request.max_content_length = max_upload_bytes
+    if (request.content_length or 0) > (request.max_content_length or 0):
+        raise RequestEntityTooLarge
+
+
 def limit_requests(app: Flask, settings: Settings) -> None:
-    """Bound the size of forms, and the rate of calls where the settings say so.
+    """Bound the rate of calls where the settings say so.
 
     Rates are counted before the key is looked up, so that a flood of wrong ones costs no query.
     """
-    app.config.update(MAX_FORM_PARTS=MAX_FORM_PARTS, MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES)
     limits: list[str | Callable[[], str] | ApplicationLimit] = []
     if settings.uploads_per_minute:
         limits.append(ApplicationLimit(f"{settings.uploads_per_minute}/minute", scope="uploads",

@@ -9,11 +9,11 @@ from typing import Any
 from ..errors import ImgcompressError, LedgerUnavailable
 from ..ledger.idempotency import KeyReused
 from .errors import InvalidRequest, JobNotFound, JobRunning
-from .refusals import ApiKeyRequired, ImageLinkExpired, TooManyRequests
+from .refusals import ApiKeyRequired, ImageLinkExpired, NotMultipart, TooManyRequests
 
 ERRORS: Mapping[int, type[ImgcompressError]] = {
     400: InvalidRequest, 401: ApiKeyRequired, 403: ImageLinkExpired, 404: JobNotFound,
-    409: JobRunning, 422: KeyReused, 429: TooManyRequests, 500: ImgcompressError,
+    409: JobRunning, 415: NotMultipart, 422: KeyReused, 429: TooManyRequests, 500: ImgcompressError,
     503: LedgerUnavailable,
 }
 FAULT = {"field": "page", "row": None, "column": None, "code": "invalid_page",

@@ -25,6 +25,14 @@ class InvalidApiKey(ImgcompressError):
                " one.")
 
 
+class NotMultipart(ImgcompressError):
+    """The body of an upload is not a multipart form."""
+
+    code = "unsupported_media_type"
+    message = ("An upload has to be multipart/form-data, with the CSV in its field “file”. With"
+               " curl: -F file=@products.csv")
+
+
 class TooManyRequests(ImgcompressError):
     """The caller calls too often."""
 
@@ -76,6 +84,7 @@ REFUSALS: Mapping[type, int] = {
     NothingToRetry: 409,
     NoImages: 409,
     KeyInUse: 409,
+    NotMultipart: 415,
     KeyReused: 422,
     TooManyRequests: 429,
     TooManyJobs: 429,

@@ -49,7 +49,7 @@ NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "ge
                             "content": {"multipart/form-data": {"schema": UploadSchema}}})
 @blueprint.response(202, AcceptedSchema, headers=LOCATION)
 @blueprint.alt_response(200, schema=DryRunSchema, description="The result of a dry run.")
-@blueprint.problems(400, 409, 413, 422, 429, 503)
+@blueprint.problems(400, 409, 413, 415, 422, 429, 503)
 def upload() -> Any:
     """Upload a CSV
 

@@ -12,10 +12,12 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from ..extensions import current_settings
 from .faults import SECRETS, RequestFault, faults_of_fields
+from .refusals import NotMultipart
 from .schemas.upload import UploadSchema
 
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
 FILENAME_CHARS = 200
+MULTIPART = "multipart/form-data"
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,13 @@ class UploadForm:
 
 
 def read_form() -> UploadForm:
-    """Read the form of the request; nothing is raised for what is wrong with it.
+    """Read the form of the request; nothing is raised for what is wrong with its fields.
 
-    A field that is left empty counts as left out, as in the form of a browser.
+    A field that is left empty counts as left out, as in the form of a browser. Raise NotMultipart
+    for a body of another kind, before any of it is read.
     """
+    if request.mimetype not in ("", MULTIPART):
+        raise NotMultipart
     given = _given()
     schema = UploadSchema()
     try:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -214,6 +214,24 @@ def test_a_body_without_a_length_ends_at_the_limit(guarded: Service) -> None:
     status, body = _chunked_upload(guarded, key, 60)
     assert (status, body["code"]) == (413, "too_large")
     assert _web_memory(guarded) - before < 20 * 2**20
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+def test_a_form_of_many_fields_takes_no_memory(embedded_service: Service, chunked: bool) -> None:
+    pieces = [b"a&" * 2**19] * 20
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if not chunked:
+        headers["Content-Length"] = str(sum(map(len, pieces)))
+    embedded_service.get("/job")
+    before = _web_memory(embedded_service)
+    with closing(http.client.HTTPConnection("127.0.0.1", embedded_service.port,
+                                            timeout=120)) as connection:
+        # The server answers before it has read all.
+        with suppress(ConnectionError):
+            connection.request("POST", "/session", iter(pieces), headers, encode_chunked=chunked)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["code"]) == (413, "too_large")
+    assert _web_memory(embedded_service) - before < 20 * 2**20
 
 
 @pytest.mark.parametrize("path", [

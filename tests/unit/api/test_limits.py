@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from imgcompress import create_app
-from imgcompress.api.limits import counter_uri
+from imgcompress.api.limits import MAX_BODY_BYTES, counter_uri
 from imgcompress.config import Settings
 
 from ...servers import fresh_broker
@@ -106,6 +106,35 @@ def test_a_forged_address_opens_no_new_account(client: FlaskClient) -> None:
     codes = [client.get("/job", headers={"X-Forwarded-For": f"10.0.0.{number}"}).status_code
              for number in range(4)]
     assert codes == [200, 200, 200, 429]
+
+
+@pytest.mark.parametrize(("method", "path"), [
+    ("POST", "/session"), ("GET", "/job"), ("DELETE", "/job"), ("GET", "/healthz"), ("GET", "/"),
+    ("POST", f"/job/cancel/{uuid4()}"), ("POST", f"/job/retry/{uuid4()}"),
+    ("POST", f"/job/webhooks/{uuid4()}/redeliver"), ("POST", "/nothing")])
+def test_no_call_but_the_upload_takes_a_large_body(client: FlaskClient, method: str,
+                                                   path: str) -> None:
+    answer = client.open(path, method=method, data=bytes(MAX_BODY_BYTES + 1))
+    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
+    assert "16,384 bytes" in answer.json["detail"]
+    assert client.open(path, method=method, data=bytes(MAX_BODY_BYTES)).status_code != 413
+
+
+def test_a_body_without_a_length_is_bounded_as_it_is_read(client: FlaskClient) -> None:
+    answer = client.post(
+        "/session", input_stream=io.BytesIO(b"a&" * MAX_BODY_BYTES),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"})
+    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
+
+
+def test_an_upload_is_bounded_by_its_own_setting(settings: Settings) -> None:
+    client = create_app(replace(settings, max_upload_bytes=100_000)).test_client()
+    for size, status in ((90_000, 400), (100_000, 413)):
+        answer = client.post("/upload", data={"file": (io.BytesIO(bytes(size)), "products.csv")})
+        answer.request.environ["wsgi.input"].close()
+        assert answer.status_code == status
+    assert "100,000 bytes" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("fields", [

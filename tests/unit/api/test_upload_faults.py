@@ -98,9 +98,13 @@ def test_a_missing_file_tells_how_to_send_one(client: FlaskClient, data: dict[st
     assert "-F file=@" in faults["file"]["message"]
 
 
-def test_a_csv_sent_as_the_body_is_told_to_be_sent_as_a_file(client: FlaskClient) -> None:
-    assert _only_fault(client.post("/upload", data=CATALOGUE, content_type="text/csv"))[
-        "code"] == "missing_file"
+@pytest.mark.parametrize("kind", ["text/csv", "application/x-www-form-urlencoded",
+                                  "application/json", "multipart/mixed; boundary=x"])
+def test_a_body_that_is_not_a_multipart_form_is_refused_with_advice(client: FlaskClient,
+                                                                    kind: str) -> None:
+    answer = client.post("/upload", data=CATALOGUE, content_type=kind)
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+    assert "multipart/form-data" in answer.json["detail"] and "-F file=@" in answer.json["detail"]
 
 
 def test_two_files_are_refused(client: FlaskClient) -> None:
@@ -159,7 +163,7 @@ def test_of_many_faults_the_first_hundred_are_told_and_all_are_counted(upload: U
 
 
 def test_of_many_strange_fields_the_first_hundred_are_told(client: FlaskClient) -> None:
-    answer = client.post("/upload", data={f"field{number}": "x" for number in range(150)})
+    answer = client.post("/upload", query_string={f"field{number}": "x" for number in range(150)})
     assert answer.json["error_count"] == 151 and len(answer.json["errors"]) == 100
 
 
