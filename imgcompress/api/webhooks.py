@@ -7,7 +7,8 @@ from typing import Any
 
 from ..ledger.deliveries import redeliver
 from ..ledger.delivery_log import LoggedDelivery, deliveries_of
-from ..ledger.models import JobRequest, ReceiverCircuit
+from ..ledger.models import JobRequest
+from ..ledger.receivers import host_of
 from ..ledger.states import Channel
 from ..tasks.publish import publish_due_deliveries
 from .blueprint import JOB_ID, Blueprint
@@ -65,6 +66,8 @@ def _log(job: JobRequest) -> dict[str, Any]:
 def _report(logged: LoggedDelivery) -> dict[str, Any]:
     told = ("id", "event", "channel", "state", "created_at", "delivered_at", "next_attempt_at")
     delivery = logged.delivery
-    circuit = logged.circuit or ReceiverCircuit(receiver=delivery.receiver, failures=0)
+    circuit = logged.circuit
+    fares = {"receiver": host_of(delivery.receiver), "failures": circuit.failures if circuit else 0,
+             "open_until": circuit and circuit.open_until}
     return {name: getattr(delivery, name) for name in told} | {
-        "target": logged.target, "circuit": circuit, "attempts": logged.attempts}
+        "target": logged.target, "circuit": fares, "attempts": logged.attempts}

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ..metrics import DELIVERIES_ENDED
 from .metric_values import add_values
 from .models import DeliveryAttempt, JobRequest, ReceiverCircuit, WebhookDelivery
-from .receivers import MAIL_SERVER, close_circuit, count_failure, lock_receiver
+from .receivers import MAIL_SERVER, close_circuit, count_failure, lock_receiver, note_answer
 from .sessions import rowcount, writing
 from .states import Channel, DeliveryState
 from .turns import AT_ONCE, AT_ONCE_WHILE_ILL, first_due, turns, under_way
@@ -105,22 +105,29 @@ def _swap_to_held(session: Session, receiver: str, at_once: int, hold_seconds: f
 def record_delivered(delivery: DueDelivery, *, seconds: float, status: int | None) -> bool:
     """Record that the receiver took the event; return whether the claim still stood."""
     with writing() as session:
+        note_answer(session, delivery.receiver)
         close_circuit(session, delivery.receiver)
         return _record(session, delivery, seconds, status, None, state=DeliveryState.DELIVERED,
                        delivered_at=utcnow(), next_attempt_at=None)
 
 
 def record_undelivered(delivery: DueDelivery, *, seconds: float, status: int | None, error: str,
-                       next_attempt_at: datetime | None, receiver_ill: bool) -> bool:
+                       next_attempt_at: datetime | None, receiver_ill: bool,
+                       unanswered: bool = False) -> bool:
     """Record a failed attempt; without a next one the delivery has FAILED.
 
-    `receiver_ill`: the failure tells of the receiver as a whole and not of this delivery alone.
+    `receiver_ill`: the failure tells of the receiver as a whole and not of this delivery alone;
+    `unanswered`: it tells of the receiver's host as a whole.
     Return whether the claim still stood; if not, nothing is written.
     """
     state = DeliveryState.PENDING if next_attempt_at else DeliveryState.FAILED
     with writing() as session:
-        tell = count_failure if receiver_ill else close_circuit
-        tell(session, delivery.receiver)
+        if status is not None:
+            note_answer(session, delivery.receiver)
+        if receiver_ill:
+            count_failure(session, delivery.receiver, unanswered=unanswered)
+        else:
+            close_circuit(session, delivery.receiver)
         return _record(session, delivery, seconds, status, error, state=state,
                        next_attempt_at=next_attempt_at)
 
@@ -171,7 +178,7 @@ def give_up_suspended() -> int:
     """Fail what has waited too long for an ill receiver; return how many there were."""
     delivery, circuit = WebhookDelivery, ReceiverCircuit
     now = utcnow()
-    resting = select(circuit.receiver).where(circuit.open_until > now)
+    resting = select(circuit.receiver).where(circuit.open_until > now, ~circuit.waits_for_host)
     with writing() as session:
         channels = Counter(session.scalars(
             update(delivery)

@@ -25,7 +25,8 @@ def add_event(session: Session, request_id: UUID) -> None:
         .execution_options(populate_existing=True)).scalar_one()
     deliveries = []
     if job.webhook_url is not None:
-        deliveries.append({"channel": Channel.WEBHOOK, "receiver": receiver_of(job.webhook_url),
+        deliveries.append({"channel": Channel.WEBHOOK,
+                           "receiver": receiver_of(job.webhook_url, job.owner),
                            "payload": webhook_payload(session, job)})
     if job.email is not None and job.status not in ACTIVE_JOB:
         deliveries.append({"channel": Channel.EMAIL, "receiver": MAIL_SERVER,
@@ -35,4 +36,4 @@ def add_event(session: Session, request_id: UUID) -> None:
         session.execute(insert(WebhookDelivery).values(
             id=f"msg_{uuid4().hex}", request_id=job.request_id, epoch=job.epoch,
             event=f"job.{job.status.lower()}", state=DeliveryState.PENDING, created_at=now,
-            next_attempt_at=now, **delivery))
+            next_attempt_at=now, owner=job.owner, **delivery))

@@ -26,17 +26,24 @@ class Turn(NamedTuple):
 
 
 def turns(limit: int) -> list[Turn]:
-    """Return receivers in a fair order: those first that have nothing under way.
+    """Return receivers in a fair order.
 
-    Receivers that are well come before all others, so that those that hang can only hold up each
-    other. The cost grows with the receivers and not with what waits for them.
+    Those come first whose owners have the fewest attempts under way. Of these, receivers that work
+    come before all others, so that those that hang can only hold up each other, and then those that
+    have nothing under way. The cost grows with the receivers and not with what waits for them.
     """
-    delivery, circuit, waiting = WebhookDelivery, ReceiverCircuit, _receivers_waited_for()
+    delivery, circuit, waiting = WebhookDelivery, ReceiverCircuit, receivers_waited_for()
     now = utcnow()
-    due_since = (select(func.min(delivery.next_attempt_at))
-                 .where(delivery.state == DeliveryState.PENDING,
-                        delivery.receiver == waiting.c.receiver)
-                 .correlate(waiting).scalar_subquery())
+    due = (select(delivery.next_attempt_at)
+           .where(delivery.state == DeliveryState.PENDING,
+                  delivery.receiver == waiting.c.receiver)
+           .order_by(delivery.next_attempt_at).limit(1).correlate(waiting))
+    due_since = due.scalar_subquery()
+    owner = func.coalesce(due.with_only_columns(delivery.owner).scalar_subquery(), "")
+    busy = (select(func.coalesce(delivery.owner, "").label("owner"),
+                   func.count().label("attempts"))
+            .where(delivery.held_until > now).group_by(func.coalesce(delivery.owner, ""))
+            .subquery("busy"))
     ill = func.coalesce(circuit.failures, 0) > 0
     number = under_way(waiting.c.receiver).correlate(waiting).scalar_subquery()
     room = case((ill, AT_ONCE_WHILE_ILL), else_=AT_ONCE) - number
@@ -44,13 +51,16 @@ def turns(limit: int) -> list[Turn]:
         rows = session.execute(
             select(waiting.c.receiver, room)
             .outerjoin(circuit, circuit.receiver == waiting.c.receiver)
+            .outerjoin(busy, busy.c.owner == owner)
             .where(waiting.c.receiver.is_not(None), due_since <= now, room > 0,
                    circuit.open_until.is_(None) | (circuit.open_until <= now))
-            .order_by(case((ill, 1), else_=0), number, due_since).limit(limit))
+            .order_by(func.coalesce(busy.c.attempts, 0), case((ill, 1), else_=0), number,
+                      due_since)
+            .limit(limit))
         return [Turn(*row) for row in rows]
 
 
-def _receivers_waited_for() -> CTE:
+def receivers_waited_for() -> CTE:
     """Return the receivers of all pending deliveries, found by leaps over the index."""
     delivery = WebhookDelivery
     pending = select(func.min(delivery.receiver).label("receiver")).where(

@@ -10,8 +10,9 @@ class Attempt:
     """One attempt: delivered or not, and what that means for the next one.
 
     `status` is the code that the receiver answered and None where there was none. `error` is a
-    short code that callers may see. `final` means that no further attempt can help, and
-    `receiver_ill` that others would fail at this receiver too. `retry_after` is in seconds.
+    short code that callers may see. `final` means that no further attempt can help, `receiver_ill`
+    that others would fail at this receiver too, and `unanswered` that nothing came from its host at
+    all. `retry_after` is in seconds.
     """
 
     delivered: bool
@@ -19,4 +20,5 @@ class Attempt:
     error: str = ""
     final: bool = False
     receiver_ill: bool = False
+    unanswered: bool = False
     retry_after: float | None = None

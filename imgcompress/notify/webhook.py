@@ -30,7 +30,8 @@ def send_webhook(session: Session, url: str, *, secrets: Sequence[str], event_id
     except ImageError as error:
         refused = error.code == "url_not_allowed"
         return Attempt(False, error=ERRORS.get(error.code, error.code), final=refused,
-                       receiver_ill=not refused)
+                       receiver_ill=not refused,
+                       unanswered=not (refused or error.answered))
     if 200 <= answer.status < 300:
         return Attempt(True, answer.status)
     retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=now,

@@ -87,4 +87,5 @@ def _record(delivery: DueDelivery, attempt: Attempt, seconds: float) -> None:
     due = None if attempt.final else next_attempt(
         utcnow(), delivery.step, attempt.retry_after, current_settings().webhook_retry_pauses)
     record_undelivered(delivery, seconds=seconds, status=attempt.status, error=attempt.error,
-                       next_attempt_at=due, receiver_ill=attempt.receiver_ill)
+                       next_attempt_at=due, receiver_ill=attempt.receiver_ill,
+                       unanswered=attempt.unanswered)

@@ -16,6 +16,7 @@ from ..ledger.deletion import erase_due_jobs
 from ..ledger.deliveries import give_up_suspended
 from ..ledger.heartbeat import note_recovery
 from ..ledger.idempotency import forget_old_keys
+from ..ledger.receivers import forget_old_circuits
 from ..storage import delete_job_files, open_storage
 from .holder import is_dead
 from .publish import publish_due_deliveries, publish_slices, slices_in_queue
@@ -50,6 +51,7 @@ def recover() -> None:
     _tell("deliveries were given up, for their receivers stayed ill", give_up_suspended())
     publish_due_deliveries()
     forget_old_keys()
+    forget_old_circuits()
     note_recovery()
     erase_deleted_jobs()
 

@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from imgcompress.ledger import receivers
 from imgcompress.ledger.deliveries import (
     LONGEST_WAIT,
     SUSPENDED,
@@ -22,14 +23,17 @@ from imgcompress.ledger.deliveries import (
     redeliver,
 )
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.models import ReceiverCircuit, WebhookDelivery
+from imgcompress.ledger.models import RECEIVER_CHARS, ReceiverCircuit, WebhookDelivery
 from imgcompress.ledger.receivers import (
     FAILURES_TO_OPEN,
+    MAIL_SERVER,
     ailing_receivers,
+    forget_old_circuits,
+    host_of,
     receiver_of,
     reset_circuit,
 )
-from imgcompress.ledger.sessions import writing
+from imgcompress.ledger.sessions import reading, writing
 from imgcompress.ledger.states import Channel
 from imgcompress.ledger.types import utcnow
 
@@ -261,6 +265,117 @@ class TestCircuit:
         assert states == {old: ("FAILED", SUSPENDED), new: ("PENDING", None)}
 
 
+class TestOwners:
+    """Owners at one host: what a URL of one answers holds up nobody else."""
+
+    @staticmethod
+    def _one(make_job: MakeJob, owner: str, path: str = "") -> str:
+        """Make a job of an owner with one due event; return the event's id."""
+        request_id = make_job(1, webhook_url=f"https://hooks.test/{path}", owner=owner)
+        assert cancel_job(request_id)
+        return events_of(request_id)[0].id
+
+    @staticmethod
+    def _fail_unanswered(delivery: DueDelivery) -> None:
+        record_undelivered(
+            delivery, seconds=15, status=None, error="timeout", receiver_ill=True, unanswered=True,
+            next_attempt_at=utcnow() + timedelta(seconds=1000))
+
+    def _fail_in_a_row(self, make_job: MakeJob, owner: str, *, answered: bool) -> None:
+        for _ in range(FAILURES_TO_OPEN):
+            self._one(make_job, owner)
+            (_fail if answered else self._fail_unanswered)(_claimed())  # type: ignore[operator]
+
+    def test_answers_count_for_the_owner_and_the_url_alone(self, make_job: MakeJob) -> None:
+        self._fail_in_a_row(make_job, "anna", answered=True)
+        self._one(make_job, "anna")
+        assert claim_due(HOLD) is None
+        for owner, path in (("ben", ""), ("anna", "other")):
+            wanted = self._one(make_job, owner, path)
+            assert _claimed().id == wanted
+
+    def test_a_host_that_does_not_answer_has_its_other_receivers_wait(
+            self, make_job: MakeJob) -> None:
+        wanted = self._one(make_job, "ben")
+        _make_due(wanted, ago=timedelta(minutes=-1))
+        self._fail_in_a_row(make_job, "anna", answered=False)
+        _make_due(wanted)
+        assert claim_due(HOLD) is None
+        _end_pause()
+        assert _claimed().id == wanted
+
+    def test_a_receiver_that_waited_and_was_not_tried_waits_no_longer(
+            self, make_job: MakeJob) -> None:
+        wanted = self._one(make_job, "ben")
+        _make_due(wanted, ago=timedelta(minutes=-1))
+        self._fail_in_a_row(make_job, "anna", answered=False)
+        _end_pause()
+        self._one(make_job, "anna", "more")
+        self._fail_unanswered(_claimed())
+        _make_due(wanted)
+        assert _claimed().id == wanted
+
+    def test_an_answer_to_anybody_starts_the_count_for_the_host_anew(
+            self, make_job: MakeJob) -> None:
+        self._fail_in_a_row(make_job, "anna", answered=False)
+        self._one(make_job, "cleo")
+        _delivered(_claimed())
+        wanted = self._one(make_job, "ben")
+        _make_due(wanted, ago=timedelta(minutes=-1))
+        self._one(make_job, "anna", "more")
+        self._fail_unanswered(_claimed())
+        _make_due(wanted)
+        assert _claimed().id == wanted
+
+    def test_nothing_is_given_up_since_others_could_not_reach_its_host(
+            self, make_job: MakeJob) -> None:
+        wanted = self._one(make_job, "ben")
+        _make_due(wanted, ago=timedelta(minutes=-1))
+        self._fail_in_a_row(make_job, "anna", answered=False)
+        _make_due(wanted, ago=LONGEST_WAIT + timedelta(minutes=1))
+        assert claim_due(HOLD) is None and give_up_suspended() == 0
+
+    def test_the_owner_with_the_fewest_under_way_comes_first(self, make_job: MakeJob) -> None:
+        ids = [self._one(make_job, "anna", str(number)) for number in range(5)]
+        assert _claimed().id == ids[0]
+        late = self._one(make_job, "ben")
+        _fail(_claimed(), after=-1)  # It is tried again before one of anna's that never failed.
+        assert [_claimed().id for _ in range(2)] == [late, ids[1]]
+
+    def test_a_receiver_that_works_leaves_no_circuit(self, make_job: MakeJob) -> None:
+        for number in range(3):
+            self._one(make_job, "anna", str(number))
+            _delivered(_claimed())
+        assert _circuits() == []
+
+    def test_all_receivers_of_a_host_can_be_reset_together(self, make_job: MakeJob) -> None:
+        self._fail_in_a_row(make_job, "anna", answered=False)
+        wanted = self._one(make_job, "anna")
+        names = [circuit.receiver for circuit in ailing_receivers()]
+        assert [name.split()[:2] for name in names] == [[RECEIVER, "*"], [RECEIVER, "anna"]]
+        assert reset_circuit(RECEIVER) is True
+        assert ailing_receivers() == [] and _claimed().id == wanted
+
+    def test_old_circuits_are_forgotten(self, make_job: MakeJob,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+        self._fail_in_a_row(make_job, "anna", answered=True)
+        forget_old_circuits()
+        assert len(_circuits()) == 1
+        monkeypatch.setattr(receivers, "FORGOTTEN_AFTER", -timedelta(days=1))
+        forget_old_circuits()
+        assert _circuits() == []
+
+
+@pytest.mark.parametrize("url", ["https://hooks.test/a", f"https://{'a.' * 125}test/b"])
+def test_a_receiver_of_an_owner_is_one_url(url: str) -> None:
+    owner = "o" * 64
+    names = {receiver_of(url, owner), receiver_of(f"{url}?", owner), receiver_of(url, "other")}
+    assert len(names) == 3 and all(len(name) <= RECEIVER_CHARS for name in names)
+    assert receiver_of("https://hooks.test/a", owner).startswith(f"{RECEIVER} {owner} ")
+    assert host_of(receiver_of("https://hooks.test/a", owner)) == RECEIVER
+    assert host_of(MAIL_SERVER) == MAIL_SERVER
+
+
 @pytest.mark.parametrize("url, receiver", [
     ("https://hooks.test/a?b=c", "https://hooks.test:443"),
     ("http://hooks.test", "http://hooks.test:80"),
@@ -280,6 +395,11 @@ def _open_circuit(make_job: MakeJob) -> None:
 def _end_pause() -> None:
     with writing() as session:
         session.execute(update(ReceiverCircuit).values(open_until=utcnow()))
+
+
+def _circuits() -> list[ReceiverCircuit]:
+    with reading() as session:
+        return list(session.scalars(select(ReceiverCircuit).order_by(ReceiverCircuit.receiver)))
 
 
 def _make_due(delivery_id: str, ago: timedelta = timedelta()) -> None:

@@ -112,7 +112,7 @@ def test_a_receiver_that_hangs_is_given_up(session: Session) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         attempt = _send(session, f"http://127.0.0.1:{port}/", timeout=0.3)
-    assert attempt == Attempt(False, error="timeout", receiver_ill=True)
+    assert attempt == Attempt(False, error="timeout", receiver_ill=True, unanswered=True)
 
 
 def test_a_private_address_is_never_dialled(receiver: Receiver) -> None:
