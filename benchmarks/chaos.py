@@ -2,9 +2,12 @@
 
     python -m benchmarks.chaos                      # everything, on every broker: more than an hour
     python -m benchmarks.chaos kill-worker flush --shapes embedded --images 200 --rounds 3
+    python -m benchmarks.chaos postgres-failover --images 300 --seconds 20
+    python -m benchmarks.chaos soak --minutes 30
 
-It needs PostgreSQL and RabbitMQ as the tests do (see tests/servers.py), and Linux; the full disk
-takes the right to mount one.
+It needs PostgreSQL and RabbitMQ as the tests do (see tests/servers.py), and Linux. The full disk
+takes the right to mount one, the killed worker the right to make a cgroup, and others programs of
+Debian: faketime, pgbouncer, and the servers, of which they start their own.
 """
 
 from __future__ import annotations
@@ -23,13 +26,27 @@ from pathlib import Path
 from imgcompress.pipeline.download_slots import WITH_SLOW
 
 from tests.databases import fresh_database, migrate
-from tests.faults import fairness, ledger_races, scenarios
+from tests.faults import (
+    clock,
+    fairness,
+    ledger_races,
+    memory,
+    postgres,
+    queues,
+    rabbit_node,
+    scenarios,
+    storage,
+)
 from tests.faults.disk import small_disk
 from tests.faults.installation import SHAPES, Installation, installation
+from tests.faults.private import NotInstalled
+from tests.faults.soak import soak
+from tests.faults.upgrade import upgrade
 from tests.faults.verdict import Verdict, Watched, through
 
 COLUMNS = ("fault", "broker", "images", "rounds", "lost", "doubled", "drift", "stuck",
-           "webhook ids", "fetches per image", "longest standstill, s", "job, s")
+           "webhook ids", "fetches per image", "longest standstill, s", "job, s",
+           "other promises that were broken")
 # The settings of a new installation: nothing is made quick for the test. Fewer downloads at a time
 # let the origin be slow for long enough without an image that takes longer than a fault's pause.
 CONCURRENCY = 4
@@ -60,12 +77,49 @@ FAULTS = {
     "restart": Fault(scenarios.restart, 5, 8.0, (EMBEDDED, "postgres+rabbitmq")),
     "database-away-30s": Fault(lambda job: scenarios.database_away(job, 30), 1, 10.0, POSTGRES),
 }
+
+
+@dataclass(frozen=True)
+class Day:
+    """A bad day, with an installation and servers of its own; the fault lasts for some seconds."""
+
+    run: Callable[..., Verdict]
+    seconds: float
+    on: str
+
+
+# In the order in which they are likely to meet somebody.
+DAYS = {
+    "upgrade": Day(upgrade, 30, "postgres+valkey"),
+    "memory-kill": Day(memory.killed_for_memory, 30, "embedded"),
+    "storage-locked": Day(storage.locked_folder, 20, "embedded"),
+    "postgres-read-only": Day(postgres.read_only, 30, "postgres+valkey"),
+    "postgres-failover": Day(postgres.fail_over, 20, "postgres+valkey"),
+    "rabbitmq-alarm": Day(rabbit_node.alarm, 60, "sqlite+rabbitmq"),
+    "redis-full": Day(queues.redis_full, 30, "postgres+redis"),
+    "redis-eviction": Day(queues.eviction, 30, "postgres+redis"),
+    "rabbitmq-password": Day(rabbit_node.wrong_password, 30, "sqlite+rabbitmq"),
+    "redis-password": Day(queues.redis_password, 30, "postgres+redis"),
+    "clock-back": Day(clock.put_back, 60, "embedded"),
+    "clock-back-restart": Day(clock.put_back_and_restarted, 60, "embedded"),
+    "clock-forward": Day(clock.put_forward, 60, "embedded"),
+    "worker-clock-behind": Day(clock.worker_behind, 60, "postgres+redis"),
+    "worker-clock-ahead": Day(clock.worker_ahead, 60, "postgres+redis"),
+    "s3-overloaded": Day(storage.s3_overloaded, 30, "embedded+s3"),
+    "s3-down": Day(storage.s3_down, 30, "embedded+s3"),
+    "s3-forbidden": Day(storage.s3_forbidden, 30, "embedded+s3"),
+    "garbage-rabbitmq": Day(queues.garbage, 20, "postgres+rabbitmq"),
+    "garbage-redis": Day(queues.garbage_on_redis, 20, "postgres+redis"),
+    "pgbouncer": Day(postgres.pgbouncer, 10, "postgres+valkey"),
+}
 TRIPLE, FAIRNESS = "triple-delivery", "fairness"
 LAST_SLICES, WRITERS = "last-slices", "sqlite-writers"
 DISK_FULL = "disk-full-30s"
 PUBLISH, COURIER = "kill-web-before-publish", "kill-courier-while-sending"
 KILLERS, UPLOADS = "killer-images", "upload-while-broker-away"
-OTHERS = (TRIPLE, PUBLISH, COURIER, KILLERS, UPLOADS, LAST_SLICES, WRITERS, DISK_FULL, FAIRNESS)
+SOAK = "soak"
+OTHERS = (TRIPLE, PUBLISH, COURIER, KILLERS, UPLOADS, LAST_SLICES, WRITERS, DISK_FULL, FAIRNESS,
+          SOAK)
 
 
 def main() -> None:
@@ -76,6 +130,13 @@ def main() -> None:
         chosen = [name for name in choices.faults if _runs_on(name, shape)]
         if chosen:
             _run_shape(shape, chosen, choices)
+    for name in choices.faults:
+        if name in DAYS:
+            _run_day(name, DAYS[name], choices)
+    if SOAK in choices.faults:
+        with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+            found = soak(Path(folder), choices.minutes, **DEFAULTS)
+            print("soak:", "clean" if found.clean else "NOT CLEAN", found, flush=True)
     if DISK_FULL in choices.faults and EMBEDDED in choices.shapes:
         _fill_disk(choices)
     if LAST_SLICES in choices.faults:
@@ -91,6 +152,21 @@ def _runs_on(name: str, shape: str) -> bool:
         return shape in POSTGRES
     return name == TRIPLE or (name in (PUBLISH, COURIER, KILLERS, FAIRNESS)
                               and shape == EMBEDDED)
+
+
+def _run_day(name: str, day: Day, choices: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        try:
+            verdict = day.run(Path(folder), choices.images, choices.seconds or day.seconds,
+                              **DEFAULTS)
+            _print_row(name, day.on, 1, verdict)
+        except (NotInstalled, PermissionError) as error:
+            print(f"no {name}: {error}", flush=True)
+        except Exception:
+            traceback.print_exc()
+        if choices.log:
+            for log in Path(folder).glob("*.log"):
+                shutil.copy(log, choices.log / f"{name}.log")
 
 
 def _run_shape(shape: str, chosen: list[str], choices: argparse.Namespace) -> None:
@@ -155,7 +231,7 @@ def _print_row(name: str, shape: str, rounds: int, verdict: Verdict) -> None:
     print(" | ".join(map(str, (
         name, shape, verdict.images, rounds, verdict.lost, verdict.doubled, verdict.drift,
         verdict.stuck, verdict.webhook_ids, verdict.fetches_per_image, verdict.standstill,
-        verdict.seconds))), flush=True)
+        verdict.seconds, "; ".join(verdict.broken)))), flush=True)
 
 
 def _print_fairness(service: Installation) -> None:
@@ -186,11 +262,13 @@ def _print_writers() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [*FAULTS, *OTHERS]
+    names = [*FAULTS, *OTHERS, *DAYS]
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES)
     parser.add_argument("--images", type=int, default=2000, help="images of each job")
     parser.add_argument("--rounds", type=int, help="how often each fault happens")
+    parser.add_argument("--seconds", type=float, help="how long a bad day's fault lasts")
+    parser.add_argument("--minutes", type=float, default=30, help="how long the soak lasts")
     parser.add_argument("--log", type=Path, help="a folder to keep the service's log in")
     choices = parser.parse_args()
     if unknown := set(choices.faults) - set(names):

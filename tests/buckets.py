@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -66,8 +67,11 @@ class Bucket:
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """Run an S3 server on a free port of loopback; yield its endpoint."""
+def s3_server(wrapped: Callable[[Any], Any] | None = None) -> Iterator[str]:
+    """Run an S3 server on a free port of loopback; yield its endpoint.
+
+    `wrapped` returns the WSGI application that stands before the server's own.
+    """
     # It takes a second to load, for which no other test need wait.
     from moto.server import ThreadedMotoServer
 
@@ -76,6 +80,8 @@ def s3_server() -> Iterator[str]:
     server.start()
     try:
         host, port = server.get_host_and_port()
+        if wrapped is not None:
+            server._server.app = wrapped(server._server.app)
         yield f"http://{host}:{port}"
     finally:
         server.stop()

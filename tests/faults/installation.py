@@ -62,10 +62,16 @@ class Installation(Service):
         super().__init__(data_dir, **settings)
         self.fault_dir = data_dir.parent / "faults"
         self.fault_dir.mkdir(exist_ok=True)
-        self.environment |= {"FAULT_DIR": str(self.fault_dir), "PYTHONPATH": f"{HARM}:{ROOT}"}
+        self.environment |= {"FAULT_DIR": str(self.fault_dir)}
+        self.run_code_of(ROOT)
         url = load_settings(None, data_dir=data_dir, database_url=settings.get("LEDGER_URL")
                             or settings.get("DATABASE_URL")).database_url
-        self._engine: Engine = create_engine(url)
+        self._engine: Engine = create_engine(url, pool_pre_ping=True)
+
+    def run_code_of(self, root: Path) -> None:
+        """Have the next start run another checkout of the project."""
+        self.root = root
+        self.environment["PYTHONPATH"] = f"{HARM}:{root}"
 
     def stop(self) -> None:
         """Stop everything; see Service."""
@@ -127,8 +133,12 @@ class Installation(Service):
 
 
 @contextmanager
-def installation(shape: str, folder: Path, **settings: str) -> Iterator[Installation]:
-    """Yield a running installation of one of the SHAPES, whose servers can be taken away."""
+def installation(shape: str, folder: Path, *, code: Path = ROOT,
+                 **settings: str) -> Iterator[Installation]:
+    """Yield a running installation of one of the SHAPES, whose servers can be taken away.
+
+    It runs the `code` of a checkout of this project.
+    """
     with ExitStack() as stack:
         broker: Broker | None = None
         database = None
@@ -143,6 +153,7 @@ def installation(shape: str, folder: Path, **settings: str) -> Iterator[Installa
                          "DATABASE_URL": f"postgresql://{login}@127.0.0.1:{database.port}"
                                          f"{urlsplit(url).path}"}
         running = Installation(folder / "var", **{**QUICK, **settings})
+        running.run_code_of(code)
         running.broker = broker or EmbeddedBroker(running)
         running.database = database
         yield stack.enter_context(running)  # type: ignore[misc]

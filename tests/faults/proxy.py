@@ -28,6 +28,12 @@ class Proxy(OriginServer):
         """Let connections through again."""
         self._mended.set()
 
+    def lead_to(self, port: int) -> None:
+        """End every connection, and lead each new one to another server of this machine."""
+        self.cut()
+        self._target = ("127.0.0.1", port)
+        self.mend()
+
     def serve(self, connection: socket.socket) -> None:
         if not self._mended.is_set():
             return

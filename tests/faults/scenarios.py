@@ -66,7 +66,7 @@ def kill_broker(job: Watched) -> None:
 def broker_away(job: Watched, seconds: float) -> None:
     """Take the broker away for a while; nothing that was in its memory comes back."""
     job.service.broker.go_away()
-    _watch(job, seconds)
+    watch(job, seconds)
     job.service.broker.come_back()
 
 
@@ -76,7 +76,7 @@ def database_away(job: Watched, seconds: float) -> None:
     job.service.database.cut()
     answer = job.service.upload(catalogue_of(job.origin, 1))
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger_unavailable"), answer.text
-    _watch(job, seconds)
+    watch(job, seconds)
     job.service.database.mend()
 
 
@@ -85,14 +85,14 @@ def disk_full(job: Watched, disk: Path, seconds: float) -> None:
     filler = fill(disk)
     answer = job.service.upload(catalogue_of(job.origin, 3))
     assert answer.status_code == 503, answer.text
-    _watch(job, seconds)
+    watch(job, seconds)
     filler.unlink()
 
 
 def pause_child(job: Watched, seconds: float) -> None:
     """Stop a pool process for longer than its lease, so that another takes its slice; go on."""
     child = _signal_child(job, signal.SIGSTOP)
-    _watch(job, seconds)
+    watch(job, seconds)
     os.kill(child, signal.SIGCONT)
 
 
@@ -199,7 +199,8 @@ class _DeadlyReceiver(Receiver):
         return super().next_answer()
 
 
-def _watch(job: Watched, seconds: float) -> None:
+def watch(job: Watched, seconds: float) -> None:
+    """Watch a job's progress for a while."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         job.done()

@@ -33,6 +33,8 @@ class Service:
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
+        # The checkout whose code runs.
+        self.root = ROOT
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = data_dir.parent / f"{data_dir.name}.log"
@@ -53,7 +55,7 @@ class Service:
         """Start the supervisor and wait until the web server answers."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flask", "serve"], cwd=ROOT, env=self.environment,
+                [sys.executable, "-m", "flask", "serve"], cwd=self.root, env=self.environment,
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         wait_until(self.answers, START_SECONDS, lambda: self.log)
 

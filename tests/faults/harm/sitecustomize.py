@@ -3,12 +3,19 @@
 Python imports a module of this name as it starts. An image that begins with one of the words below
 kills the process that compresses it, uses up its memory, or never comes back. While the folder
 that FAULT_DIR names holds a file called `triple`, each slice is published three times.
+
+An image with GROW takes all the memory there is. Where libfaketime sets the time, sleep() is made
+of select(): libfaketime 0.9.10 has clock_nanosleep() fail when the monotonic clock stays real.
 """
 
 import os
+import select
 import signal
 import time
 from pathlib import Path
+
+if "FAKETIME_TIMESTAMP_FILE" in os.environ:
+    time.sleep = lambda seconds: select.select([], [], [], seconds) and None
 
 from celery import Celery
 
@@ -26,6 +33,10 @@ def _harmful_compress(data, options):
         os.kill(os.getpid(), signal.SIGKILL)
     if data.startswith(HARMFUL + b"HANG"):
         time.sleep(1_000_000)
+    if data.startswith(HARMFUL + b"GROW"):
+        grown = []
+        while True:
+            grown.append(b"." * (1 << 24))
     return _compress(data, options)
 
 
