@@ -1,20 +1,20 @@
-"""A flask-smorest blueprint that tells faults, in answers and in the document, as problems."""
+"""A flask-smorest blueprint that reports faults, in answers and in the document, as problems."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import reduce, wraps
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 import flask_smorest
-from flask import Request
-from marshmallow import Schema, ValidationError
+from flask import Request, request
+from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
 from .auth import PUBLIC
 from .errors import PROBLEM_TYPE, InvalidRequest
-from .faults import faults_of_fields
+from .faults import faults_of_fields, faults_of_unknown_parameters
 from .problem_examples import example_of
 from .schemas.problem import ProblemSchema
 
@@ -27,12 +27,27 @@ JOB_ID = {"in": "path", "name": "request_id", "schema": {"type": "string", "form
 
 class _Parser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "query": RAISE}
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema,
                      **_: Any) -> NoReturn:
         """Raise InvalidRequest with every fault of the query."""
         messages = error.messages_dict["query"]
-        raise InvalidRequest(faults_of_fields(messages, schema, req.args))
+        unknown = [name for name in req.args if name in messages and name not in schema.fields]
+        known = {name: told for name, told in messages.items() if name in schema.fields}
+        raise InvalidRequest([*faults_of_unknown_parameters(unknown, schema.fields, req.args),
+                              *faults_of_fields(known, schema, req.args)])
+
+
+def without_query(view: View) -> View:
+    """Refuse every query parameter of a call that has none."""
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if request.args:
+            raise InvalidRequest(faults_of_unknown_parameters(request.args, (), request.args))
+        return view(*args, **kwargs)
+
+    return wrapper
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
@@ -41,18 +56,30 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     ARGUMENTS_PARSER = _Parser()
 
     # flask-smorest has no types: these tell mypy what its decorators are.
-    route: Callable[..., Decorator]
     doc: Callable[..., Decorator]
     arguments: Callable[..., Decorator]
     response: Callable[..., Decorator]
     alt_response: Callable[..., Decorator]
 
+    def route(self, rule: str, *, any_query: bool = False, **options: Any) -> Decorator:
+        """Register a view, which takes those query parameters alone that its schema has.
+
+        With `any_query` the view looks at the query by itself.
+        """
+        register: Decorator = super().route(rule, **options)
+
+        def decorate(view: View) -> View:
+            has_schema = "arguments" in getattr(view, "_apidoc", {})
+            return register(view if any_query or has_schema else without_query(view))
+
+        return decorate
+
     def problems(self, *statuses: int) -> Decorator:
         """Document that a view may answer with a problem of these statuses, or of the common ones.
 
-        What everybody may call asks for no key, and is not counted.
+        A call that is open to everybody needs no key, and is not counted.
         """
-        common = {500} if self.name in PUBLIC else {401, 429, 500}
+        common = {500} if self.name in PUBLIC else {400, 401, 429, 500}
 
         def document(view: View) -> View:
             return reduce(self._document_problem, sorted({*statuses, *common}), view)

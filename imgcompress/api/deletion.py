@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
+
+from flask import request
 
 from ..errors import ImgcompressError
 from ..ledger.deletion import erase_job, mark_all_deleted, mark_deleted
 from ..storage import delete_job_files
 from .auth import current_owner
-from .blueprint import JOB_ID, Blueprint
+from .blueprint import JOB_ID, Blueprint, View
 from .context import current_storage
 from .errors import JobNotFound
 from .job import find_job
-from .schemas.job import DeletedSchema
+from .refusals import NotAllConfirmed
+from .schemas.job import DeleteAllQuery, DeletedSchema
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("deletion", __name__, url_prefix="/job", description="Delete jobs.")
@@ -25,9 +28,22 @@ blueprint = Blueprint("deletion", __name__, url_prefix="/job", description="Dele
 # What takes longer, recovery does: a caller does not wait for a million rows to go.
 ERASE_SECONDS = 5.0
 IMAGES_ERASED_AT_ONCE = 20_000
+# An address that ends in a slash often lacks an id that was meant: here it is an error.
+EXACT: dict[str, Any] = {"methods": ["DELETE"], "strict_slashes": True, "merge_slashes": False}
 
 
-@blueprint.route("/<request_id>", methods=["DELETE"], parameters=[JOB_ID])
+def confirmed(view: View) -> View:
+    """Demand that the query says `all=true`, once and in this very word."""
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if request.args.getlist("all") != ["true"]:
+            raise NotAllConfirmed()
+        return view(*args, **kwargs)
+
+    return wrapper
+
+
+@blueprint.route("/<request_id>", parameters=[JOB_ID], **EXACT)
 @blueprint.doc(operationId="deleteJob")
 @blueprint.response(204)
 @blueprint.problems(404, 503)
@@ -44,14 +60,17 @@ def delete(request_id: str) -> Any:
         _erase([job.request_id])
 
 
-@blueprint.route("", methods=["DELETE"])
+@blueprint.route("", **EXACT)
+@confirmed
+@blueprint.arguments(DeleteAllQuery, location="query")
 @blueprint.doc(operationId="deleteJobs")
 @blueprint.response(200, DeletedSchema)
-@blueprint.problems(503)
-def delete_all() -> Any:
+@blueprint.problems(400, 503)
+def delete_all(_query: dict[str, Any]) -> Any:
     """Delete all jobs
 
-    Every job of the key that is used, or every job where no keys are asked for.
+    Every job of the key that is used, or every job where no keys are asked for. Only `all=true`
+    says that this is meant; without it nothing is deleted.
     """
     marked = mark_all_deleted(current_owner())
     _erase(marked)

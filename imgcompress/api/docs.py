@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, current_app, make_response, render_template
 
+from .blueprint import without_query
+
 # Where the application keeps what makes the document.
 DOCUMENT = "document"
 
@@ -21,6 +23,7 @@ ONLY_FROM_HERE = (
 
 
 @blueprint.route("/openapi.json")
+@without_query
 def document() -> Response:
     """Give the interface as an OpenAPI document."""
     text = current_app.json.dumps(current_app.extensions[DOCUMENT](), indent=2)

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, jsonify, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from ..errors import ImgcompressError, LedgerUnavailable, StorageNotFound, StorageUnavailable
+from .addresses import diagnose
 from .faults import FAULTS_TOLD, RequestFault
 from .refusals import REFUSALS
 from .schemas.problem import ProblemSchema
@@ -121,24 +122,22 @@ def answer_error(error: ImgcompressError) -> Response:
 
 def _answer_http_error(error: HTTPException) -> Response:
     """Answer an error of the framework; its headers, such as Allow, are kept."""
-    status = error.code or 500
-    code, detail = _told(error, status)
+    status, code, detail = _told(error)
     response = _problem(status, code, detail)
     for name, value in error.get_headers(request.environ):
-        if name != "Content-Type":
+        if name != "Content-Type" and (name != "Allow" or status == 405):
             response.headers[name] = value
     return response
 
 
-def _told(error: HTTPException, status: int) -> tuple[str, str]:
-    if isinstance(error, MethodNotAllowed):
-        methods = ", ".join(sorted(error.valid_methods or ()))
-        return "method_not_allowed", f"{request.method} cannot be used here. Use {methods}."
+def _told(error: HTTPException) -> tuple[int, str, str]:
+    if isinstance(error, (NotFound, MethodNotAllowed)):
+        return diagnose(error)
+    status = error.code or 500
     if status == 413:
-        return "too_large", _size_limits()
-    return {
+        return status, "too_large", _size_limits()
+    return status, *{
         400: ("bad_request", "The request could not be read. Check how it is written."),
-        404: ("not_found", "There is nothing at this address. Check the path and the id in it."),
         416: ("range_not_satisfiable", "The image does not have this range of bytes."),
     }.get(status, (f"http_{status}", f"{error.name}."))
 

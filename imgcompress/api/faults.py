@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,16 @@ def faults_of_fields(messages: Mapping[str, Sequence[str]], schema: Schema,
     """Return what `schema` found in a flat set of values, one fault for each field."""
     return [_fault_of_field(field, told, schema, values.get(field))
             for field, told in messages.items()]
+
+
+def faults_of_unknown_parameters(names: Iterable[str], known: Iterable[str],
+                                 values: Mapping[str, str]) -> list[RequestFault]:
+    """Return one fault for each query parameter that a call does not know."""
+    listed = ", ".join(known)
+    advice = f"The parameters are {listed}." if listed else "This call has no parameters."
+    return [RequestFault(name[:VALUE_CHARS], None, None, "unknown_parameter",
+                         f"There is no parameter called “{name[:VALUE_CHARS]}”. {advice}",
+                         values[name][:VALUE_CHARS]) for name in names]
 
 
 def _fault_of_field(field: str, messages: Sequence[str], schema: Schema,

@@ -24,6 +24,7 @@ OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
 @blueprint.route("/healthz")
 @blueprint.doc(operationId="getHealth", **PUBLIC)
 @blueprint.response(200, HealthSchema)
+@blueprint.problems(400)
 def healthz() -> Any:
     """Tell that the process answers"""
     return {"status": OK}
@@ -33,6 +34,7 @@ def healthz() -> Any:
 @blueprint.doc(operationId="getReadiness", **PUBLIC)
 @blueprint.response(200, ReadinessSchema)
 @blueprint.alt_response(503, schema=ReadinessSchema, description="Uploads cannot be taken.")
+@blueprint.problems(400)
 def readyz() -> Any:
     """Tell whether uploads can be taken"""
     checks = {

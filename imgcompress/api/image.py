@@ -22,17 +22,20 @@ from .image_links import check_link
 
 # The credentials of a role are renewed ten minutes before they end, and a link ends with them.
 LINK_SECONDS = 600
+BYTES = {"type": "string", "format": "binary"}
 
 blueprint = Blueprint("image", __name__, description="Fetch compressed images.")
 
 
-@blueprint.route("/image/<image_id>.<extension>", parameters=[
+# Shops and their caches add parameters of their own to the addresses of images.
+@blueprint.route("/image/<image_id>.<extension>", any_query=True, parameters=[
     {"in": "path", "name": "image_id", "schema": {"type": "string", "format": "uuid"}},
     {"in": "path", "name": "extension",
      "schema": {"enum": ["jpg", "png", "webp", "avif", "gif"]}}])
 @blueprint.doc(operationId="getImage", **PUBLIC)
-@blueprint.response(200, {"type": "string", "format": "binary"}, content_type="image/*")
-@blueprint.alt_response(206, description="The range of bytes that was asked for.")
+@blueprint.response(200, BYTES, content_type="image/*")
+@blueprint.alt_response(206, schema=BYTES, content_type="image/*",
+                        description="The range of bytes that was asked for.")
 @blueprint.alt_response(302, description="The image is in the storage itself, for some minutes.")
 @blueprint.alt_response(304, description="The caller has the image.")
 @blueprint.problems(403, 404, 416, 503)

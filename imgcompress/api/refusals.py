@@ -45,6 +45,14 @@ class TooManyRequests(ImgcompressError):
         super().__init__()
 
 
+class NotAllConfirmed(ImgcompressError):
+    """All jobs would be deleted, and the call does not say that this is meant."""
+
+    code = "all_not_confirmed"
+    message = ("Nothing was deleted. To delete one job, put its id into the path: DELETE"
+               " /job/<request_id>. To delete every job, send DELETE /job?all=true.")
+
+
 class NothingToRetry(ImgcompressError):
     """The job has no failed image, or none with the codes that were asked for."""
 
@@ -77,6 +85,7 @@ class ImageLinkExpired(ImgcompressError):
 
 
 REFUSALS: Mapping[type, int] = {
+    NotAllConfirmed: 400,
     ApiKeyRequired: 401,
     InvalidApiKey: 401,
     InvalidImageLink: 403,

@@ -43,8 +43,8 @@ NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "ge
                 "redeliverWebhook", "cancelJob", "retryJob", "deleteJob")
 
 
-@blueprint.route("/upload", methods=["POST"])
-@blueprint.doc(operationId="upload", parameters=[PARAMETER], responses={"202": {"links": NEXT}},
+@blueprint.route("/upload", methods=["POST"], any_query=True)
+@blueprint.doc(operationId="upload", parameters=[PARAMETER], responses={202: {"links": NEXT}},
                requestBody={"required": True,
                             "content": {"multipart/form-data": {"schema": UploadSchema}}})
 @blueprint.response(202, AcceptedSchema, headers=LOCATION)

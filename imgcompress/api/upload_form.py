@@ -45,8 +45,9 @@ class UploadForm:
 def read_form() -> UploadForm:
     """Read the form of the request; nothing is raised for what is wrong with its fields.
 
-    A field that is left empty counts as left out, as in the form of a browser. Raise NotMultipart
-    for a body of another kind, before any of it is read.
+    A field of the form that is left empty counts as left out, as browsers send it. Not so in the
+    URL, and not `dry_run`: there an empty variable of a script would start what was not meant.
+    Raise NotMultipart for a body of another kind, before any of it is read.
     """
     if request.mimetype not in ("", MULTIPART):
         raise NotMultipart
@@ -63,8 +64,9 @@ def read_form() -> UploadForm:
 
 def _given() -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
-    fields = MultiDict([*request.files.items(), *request.form.items(), *request.args.items()])
-    return {name: value for name, value in fields.items() if value != ""}
+    filled = [(name, value) for name, value in request.form.items()
+              if value or name == "dry_run"]
+    return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 
 
 def _faults_of_exposed() -> list[RequestFault]:

@@ -35,6 +35,12 @@ if (done) {
     pm.collectionVariables.set("extension", extension);
 }""",
 }
+# An empty variable would make another address of this one, which may mean something else.
+SKIPPED_WITHOUT = """if (!pm.variables.get("{variable}")) {{
+    pm.execution.skipRequest();
+}}"""
+# A collection that is run as a whole must not delete what it did not make.
+LEFT_OUT = frozenset(("deleteJobs",))
 # Sent by default, where other parameters are there to be switched on.
 SENT = {"getStatus": {"wait": "10"}}
 
@@ -68,7 +74,8 @@ def _items(document: dict[str, Any], tag: str) -> Iterator[dict[str, Any]]:
     for path, methods in document["paths"].items():
         common = methods.get("parameters", [])
         for method, call in methods.items():
-            if method != "parameters" and tag in call["tags"]:
+            if (method != "parameters" and tag in call["tags"]
+                    and call["operationId"] not in LEFT_OUT):
                 parameters = [*common, *call.get("parameters", [])]
                 yield _item(document, path, method.upper(), call, parameters)
 
@@ -84,7 +91,16 @@ def _item(document: dict[str, Any], path: str, method: str, call: dict[str, Any]
     }
     if "requestBody" in call:
         request["body"] = {"mode": "formdata", "formdata": _form(document, call["requestBody"])}
-    return {"name": name, "request": request, "event": [_test(name, call["responses"])]}
+    return {"name": name, "request": request,
+            "event": [*_skips(path), _test(name, call["responses"])]}
+
+
+def _skips(path: str) -> Iterator[dict[str, Any]]:
+    """Yield the script that skips a request while the id in its address is unknown."""
+    for variable in ("request_id", "image_id"):
+        if f"{{{variable}}}" in path:
+            lines = SKIPPED_WITHOUT.format(variable=variable).splitlines()
+            yield {"listen": "prerequest", "script": {"type": "text/javascript", "exec": lines}}
 
 
 def _url(path: str, name: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def home() -> Response:
                  max_images=settings.max_images_per_job)
 
 
+@blueprint.get("/jobs", strict_slashes=False, defaults={"request_id": ""})
 @blueprint.get("/jobs/<request_id>", strict_slashes=False)
 def job(request_id: str) -> Response:
     """Show the page of a job; what is no id at all is told as a page, too."""

@@ -19,11 +19,15 @@ COLLECTION = ROOT / "docs" / "postman_collection.json"
 
 @pytest.fixture
 def executions(embedded_service: Service, node_folder: Path, tmp_path: Path) -> dict[str, Any]:
-    """Run the collection by newman; return the last response to each of its requests."""
+    """Run the collection by newman; return the last response to each of its requests.
+
+    A job that it did not make stands beside it, and has to survive.
+    """
     report = tmp_path / "report.json"
     with PlainOrigin({"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}) as origin:
         (tmp_path / "products.csv").write_text(
             f"S. No.,Product Name,Input Image Urls\n1,Rocket,{origin.url('/rocket.jpg')}\n")
+        other = embedded_service.submit((tmp_path / "products.csv").read_bytes())
         done = subprocess.run(
             [str(node_folder / "node_modules" / ".bin" / "newman"), "run", str(COLLECTION),
              "--env-var", f"baseUrl={embedded_service.url}", "--working-dir", str(tmp_path),
@@ -32,6 +36,7 @@ def executions(embedded_service: Service, node_folder: Path, tmp_path: Path) -> 
             text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=300)
     assert done.returncode == 0, done.stdout
+    assert embedded_service.get(f"/job/status/{other}").status_code == 200
     run = json.loads(report.read_text())["run"]
     return {execution["item"]["name"]: execution["response"] for execution in run["executions"]}
 
@@ -49,8 +54,8 @@ def test_every_request_is_answered_as_documented(embedded_service: Service,
     document = embedded_service.get("/openapi.json").json()
     assert executions.keys() == {
         call["operationId"] for methods in document["paths"].values()
-        for method, call in methods.items() if method != "parameters"}
+        for method, call in methods.items() if method != "parameters"} - {"deleteJobs"}
     reached = {name: response["code"] for name, response in executions.items()}
     for name, status in {"upload": 202, "getStatus": 200, "getDetails": 200, "downloadCsv": 200,
-                         "downloadArchive": 200, "getImage": 200, "deleteJobs": 200}.items():
+                         "downloadArchive": 200, "getImage": 200}.items():
         assert reached[name] == status, reached

@@ -150,6 +150,9 @@ class _Codes(fields.List[str]):
 
 
 def _must_be_known(codes: list[str]) -> None:
+    if not codes:
+        raise ValidationError("codes is empty. Name the codes of the images to try again, or leave"
+                              " codes out to try all failed images again.")
     # validate.ContainsOnly would give the array, and not its items, an enum in the document.
     if not IMAGE_FAULTS.keys() >= set(codes):
         raise ValidationError(f"codes must be some of {', '.join(IMAGE_FAULTS)}.")
@@ -164,6 +167,13 @@ class RetryQuery(Schema):
         metadata={
             "description": "Only images that failed with one of these codes, separated by commas.",
             "example": ["source_status", "source_timeout"]})
+
+
+class DeleteAllQuery(Schema):
+    """Whether all jobs are meant."""
+
+    all = fields.Boolean(required=True, truthy={"true"}, falsy=set(), metadata={
+        "enum": [True], "description": "Says that every job is to be deleted."})
 
 
 class DeletedSchema(Schema):

@@ -65,7 +65,9 @@ class DeliveryLogSchema(Schema):
 class RedeliverQuery(Schema):
     """Which delivery is asked for."""
 
-    id = fields.String(metadata={
+    id = fields.String(validate=validate.Length(
+        min=1, error="id is empty. Give the id of a delivery, or leave id out to send the webhook"
+                     " of the last event again."), metadata={
         "description": "The delivery; without it, the webhook of the last event.", **EVENT_ID})
 
 

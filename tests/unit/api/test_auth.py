@@ -145,9 +145,9 @@ def test_every_call_hides_the_jobs_of_others(app: Flask, client: FlaskClient, jo
 
 def test_a_caller_deletes_its_own_jobs_alone(client: FlaskClient, job: str, agency: str,
                                              shop: str) -> None:
-    assert client.delete("/job", headers=_with(agency)).json == {"deleted_jobs": 0}
+    assert client.delete("/job?all=true", headers=_with(agency)).json == {"deleted_jobs": 0}
     assert client.get(f"/job/status/{job}", headers=_with(shop)).status_code == 200
-    assert client.delete("/job", headers=_with(shop)).json == {"deleted_jobs": 1}
+    assert client.delete("/job?all=true", headers=_with(shop)).json == {"deleted_jobs": 1}
 
 
 def test_an_image_is_public_by_its_id(app: Flask, client: FlaskClient, job: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -52,10 +53,52 @@ def test_what_is_no_job_is_not_found(client: FlaskClient, name: str) -> None:
 def test_all_jobs_go_at_once(client: FlaskClient, upload: Upload, stored_files: Files) -> None:
     for _ in range(3):
         upload()
-    answer = client.delete("/job")
+    answer = client.delete("/job?all=true")
     assert (answer.status_code, answer.json) == (200, {"deleted_jobs": 3})
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
-    assert client.delete("/job").json == {"deleted_jobs": 0}
+    assert client.delete("/job?all=true").json == {"deleted_jobs": 0}
+
+
+@pytest.mark.parametrize("query", [
+    "", "?all", "?all=", "?all=false", "?all=1", "?all=yes", "?All=true", "?all=true&all=false",
+    "?all=&all=true", "?status=FAILED"])
+def test_without_being_confirmed_no_job_goes(client: FlaskClient, request_id: str,
+                                             stored_files: Files, query: str) -> None:
+    answer = client.delete(f"/job{query}")
+    assert (answer.status_code, answer.json["code"]) == (400, "all_not_confirmed")
+    assert "all=true" in answer.json["detail"] and "/job/<request_id>" in answer.json["detail"]
+    assert client.get(f"/job/status/{request_id}").status_code == 200 and stored_files()
+
+
+@pytest.mark.parametrize("sent", [{"data": {"all": "true"}}, {"json": {"all": True}}])
+def test_only_the_query_confirms(client: FlaskClient, request_id: str, sent: Any) -> None:
+    assert client.delete("/job", **sent).json["code"] == "all_not_confirmed"
+    assert client.get(f"/job/status/{request_id}").status_code == 200
+
+
+def test_a_choice_among_all_jobs_is_not_taken_for_all(client: FlaskClient, request_id: str) -> None:
+    answer = client.delete("/job?all=true&status=FAILED")
+    assert answer.status_code == 400
+    assert [fault["code"] for fault in answer.json["errors"]] == ["unknown_parameter"]
+    assert client.get(f"/job/status/{request_id}").status_code == 200
+
+
+@pytest.mark.parametrize("path", [
+    "/job/", "/job//", "//job", "/job/?all=true", "/job//?all=true", "//job?all=true", "/job/%20",
+    "/job/%2F", "/job/./?all=true", "/job/../job/?all=true", "/job/status/", "/job/cancel/",
+    "/job//?", "/job/undefined", "/job/null", "/job/$UNSET"])
+def test_no_empty_id_stands_for_all(client: FlaskClient, request_id: str, path: str) -> None:
+    answer = client.delete(path, follow_redirects=True)
+    assert answer.status_code == 404, path
+    assert client.get(f"/job/status/{request_id}").status_code == 200
+
+
+@pytest.mark.parametrize("spelling", ["/job/{}/", "/job/{}//", "/job//{}", "//job/{}"])
+def test_a_slash_too_many_deletes_nothing(client: FlaskClient, request_id: str,
+                                          spelling: str) -> None:
+    answer = client.delete(spelling.format(request_id), follow_redirects=True)
+    assert answer.status_code == 404
+    assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
 def test_what_could_not_be_erased_recovery_erases(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from imgcompress.config import Settings
 
@@ -14,6 +15,21 @@ from imgcompress.config import Settings
 def document(client: FlaskClient) -> Any:
     """Return the OpenAPI document."""
     return client.get("/openapi.json").json
+
+
+def test_the_document_is_valid(document: Any) -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_every_answer_with_a_body_says_what_it_is(document: Any) -> None:
+    without_body = {"204", "302", "304"}
+    for path, methods in document["paths"].items():
+        for method, call in methods.items():
+            for status, answer in call["responses"].items() if method != "parameters" else ():
+                assert answer["description"], (path, status)
+                schemas = [media["schema"] for media in answer.get("content", {}).values()]
+                assert all(schemas), (path, status)
+                assert bool(schemas) == (status not in without_body), (path, status)
 
 
 def test_the_document_names_every_call(app: Flask, document: Any) -> None:

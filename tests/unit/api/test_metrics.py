@@ -108,7 +108,7 @@ def test_jobs_are_counted_as_they_come_and_end(app: Flask, client: FlaskClient,
     with app.app_context():
         cancel_job(UUID(upload().json["request_id"]))
     upload()
-    assert client.delete("/job").status_code == 200
+    assert client.delete("/job?all=true").status_code == 200
 
     samples = _samples(client)
     assert samples["jobs_accepted_total", ""] == 3

@@ -32,11 +32,19 @@ def test_failed_images_are_tried_again(app: Flask, client: FlaskClient, ended: s
 
 @pytest.mark.parametrize("query", ["codes=source_status", "codes=tls_invalid,source_status",
                                    "codes=tls_invalid&codes=source_status",
-                                   "codes=+source_status+,", "codes="])
+                                   "codes=+source_status+,"])
 def test_codes_are_words_with_commas_or_repeated(app: Flask, client: FlaskClient, ended: str,
                                                  query: str) -> None:
     assert client.post(f"/job/retry/{ended}?{query}").status_code == 202
     assert _statuses(app, ended) == ["COMPLETED", "PENDING", "COMPLETED"]
+
+
+@pytest.mark.parametrize("codes", ["", "+", ",", "&codes="])
+def test_empty_codes_do_not_stand_for_all(app: Flask, client: FlaskClient, ended: str,
+                                          codes: str) -> None:
+    answer = client.post(f"/job/retry/{ended}?codes={codes}")
+    assert answer.status_code == 400 and "leave codes out" in answer.json["errors"][0]["message"]
+    assert _statuses(app, ended) == ["COMPLETED", "FAILED", "COMPLETED"]
 
 
 def test_where_no_code_matches_there_is_nothing_to_retry(app: Flask, client: FlaskClient,

@@ -134,6 +134,18 @@ def test_a_percentage_out_of_range_tells_the_range(upload: Upload) -> None:
     assert fault["message"] == "compression_percentage must be a whole number from 1 to 95."
 
 
+@pytest.mark.parametrize("option", [
+    "webhook_url", "email", "compression_percentage", "quality", "format", "max_width",
+    "max_height", "dry_run"])
+def test_an_empty_option_in_the_url_is_not_left_out(client: FlaskClient, option: str) -> None:
+    answer = client.post(f"/upload?{option}=", data={"file": (io.BytesIO(CATALOGUE), "a.csv")})
+    assert _only_fault(answer)["code"] == f"invalid_{option}"
+
+
+def test_an_empty_dry_run_starts_no_job(upload: Upload) -> None:
+    assert _only_fault(upload(dry_run=""))["message"] == "dry_run must be true or false."
+
+
 def test_quality_and_percentage_exclude_each_other(upload: Upload) -> None:
     fault = _only_fault(upload(compression_percentage="50", quality="80"))
     assert "not both" in fault["message"]

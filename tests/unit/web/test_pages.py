@@ -13,7 +13,7 @@ from imgcompress.errors import IMAGE_FAULTS
 
 WEB = Path(imgcompress.web.__file__).parent
 JOB = "/jobs/7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"
-PAGES = ["/", JOB, JOB + "/", "/jobs/nothing"]
+PAGES = ["/", JOB, JOB + "/", "/jobs/nothing", "/jobs/", "/?utm_source=mail"]
 SCRIPTS = sorted((WEB / "static" / "js").rglob("*.js"))
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 
@@ -44,8 +44,9 @@ def test_everything_that_a_page_names_is_there(client: FlaskClient) -> None:
                 assert answer.status_code == 200, asset
 
 
-def test_what_is_no_id_is_told_as_a_page(client: FlaskClient) -> None:
-    answer = client.get("/jobs/nothing")
+@pytest.mark.parametrize("path", ["/jobs/nothing", "/jobs/", "/jobs"])
+def test_what_is_no_id_is_told_as_a_page(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
     assert answer.status_code == 404
     assert "There is no such job" in answer.text
 
