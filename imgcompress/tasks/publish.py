@@ -33,7 +33,7 @@ QUICK_SECONDS = 0.5
 # A broker that hangs is left alone for so long: who publishes must not wait for it each time.
 AWAY_SECONDS = 5.0
 
-_away_until = 0.0
+_away_until: dict[str, float] = {}
 
 
 def publish_slices(request_id: UUID) -> bool:
@@ -90,16 +90,16 @@ def check_broker() -> None:
 
 def _error_of(use: Callable[[Producer], object]) -> BaseException | None:
     """Return what went wrong as a producer was used, if anything did."""
-    global _away_until
+    url = str(celery.conf.broker_write_url)
     began = time.monotonic()
-    if began < _away_until:
+    if began < _away_until.get(url, 0.0):
         return TimeoutError("it did not answer a moment ago")
     error = _first_error_of(use)
     quick = time.monotonic() - began < QUICK_SECONDS
     if error and quick and not isinstance(error, broker.BrokerBlocked):
         error = _first_error_of(use)
     if error and time.monotonic() - began >= QUICK_SECONDS:
-        _away_until = time.monotonic() + AWAY_SECONDS
+        _away_until[url] = time.monotonic() + AWAY_SECONDS
     return error
 
 

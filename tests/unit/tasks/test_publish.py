@@ -77,7 +77,7 @@ def test_what_a_dead_broker_does_not_take_can_be_published_later(app_without_bro
 def app_with_hanging_broker(request: pytest.FixtureRequest, sqlite_url: str, tmp_path: Path,
                             monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """Return an application whose broker takes connections and never answers."""
-    monkeypatch.setattr(publish, "_away_until", 0.0)
+    monkeypatch.setattr(publish, "_away_until", {})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         yield from _app(f"{request.param}://127.0.0.1:{port}//", "test", sqlite_url, tmp_path)
