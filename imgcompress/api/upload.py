@@ -34,7 +34,7 @@ from .upload_form import UploadForm, read_form
 
 blueprint = Blueprint("upload", __name__, description="Send a CSV of image URLs.")
 
-ACCEPTED = "The file is accepted. Ask status_url how far its images have come."
+ACCEPTED = "Upload accepted. Poll status_url for progress."
 FAULTLESS = "All is well. Nothing was stored; upload the file without dry_run to start the job."
 FAULTY = "The upload cannot be used as it is. Nothing was stored; put right what errors lists."
 LOCATION = {"Location": {"description": "The address of the job's status.",

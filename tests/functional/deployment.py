@@ -18,8 +18,8 @@ INSTALLED = "/opt/imgcompress"
 
 
 def readme_commands() -> list[str]:
-    """Return the commands for production that the README tells."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """Return the commands for production of docs/operations.md."""
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     return [line.partition("  #")[0].strip() for line in text.splitlines()
             if line.startswith(("flask db", "gunicorn", "celery"))]
 

@@ -1,4 +1,4 @@
-"""Every example of the README does what the README says."""
+"""Every example of the README and of docs/api.md does what it says."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from .programs import words
 from .service import ROOT, Service
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = [block for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
-          if not language]
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+BLOCKS = [block for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README + API,
+                                                  re.M | re.S) if not language]
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 SERVICE, SHOP = "http://127.0.0.1:5000", "https://shop.example.com"
 PHOTOS = {"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg")),
@@ -88,7 +89,7 @@ def alike(text: str) -> str:
 
 
 @pytest.mark.parametrize("command", sorted({*commands("make"), *re.findall(
-    r"`(make [^`]*)`", README)}))
+    r"`(make\s[^`]*)`", README)}))
 def test_every_make_target_is_there(command: str) -> None:
     done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, text=True,
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=60)

@@ -23,7 +23,7 @@ from .network import NETWORK, Network, network_or_skip
 HOSTS = ("a", "b")
 # What a host reaches at another address than this machine does, for its loopback is its own.
 SHARED = ("DATABASE_URL", "CELERY_BROKER_URL", "STORAGE_ENDPOINT")
-# The commands of the README.
+# The commands of docs/operations.md.
 CELERY = (sys.executable, "-m", "celery", "-q", "-A", "wsgi:celery_app")
 WEB = (sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "-w", "1",
        "wsgi:app")
