@@ -28,9 +28,10 @@ from .calls import watch_calls
 from .document import describe
 from .errors import register_error_handlers
 from .headers import harden
+from .hosts import refuse_unknown_hosts
 from .limits import bound_bodies, limit_requests
 
-__all__ = ["register_api", "watch_calls"]
+__all__ = ["refuse_unknown_hosts", "register_api", "watch_calls"]
 
 ROOMS = tuple(room.blueprint for room in (
     upload, job, details, download, archive, retry, deletion, webhooks, image, health, metrics))

@@ -24,7 +24,7 @@ OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
 @blueprint.route("/healthz")
 @blueprint.doc(operationId="getHealth", **PUBLIC)
 @blueprint.response(200, HealthSchema)
-@blueprint.problems(400)
+@blueprint.problems()
 def healthz() -> Any:
     """Tell that the process answers"""
     return {"status": OK}
@@ -34,7 +34,7 @@ def healthz() -> Any:
 @blueprint.doc(operationId="getReadiness", **PUBLIC)
 @blueprint.response(200, ReadinessSchema)
 @blueprint.alt_response(503, schema=ReadinessSchema, description="Uploads cannot be taken.")
-@blueprint.problems(400)
+@blueprint.problems()
 def readyz() -> Any:
     """Tell whether uploads can be taken"""
     checks = {

@@ -9,6 +9,26 @@ from ..ledger.idempotency import KeyInUse, KeyReused
 from ..ledger.quotas import TooManyJobs
 
 
+class MalformedHost(ImgcompressError):
+    """The call names no host, more than one, or what cannot be a host."""
+
+    code = "malformed_host"
+    message = ("The Host header of the call is not a host name or an IP address, with or without a"
+               " port. Most clients write it by themselves from the address that they call.")
+
+
+class UnknownHost(ImgcompressError):
+    """The call was sent to a host that this installation is not known by."""
+
+    code = "unknown_host"
+    message = ("This service is not known by the host name of the call, so nothing was done. If the"
+               " name is right, the operator adds it to ALLOWED_HOSTS, or sets PUBLIC_BASE_URL; by"
+               " its IP address the service is always reached.")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self.message.replace("the host name of the call", f"the name “{name}”"))
+
+
 class ApiKeyRequired(ImgcompressError):
     """The call has no API key."""
 
@@ -86,6 +106,7 @@ class ImageLinkExpired(ImgcompressError):
 
 REFUSALS: Mapping[type, int] = {
     NotAllConfirmed: 400,
+    MalformedHost: 400,
     ApiKeyRequired: 401,
     InvalidApiKey: 401,
     InvalidImageLink: 403,
@@ -94,6 +115,7 @@ REFUSALS: Mapping[type, int] = {
     NoImages: 409,
     KeyInUse: 409,
     NotMultipart: 415,
+    UnknownHost: 421,
     KeyReused: 422,
     TooManyRequests: 429,
     TooManyJobs: 429,

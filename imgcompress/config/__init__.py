@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from ..errors import SettingsError
-from .callers import parse_image_url_secret, rate_limits
+from .callers import parse_allowed_hosts, parse_image_url_secret, rate_limits
 from .logs import parse_format, parse_level
 from .mail import SmtpServer, parse_mail_from, parse_smtp_url
 from .storage import STREAM, parse_image_delivery, parse_storage_url
@@ -46,6 +46,7 @@ class Settings:
     image_delivery: str
     image_base_url: str | None
     public_base_url: str | None
+    allowed_hosts: tuple[str, ...]
     host: str
     port: int
     worker_processes: int
@@ -142,6 +143,7 @@ def _read(env: Env) -> dict[str, Any]:
                                   partial(parse_image_delivery, storage_url=storage_url)),
         "image_base_url": _parsed(env, "IMAGE_BASE_URL", "", _parse_base_url),
         "public_base_url": _parsed(env, "PUBLIC_BASE_URL", "", _parse_base_url),
+        "allowed_hosts": _parsed(env, "ALLOWED_HOSTS", "", parse_allowed_hosts),
         "host": env.str("HOST", "127.0.0.1"),
         "port": env.int("PORT", 5000, validate=validate.Range(min=1, max=65535)),
         "worker_processes": env.int("WORKER_PROCESSES", 0, validate=validate.Range(min=0)),

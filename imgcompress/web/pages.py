@@ -6,7 +6,9 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
+from ..api.errors import PROBLEM_TYPE, answer_error
 from ..api.ids import parse_id
+from ..api.refusals import UnknownHost
 from ..catalogue import FORMATS, MAX_SIDE
 from ..errors import IMAGE_FAULTS
 from ..extensions import current_settings
@@ -40,6 +42,16 @@ def job(request_id: str) -> Response:
         return page
     return _page("job", images=IMAGES_FROM_ANYWHERE, request_id=request_id.lower(),
                  faults=IMAGE_FAULTS.values())
+
+
+@blueprint.app_errorhandler(UnknownHost)
+def _tell_unknown_host(error: UnknownHost) -> Response:
+    """Tell people as a page, wherever they wanted to go, and programs as all else."""
+    answer = answer_error(error)
+    if request.accept_mimetypes.best_match([PROBLEM_TYPE, "text/html"]) == "text/html":
+        answer.data = render_template("web/unknown_host.html", advice=error.message)
+        answer.mimetype = "text/html"
+    return answer
 
 
 def _page(name: str, *, images: str = "", **values: Any) -> Response:

@@ -16,7 +16,7 @@ from imgcompress.web.session import COOKIE
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return the settings of an installation that asks for keys."""
-    return replace(settings, require_api_key=True)
+    return replace(settings, require_api_key=True, allowed_hosts=("images.example.com",))
 
 
 @pytest.fixture
