@@ -13,7 +13,7 @@ from ..catalogue import FORMATS, MAX_SIDE
 from ..errors import IMAGE_FAULTS
 from ..extensions import current_settings
 from .blueprint import blueprint
-from .session import COOKIE
+from .session import cookie_name
 
 # Nothing from elsewhere, nothing inline: what a CSV says can never run as a script.
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
@@ -56,7 +56,7 @@ def _tell_unknown_host(error: UnknownHost) -> Response:
 
 def _page(name: str, *, images: str = "", **values: Any) -> Response:
     values |= {"public_base_url": current_settings().public_base_url or "",
-               "has_key": COOKIE in request.cookies}
+               "has_key": cookie_name() in request.cookies}
     page = Response(render_template(f"web/{name}.html", **values))
     page.headers["Content-Security-Policy"] = POLICY.format(images=images)
     page.headers["Cross-Origin-Opener-Policy"] = "same-origin"
