@@ -30,6 +30,7 @@ from .errors import register_error_handlers
 from .headers import harden
 from .hosts import refuse_unknown_hosts
 from .limits import bound_bodies, limit_requests
+from .readiness import Readiness
 
 __all__ = ["refuse_unknown_hosts", "register_api", "watch_calls"]
 
@@ -43,10 +44,10 @@ def register_api(app: Flask, settings: Settings) -> None:
     # The fields of an answer come in the order that the schemas give them.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
+    app.extensions[health.READINESS] = Readiness()
     bound_bodies(app, settings)
     limit_requests(app, settings)
-    if settings.require_api_key:
-        require_keys(app)
+    require_keys(app, settings)
     for room in (*ROOMS, docs.blueprint):
         app.register_blueprint(room)
     app.extensions[docs.DOCUMENT] = cache(lambda: describe(settings, ROOMS))

@@ -45,6 +45,15 @@ class InvalidApiKey(ImgcompressError):
                " one.")
 
 
+class OperatorKeyRequired(ImgcompressError):
+    """The call tells about the whole installation, and does not come from its operator."""
+
+    code = "operator_key_required"
+    message = ("This is for the operator of the installation. Send the key that METRICS_KEY sets as"
+               " “Authorization: Bearer …”; API keys do not open it, and where METRICS_KEY is unset"
+               " nothing does.")
+
+
 class NotMultipart(ImgcompressError):
     """The body of an upload is not a multipart form."""
 
@@ -109,6 +118,7 @@ REFUSALS: Mapping[type, int] = {
     MalformedHost: 400,
     ApiKeyRequired: 401,
     InvalidApiKey: 401,
+    OperatorKeyRequired: 401,
     InvalidImageLink: 403,
     ImageLinkExpired: 403,
     NothingToRetry: 409,

@@ -1,4 +1,4 @@
-"""The settings of callers: by which names they call, how often, and their signed image URLs."""
+"""The settings of callers: the names they call by, how often, and secrets they do not have."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def parse_allowed_hosts(text: str) -> tuple[str, ...]:
     return names
 
 
-def parse_image_url_secret(text: str, *, required: bool) -> str | None:
-    """Read the secret that signs image URLs; the fault does not repeat it."""
+def parse_secret(text: str, *, required: bool = False) -> str | None:
+    """Read a secret that the operator makes; the fault does not repeat it."""
     if not text and not required:
         return None
     if len(text) < SECRET_CHARS:

@@ -119,6 +119,17 @@ def test_what_is_no_name_of_a_host_is_told(monkeypatch: pytest.MonkeyPatch, wron
     assert "ALLOWED_HOSTS" in told.value.message and "without a port" in told.value.message
 
 
+@pytest.mark.parametrize("name", ["METRICS_KEY", "IMAGE_URL_SECRET"])
+def test_a_short_secret_is_told_and_not_repeated(monkeypatch: pytest.MonkeyPatch,
+                                                 name: str) -> None:
+    monkeypatch.setenv(name, "xyzzy" * 6)
+    with pytest.raises(SettingsError) as told:
+        load_settings(None)
+    assert name in told.value.message and "xyzzy" not in told.value.message
+    monkeypatch.setenv(name, "xyzzy" * 7)
+    assert "xyzzy" not in repr(load_settings(None))
+
+
 def test_the_broker_is_embedded_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(None).embedded_broker
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1/0")
