@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Raise SettingsError, with every fault, when a setting is wrong.
     """
-    from .api import register_api, watch_calls
+    from .api import refuse_unknown_hosts, register_api, watch_calls
     from .cli import init_app as add_commands
     from .web import register_web
 
@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = create_worker_app(settings)
     add_migrations(app)
     watch_calls(app)
+    refuse_unknown_hosts(app, settings)
     register_web(app)
     register_api(app, settings)
     add_commands(app)

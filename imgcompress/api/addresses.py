@@ -33,7 +33,7 @@ def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
     exact = adapter and request.path.endswith("/") and _rule_at(adapter, request.path.rstrip("/"))
     if exact:
         return 404, "trailing_slash", (
-            "A call that deletes must not end in a slash, so nothing was done. Leave the slash out:"
+            "This call must not end in a slash, so nothing was done. Leave the slash out:"
             f" {request.method} {exact.rule}")
     return 404, "not_found", "There is nothing at this address. Check the path and the id in it."
 

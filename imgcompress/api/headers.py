@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from urllib.parse import quote
 
-from flask import Response
+from flask import Response, request
 
 NO_ACTIVE_CONTENT = "default-src 'none'; frame-ancestors 'none'"
 # Content that others made must not run as a page of ours, whatever a browser takes it for.
 USER_CONTENT = "default-src 'none'; sandbox"
+# For a year a browser that came over TLS comes over TLS alone; other names of the domain are free.
+STRICT_TRANSPORT = "max-age=31536000"
+# Every program of a machine has this name, and not all of them have TLS.
+LOCALHOST = re.compile(r"(?:.+\.)?localhost\.?(?::\d+)?", re.IGNORECASE)
 
 
 def harden(response: Response) -> Response:
@@ -21,6 +26,8 @@ def harden(response: Response) -> Response:
     response.headers["X-Frame-Options"] = "DENY"
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Cache-Control", "no-cache")
+    if request.is_secure and not LOCALHOST.fullmatch(request.host):
+        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
     return response
 
 

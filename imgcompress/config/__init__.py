@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from ..errors import SettingsError
-from .callers import parse_image_url_secret, rate_limits
+from .callers import parse_allowed_hosts, parse_secret, rate_limits
 from .logs import parse_format, parse_level
 from .mail import SmtpServer, parse_mail_from, parse_smtp_url
 from .storage import STREAM, parse_image_delivery, parse_storage_url
@@ -46,6 +46,7 @@ class Settings:
     image_delivery: str
     image_base_url: str | None
     public_base_url: str | None
+    allowed_hosts: tuple[str, ...]
     host: str
     port: int
     worker_processes: int
@@ -74,6 +75,7 @@ class Settings:
     lease_seconds: float
     recovery_interval: float
     require_api_key: bool
+    metrics_key: str | None = field(repr=False)
     uploads_per_minute: int
     reads_per_minute: int
     max_active_jobs: int
@@ -142,6 +144,7 @@ def _read(env: Env) -> dict[str, Any]:
                                   partial(parse_image_delivery, storage_url=storage_url)),
         "image_base_url": _parsed(env, "IMAGE_BASE_URL", "", _parse_base_url),
         "public_base_url": _parsed(env, "PUBLIC_BASE_URL", "", _parse_base_url),
+        "allowed_hosts": _parsed(env, "ALLOWED_HOSTS", "", parse_allowed_hosts),
         "host": env.str("HOST", "127.0.0.1"),
         "port": env.int("PORT", 5000, validate=validate.Range(min=1, max=65535)),
         "worker_processes": env.int("WORKER_PROCESSES", 0, validate=validate.Range(min=0)),
@@ -172,12 +175,13 @@ def _read(env: Env) -> dict[str, Any]:
         "lease_seconds": env.float("LEASE_SECONDS", 30.0, validate=validate.Range(min=3)),
         "recovery_interval": env.float("RECOVERY_INTERVAL", 5.0, validate=validate.Range(min=0.2)),
         "require_api_key": env.bool("REQUIRE_API_KEY", False),
+        "metrics_key": _parsed(env, "METRICS_KEY", "", parse_secret),
         "uploads_per_minute": env.int("UPLOADS_PER_MINUTE", None, validate=not_negative),
         "reads_per_minute": env.int("READS_PER_MINUTE", None, validate=not_negative),
         "max_active_jobs": env.int("MAX_ACTIVE_JOBS", 100, validate=positive),
         "signed_image_urls": signed,
         "image_url_secret": _parsed(env, "IMAGE_URL_SECRET", ... if signed else "",
-                                    partial(parse_image_url_secret, required=signed)),
+                                    partial(parse_secret, required=signed)),
         "image_url_seconds": env.int("IMAGE_URL_SECONDS", 7 * 86_400, validate=positive),
         "retention_days": env.int("RETENTION_DAYS", 0, validate=not_negative),
         "log_format": _parsed(env, "LOG_FORMAT", "console", parse_format),

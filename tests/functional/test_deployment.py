@@ -30,6 +30,9 @@ from .photos import sample
 from .programs import answers, running, words
 from .service import ROOT, Service, free_port, wait_until
 
+# The name in our example of nginx.
+HOST = "images.example.com"
+METRICS_KEY = "k" * 32
 PHOTOS = {"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}
 NGINX = """
 user {user}; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
@@ -139,7 +142,9 @@ def _log(service: Service) -> list[dict[str, Any]]:
 
 def _metrics(url: str) -> dict[tuple[str, ...], float]:
     """Return the numbers by name and, in the order of their names, the values of the labels."""
-    families = text_string_to_metric_families(requests.get(f"{url}/metrics", timeout=30).text)
+    answer = requests.get(f"{url}/metrics", timeout=30,
+                          headers={"Authorization": f"Bearer {METRICS_KEY}"})
+    families = text_string_to_metric_families(answer.text)
     return {(sample.name, *sample.labels.values()): sample.value
             for family in families for sample in family.samples}
 
@@ -153,6 +158,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         service = Service(
             tmp_path_factory.mktemp("deployed") / "var", LOG_FORMAT="json", QUEUE_PREFIX=prefix,
             DATABASE_URL=stack.enter_context(fresh_database()), TRUSTED_PROXIES="1",
+            ALLOWED_HOSTS=HOST, METRICS_KEY=METRICS_KEY,
             CELERY_BROKER_URL=stack.enter_context(fresh_broker("redis", prefix)))
         migrate, = (line for line in deployment.procfile_commands() if line.startswith("flask"))
         subprocess.run(words(migrate, prefix), cwd=folder, env=service.environment, check=True,
@@ -213,6 +219,15 @@ class TestTheCommands:
         assert told["imgcompress_images_total", "source_status", "failed"] == 1
         assert told["imgcompress_jobs_ended_total", "COMPLETED"] == 1
         assert told["imgcompress_deliveries_ended_total", "webhook", "DELIVERED"] == 2
+
+    def test_nginx_passes_on_the_host_and_guards_the_figures(self, deployed: Service,
+                                                             tmp_path: Path) -> None:
+        with _nginx(tmp_path, deployed) as url:
+            for host, status in ((HOST, 200), ("attacker.example", 421)):
+                answer = requests.get(f"{url}/job", headers={"Host": host}, timeout=30)
+                assert answer.status_code == status
+            for path, status in (("/metrics", 401), ("/metrics/", 404), ("/metrics/.", 404)):
+                assert requests.get(url + path, timeout=30).status_code == status
 
     def test_the_health_check_of_the_image_is_well(self, deployed: Service) -> None:
         command = [word.replace(":5000", f":{deployed.port}")

@@ -57,7 +57,11 @@ RULES = (
          "HOST opens the service to the network, and REQUIRE_API_KEY is off: whoever reaches it"
          " sees and deletes all jobs. Set REQUIRE_API_KEY=true, or have a proxy that knows users."),
     Rule(lambda s: _is_open(s) and s.public_base_url is None,
-         "PUBLIC_BASE_URL is unset: links begin with whatever host each upload was sent to."),
+         "PUBLIC_BASE_URL is unset: links begin with the address that each upload was sent to, and"
+         " only names in HOST and ALLOWED_HOSTS are accepted beside IP addresses."),
+    Rule(lambda s: "*" in s.allowed_hosts and not s.require_api_key,
+         "ALLOWED_HOSTS is * and REQUIRE_API_KEY is off: any page that is open in a browser which"
+         " reaches this service can read all jobs (DNS rebinding). List the names."),
     Rule(lambda s: (s.public_base_url or "").startswith("https:") and s.trusted_proxies == 0
          and bool(s.uploads_per_minute or s.reads_per_minute) and not s.require_api_key,
          "TRUSTED_PROXIES is 0 behind a proxy: all callers share the limits per minute of its"

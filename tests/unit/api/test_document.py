@@ -77,7 +77,8 @@ def test_every_call_that_is_not_public_may_ask_for_a_key_or_for_patience(documen
         for call in (call for method, call in methods.items() if method != "parameters"):
             answers = call["responses"].keys()
             assert call.get("security") == [] or {"401", "429", "500"} <= answers
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    assert set(document["components"]["securitySchemes"]) == {
+        "bearer", "apiKey", "operatorKey"}
     assert "security" not in document
 
 
@@ -88,6 +89,10 @@ class TestWithKeys:
 
     def test_the_document_asks_for_them(self, document: Any) -> None:
         assert document["security"] == [{"bearer": []}, {"apiKey": []}]
+        other = {path: call["security"] for path, methods in document["paths"].items()
+                 for method, call in methods.items() if method != "parameters"
+                 and call.get("security")}
+        assert other == {"/metrics": [{"operatorKey": []}]}
 
 
 def test_an_upload_leads_to_every_call_that_takes_its_id(document: Any) -> None:

@@ -96,7 +96,8 @@ FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https",
     (0, "http://localhost/"), (1, "https://images.example.com/")])
 def test_a_proxy_is_believed_only_where_there_is_one(settings: Settings, proxies: int,
                                                      address: str) -> None:
-    client = create_app(replace(settings, trusted_proxies=proxies)).test_client()
+    client = create_app(replace(settings, trusted_proxies=proxies,
+                                allowed_hosts=("images.example.com",))).test_client()
     answer = client.post("/upload", headers=FORWARDED,
                          data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
     assert answer.headers["Location"].startswith(f"{address}job/status/")
