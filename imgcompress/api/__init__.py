@@ -23,7 +23,7 @@ from . import (
     upload,
     webhooks,
 )
-from .auth import require_keys
+from .auth import look_up_keys, require_keys
 from .calls import watch_calls
 from .document import describe
 from .errors import register_error_handlers
@@ -43,6 +43,8 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
     bound_bodies(app, settings)
+    if settings.require_api_key:
+        look_up_keys(app)
     limit_requests(app, settings)
     if settings.require_api_key:
         require_keys(app)

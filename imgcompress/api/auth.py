@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_httpauth import HTTPTokenAuth, MultiAuth
 
@@ -14,15 +14,22 @@ from .refusals import ApiKeyRequired, InvalidApiKey
 # guess. Whatever is added elsewhere needs a key.
 PUBLIC = frozenset({"health", "image", "docs", "web"})
 KEY_HEADER = "X-API-Key"
+EMPTY_KEY = ("The header that should hold the API key is empty, as when a variable of a script is"
+             " empty. Put the key into it.")
 
 _bearer = HTTPTokenAuth("Bearer", realm="imgcompress")
 _header = HTTPTokenAuth("Bearer", realm="imgcompress", header=KEY_HEADER)
 _auth = MultiAuth(_bearer, _header)
 
 
+def look_up_keys(app: Flask) -> None:
+    """Find out whose key each call has, so that what follows can count by owner."""
+    app.before_request(_look_up)
+
+
 def require_keys(app: Flask) -> None:
-    """Ask for a key in every call but the public ones."""
-    app.before_request(_demand_key)
+    """Refuse every call without a valid key but the public ones."""
+    app.before_request(_refusal)
 
 
 def current_owner() -> str | None:
@@ -41,10 +48,12 @@ def _admit() -> None:
     """Let the call go on to its view."""
 
 
-def _demand_key() -> ResponseReturnValue | None:
-    if is_public():
-        return None
-    refusal: Response | None = _admit()
+def _look_up() -> None:
+    g.key_refusal = None if is_public() else _admit()
+
+
+def _refusal() -> ResponseReturnValue | None:
+    refusal: Response | None = g.key_refusal
     return refusal
 
 
@@ -52,8 +61,11 @@ def _demand_key() -> ResponseReturnValue | None:
 @_header.error_handler  # type: ignore[untyped-decorator]
 def _refuse(_status: int) -> Response:
     """Answer a call without a valid key; Flask-HTTPAuth adds WWW-Authenticate."""
-    given = KEY_HEADER in request.headers or "Authorization" in request.headers
-    return answer_error(InvalidApiKey() if given else ApiKeyRequired())
+    sent = [request.headers[name].strip() for name in (KEY_HEADER, "Authorization")
+            if name in request.headers]
+    if any(text and text.lower() != "bearer" for text in sent):
+        return answer_error(InvalidApiKey())
+    return answer_error(ApiKeyRequired(EMPTY_KEY) if sent else ApiKeyRequired())
 
 
 for _scheme in (_bearer, _header):
