@@ -29,6 +29,8 @@ SCHEMES = {
     HEADER: {"type": "apiKey", "in": "header", "name": KEY_HEADER,
              "description": "The same key in a header of its own."},
 }
+# What flask-smorest adds of its own: other errors and pages than ours.
+UNUSED = ("Error", "PaginationMetadata")
 # For doc() of the calls that everybody may make.
 PUBLIC: dict[str, Any] = {"security": []}
 
@@ -49,6 +51,8 @@ def describe(settings: Settings, rooms: Iterable[Blueprint]) -> dict[str, Any]:
         api.spec.components.security_scheme(name, scheme)
     document_status_event(api)
     document: dict[str, Any] = api.spec.to_dict()
+    for name in UNUSED:
+        del document["components"]["schemas"][name]
     return document
 
 

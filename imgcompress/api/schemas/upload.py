@@ -64,7 +64,11 @@ def _must_be_a_secret(value: str) -> None:
 
 
 class UploadSchema(Schema):
-    """A CSV and how its images are to be compressed."""
+    """A CSV and how its images are to be compressed.
+
+    Defaults are functions, which leave them out of the document: openapi-typescript would take a
+    field that has one for one that must be given.
+    """
 
     file = Upload(required=True, validate=_must_be_a_file, error_messages={"required": NO_FILE},
                   metadata={"description": "The CSV, with the columns `S. No.`, `Product Name` and"
@@ -85,11 +89,13 @@ class UploadSchema(Schema):
     quality = _whole_number("quality", 1, 95, "A fixed quality, instead of a percentage.")
     format = fields.String(
         validate=validate.OneOf(FORMATS, error=f"format must be one of {', '.join(FORMATS)}."),
-        load_default="keep", metadata={"description": "The format of the compressed images."})
+        load_default=lambda: "keep", metadata={
+            "description": "The format of the compressed images; `keep` if left out: that of each"
+                           " source."})
     max_width = _whole_number("max_width", 1, MAX_SIDE, "Scale down to this many pixels across.")
     max_height = _whole_number("max_height", 1, MAX_SIDE, "Scale down to this many pixels high.")
     dry_run = fields.Boolean(
-        load_default=False, error_messages={"invalid": "dry_run must be true or false."},
+        load_default=lambda: False, error_messages={"invalid": "dry_run must be true or false."},
         metadata={"description": "Only look the file over; store nothing."})
 
     @validates_schema
