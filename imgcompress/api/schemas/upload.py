@@ -77,14 +77,14 @@ class UploadSchema(Schema):
                   metadata={"description": "The CSV, with the columns `S. No.`, `Product Name` and"
                                            " `Input Image Urls`."})
     webhook_url = fields.String(validate=_must_be_callable, metadata={
-        "description": "Every change of the job's status is sent to this URL.",
+        "description": "Every change of the job's status is sent to this URL.", "format": "uri",
         "example": "https://shop.example.com/hooks/images"})
     webhook_secret = fields.String(validate=_must_be_a_secret, metadata={
         "description": "Signs this job's webhooks in place of the installation's own secret:"
                        " `whsec_` and 24 to 64 bytes in base64. In the form only, not in the URL.",
         "format": "password"})
     email = fields.String(validate=_must_be_an_address, metadata={
-        "description": "Who gets a mail with the output CSV when the job ends.",
+        "description": "Who gets a mail with the output CSV when the job ends.", "format": "email",
         "example": "team@example.com"})
     compression_percentage = _whole_number(
         "compression_percentage", 1, 95, "How much smaller the files become, in per cent; 50"
