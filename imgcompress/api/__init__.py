@@ -23,7 +23,7 @@ from . import (
     upload,
     webhooks,
 )
-from .auth import require_keys
+from .auth import look_up_keys, require_keys
 from .calls import watch_calls
 from .document import describe
 from .errors import register_error_handlers
@@ -46,6 +46,8 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.extensions["storage"] = open_storage(settings)
     app.extensions[health.READINESS] = Readiness()
     bound_bodies(app, settings)
+    if settings.require_api_key:
+        look_up_keys(app)
     limit_requests(app, settings)
     require_keys(app, settings)
     for room in (*ROOMS, docs.blueprint):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secrets import compare_digest
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_httpauth import HTTPTokenAuth, MultiAuth
 
@@ -20,11 +20,18 @@ PUBLIC = frozenset({"health", "image", "docs", "web"})
 # The rooms that tell about the installation as a whole: a caller's key does not open them.
 OPERATOR = frozenset({"metrics"})
 KEY_HEADER = "X-API-Key"
+EMPTY_KEY = ("The header that should hold the API key is empty, as when a variable of a script is"
+             " empty. Put the key into it.")
 
 _bearer = HTTPTokenAuth("Bearer", realm="imgcompress")
 _header = HTTPTokenAuth("Bearer", realm="imgcompress", header=KEY_HEADER)
 _auth = MultiAuth(_bearer, _header)
 _operator = HTTPTokenAuth("Bearer", realm="imgcompress operator")
+
+
+def look_up_keys(app: Flask) -> None:
+    """Find out whose key each call has, so that what follows can count by owner."""
+    app.before_request(_look_up)
 
 
 def require_keys(app: Flask, settings: Settings) -> None:
@@ -35,7 +42,7 @@ def require_keys(app: Flask, settings: Settings) -> None:
     if needs_operator(settings):
         app.before_request(_demand_operator_key)
     if settings.require_api_key:
-        app.before_request(_demand_key)
+        app.before_request(_refusal)
 
 
 def needs_operator(settings: Settings) -> bool:
@@ -82,10 +89,13 @@ def _admit() -> None:
     """Let the call go on to its view."""
 
 
-def _demand_key() -> ResponseReturnValue | None:
-    if is_public() or request.blueprint in OPERATOR:
-        return None
-    refusal: Response | None = _admit()
+def _look_up() -> None:
+    free = is_public() or request.blueprint in OPERATOR
+    g.key_refusal = None if free else _admit()
+
+
+def _refusal() -> ResponseReturnValue | None:
+    refusal: Response | None = g.key_refusal
     return refusal
 
 
@@ -93,8 +103,11 @@ def _demand_key() -> ResponseReturnValue | None:
 @_header.error_handler  # type: ignore[untyped-decorator]
 def _refuse(_status: int) -> Response:
     """Answer a call without a valid key; Flask-HTTPAuth adds WWW-Authenticate."""
-    given = KEY_HEADER in request.headers or "Authorization" in request.headers
-    return answer_error(InvalidApiKey() if given else ApiKeyRequired())
+    sent = [request.headers[name].strip() for name in (KEY_HEADER, "Authorization")
+            if name in request.headers]
+    if any(text and text.lower() != "bearer" for text in sent):
+        return answer_error(InvalidApiKey())
+    return answer_error(ApiKeyRequired(EMPTY_KEY) if sent else ApiKeyRequired())
 
 
 for _scheme in (_bearer, _header):

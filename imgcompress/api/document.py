@@ -30,6 +30,8 @@ SCHEMES = {
              "description": "The same key in a header of its own."},
     OPERATOR_KEY: {"type": "http", "scheme": "bearer", "description": "The key of METRICS_KEY."},
 }
+# What flask-smorest adds of its own: other errors and pages than ours.
+UNUSED = ("Error", "PaginationMetadata")
 # For doc() of the calls that everybody may make.
 PUBLIC: dict[str, Any] = {"security": []}
 
@@ -53,6 +55,8 @@ def describe(settings: Settings, rooms: Iterable[Blueprint]) -> dict[str, Any]:
     if needs_operator(settings):
         for call in _calls_of_operator(document):
             call["security"] = [{OPERATOR_KEY: []}]
+    for name in UNUSED:
+        del document["components"]["schemas"][name]
     return document
 
 

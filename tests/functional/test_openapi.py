@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ..mail_server import MailServer
 from ..origin import PlainOrigin
 from .service import ROOT, Service
 
@@ -25,8 +26,14 @@ LEAST_CASES = 2000
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Return a service of this module's own: its jobs are deleted on the way."""
-    with Service(tmp_path_factory.mktemp("openapi") / "var") as service:
+    """Return a service of this module's own: its jobs are deleted on the way.
+
+    It sends mail, so that an upload with an address of one is taken.
+    """
+    with (MailServer() as mail,
+          Service(tmp_path_factory.mktemp("openapi") / "var",
+                  SMTP_URL=f"smtp://127.0.0.1:{mail.port}",
+                  MAIL_FROM="images@shop.test") as service):
         yield service
 
 
@@ -41,6 +48,7 @@ def catalogue_origin() -> Iterator[PlainOrigin]:
 
 def test_no_generated_request_finds_a_breach(service: Service, catalogue_origin: PlainOrigin,
                                              tmp_path: Path) -> None:
+    document = service.get("/openapi.json").json()
     done = subprocess.run(
         [Path(sys.executable).with_name("st"),
          "--config-file", str(ROOT / "tests" / "schemathesis" / "schemathesis.toml"),
@@ -52,5 +60,17 @@ def test_no_generated_request_finds_a_breach(service: Service, catalogue_origin:
             "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.schemathesis.hooks",
             "CATALOGUE_ORIGIN": catalogue_origin.url("")})
     assert done.returncode == 0, done.stdout + service.log[-3000:]
-    cases = re.search(r"(\d+) generated", done.stdout)
-    assert cases and int(cases[1]) >= LEAST_CASES, done.stdout
+    calls = sum(method != "parameters" for methods in document["paths"].values()
+                for method in methods)
+    assert _number(r"Selected: (\d+)/", done.stdout) == calls
+    assert _number(r"Tested: (\d+)", done.stdout) == calls, done.stdout
+    assert _number(r"(\d+) generated", done.stdout) >= LEAST_CASES, done.stdout
+    # Without uploads that are accepted no scenario gets beyond its first step.
+    links = document["paths"]["/upload"]["post"]["responses"]["202"]["links"]
+    assert _number(r"API Links: +(\d+) covered", done.stdout) >= len(links), done.stdout
+
+
+def _number(pattern: str, told: str) -> int:
+    found = re.search(pattern, told)
+    assert found, told
+    return int(found[1])

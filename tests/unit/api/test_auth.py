@@ -85,12 +85,22 @@ def test_without_a_key_nothing_is_told(client: FlaskClient, shop: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [
-    {"Authorization": "Bearer imgc_wrong"}, {"X-API-Key": "imgc_wrong"}, {"X-API-Key": ""},
-    {"Authorization": "Bearer"}, {"Authorization": "Basic c2hvcDpzaG9w"}, {"X-API-Key": "shop"},
+    {"Authorization": "Bearer imgc_wrong"}, {"X-API-Key": "imgc_wrong"},
+    {"Authorization": "Basic c2hvcDpzaG9w"}, {"X-API-Key": "shop"},
     {"Authorization": "Bearer " + "A" * 5000}])
 def test_a_wrong_key_opens_nothing(client: FlaskClient, shop: str, headers: dict[str, str]) -> None:
     answer = client.get("/job", headers=headers)
     assert (answer.status_code, answer.json["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("headers", [
+    {"X-API-Key": ""}, {"X-API-Key": " "}, {"Authorization": ""}, {"Authorization": "Bearer"},
+    {"Authorization": "Bearer "}, {"Authorization": "bearer", "X-API-Key": ""}])
+def test_an_empty_key_is_called_empty(client: FlaskClient, shop: str,
+                                      headers: dict[str, str]) -> None:
+    answer = client.get("/job", headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (401, "api_key_required")
+    assert "empty" in answer.json["detail"]
 
 
 def test_a_revoked_key_opens_nothing(app: Flask, client: FlaskClient, shop: str) -> None:

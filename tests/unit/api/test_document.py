@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -70,6 +71,18 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
     assert set(schema["properties"]) == {
         "file", "webhook_url", "webhook_secret", "email", "compression_percentage", "quality",
         "format", "max_width", "max_height", "dry_run"}
+
+
+def test_every_schema_is_used(document: Any) -> None:
+    text = json.dumps(document)
+    assert [name for name in document["components"]["schemas"]
+            if f'"#/components/schemas/{name}"' not in text] == []
+
+
+def test_what_may_be_left_out_of_the_upload_has_no_default(document: Any) -> None:
+    """Generators take a field with a default for one that is always there, and ask for it."""
+    upload = document["components"]["schemas"]["Upload"]["properties"]
+    assert [name for name, field in upload.items() if "default" in field] == []
 
 
 def test_every_call_that_is_not_public_may_ask_for_a_key_or_for_patience(document: Any) -> None:
