@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..ledger import queries
+from ..ledger.clock import clock_difference
 from ..ledger.gauges import oldest_slice_seconds
-from ..ledger.heartbeat import clock_difference
 from ..tasks.publish import check_broker
 from .blueprint import Blueprint
 from .context import current_storage
