@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any
 
 from ..ledger import queries
+from ..ledger.clock import clock_difference
 from ..ledger.gauges import oldest_slice_seconds
-from ..ledger.heartbeat import clock_difference
 from ..tasks.publish import check_broker
 from .context import current_storage
 

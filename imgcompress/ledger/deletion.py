@@ -14,12 +14,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, select, update
 
 from ..metrics import JOBS_ENDED
+from .clock import NOW, from_now
 from .metric_values import add_values
 from .models import CompressedImage, JobDeletion, JobRequest
 from .queries import visible_to
 from .sessions import insert_into, reading, rowcount, writing
 from .states import ACTIVE_JOB, ENDED_JOB, JobStatus
-from .types import utcnow
 
 DELETE_BATCH = 5000
 JOBS_AT_ONCE = 20
@@ -79,19 +79,18 @@ def _ended(before: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def _mark(*conditions: ColumnElement[bool]) -> list[UUID]:
     with writing() as session:
-        now = utcnow()
         marked = list(session.scalars(
             select(JobRequest.request_id).where(*conditions)
             .order_by(JobRequest.request_id).with_for_update()))
         cancelled = rowcount(session.execute(
             update(JobRequest).where(*conditions, JobRequest.status.in_(ACTIVE_JOB))
-            .values(status=JobStatus.CANCELLED, finished_at=now, updated_at=now)
+            .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
             .execution_options(synchronize_session=False)))
         if marked:
             # Who marked some of them meanwhile has done what is wanted.
-            session.execute(insert_into(session, JobDeletion).on_conflict_do_nothing(), [
-                {"request_id": request_id, "due_at": now + TAKEN_UP_AFTER}
-                for request_id in marked])
+            session.execute(
+                insert_into(session, JobDeletion).values(due_at=from_now(TAKEN_UP_AFTER))
+                .on_conflict_do_nothing(), [{"request_id": request_id} for request_id in marked])
         if cancelled:
             add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): cancelled})
         return marked
@@ -107,7 +106,8 @@ def erase_job(request_id: UUID, delete_files: DeleteFiles) -> None:
         session.execute(delete(JobRequest).where(JobRequest.request_id == request_id))
         session.execute(
             update(JobDeletion).where(JobDeletion.request_id == request_id)
-            .values(erased=True, due_at=utcnow() + LAST_ROUND_AFTER))
+            .values(erased=True, due_at=from_now(LAST_ROUND_AFTER))
+            .execution_options(synchronize_session=False))
 
 
 def _delete_images(request_id: UUID) -> int:
@@ -127,18 +127,18 @@ def erase_due_jobs(delete_files: DeleteFiles) -> int:
     with reading() as session:
         due = session.execute(
             select(JobDeletion.request_id, JobDeletion.erased)
-            .where(JobDeletion.due_at <= utcnow()).order_by(JobDeletion.due_at)).all()
+            .where(JobDeletion.due_at <= NOW).order_by(JobDeletion.due_at)).all()
     return sum(_take_up(request_id, erased, delete_files) for request_id, erased in due)
 
 
 def _take_up(request_id: UUID, erased: bool, delete_files: DeleteFiles) -> bool:
     """Erase a job, or look for its last files; return False when another process has taken it."""
     with writing() as session:
-        now = utcnow()
         taken = rowcount(session.execute(
             update(JobDeletion)
-            .where(JobDeletion.request_id == request_id, JobDeletion.due_at <= now)
-            .values(due_at=now + TAKEN_UP_AFTER)))
+            .where(JobDeletion.request_id == request_id, JobDeletion.due_at <= NOW)
+            .values(due_at=from_now(TAKEN_UP_AFTER))
+            .execution_options(synchronize_session=False)))
     if taken and not erased:
         erase_job(request_id, delete_files)
     elif taken:

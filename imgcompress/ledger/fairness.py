@@ -15,11 +15,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Subquery, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
+from .clock import NOW, from_now_by, is_due
 from .leases import IS_ACTIVE, job_is_active
 from .models import JOBS, SLICES
 from .sessions import reading
 from .states import SliceState
-from .types import NOW, is_due, utcnow
 
 # An idle worker takes a message within milliseconds: what stands for longer waits for a worker.
 WAITS_AFTER = timedelta(seconds=1)
@@ -34,7 +34,7 @@ def next_slice(but_not: Collection[UUID] = ()) -> tuple[UUID, int] | None:
     """
     query = _NEXT_OF_OTHERS if but_not else _NEXT
     with reading() as session:
-        found = session.execute(query, {"now": utcnow(), "but_not": but_not}).one_or_none()
+        found = session.execute(query, {"but_not": but_not}).one_or_none()
     return None if found is None else (found.request_id, found.slice_no)
 
 
@@ -76,16 +76,14 @@ def crowds_out(request_id: UUID) -> bool:
 
 def is_ahead(session: Session, request_id: UUID, *, by: int) -> bool:
     """Tell whether a job holds at least `by` slices more than some job that waits."""
-    now = utcnow()
-    return bool(session.scalar(_IS_AHEAD, {
-        "job": request_id, "by": by, "now": now, "published_by": now - WAITS_AFTER}))
+    return bool(session.scalar(_IS_AHEAD, {"job": request_id, "by": by, "waits": -WAITS_AFTER}))
 
 
 def _is_ahead() -> Select[tuple[bool]]:
     held = _slices_held()
     others = (select(func.coalesce(held.c.slices, 0).label("slices"))
               .select_from(SLICES.outerjoin(held, held.c.request_id == SLICES.c.request_id))
-              .where(*DUE, SLICES.c.published_at < bindparam("published_by"), job_is_active(),
+              .where(*DUE, SLICES.c.published_at < from_now_by("waits"), job_is_active(),
                      SLICES.c.request_id != bindparam("job")).subquery("other"))
     own = select(func.count()).where(
         SLICES.c.request_id == bindparam("job"), *_HELD).scalar_subquery()

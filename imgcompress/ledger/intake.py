@@ -29,6 +29,7 @@ from ..metrics import JOBS_ACCEPTED
 from .ahead import one_ahead
 from .bulk_copy import copy_rows
 from .bulk_insert import ImageRows, insert_rows
+from .clock import NOW
 from .metric_values import add_values
 from .models import CompressedImage, JobDeletion, JobRequest, JobSlice
 from .new_images import ImageColumns
@@ -117,9 +118,8 @@ def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageColumns
 
 
 def _insert_job(session: Session, job: NewJob) -> None:
-    now = utcnow()
     session.execute(insert(JobRequest).values(
-        **asdict(job), status=JobStatus.PENDING, created_at=now, updated_at=now))
+        **asdict(job), status=JobStatus.PENDING, created_at=NOW, updated_at=NOW))
 
 
 def _insert_slices(session: Session, job: NewJob, size: int) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -126,11 +127,13 @@ class JobSlice(Base):
     state: Mapped[str] = mapped_column(String(8))
     # The fencing token: raised by each claim, and named by every write of the claimant.
     attempt: Mapped[int] = mapped_column(default=0)
-    # How often a lease ran out, as it does when the worker died.
+    # How often a worker died, or fell silent with nothing done.
     crashes: Mapped[int] = mapped_column(default=0)
     # The process that claimed it, so that others on its machine see at once when it has ended.
     holder: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Whether the last claimant has written the result of an image.
+    progressed: Mapped[bool] = mapped_column(default=False, server_default=false())
     published_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
 

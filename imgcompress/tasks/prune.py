@@ -10,9 +10,9 @@ from celery import shared_task
 
 from ..errors import StorageUnavailable
 from ..extensions import current_settings
+from ..ledger.clock import ledger_now
 from ..ledger.deletion import erase_old_jobs
 from ..ledger.orphans import SPARED, StrangeFiles, delete_orphans
-from ..ledger.types import utcnow
 from ..storage import delete_job_files, open_storage
 from .processes import stopping
 
@@ -25,7 +25,7 @@ def prune() -> None:
     settings = current_settings()
     if not settings.retention_days:
         return
-    before = utcnow() - timedelta(days=settings.retention_days)
+    before = ledger_now() - timedelta(days=settings.retention_days)
     try:
         deleted = erase_old_jobs(before, partial(delete_job_files, open_storage(settings)),
                                  stopping)
@@ -41,7 +41,7 @@ def sweep() -> None:
     """Delete the files that belong to no job."""
     storage = open_storage(current_settings())
     try:
-        deleted = delete_orphans(storage.list, storage.delete, utcnow() - SPARED)
+        deleted = delete_orphans(storage.list, storage.delete, ledger_now() - SPARED)
     except StrangeFiles as error:
         log.error("%s", error.message)
         return

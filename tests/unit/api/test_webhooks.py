@@ -69,7 +69,7 @@ class TestLog:
     def test_attempts_tell_time_answer_and_error(self, client: FlaskClient, hooked: str) -> None:
         delivery = _claimed()
         record_undelivered(delivery, seconds=1.5, status=500, error="status 500",
-                           next_attempt_at=None, receiver_ill=True)
+                           next_in=None, receiver_ill=True)
         entry, _ = _log(client, hooked)
         assert (entry["state"], entry["next_attempt_at"]) == ("FAILED", None)
         assert entry["circuit"]["failures"] == 1

@@ -17,9 +17,8 @@ from imgcompress import create_app
 from imgcompress.cli.doctor import services
 from imgcompress.config import SmtpServer, load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger import heartbeat
+from imgcompress.ledger import clock
 from imgcompress.ledger.heartbeat import note_recovery, recovery_age
-from imgcompress.ledger.types import utcnow
 
 from ....mail_server import PASSWORD, USER, MailServer
 from ....servers import redis_url
@@ -112,10 +111,22 @@ def test_recovery_that_sleeps_is_told(tmp_path: Path, sqlite_url: str,
     with _installation(tmp_path, sqlite_url) as app:
         assert "never" in _consult(app)[1]["recovery"][1]
         with monkeypatch.context() as patch:
-            patch.setattr(heartbeat, "utcnow", lambda: utcnow() - timedelta(seconds=500))
+            patch.setattr(clock, "ADVANCED", timedelta(seconds=-500))
             note_recovery()
         level, told = _consult(app)[1]["recovery"]
         assert level == "warning" and "50" in told and "beat" in told
+        note_recovery()
+        assert _consult(app)[1]["recovery"][0] == "ok"
+
+
+def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
+        tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _installation(tmp_path, sqlite_url) as app:
+        with monkeypatch.context() as patch:
+            patch.setattr(clock, "ADVANCED", timedelta(hours=3))
+            note_recovery()
+        level, told = _consult(app)[1]["recovery"]
+        assert level == "warning" and "clock was put back" in told and "beat" in told
         note_recovery()
         assert _consult(app)[1]["recovery"][0] == "ok"
 
@@ -124,15 +135,15 @@ def test_recovery_is_noted_now_and_then(tmp_path: Path, sqlite_url: str,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     with _installation(tmp_path, sqlite_url):
         for seconds_ago in (100, 80, 60):
-            then = utcnow() - timedelta(seconds=seconds_ago)
             with monkeypatch.context() as patch:
-                patch.setattr(heartbeat, "utcnow", lambda then=then: then)
+                patch.setattr(clock, "ADVANCED", timedelta(seconds=-seconds_ago))
                 note_recovery()
         age = recovery_age()
         assert age is not None and 60 <= age < 80
 
 
-@pytest.mark.parametrize("seconds, level", [(0.1, "ok"), (-4.0, "warning"), (60.0, "fault")])
+@pytest.mark.parametrize("seconds, level", [
+    (0.1, "ok"), (-4.0, "warning"), (60.0, "warning"), (300.0, "fault")])
 def test_clocks_that_differ_are_told(tmp_path: Path, sqlite_url: str, seconds: float, level: str,
                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "clock_difference", lambda: seconds)
