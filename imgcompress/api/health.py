@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ..ledger import queries
 from ..ledger.gauges import oldest_slice_seconds
 from ..ledger.heartbeat import clock_difference
+from ..ledger.readiness import check_writing
 from ..tasks.publish import check_broker
 from .blueprint import Blueprint
 from .context import current_storage
@@ -38,7 +38,7 @@ def healthz() -> Any:
 def readyz() -> Any:
     """Tell whether uploads can be taken"""
     checks = {
-        "database": _check("database", queries.ping),
+        "database": _check("database", check_writing),
         "storage": _check("storage", lambda: current_storage().check()),
         "broker": _check("broker", check_broker),
     }

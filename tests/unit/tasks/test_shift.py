@@ -146,7 +146,8 @@ def test_an_image_costs_the_ledger_less_than_one_and_a_half_statements(
         nonlocal statements
         statements += 1
 
-    event.listen(db.engine, "before_cursor_execute", count)
+    for engine in db.engines.values():
+        event.listen(engine, "before_cursor_execute", count)
     _process(request_id)
     assert job_of(request_id).status == "COMPLETED"
     assert statements < 1.5 * images, statements
