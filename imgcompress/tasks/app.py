@@ -80,6 +80,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "broker_url": settings.celery_broker_url,
         "broker_transport_options": transport,
         "imports": TASK_MODULES,
+        "worker_consumer": "imgcompress.tasks.strange_messages:Consumer",
         "task_queues": [Queue(f"{prefix}.{name}", routing_key=f"{prefix}.{name}",
                               queue_arguments=arguments) for name in QUEUES],
         "task_default_queue": f"{prefix}.{IMAGES}",
