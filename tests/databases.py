@@ -99,6 +99,13 @@ def end_connections(url: str) -> None:
                  " WHERE datname = current_database() AND pid <> pg_backend_pid()")
 
 
+def drop_encoding(url: str) -> None:
+    """Have a Postgres database forget its encoding, so that it takes texts that are not UTF-8."""
+    name = urlsplit(url).path.lstrip("/")
+    execute(postgres_url(), f"UPDATE pg_database SET encoding = 0 WHERE datname = '{name}'")
+    end_connections(url)
+
+
 def set_read_only(url: str) -> None:
     """Have a Postgres database refuse all writes."""
     name = urlsplit(url).path.lstrip("/")

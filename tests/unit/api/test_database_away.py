@@ -1,4 +1,4 @@
-"""While the database is away, whoever writes is told to come again, and whoever reads is answered."""
+"""While the database is away, who writes is told to come again, and who reads is answered."""
 
 from __future__ import annotations
 

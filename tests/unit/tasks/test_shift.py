@@ -25,6 +25,7 @@ from imgcompress.tasks import process_csv as task
 from imgcompress.tasks import publish, slice_in_hand
 from imgcompress.tasks.workbench import Made, Workbench
 
+from ...databases import drop_encoding, execute
 from ...faults.verdict import photo
 from ...origin import PlainOrigin, SilentOrigin
 from ..ledger.records import claim, images_of, job_of, slices_of
@@ -191,3 +192,34 @@ def test_an_image_that_never_comes_back_fails_when_the_time_of_its_slice_is_up(
     assert ended == [True]
     assert sorted(image.error_code or "" for image in images_of(request_id)) == [
         "", "", "compress_timeout"]
+
+
+NOT_UTF8 = {"sqlite": "CAST(x'68ff' AS TEXT)", "postgresql": "E'h\\xff'"}
+NO_JSON = {"sqlite": "'{broken'"}
+NO_HOST = dict.fromkeys(NOT_UTF8, "'http://['")
+
+
+@pytest.mark.parametrize("column, values, code", [
+    ("input_url", NOT_UTF8, "internal_error"), ("options", NO_JSON, "internal_error"),
+    ("input_url", NO_HOST, "url_not_allowed")])
+def test_an_image_whose_row_cannot_be_read_fails_alone(
+        bench: Workbench, origin: PlainOrigin, ledger_url: str, column: str,
+        values: dict[str, str], code: str) -> None:
+    dialect = db.engine.dialect.name
+    if dialect not in values:
+        pytest.skip("This database refuses such a value.")
+    request_id = _job(_photos(origin, 5), slice_size=5)
+    spoil = f"UPDATE compressed_images SET {column} = {values[dialect]} WHERE ordinal = 2"
+    if dialect == "postgresql":
+        drop_encoding(ledger_url)
+        execute(ledger_url, "SET client_encoding = 'SQL_ASCII'", spoil)
+    else:
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql(spoil)
+
+    _process(request_id)
+    job = job_of(request_id)
+    assert (job.status, job.completed_images, job.failed_images) == ("COMPLETED", 4, 1)
+    failed = [image for image in images_of(request_id) if image.status == "FAILED"]
+    assert [(image.ordinal, image.error_code) for image in failed] == [(2, code)]
+    assert {part.state for part in slices_of(request_id)} == {"DONE"}
