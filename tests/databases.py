@@ -107,7 +107,16 @@ def drop_encoding(url: str) -> None:
 
 
 def set_read_only(url: str) -> None:
-    """Have a Postgres database refuse all writes."""
-    name = urlsplit(url).path.lstrip("/")
-    execute(url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    """Have a Postgres database refuse all writes; connections there are end."""
+    _set_default(url, "default_transaction_read_only = on")
     end_connections(url)
+
+
+def set_writable(url: str) -> None:
+    """Have a Postgres database take writes again, on new connections."""
+    _set_default(url, "default_transaction_read_only = off")
+
+
+def _set_default(url: str, setting: str) -> None:
+    name = urlsplit(url).path.lstrip("/")
+    execute(postgres_url(), f'ALTER DATABASE "{name}" SET {setting}')

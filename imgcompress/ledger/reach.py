@@ -16,10 +16,11 @@ from ..errors import LedgerUnavailable
 SLOW_SECONDS = 5.0
 # What PostgreSQL says while it cannot do its work, by SQLSTATE: connections and logins that fail,
 # what was rolled back for others' sake, no room, a shutdown or a start, faults of the system; and
-# one by one: no database of this name, read-only (a standby, a full disk), a transaction that it
+# one by one: read-only (a standby, a full disk), no database of this name, a transaction that it
 # gave up, rights that were taken away (some hosters do so when the disk is full), locks.
 AWAY_CLASSES = frozenset({"08", "28", "40", "53", "57", "58"})
-AWAY_STATES = frozenset({"3D000", "25006", "25P03", "25P04", "42501", "55006", "55P03"})
+READ_ONLY = "25006"
+AWAY_STATES = frozenset({READ_ONLY, "3D000", "25P03", "25P04", "42501", "55006", "55P03"})
 # What SQLite says: no right to the file, busy, locked, no memory, read-only, interrupted, a fault
 # of the disk, full, not to be opened, another process holds the lock for too long.
 AWAY_RESULTS = frozenset({3, 5, 6, 7, 8, 9, 10, 13, 14, 15})

@@ -12,11 +12,11 @@ from typing import Any, cast
 from sqlalchemy import Connection, CursorResult, Engine, Result, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.orm import Session
 
 from ..extensions import Base, db
-from .reach import watched
+from .reach import READ_ONLY, watched
 
 BUSY_SECONDS = 30
 # A server that is cut off without a word is noticed after 10 + 3 * 5 s; the kernel would ask after
@@ -122,6 +122,16 @@ def adapt(engine: Engine) -> None:
         event.listen(engine, "begin", _begin)
     else:
         event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "handle_error", _give_up_read_only)
+
+
+def _give_up_read_only(context: ExceptionContext) -> None:
+    """Have new connections made after a read-only one: it may lead to a server that was replaced.
+
+    A connection also keeps for its life the rule of when it was made.
+    """
+    if getattr(context.original_exception, "pgcode", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _prepare_postgres(connection: DBAPIConnection, _record: Any) -> None:

@@ -39,7 +39,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     """Celery's consumer, which outlives every message."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        redis.Channel._brpop_read = _read_or_drop
+        setattr(redis.Channel, "_brpop_read", _read_or_drop)
         super().__init__(*arguments, **options)
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:

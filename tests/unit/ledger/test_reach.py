@@ -26,7 +26,7 @@ from imgcompress.ledger.reach import met_trouble
 from imgcompress.ledger.readiness import check_writing
 from imgcompress.ledger.sessions import reading, writing
 
-from ...databases import end_connections, execute, set_read_only
+from ...databases import end_connections, execute, set_read_only, set_writable
 from ...faults.proxy import Proxy
 from ...servers import postgres_url
 from .conftest import MakeJob
@@ -57,6 +57,9 @@ def test_a_read_only_postgres_is_away_for_all_that_writes(
         make_job()  # By COPY, past SQLAlchemy.
     with pytest.raises(LedgerUnavailable):
         check_writing()
+    set_writable(ledger_url)
+    check_writing()
+    make_job()
 
 
 @on_postgres

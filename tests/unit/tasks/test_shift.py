@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,16 +17,17 @@ from sqlalchemy import event
 
 from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
-from imgcompress.errors import StorageUnavailable
+from imgcompress.errors import LedgerUnavailable, StorageUnavailable
 from imgcompress.extensions import current_settings, db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, PendingImage
 from imgcompress.tasks import process_csv as task
-from imgcompress.tasks import publish, slice_in_hand
+from imgcompress.tasks import publish, recorder, slice_in_hand
 from imgcompress.tasks.workbench import Made, Workbench
 
-from ...databases import drop_encoding, execute
+from ...databases import drop_encoding, execute, set_read_only, set_writable
 from ...faults.verdict import photo
 from ...origin import PlainOrigin, SilentOrigin
 from ..ledger.records import claim, images_of, job_of, slices_of
@@ -223,3 +225,33 @@ def test_an_image_whose_row_cannot_be_read_fails_alone(
     failed = [image for image in images_of(request_id) if image.status == "FAILED"]
     assert [(image.ordinal, image.error_code) for image in failed] == [(2, code)]
     assert {part.state for part in slices_of(request_id)} == {"DONE"}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
+def test_results_are_kept_while_the_ledger_is_read_only(
+        bench: Workbench, origin: PlainOrigin, ledger_url: str,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id, refused = _job(_photos(origin, 6), slice_size=6), threading.Event()
+    store, record = bench.store, recorder.record_and_release
+
+    def store_and_harm(claim: Claim, image: PendingImage, made: Made) -> Success:
+        if image.ordinal == 5:
+            set_read_only(ledger_url)
+        return store(claim, image, made)
+
+    def record_or_mend(*arguments: Any, **options: Any) -> bool:
+        try:
+            return record(*arguments, **options)
+        except LedgerUnavailable:
+            refused.set()
+            set_writable(ledger_url)
+            raise
+
+    monkeypatch.setattr(bench, "store", store_and_harm)
+    monkeypatch.setattr(recorder, "record_and_release", record_or_mend)
+    _process(request_id)
+    assert refused.is_set()
+    assert job_of(request_id).status == "COMPLETED"
+    assert [(part.state, part.attempt) for part in slices_of(request_id)] == [("DONE", 1)]
+    assert set(origin.hits.values()) == {1}
