@@ -9,7 +9,7 @@ from flask import Flask
 from .config import Settings, load_settings
 from .errors import SettingsError
 from .extensions import add_migrations, db
-from .ledger.sessions import adapt, engine_options
+from .ledger.sessions import adapt, engine_options, readers
 from .tasks.app import make_celery
 
 
@@ -24,10 +24,12 @@ def create_worker_app(settings: Settings) -> Flask:
         SETTINGS=settings,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        SQLALCHEMY_BINDS=readers(settings.database_url),
     )
     db.init_app(app)
     with app.app_context():
-        adapt(db.engine)
+        for engine in db.engines.values():
+            adapt(engine)
     app.extensions["celery"] = make_celery(app, settings)
     return app
 

@@ -28,10 +28,10 @@ class SettingsError(ImgcompressError):
 
 
 class LedgerUnavailable(ImgcompressError):
-    """The database did not answer."""
+    """The database cannot be used: it did not answer, or took nothing, for a reason that passes."""
 
     code = "ledger_unavailable"
-    message = "The database does not answer at the moment. Nothing was changed; try again shortly."
+    message = "The database cannot be used at the moment. Nothing was changed; try again shortly."
     retryable = True
 
 

@@ -8,9 +8,9 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from ..ledger import queries
 from ..ledger.clock import clock_difference
 from ..ledger.gauges import oldest_slice_seconds
+from ..ledger.readiness import check_writing
 from ..tasks.publish import check_broker
 from .context import current_storage
 
@@ -59,7 +59,7 @@ def _look_at_all() -> dict[str, Any]:
 
 def _ask_ledger() -> dict[str, float]:
     """Return what the ledger says about work and time."""
-    queries.ping()
+    check_writing()
     return {"oldest_slice_seconds": round(oldest_slice_seconds()),
             "clock_ahead_seconds": round(clock_difference(), 1)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
+from ..errors import LedgerUnavailable
 from .clock import NOW, from_now_by, is_due, note_time
 from .fairness import DUE, is_ahead
 from .jobs import start_job
@@ -19,6 +21,9 @@ from .models import IMAGES, JOBS, SLICES, JobSlice
 from .sessions import reading, rowcount, writing
 from .states import ImageStatus, SliceState
 from .types import utcnow
+from .unreadable import mend_image
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class PendingImage(NamedTuple):
     has_duplicates: bool
     waits: int = 0
     options: dict[str, Any] | None = None
+    # Whether its row told all that is asked for; if not, the image is to fail.
+    readable: bool = True
 
 
 def reserve_slices(request_id: UUID, ahead: int) -> list[int]:
@@ -150,10 +157,34 @@ _LEASE = (
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:
-    """Return the slice's images that are to be fetched now, in their order."""
+    """Return the slice's images that are to be fetched now, in their order.
+
+    An image whose row cannot be read is among them as one that is not `readable`.
+    """
+    try:
+        return _pending(_images_of(claim))
+    except LedgerUnavailable:
+        raise
+    except Exception as error:
+        log.error("Images of slice %d of job %s cannot be read: %s", claim.slice_no,
+                  claim.request_id, error)
+        return _each_pending(claim)
+
+
+def _pending(images: dict[str, Any]) -> list[PendingImage]:
     with reading() as session:
-        rows = session.execute(_PENDING_IMAGES, _images_of(claim))
+        rows = session.execute(_PENDING_IMAGES, images)
         return [PendingImage(*row) for row in rows]
+
+
+def _each_pending(claim: Claim) -> list[PendingImage]:
+    """Return the pending images, each one read by itself."""
+    images: list[PendingImage] = []
+    for ordinal in range(claim.first_ordinal, claim.last_ordinal + 1):
+        mended = mend_image(claim.request_id, ordinal)
+        images += [image._replace(readable=not mended) for image in _pending(
+            {"job": claim.request_id, "first": ordinal, "last": ordinal})]
+    return images
 
 
 def _images_of(claim: Claim) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..notify.attempt import Attempt
 from ..notify.schedule import next_pause
 from .deliver_email import attempt_email
 from .deliver_webhook import attempt_webhook
+from .patience import patiently
 from .processes import stopping
 from .publish import ROUNDS_AT_ONCE, publish_due_deliveries
 
@@ -87,10 +88,10 @@ def _record(delivery: DueDelivery, attempt: Attempt, seconds: float) -> None:
         "channel": delivery.channel.value, "attempt": delivery.attempt, "status": attempt.status,
         "error": attempt.error, "seconds": round(seconds, 4)})
     if attempt.delivered:
-        record_delivered(delivery, seconds=seconds, status=attempt.status)
+        patiently(lambda: record_delivered(delivery, seconds=seconds, status=attempt.status))
         return
     pause = None if attempt.final else next_pause(
         delivery.step, attempt.retry_after, current_settings().webhook_retry_pauses)
-    record_undelivered(delivery, seconds=seconds, status=attempt.status, error=attempt.error,
-                       next_in=pause, receiver_ill=attempt.receiver_ill,
-                       unanswered=attempt.unanswered)
+    patiently(lambda: record_undelivered(
+        delivery, seconds=seconds, status=attempt.status, error=attempt.error,
+        next_in=pause, receiver_ill=attempt.receiver_ill, unanswered=attempt.unanswered))

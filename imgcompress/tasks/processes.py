@@ -47,6 +47,7 @@ def prepare_processes(app: Flask) -> None:
         gc.freeze()  # What is loaded by now stays for ever: no search for garbage must look at it.
         with app.app_context():
             # The sockets of inherited connections belong to the parent process.
-            db.engine.dispose(close=False)
+            for engine in db.engines.values():
+                engine.dispose(close=False)
 
     worker_process_init.connect(start, weak=False)

@@ -17,8 +17,10 @@ from ...config import Settings
 from ...errors import ImgcompressError
 from ...extensions import db
 from ...ledger.clock import TOLERATED_SECONDS, clock_difference
+from ...ledger.encoding import encoding_fault
 from ...ledger.gauges import STALLED_AFTER, read_gauges
 from ...ledger.heartbeat import WRITTEN_EVERY, recovery_age, seconds_put_back
+from ...ledger.readiness import check_writing
 from ...notify.smtp import greet_server
 from ...storage import open_storage
 from ...tasks import publish
@@ -32,7 +34,7 @@ LITTLE_SPACE, NO_SPACE = 2 * 2**30, 200 * 2**20
 
 
 def check_database(_: Settings) -> Iterator[Finding]:
-    """Tell whether the ledger answers, and has the schema of this version."""
+    """Tell whether the ledger can be read and written, and has the schema of this version."""
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
         # To look into it would make an empty one.
@@ -40,8 +42,12 @@ def check_database(_: Settings) -> Iterator[Finding]:
         return
     newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     with db.engine.connect() as connection:
+        if unusable := encoding_fault(connection):
+            yield fault("database", unusable)
+            return
         found = MigrationContext.configure(connection).get_current_revision()
     if found == newest:
+        check_writing()
         yield ok("database", f"{db.engine.dialect.name} answers, with the newest schema ({newest})")
     elif found is None or newest is None or found < newest:
         yield fault("database", f"The schema is {found or 'missing'}, and this version needs"

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from itertools import count
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,6 +18,7 @@ from standardwebhooks import Webhook
 
 from imgcompress import create_app
 from imgcompress.config import SmtpServer, load_settings
+from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
 from imgcompress.ledger import clock as ledger_clock
 from imgcompress.ledger import deliveries, turns
@@ -24,7 +27,7 @@ from imgcompress.ledger.models import WebhookDelivery
 from imgcompress.ledger.types import utcnow
 from imgcompress.notify.secret import signing_secrets
 from imgcompress.tasks import deliver_due as rounds
-from imgcompress.tasks import deliver_webhook
+from imgcompress.tasks import deliver_webhook, patience
 from imgcompress.tasks.deliver_due import deliver_due
 
 from ..ledger.conftest import make_job  # noqa: F401  Its app is the one below.
@@ -273,3 +276,19 @@ def test_no_mail_goes_out_without_a_mail_server(sqlite_url: str, tmp_path: Path)
     with app.app_context():
         attempt = rounds.attempt_email(delivery)
     assert (attempt.delivered, attempt.error, attempt.final) == (False, "no_mail_server", False)
+
+
+def test_what_was_delivered_is_recorded_once_the_ledger_is_back(
+        receiver: Receiver, event: Callable[[], WebhookDelivery],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    record, times = rounds.record_delivered, count(1)
+
+    def record_at_last(*arguments: Any, **options: Any) -> bool:
+        if next(times) < 3:
+            raise LedgerUnavailable()
+        return record(*arguments, **options)
+
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(rounds, "record_delivered", record_at_last)
+    deliver_due()
+    assert event().state == "DELIVERED" and len(receiver.arrivals) == 1

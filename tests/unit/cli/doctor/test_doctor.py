@@ -20,6 +20,7 @@ from imgcompress.extensions import db
 from imgcompress.ledger import clock
 from imgcompress.ledger.heartbeat import note_recovery, recovery_age
 
+from ....databases import set_read_only
 from ....mail_server import PASSWORD, USER, MailServer
 from ....servers import redis_url
 
@@ -82,6 +83,16 @@ def test_another_schema_is_told(tmp_path: Path, sqlite_url: str, found: str, lev
         code, lines = _consult(app)
 
     assert lines["database"][0] == level and told in lines["database"][1]
+
+
+@pytest.mark.postgres
+def test_a_database_that_only_reads_is_a_fault(tmp_path: Path, postgres_ledger_url: str) -> None:
+    set_read_only(postgres_ledger_url)
+    with _installation(tmp_path, postgres_ledger_url) as app:
+        code, lines = _consult(app)
+
+    assert code == 1
+    assert lines["database"][0] == "fault" and "read-only" in lines["database"][1]
 
 
 def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> None:
