@@ -17,11 +17,12 @@ SLOW_SECONDS = 5.0
 # What PostgreSQL says while it cannot do its work, by SQLSTATE: connections and logins that fail,
 # what was rolled back for others' sake, no room, a shutdown or a start, faults of the system; and
 # one by one: read-only (a standby, a full disk), no database of this name, a transaction that it
-# gave up, rights that were taken away (some hosters do so when the disk is full), locks, and no
-# tables yet.
+# gave up, rights that were taken away (some hosters do so when the disk is full), locks, and a
+# table that is not there yet, since nobody has brought the schema up to date.
 AWAY_CLASSES = frozenset({"08", "28", "40", "53", "57", "58"})
 READ_ONLY = "25006"
-AWAY_STATES = frozenset({READ_ONLY, "3D000", "25P03", "25P04", "42501", "42P01", "55006", "55P03"})
+AWAY_STATES = frozenset({READ_ONLY, "3D000", "25P03", "25P04", "42501", "42P01", "55006",
+                         "55P03"})
 # What SQLite says: no right to the file, busy, locked, no memory, read-only, interrupted, a fault
 # of the disk, full, not to be opened, another process holds the lock for too long.
 AWAY_RESULTS = frozenset({3, 5, 6, 7, 8, 9, 10, 13, 14, 15})
