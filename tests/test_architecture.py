@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "imgcompress"
 # The rooms that each room may import, beside itself.
 ROOMS = {
     "errors": set(),
+    "file_names": set(),
     "config": {"errors"},
     "lifeline": set(),
     "logs": set(),
@@ -21,12 +22,12 @@ ROOMS = {
     "storage": {"errors", "config"},
     "catalogue": {"errors", "config"},
     "pipeline": {"errors", "config", "lifeline", "storage", "netguard"},
-    "notify": {"errors", "config", "netguard"},
+    "notify": {"errors", "config", "file_names", "netguard"},
     "extensions": {"errors", "config"},
     "ledger": {"errors", "config", "metrics", "extensions"},
     "tasks": {"errors", "config", "logs", "metrics", "lifeline", "netguard", "storage",
               "catalogue", "pipeline", "notify", "extensions", "ledger"},
-    "api": {"errors", "config", "logs", "metrics", "netguard", "storage", "catalogue",
+    "api": {"errors", "config", "file_names", "logs", "metrics", "netguard", "storage", "catalogue",
             "extensions", "ledger", "tasks"},
     "cli": {"errors", "config", "logs", "lifeline", "storage", "catalogue", "extensions", "ledger",
             "tasks", "notify"},
