@@ -35,9 +35,9 @@ def create_worker_app(settings: Settings) -> Flask:
 
 
 def _make_folder(data_dir: Path) -> None:
-    """Make the folder that everything else expects, Celery's beat among them."""
+    """Make the folder that everything else expects, for this user alone."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"DATA_DIR cannot be made: {error}") from error
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from urllib.parse import quote
 
 from flask import Response, request
+
+from ..file_names import ascii_name
 
 NO_ACTIVE_CONTENT = "default-src 'none'; frame-ancestors 'none'"
 # Content that others made must not run as a page of ours, whatever a browser takes it for.
@@ -45,7 +46,7 @@ def attach(response: Response, filename: str) -> Response:
 
 def _names(filename: str) -> dict[str, str]:
     """Return a file name as RFC 6266 wants it: plain ASCII, and all of it percent-encoded."""
-    plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode()
+    plain = ascii_name(filename)
     if plain == filename:
         return {"filename": filename}
     return {"filename": plain, "filename*": f"UTF-8''{quote(filename, safe='')}"}

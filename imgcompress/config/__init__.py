@@ -20,7 +20,13 @@ from .callers import parse_allowed_hosts, parse_secret, rate_limits
 from .logs import parse_format, parse_level
 from .mail import SmtpServer, parse_mail_from, parse_smtp_url
 from .storage import STREAM, parse_image_delivery, parse_storage_url
-from .webhooks import RETRY_PAUSES, check_webhook_secret, parse_pauses, parse_secrets
+from .webhooks import (
+    RETRY_PAUSES,
+    check_webhook_secret,
+    parse_pauses,
+    parse_secrets,
+    parse_secrets_keys,
+)
 
 __all__ = ["IPNetwork", "PortRanges", "Settings", "SmtpServer", "check_webhook_secret",
            "embedded_broker_socket", "embedded_broker_url", "load_settings"]
@@ -66,6 +72,7 @@ class Settings:
     allowed_private_networks: tuple[IPNetwork, ...]
     allowed_ports: PortRanges
     webhook_secrets: tuple[str, ...] = field(repr=False)
+    secrets_keys: tuple[str, ...] = field(repr=False)
     webhook_timeout: float
     webhook_retry_pauses: tuple[float, ...]
     smtp_server: SmtpServer | None
@@ -164,6 +171,7 @@ def _read(env: Env) -> dict[str, Any]:
         "allowed_private_networks": _parsed(env, "ALLOWED_PRIVATE_NETWORKS", "", _parse_networks),
         "allowed_ports": _parsed(env, "ALLOWED_PORTS", "80,443", _parse_ports),
         "webhook_secrets": _parsed(env, "WEBHOOK_SECRET", "", parse_secrets),
+        "secrets_keys": _parsed(env, "SECRETS_KEY", "", parse_secrets_keys),
         "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15.0, validate=positive),
         "webhook_retry_pauses": _parsed(env, "WEBHOOK_RETRY_PAUSES", RETRY_PAUSES, parse_pauses),
         "smtp_server": server,

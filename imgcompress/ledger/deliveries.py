@@ -17,6 +17,7 @@ from .clock import NOW, from_now
 from .metric_values import add_values
 from .models import DeliveryAttempt, JobRequest, ReceiverCircuit, WebhookDelivery
 from .receivers import MAIL_SERVER, close_circuit, count_failure, lock_receiver, note_answer
+from .seals import unseal
 from .sessions import rowcount, writing
 from .states import Channel, DeliveryState
 from .turns import AT_ONCE, AT_ONCE_WHILE_ILL, first_due, turns, under_way
@@ -44,7 +45,13 @@ class DueDelivery:
     payload: str
     attempt: int
     step: int
-    secret: str | None = field(repr=False)
+    plain_secret: str | None = field(repr=False)
+    sealed_secret: str | None = field(default=None, repr=False)
+
+    @property
+    def secret(self) -> str | None:
+        """Return the secret of the upload, if it had one. Raise SealBroken."""
+        return unseal(self.sealed_secret) if self.sealed_secret else self.plain_secret
 
 
 def claimable(limit: int) -> int:
@@ -79,13 +86,14 @@ def _claim(receiver: str, hold_seconds: Mapping[Channel, float]) -> DueDelivery 
             session.rollback()
             return None
         job = session.execute(
-            select(JobRequest.webhook_url, JobRequest.email, JobRequest.webhook_secret)
+            select(JobRequest.webhook_url, JobRequest.email, JobRequest.webhook_secret,
+                   JobRequest.sealed_secret)
             .where(JobRequest.request_id == row.request_id)).one()
         session.execute(insert(DeliveryAttempt).values(
             delivery_id=row.id, attempt=row.attempts, started_at=NOW))
     target = job.email if channel == Channel.EMAIL else job.webhook_url
     return DueDelivery(row.id, row.request_id, channel, receiver, target or "", row.payload,
-                       row.attempts, row.step, job.webhook_secret)
+                       row.attempts, row.step, job.webhook_secret, job.sealed_secret)
 
 
 def _swap_to_held(session: Session, receiver: str, at_once: int, hold_seconds: float) -> Any:

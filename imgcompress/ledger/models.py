@@ -55,7 +55,10 @@ class JobRequest(Base):
     options: Mapped[dict[str, Any]] = mapped_column(JSON)
     base_url: Mapped[str] = mapped_column(Text)
     webhook_url: Mapped[str | None] = mapped_column(Text)
+    # Plain, as versions before 0.2 wrote it; recovery seals it.
     webhook_secret: Mapped[str | None] = mapped_column(String(128))
+    # What ledger/seals.py made of it.
+    sealed_secret: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(String(320))
     owner: Mapped[str | None] = mapped_column(String(64))
     total_rows: Mapped[int]

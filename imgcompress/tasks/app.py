@@ -31,7 +31,8 @@ QUEUES = (IMAGES, DELIVERIES, RECOVERY)
 TASK_MODULES = tuple(f"imgcompress.tasks.{name}" for name in
                      ("process_csv", "deliver_due", "recover", "prune"))
 ROUTES = {"process_csv": IMAGES, "process_waiting": IMAGES, "deliver_due": DELIVERIES,
-          "recover": RECOVERY, "prune": RECOVERY, "sweep": RECOVERY}
+          "recover": RECOVERY, "prune": RECOVERY, "sweep": RECOVERY,
+          "reseal": RECOVERY}
 HOUR = 3600.0
 
 _BEGAN, _BEGAN_AT = time.monotonic(), datetime.now(UTC)
@@ -93,7 +94,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
             task: {"task": task, "schedule": every(seconds),
                    "options": {"expiration": max(seconds, 1)}}
             for task, seconds in (("recover", settings.recovery_interval), ("prune", HOUR),
-                                  ("sweep", HOUR))},
+                                  ("sweep", HOUR), ("reseal", HOUR))},
     }
 
 

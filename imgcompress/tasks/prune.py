@@ -1,4 +1,4 @@
-"""The periodic tasks that delete what is kept no longer; harmless when they run twice."""
+"""The periodic tasks that delete and seal what has grown old; harmless when they run twice."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..extensions import current_settings
 from ..ledger.clock import ledger_now
 from ..ledger.deletion import erase_old_jobs
 from ..ledger.orphans import SPARED, StrangeFiles, delete_orphans
+from ..ledger.seals import reseal_secrets
 from ..storage import delete_job_files, open_storage
 from .processes import stopping
 
@@ -34,6 +35,14 @@ def prune() -> None:
         return
     if deleted:
         log.info("%d jobs were deleted that ended %d days ago", deleted, settings.retention_days)
+
+
+@shared_task(name="reseal")
+def reseal() -> None:
+    """Seal the secrets of jobs that an older version left plain, or an older key sealed."""
+    changed = reseal_secrets()
+    if changed:
+        log.info("%d secrets of jobs were sealed with the newest key", changed)
 
 
 @shared_task(name="sweep")

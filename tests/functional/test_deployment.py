@@ -88,6 +88,13 @@ class TestTheFiles:
         assert copied == {line[1:] for line in ignored if line.startswith("!")}
         assert all((ROOT / name).exists() for name in copied)
 
+    def test_the_units_and_the_image_keep_all_files_private(self) -> None:
+        for unit in UNITS:
+            lines = unit.read_text(encoding="utf-8").splitlines()
+            assert {"UMask=0077", "StateDirectoryMode=0700"} <= set(lines), unit.name
+        commands = [arguments for name, arguments in deployment.dockerfile() if name == "RUN"]
+        assert any("--mode 0700 --owner imgcompress /data" in command for command in commands)
+
     @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
     def test_systemd_takes_the_units(self, tmp_path: Path) -> None:
         """The folder of the installation is that of the tests, so that the programs are found."""

@@ -73,8 +73,9 @@ RULES = (
          "The ledger is on a server, but the embedded broker serves this machine alone: for"
          " several machines set CELERY_BROKER_URL."),
     Rule(lambda s: not _is_sqlite(s) and not s.embedded_broker and not s.webhook_secrets,
-         "WEBHOOK_SECRET is unset: each machine signs with a secret of its own. See `flask webhooks"
-         " secret`, and set that on all of them."),
+         "WEBHOOK_SECRET is unset: each machine signs with a secret of its own, and cannot read the"
+         " secrets of uploads that another one took. See `flask webhooks secret`, and set that on"
+         " all of them."),
     Rule(lambda s: not _is_sqlite(s) and not s.embedded_broker
          and s.storage_url.startswith("file:"),
          "STORAGE_URL is a folder: on several machines all must mount the same one there."),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +33,9 @@ MIGRATIONS = Path(__file__).parents[3] / "migrations"
 # off (Standard Webhooks leaves that to them; its libraries take five minutes).
 HARMFUL_SECONDS = 240.0
 LITTLE_SPACE, NO_SPACE = 2 * 2**30, 200 * 2**20
+# One of them is enough to tell, and a storage may have millions.
+FILES_LOOKED_AT = 1_000
+OTHERS_ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
 def check_database(_: Settings) -> Iterator[Finding]:
@@ -105,9 +110,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 
 def check_space(settings: Settings) -> Iterator[Finding]:
     """Tell how much room there is where this machine writes."""
-    parts = urlsplit(settings.storage_url)
-    stored = [Path(unquote(parts.path))] if parts.scheme == "file" else []
-    for folder in sorted({settings.data_dir, *stored}):
+    for folder in sorted({settings.data_dir, *_stored_here(settings)}):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(there).free
         told = f"{free / 2**30:.1f} GiB are free in {folder}"
@@ -117,6 +120,46 @@ def check_space(settings: Settings) -> Iterator[Finding]:
             yield warning("space", f"{told}: make room soon, or set RETENTION_DAYS")
         else:
             yield ok("space", told)
+
+
+def _stored_here(settings: Settings) -> list[Path]:
+    """Return the folder of the storage, unless that is elsewhere."""
+    parts = urlsplit(settings.storage_url)
+    return [Path(unquote(parts.path))] if parts.scheme == "file" else []
+
+
+def check_privacy(settings: Settings) -> Iterator[Finding]:
+    """Tell whether other users of this machine can read what the service keeps."""
+    database = db.engine.url.database if db.engine.dialect.name == "sqlite" else None
+    places = {settings.data_dir, *_stored_here(settings), *([Path(database)] if database else [])}
+    for place in sorted(place for place in places if place.exists()):
+        # Below one of the others it was looked at with that.
+        if places.isdisjoint(place.parents):
+            number, first = _readable_by_others(place)
+            if number:
+                yield warning("privacy", f"Other users can read {number:,} files in {place}, such"
+                                         f" as {first}: chmod -R go= '{place}'")
+            else:
+                yield ok("privacy", f"Other users can read nothing in {place}")
+
+
+def _readable_by_others(place: Path) -> tuple[int, Path | None]:
+    """Return how many files other users can read, FILES_LOOKED_AT at most, and one of them."""
+    found = [path for path, mode in islice(_within_reach(place), FILES_LOOKED_AT)
+             if mode & (stat.S_IRGRP | stat.S_IROTH)]
+    return len(found), found[0] if found else None
+
+
+def _within_reach(place: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the files that others reach from here, those at the top first, and their modes."""
+    # What is deleted meanwhile is passed over.
+    with suppress(FileNotFoundError):
+        mode = place.lstat().st_mode
+        if stat.S_ISREG(mode):
+            yield place, mode
+        elif stat.S_ISDIR(mode) and mode & OTHERS_ENTER:
+            for below in sorted(place.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+                yield from _within_reach(below)
 
 
 def check_recovery(settings: Settings) -> Iterator[Finding]:

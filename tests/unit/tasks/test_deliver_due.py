@@ -216,6 +216,25 @@ def test_the_uploads_own_secret_signs_alone(
     assert arrival.headers["webhook-signature"].count("v1,") == 1
 
 
+def test_a_secret_that_cannot_be_read_waits_for_its_key(
+        app: Flask, make_job: MakeJob, receiver: Receiver, clock: Clock) -> None:  # noqa: F811
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    request_id = make_job(1, webhook_url=receiver.url, webhook_secret=secret)
+    cancel_job(request_id)
+    clock.now = utcnow()
+    key = app.config["SETTINGS"].data_dir / "secrets_key"
+    away = key.rename(key.with_name("away"))
+    deliver_due()
+    event, = events_of(request_id)
+    assert (event.state, event.last_error) == ("PENDING", "secret_unreadable")
+    assert receiver.arrivals == []
+    away.replace(key)
+    clock.now += timedelta(seconds=10)
+    deliver_due()
+    arrival, = receiver.arrivals
+    assert arrival.verified(secret)["status"] == "CANCELLED"
+
+
 class TestMail:
     @pytest.fixture
     def request_id(self, make_job: MakeJob) -> UUID:  # noqa: F811

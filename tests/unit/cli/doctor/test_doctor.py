@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -58,8 +59,8 @@ def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> No
     for name in ("database", "clock", "storage", "recovery", "workers", "mail"):
         assert lines[name][0] == "ok", lines[name]
     assert lines["broker"][0] != "fault"
-    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "recovery",
-                            "workers", "mail", "user", "settings"}
+    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "privacy",
+                            "recovery", "workers", "mail", "user", "settings"}
 
 
 def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
@@ -161,6 +162,24 @@ def test_clocks_that_differ_are_told(tmp_path: Path, sqlite_url: str, seconds: f
     with _installation(tmp_path, sqlite_url) as app:
         told = _consult(app)[1]["clock"]
     assert told[0] == level and f"{abs(seconds):.1f} s" in told[1]
+
+
+def test_files_that_others_can_read_are_told(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    with _installation(data_dir, f"sqlite:///{data_dir}/ledger.sqlite3") as app:
+        assert data_dir.stat().st_mode & 0o777 == 0o700
+        for name in ("ledger.sqlite3", "storage/images/1.jpg", "private/2.jpg", "log"):
+            (data_dir / name).parent.mkdir(parents=True, exist_ok=True)
+            (data_dir / name).touch(0o644)
+        (data_dir / "log").chmod(0o600)
+        (data_dir / "private").chmod(0o700)
+        assert _consult(app)[1]["privacy"][0] == "ok"
+        data_dir.chmod(0o755)
+        level, told = _consult(app)[1]["privacy"]
+        assert (level, told) == ("warning", f"Other users can read 2 files in {data_dir}, such as"
+                                 f" {data_dir}/ledger.sqlite3: chmod -R go= '{data_dir}'")
+        subprocess.run(told.rpartition(": ")[2], shell=True, check=True)
+        assert _consult(app)[1]["privacy"][0] == "ok"
 
 
 @pytest.mark.parametrize("free, level", [(10**8, "fault"), (10**9, "warning"), (10**11, "ok")])
