@@ -105,7 +105,8 @@ class Workbench:
 
     def _options(self, options: dict[str, Any]) -> CompressOptions:
         return CompressOptions(**options, min_quality=self.settings.min_quality,
-                               max_pixels=self.settings.max_image_pixels)
+                               max_pixels=self.settings.max_image_pixels,
+                               max_frames=self.settings.max_frames)
 
 
 def _fetcher(settings: Settings) -> Fetcher:

@@ -27,7 +27,7 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
     """
     with pillow_silenced():
         with reading_faults():
-            source = inspect(data, options.max_pixels)
+            source = inspect(data, options)
             animated = source.animated and options.format != "jpeg"
             picture = decode(source, options, animated=animated)
         with writing_faults():

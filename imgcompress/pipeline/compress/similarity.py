@@ -78,20 +78,17 @@ def ssim(one: Image.Image | Pixels, other: Image.Image | Pixels) -> float:
 
 
 def _windows(image: Image.Image | Pixels) -> NDArray[np.float32]:
-    """Return one row of pixels for each window; what fills no window is left out."""
+    """Return one row of pixels for each window; what fills no window is left out.
+
+    An image that is narrower than a window has narrower windows: to enlarge it would cost its
+    length as often as it is narrower.
+    """
     pixels = np.asarray(image)
-    if min(pixels.shape) < WINDOW:
-        pixels = _enlarged(pixels)
-    rows, columns = (side // WINDOW for side in pixels.shape)
-    grid = pixels[:rows * WINDOW, :columns * WINDOW].reshape(rows, WINDOW, columns, WINDOW)
+    high, wide = (min(WINDOW, side) for side in pixels.shape)
+    rows, columns = pixels.shape[0] // high, pixels.shape[1] // wide
+    grid = pixels[:rows * high, :columns * wide].reshape(rows, high, columns, wide)
     together = np.ascontiguousarray(grid.swapaxes(1, 2), dtype=np.float32)
-    return together.reshape(-1, WINDOW**2)
-
-
-def _enlarged(pixels: Pixels) -> Pixels:
-    """Return an image that is narrower than a window at the size of one."""
-    height, width = (max(WINDOW, side) for side in pixels.shape)
-    return np.asarray(Image.fromarray(pixels).resize((width, height)))
+    return together.reshape(-1, high * wide)
 
 
 def _moments(windows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -99,9 +96,10 @@ def _moments(windows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
 
     Their sums are exact: 64 squares of twice a byte are less than 2^24 together.
     """
-    mean = windows.sum(axis=1) / WINDOW**2
+    pixels = windows.shape[1]
+    mean = windows.sum(axis=1) / pixels
     squared = mean * mean
-    return squared, (windows * windows).sum(axis=1) / WINDOW**2 - squared
+    return squared, (windows * windows).sum(axis=1) / pixels - squared
 
 
 def _likeness(of_sum: NDArray[Any], of_difference: NDArray[Any], constant: float) -> NDArray[Any]:
