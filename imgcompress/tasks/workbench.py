@@ -82,8 +82,11 @@ class Workbench:
         cause.
         """
         run = self.quarantine.compress if claim.crashes else compress
-        with COMPRESS.timing():
-            made = run(data, self._options(claim.options | (image.options or {})))
+        try:
+            with COMPRESS.timing():
+                made = run(data, self._options(claim.options | (image.options or {})))
+        except MemoryError as error:
+            raise ImageError("out_of_memory", detail=repr(error)) from error
         return Made(len(data), made)
 
     def compress_seconds(self, claim: Claim) -> float:

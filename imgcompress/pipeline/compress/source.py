@@ -6,10 +6,12 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from PIL import Image
 
 from ...errors import ImageError
+from .faults import reading_faults
 from .options import CompressOptions
 from .signature import identify
 from .structure import avif, gif, jpeg, png, tiff, webp
@@ -89,7 +91,10 @@ def inspect(data: bytes, options: CompressOptions) -> Source:
     if source.format == "avif":
         # Only now, since this looks at each frame.
         _check(*avif.coded_size(data), frames, options)
-    if source.image.width * source.image.height > width * height:
+    with reading_faults(width * height):
+        # libwebp takes memory for the canvas as it opens a file.
+        opened = source.image.size
+    if prod(opened) > width * height:
         raise ImageError("corrupt_image", "The image says two things about its size")
     return source
 
