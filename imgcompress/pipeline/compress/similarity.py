@@ -53,7 +53,9 @@ def similarity(original: Image.Image, output: bytes) -> float:
         if decoded.format == "JPEG":
             decoded.draft("L", (decoded.width // factor, decoded.height // factor))
         decoded.load()
-        plain = to_plain(decoded)
+        # A palette needs no detour by colours, which take four times the memory.
+        solid = decoded.mode == "P" and not decoded.has_transparency_data
+        plain = decoded.convert("L") if solid else to_plain(decoded)
     if plain.size == original.size:
         plain = luma(plain, factor)
     return ssim(luma(original, factor), plain.convert("L"))

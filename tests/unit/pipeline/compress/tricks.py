@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 from PIL import Image
 
 from .images import animated, encoded
@@ -41,10 +42,30 @@ def png_header(width: int, height: int, colours: int = 0) -> bytes:
     return png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0))
 
 
-def png(width: int, height: int, *, before: bytes = b"", after: bytes = b"") -> bytes:
-    """Return a black grey PNG, with these chunks before its pixels and after them."""
-    return (b"\x89PNG\r\n\x1a\n" + png_header(width, height) + before
-            + png_chunk(b"IDAT", zeros((width + 1) * height)) + after + png_chunk(b"IEND", b""))
+def png(width: int, height: int, *, before: bytes = b"", after: bytes = b"",
+        image: Image.Image | None = None) -> bytes:
+    """Return a black grey PNG, or one of this image, with chunks before its pixels and after."""
+    header = png_header(width, height, 6 if image else 0)
+    return (b"\x89PNG\r\n\x1a\n" + header + before
+            + png_chunk(b"IDAT", png_pixels(width, height, image)) + after
+            + png_chunk(b"IEND", b""))
+
+
+def png_pixels(width: int, height: int, image: Image.Image | None) -> bytes:
+    """Return the packed rows of an RGBA image, or of as much black."""
+    if image is None:
+        return zeros((width + 1) * height)
+    rows = np.asarray(image).reshape(height, -1)
+    # Each row as its difference from the one above: filter 2.
+    rows = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
+    return zlib.compress(b"".join(b"\2" + row.tobytes() for row in rows), 9)
+
+
+def colourful(side: int) -> Image.Image:
+    """Return a square with very many colours, of which some are clear and some translucent."""
+    y, x = np.mgrid[0:side, 0:side] * 255 // side
+    return Image.fromarray(np.dstack((x, y, 255 - x, np.clip(2 * x + y - 255, 0, 255)))
+                           .astype(np.uint8))
 
 
 def png_with_two_headers(width: int, height: int) -> bytes:
@@ -53,26 +74,29 @@ def png_with_two_headers(width: int, height: int) -> bytes:
 
 
 def apng(width: int, height: int, frames: int, announced: int | None = None,
-         canvas: tuple[int, int] | None = None) -> bytes:
-    """Return an animation of empty frames; `announced` is the number that its header tells."""
+         canvas: tuple[int, int] | None = None, image: Image.Image | None = None) -> bytes:
+    """Return an animation of empty frames, or of this image; its header may tell another number."""
     def control(number: int) -> bytes:
         return png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, 0, 0, 1, 100,
                                               0, 0))
     first = png_chunk(b"acTL", struct.pack(">II", announced or frames, 0)) + control(0)
-    pixels = zeros((width + 1) * height)
+    pixels = png_pixels(width, height, image)
     others = b"".join(
         control(2 * number - 1) + png_chunk(b"fdAT", struct.pack(">I", 2 * number) + pixels)
         for number in range(1, frames))
-    return png(*(canvas or (width, height)), before=first, after=others)
+    return png(*(canvas or (width, height)), before=first, after=others,
+               image=image)
 
 
 # --- GIF
 
 
-def gif(width: int, height: int, frames: int) -> bytes:
+def gif(width: int, height: int, frames: int, image: Image.Image | None = None) -> bytes:
     """Return an animation whose frames are all alike; frames of one colour take few bytes."""
-    one = encoded(Image.new("P", (width, height)), "GIF", optimize=False)
-    start = one.index(b",\0\0\0\0")
+    one = encoded(image or Image.new("P", (width, height)), "GIF", optimize=False)
+    # With the block before each frame that says what is clear.
+    start = one.find(b"!\xf9\x04")
+    start = start if start > 0 else one.index(b",\0\0\0\0")
     return one[:start] + one[start:-1] * frames + b";"
 
 
@@ -104,12 +128,14 @@ def webp_canvas(width: int, height: int, flags: int) -> bytes:
                       + (height - 1).to_bytes(3, "little"))
 
 
-def webp(width: int, height: int, frames: int, canvas: tuple[int, int] | None = None) -> bytes:
-    """Return an animation of empty frames, on a canvas that may be of another size."""
-    pixels = encoded(Image.new("RGB", (width, height)), "WEBP", lossless=True)[12:]
+def webp(width: int, height: int, frames: int, canvas: tuple[int, int] | None = None,
+         image: Image.Image | None = None) -> bytes:
+    """Return an animation of empty frames, or of this image; the canvas may be of another size."""
+    pixels = encoded(image or Image.new("RGB", (width, height)), "WEBP", lossless=True)[12:]
     head = (bytes(6) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
             + (100).to_bytes(3, "little") + b"\0")
-    return webp_file(webp_canvas(*(canvas or (width, height)), 2), webp_chunk(b"ANIM", bytes(6)),
+    return webp_file(webp_canvas(*(canvas or (width, height)), 18 if image else 2),
+                     webp_chunk(b"ANIM", bytes(6)),
                      webp_chunk(b"ANMF", head + pixels) * frames)
 
 
@@ -271,6 +297,11 @@ ENDLESS: dict[str, Make] = {
     "WebP of 2,000 frames of 1 x 1": partial(webp, 1, 1, 2_000),
     "AVIF of 3,000 frames of 16 x 16": partial(avif_sequence, 16, 3_000),
     "AVIF of 1,000 frames of 220 x 220": partial(avif_sequence, 220, 1_000),
+    "GIF of 1,000 colourful frames": lambda: gif(220, 220, 1_000, colourful(220)),
+    "APNG of 1,000 colourful frames": lambda: apng(220, 220, 1_000, image=colourful(220)),
+    "WebP of 1,000 colourful frames": lambda: webp(220, 220, 1_000, image=colourful(220)),
+    "AVIF of 1,000 colourful frames": lambda: animated(
+        "AVIF", [colourful(220)] * 1_000, speed=10, duration=20),
     "TIFF of 100,000 pages": lambda: tiff(1, 1, pixels=zeros(1), pages=100_000),
 }
 TRICKS: dict[str, Make] = NARROW | LYING | ENDLESS
