@@ -90,6 +90,8 @@ IMAGE_FAULTS: dict[str, ImageFault] = {
                    " source."),
         ImageFault("too_many_pixels", "The image has more pixels than this installation accepts;"
                    " scale it down, or ask for a higher limit."),
+        ImageFault("too_many_frames", "The animation has more frames than this installation"
+                   " accepts; shorten it, or ask for a higher limit."),
         ImageFault("too_large", "The image has more bytes than this installation accepts; scale it"
                    " down, or ask for a higher limit."),
         ImageFault("out_of_memory", "The image needs more memory than a worker has; scale it down,"

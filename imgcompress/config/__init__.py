@@ -63,6 +63,8 @@ class Settings:
     max_images_per_job: int
     max_image_bytes: int
     max_image_pixels: int
+    max_frames: int
+    max_process_memory: int
     compress_timeout: float
     fetch_timeout: float
     fetch_connect_timeout: float
@@ -162,6 +164,9 @@ def _read(env: Env) -> dict[str, Any]:
         "max_images_per_job": env.int("MAX_IMAGES_PER_JOB", 1_000_000, validate=positive),
         "max_image_bytes": env.int("MAX_IMAGE_BYTES", 25 * 2**20, validate=positive),
         "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 50_000_000, validate=positive),
+        "max_frames": env.int("MAX_FRAMES", 2_000, validate=positive),
+        "max_process_memory": env.int("MAX_PROCESS_MEMORY", 2 * 2**30,
+                                      validate=_zero_or(256 * 2**20)),
         "compress_timeout": env.float("COMPRESS_TIMEOUT", 60.0, validate=positive),
         "fetch_timeout": env.float("FETCH_TIMEOUT", 25.0, validate=positive),
         "fetch_connect_timeout": env.float("FETCH_CONNECT_TIMEOUT", 5.0, validate=positive),
@@ -195,6 +200,14 @@ def _read(env: Env) -> dict[str, Any]:
         "log_format": _parsed(env, "LOG_FORMAT", "console", parse_format),
         "log_level": _parsed(env, "LOG_LEVEL", "info", parse_level),
     }
+
+
+def _zero_or(least: int) -> Callable[[int], None]:
+    """Return a check that a number is 0, which switches a limit off, or no less than `least`."""
+    def check(number: int) -> None:
+        if number and number < least:
+            raise ValidationError(f"Must be 0 or at least {least}.")
+    return check
 
 
 def _parsed(env: Env, name: str, default: Any, parse: Callable[[str], Any]) -> Any:

@@ -42,6 +42,12 @@ def _longest_task(settings: Settings) -> float:
     return SHIFT_SECONDS + settings.fetch_timeout + settings.compress_timeout
 
 
+def _needed_memory(settings: Settings) -> int:
+    """Return what a worker process takes at the worst."""
+    return (PROCESS_BYTES + settings.max_image_pixels * BYTES_PER_PIXEL
+            + settings.fetch_concurrency * settings.max_image_bytes)
+
+
 RULES = (
     Rule(lambda s: _longest_task(s) > celeryconfig.task_soft_time_limit,
          "FETCH_TIMEOUT and COMPRESS_TIMEOUT are so long that Celery ends tasks which are well"
@@ -51,6 +57,9 @@ RULES = (
          "FETCH_CONNECT_TIMEOUT is longer than FETCH_TIMEOUT, which ends the download before it."),
     Rule(lambda s: s.fetch_per_host > s.fetch_concurrency,
          "FETCH_PER_HOST is more than FETCH_CONCURRENCY, which already is the limit of all hosts."),
+    Rule(lambda s: 0 < s.max_process_memory < _needed_memory(s),
+         "MAX_PROCESS_MEMORY is less than the largest images and downloads can take: some fail as"
+         " out_of_memory."),
     Rule(lambda s: s.recovery_interval > s.lease_seconds,
          "RECOVERY_INTERVAL is longer than LEASE_SECONDS: the work of a dead worker lies about."),
     Rule(lambda s: not s.require_api_key and _is_open(s),
@@ -105,8 +114,7 @@ def _check_memory(settings: Settings) -> Iterator[Finding]:
     except (ValueError, OSError):
         return
     processes = settings.worker_processes or os.cpu_count() or 1
-    each = (PROCESS_BYTES + settings.max_image_pixels * BYTES_PER_PIXEL
-            + settings.fetch_concurrency * settings.max_image_bytes)
+    each = _needed_memory(settings)
     if processes * each > memory:
         tell = fault if each > memory else warning
         yield tell(NAME, f"{processes} worker processes with the largest images take about"
