@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import StorageNotFound
-from .interface import Storage
+from .interface import Progressed, Storage, unheeded
 
 
 def csv_key(request_id: object) -> str:
@@ -11,15 +11,24 @@ def csv_key(request_id: object) -> str:
     return f"csv/{request_id}/input.csv"
 
 
-def image_key(request_id: object, image_id: object, extension: str) -> str:
-    """Return the key of a compressed image."""
-    return f"images/{request_id}/{image_id}.{extension}"
+def image_key(request_id: object, image_id: object, extension: str, epoch: int = 1) -> str:
+    """Return the key of an image that is compressed in this epoch of its job.
+
+    Workers that come upon the same image in one epoch write the same file. One that was left behind
+    in an earlier epoch has another key, so that it can be deleted at any time.
+    """
+    name = str(image_id) if epoch == 1 else f"{image_id}.{epoch}"
+    return f"images/{request_id}/{name}.{extension}"
 
 
-def delete_job_files(storage: Storage, request_id: object) -> None:
-    """Delete a job's CSV and its images; what is not there is no error."""
+def delete_job_files(storage: Storage, request_id: object,
+                     progressed: Progressed = unheeded) -> None:
+    """Delete a job's CSV and its images; what is not there is no error.
+
+    `progressed` is called on the way; see Storage.delete_folder().
+    """
     for folder in ("csv", "images"):
-        storage.delete_folder(f"{folder}/{request_id}")
+        storage.delete_folder(f"{folder}/{request_id}", progressed)
 
 
 def checked(key: str) -> str:

@@ -136,3 +136,20 @@ def test_files_may_be_deleted_while_they_are_listed(storage: Storage) -> None:
 def test_the_check_leaves_nothing(storage: Storage) -> None:
     storage.check()
     assert _keys(storage) == set()
+
+
+def test_the_deletion_of_a_folder_tells_that_it_goes_on(storage: Storage) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop() -> None:
+        raise Enough
+
+    for name in "abc":
+        storage.write(f"images/one/{name}.jpg", b"a")
+    told: list[None] = []
+    with pytest.raises(Enough):
+        storage.delete_folder("images/one", stop)
+    assert _keys(storage)
+    storage.delete_folder("images/one", lambda: told.append(None))
+    assert told and _keys(storage) == set()
