@@ -34,8 +34,8 @@ HEARD_EVERY = timedelta(seconds=10)
 # No worker goes on for this long with a job that is no longer there.
 LAST_ROUND_AFTER = timedelta(minutes=15)
 
-# Deletes the files of a job, and calls what it is given again and again meanwhile.
-DeleteFiles = Callable[[UUID, Callable[[], None]], None]
+# Deletes the files of a job's epochs, and calls what it is given again and again meanwhile.
+DeleteFiles = Callable[[UUID, int, Callable[[], None]], None]
 
 
 class ErasureTaken(Exception):
@@ -158,7 +158,7 @@ def erase_job(erasure: Erasure, delete_files: DeleteFiles) -> bool:
         erasure.go_on()
         while _delete_images(request_id):
             erasure.go_on()
-        delete_files(request_id, erasure.go_on)
+        delete_files(request_id, _epochs(request_id), erasure.go_on)
         with writing() as session:
             # What else belongs to the job goes with its row.
             session.execute(delete(JobRequest).where(JobRequest.request_id == request_id))
@@ -166,6 +166,12 @@ def erase_job(erasure: Erasure, delete_files: DeleteFiles) -> bool:
     except ErasureTaken:
         return False
     return True
+
+
+def _epochs(request_id: UUID) -> int:
+    with reading() as session:
+        return session.scalar(
+            select(JobRequest.epoch).where(JobRequest.request_id == request_id)) or 1
 
 
 def _delete_images(request_id: UUID) -> int:
@@ -196,7 +202,8 @@ def _take_up(erasure: Erasure, erased: bool, delete_files: DeleteFiles) -> bool:
         erasure.go_on()
         if not erased:
             return erase_job(erasure, delete_files)
-        delete_files(erasure.request_id, erasure.go_on)
+        # Late files of later epochs are left to the sweep: how many there were is gone by now.
+        delete_files(erasure.request_id, 1, erasure.go_on)
         with writing() as session:
             erasure.end(session)
     except ErasureTaken:

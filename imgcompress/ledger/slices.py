@@ -35,6 +35,8 @@ class Claim:
     started_job: bool
     # The name of the API key; None where none is asked for.
     owner: str | None = None
+    # Of the job, which each retry raises.
+    epoch: int = 1
 
 
 class PendingImage(NamedTuple):
@@ -140,7 +142,8 @@ _LEASE = (
     # What a Claim tells.
     .returning(SLICES.c.request_id, SLICES.c.slice_no, SLICES.c.attempt, SLICES.c.crashes,
                SLICES.c.first_ordinal, SLICES.c.last_ordinal, _of_job(JOBS.c.options),
-               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner)))
+               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner),
+               _of_job(JOBS.c.epoch)))
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:

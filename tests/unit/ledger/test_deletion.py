@@ -32,6 +32,7 @@ from imgcompress.ledger.models import (
     WebhookDelivery,
 )
 from imgcompress.ledger.recording import ClaimLost
+from imgcompress.ledger.retry import retry_job
 from imgcompress.ledger.sessions import reading, writing
 from imgcompress.ledger.slices import claim_slice, pending_images
 from imgcompress.ledger.types import utcnow
@@ -49,8 +50,9 @@ class Files:
     def __init__(self) -> None:
         self.deleted: list[UUID] = []
 
-    def __call__(self, request_id: UUID, progressed: Callable[[], None]) -> None:
+    def __call__(self, request_id: UUID, epochs: int, progressed: Callable[[], None]) -> None:
         self.deleted.append(request_id)
+        self.epochs = epochs
 
 
 def _rows(request_id: UUID) -> int:
@@ -125,6 +127,13 @@ def test_the_rows_and_the_files_go(ended: UUID, make_job: MakeJob,
     assert _rows(other) == before
 
 
+def test_the_files_of_every_epoch_go(ended: UUID) -> None:
+    assert retry_job(ended)
+    files = Files()
+    assert erase_job(_marked(ended), files)
+    assert (files.deleted, files.epochs) == ([ended], 2)
+
+
 def test_an_erasure_that_was_cut_off_is_taken_up(ended: UUID) -> None:
     def fail(*_: object) -> None:
         raise OSError("the disk is away")
@@ -166,7 +175,7 @@ def test_a_long_erasure_is_joined_by_nobody(ended: UUID,
                                             later: Callable[[timedelta], None]) -> None:
     joined: list[int] = []
 
-    def delete_slowly(_: UUID, progressed: Callable[[], None]) -> None:
+    def delete_slowly(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
         for _ in range(5):
             later(TAKEN_UP_AFTER - HEARD_EVERY)
             progressed()
@@ -182,7 +191,7 @@ def test_a_long_erasure_is_joined_by_nobody(ended: UUID,
 def test_who_was_taken_for_dead_stops(ended: UUID, later: Callable[[timedelta], None]) -> None:
     erasure, files = _marked(ended), Files()
 
-    def outlast(_: UUID, progressed: Callable[[], None]) -> None:
+    def outlast(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
         later(2 * TAKEN_UP_AFTER)
         assert erase_due_jobs(files) == 1
         progressed()

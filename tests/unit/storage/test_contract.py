@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -103,6 +104,16 @@ def test_a_job_is_deleted_with_all_its_files(storage: Storage) -> None:
     delete_job_files(storage, "one")
     delete_job_files(storage, "one")
     assert _keys(storage) == {"csv/one2/input.csv", "images/one2/image.jpg"}
+
+
+def test_a_job_is_deleted_with_the_images_of_its_epochs(storage: Storage) -> None:
+    job, other = uuid4(), uuid4()
+    keys = {image_key(of, "image", "jpg", epoch) for of in (job, other) for epoch in (1, 2, 3)}
+    assert len(keys) == 6
+    for key in keys:
+        storage.write(key, b"a")
+    delete_job_files(storage, job, 3)
+    assert _keys(storage) == {image_key(other, "image", "jpg", epoch) for epoch in (1, 2, 3)}
 
 
 def test_one_file_is_deleted(storage: Storage) -> None:
