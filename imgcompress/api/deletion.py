@@ -7,12 +7,11 @@ import time
 from collections.abc import Sequence
 from functools import partial, wraps
 from typing import Any
-from uuid import UUID
 
 from flask import request
 
 from ..errors import ImgcompressError
-from ..ledger.deletion import erase_job, mark_all_deleted, mark_deleted
+from ..ledger.deletion import Erasure, erase_job, mark_all_deleted, mark_deleted
 from ..storage import delete_job_files
 from .auth import current_owner
 from .blueprint import JOB_ID, Blueprint, View
@@ -54,10 +53,11 @@ def delete(request_id: str) -> Any:
     nobody sees it; of a very large job the last files are gone within minutes.
     """
     job = find_job(request_id)
-    if not mark_deleted(job.request_id, current_owner()):
+    erasure = mark_deleted(job.request_id, current_owner())
+    if erasure is None:
         raise JobNotFound()
     if job.total_images <= IMAGES_ERASED_AT_ONCE:
-        _erase([job.request_id])
+        _erase([erasure])
 
 
 @blueprint.route("", **EXACT)
@@ -77,14 +77,14 @@ def delete_all(_query: dict[str, Any]) -> Any:
     return {"deleted_jobs": len(marked)}
 
 
-def _erase(request_ids: Sequence[UUID]) -> None:
+def _erase(erasures: Sequence[Erasure]) -> None:
     """Take away what is left of deleted jobs; what does not go now, recovery takes away later."""
     delete_files = partial(delete_job_files, current_storage())
     end = time.monotonic() + ERASE_SECONDS
     try:
-        for request_id in request_ids:
+        for erasure in erasures:
             if time.monotonic() > end:
                 return
-            erase_job(request_id, delete_files)
+            erase_job(erasure, delete_files)
     except ImgcompressError as error:
         log.warning("Recovery will erase deleted jobs: %s", error)

@@ -25,6 +25,6 @@ def reset() -> None:
     """Delete every job of every caller, its rows and its files; API keys stay."""
     delete_files = partial(delete_job_files, open_storage(current_settings()))
     marked = mark_all_deleted(None)
-    for request_id in marked:
-        erase_job(request_id, delete_files)
+    for erasure in marked:
+        erase_job(erasure, delete_files)
     click.echo(f"{len(marked)} jobs are deleted.")

@@ -2,16 +2,22 @@
 
 A large job has a million rows, so they go in short transactions. Until all is gone the job has a
 row in `job_deletion`; recovery takes up what its deleter left, and looks once more, later, for the
-files of a worker that had not heard of the deletion.
+files of a worker that had not heard of the deletion. One process at a time is at it, however long
+the storage takes: it puts off again and again when others may take the job up.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import Session
 
 from ..metrics import JOBS_ENDED
 from .clock import NOW, from_now
@@ -23,21 +29,69 @@ from .states import ACTIVE_JOB, ENDED_JOB, JobStatus
 
 DELETE_BATCH = 5000
 JOBS_AT_ONCE = 20
-# The deleter, while it lives, is left alone for this long.
-TAKEN_UP_AFTER = timedelta(seconds=60)
+# A deleter from whom nothing is heard for so long has died. A storage may need a minute for a step.
+TAKEN_UP_AFTER = timedelta(seconds=90)
+# It shows that it is at work this often.
+HEARD_EVERY = timedelta(seconds=10)
 # No worker goes on for this long with a job that is no longer there.
 LAST_ROUND_AFTER = timedelta(minutes=15)
 
-DeleteFiles = Callable[[UUID], None]
+# Deletes the files of a job's epochs, and calls what it is given again and again meanwhile.
+DeleteFiles = Callable[[UUID, int, Callable[[], None]], None]
 
 
-def mark_deleted(request_id: UUID, owner: str | None) -> bool:
-    """Hide a job for good and stop its work; return whether this owner could see it."""
-    return bool(_mark(JobRequest.request_id == request_id, *visible_to(owner)))
+class ErasureTaken(Exception):
+    """Another process has taken the deletion up, and alone goes on with it."""
 
 
-def mark_all_deleted(owner: str | None) -> list[UUID]:
-    """Hide every job that this owner can see and stop their work; return their ids."""
+@dataclass
+class Erasure:
+    """A deletion in the hands of this process until `due_at`, when others may take it up.
+
+    That time, which is the database's, is its fencing token: whoever takes the deletion up, or goes
+    on with it, moves it. `heard` is when it was moved last, by this process's monotonic clock.
+    """
+
+    request_id: UUID
+    due_at: datetime
+    heard: float = -math.inf
+
+    def go_on(self) -> None:
+        """Let others hear that this process is at it, if they have not lately. See put_off()."""
+        if time.monotonic() - self.heard > HEARD_EVERY.total_seconds():
+            with writing() as session:
+                self.put_off(session)
+
+    def put_off(self, session: Session, wait: timedelta = TAKEN_UP_AFTER, **values: Any) -> None:
+        """Keep it from others for a while. Raise ErasureTaken where it is another's by now."""
+        later = session.scalar(
+            update(JobDeletion).where(*self._itself).values(due_at=from_now(wait), **values)
+            .returning(JobDeletion.due_at).execution_options(synchronize_session=False))
+        if later is None:
+            raise ErasureTaken()
+        self.due_at, self.heard = later, time.monotonic()
+
+    def end(self, session: Session) -> None:
+        """Forget the deletion. Raise ErasureTaken where it is another's by now."""
+        if not rowcount(session.execute(delete(JobDeletion).where(*self._itself))):
+            raise ErasureTaken()
+
+    @property
+    def _itself(self) -> tuple[ColumnElement[bool], ...]:
+        return JobDeletion.request_id == self.request_id, JobDeletion.due_at == self.due_at
+
+
+def mark_deleted(request_id: UUID, owner: str | None) -> Erasure | None:
+    """Hide a job for good and stop its work; None for one that this owner cannot see.
+
+    What is left of it is in the caller's hands for a while.
+    """
+    marked = _mark(JobRequest.request_id == request_id, *visible_to(owner))
+    return marked[0] if marked else None
+
+
+def mark_all_deleted(owner: str | None) -> list[Erasure]:
+    """Hide every job that this owner can see and stop their work; see mark_deleted()."""
     return _mark(*visible_to(owner))
 
 
@@ -56,13 +110,13 @@ def erase_old_jobs(before: datetime, delete_files: DeleteFiles,
     """
     erased = 0
     while not stopped() and (marked := _mark_some(before)):
-        for request_id in marked:
-            erase_job(request_id, delete_files)
+        for erasure in marked:
+            erase_job(erasure, delete_files)
         erased += len(marked)
     return erased
 
 
-def _mark_some(before: datetime) -> list[UUID]:
+def _mark_some(before: datetime) -> list[Erasure]:
     old = (select(JobRequest.request_id).where(*_ended(before))
            .order_by(JobRequest.created_at).limit(JOBS_AT_ONCE))
     return _mark(JobRequest.request_id.in_(old), *_ended(before))
@@ -77,7 +131,7 @@ def _ended(before: datetime) -> tuple[ColumnElement[bool], ...]:
             JobRequest.finished_at < before, *visible_to(None))
 
 
-def _mark(*conditions: ColumnElement[bool]) -> list[UUID]:
+def _mark(*conditions: ColumnElement[bool]) -> list[Erasure]:
     with writing() as session:
         marked = list(session.scalars(
             select(JobRequest.request_id).where(*conditions)
@@ -86,28 +140,42 @@ def _mark(*conditions: ColumnElement[bool]) -> list[UUID]:
             update(JobRequest).where(*conditions, JobRequest.status.in_(ACTIVE_JOB))
             .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
             .execution_options(synchronize_session=False)))
+        erasures: list[Erasure] = []
         if marked:
-            # Who marked some of them meanwhile has done what is wanted.
-            session.execute(
+            # Those that another one marked meanwhile are in its hands.
+            erasures = [Erasure(*row, heard=time.monotonic()) for row in session.execute(
                 insert_into(session, JobDeletion).values(due_at=from_now(TAKEN_UP_AFTER))
-                .on_conflict_do_nothing(), [{"request_id": request_id} for request_id in marked])
+                .on_conflict_do_nothing().returning(JobDeletion.request_id, JobDeletion.due_at),
+                [{"request_id": request_id} for request_id in marked])]
         if cancelled:
             add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): cancelled})
-        return marked
+        return erasures
 
 
-def erase_job(request_id: UUID, delete_files: DeleteFiles) -> None:
-    """Take away the rows and the files of a job that is marked as deleted."""
-    while _delete_images(request_id):
-        pass
-    delete_files(request_id)
-    with writing() as session:
-        # What else belongs to the job goes with its row.
-        session.execute(delete(JobRequest).where(JobRequest.request_id == request_id))
-        session.execute(
-            update(JobDeletion).where(JobDeletion.request_id == request_id)
-            .values(erased=True, due_at=from_now(LAST_ROUND_AFTER))
-            .execution_options(synchronize_session=False))
+def erase_job(erasure: Erasure, delete_files: DeleteFiles) -> bool:
+    """Take away the rows and the files of a job that is marked as deleted.
+
+    Return False when another process has taken that up.
+    """
+    request_id = erasure.request_id
+    try:
+        erasure.go_on()
+        while _delete_images(request_id):
+            erasure.go_on()
+        delete_files(request_id, _epochs(request_id), erasure.go_on)
+        with writing() as session:
+            # What else belongs to the job goes with its row.
+            session.execute(delete(JobRequest).where(JobRequest.request_id == request_id))
+            erasure.put_off(session, LAST_ROUND_AFTER, erased=True)
+    except ErasureTaken:
+        return False
+    return True
+
+
+def _epochs(request_id: UUID) -> int:
+    with reading() as session:
+        return session.scalar(
+            select(JobRequest.epoch).where(JobRequest.request_id == request_id)) or 1
 
 
 def _delete_images(request_id: UUID) -> int:
@@ -126,23 +194,22 @@ def erase_due_jobs(delete_files: DeleteFiles) -> int:
     """Take up the deletions that are due; return how many there were."""
     with reading() as session:
         due = session.execute(
-            select(JobDeletion.request_id, JobDeletion.erased)
+            select(JobDeletion.request_id, JobDeletion.due_at, JobDeletion.erased)
             .where(JobDeletion.due_at <= NOW).order_by(JobDeletion.due_at)).all()
-    return sum(_take_up(request_id, erased, delete_files) for request_id, erased in due)
+    return sum(_take_up(Erasure(request_id, due_at), erased, delete_files)
+               for request_id, due_at, erased in due)
 
 
-def _take_up(request_id: UUID, erased: bool, delete_files: DeleteFiles) -> bool:
+def _take_up(erasure: Erasure, erased: bool, delete_files: DeleteFiles) -> bool:
     """Erase a job, or look for its last files; return False when another process has taken it."""
-    with writing() as session:
-        taken = rowcount(session.execute(
-            update(JobDeletion)
-            .where(JobDeletion.request_id == request_id, JobDeletion.due_at <= NOW)
-            .values(due_at=from_now(TAKEN_UP_AFTER))
-            .execution_options(synchronize_session=False)))
-    if taken and not erased:
-        erase_job(request_id, delete_files)
-    elif taken:
-        delete_files(request_id)
+    try:
+        erasure.go_on()
+        if not erased:
+            return erase_job(erasure, delete_files)
+        # Late files of later epochs are left to the sweep: how many there were is gone by now.
+        delete_files(erasure.request_id, 1, erasure.go_on)
         with writing() as session:
-            session.execute(delete(JobDeletion).where(JobDeletion.request_id == request_id))
-    return bool(taken)
+            erasure.end(session)
+    except ErasureTaken:
+        return False
+    return True

@@ -1,20 +1,26 @@
-"""Files that belong to nothing in the ledger, as a worker leaves them that dies at a bad moment."""
+"""Files that belong to nothing in the ledger.
+
+A worker whose job is cancelled or deleted has stored images that nobody will ask for; it takes them
+away itself. What is left by a worker that dies, or cannot reach the ledger or the storage at that
+moment, goes with the daily sweep.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from ..errors import ImgcompressError
 from .models import CompressedImage, JobRequest
 from .sessions import reading
+from .states import ACTIVE_JOB
 
 # A file is written before the ledger knows of it; nothing that is still to be told is as old.
 SPARED = timedelta(days=1)
@@ -26,6 +32,7 @@ BATCH = 500
 
 _UUID = "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _CSV = re.compile(f"csv/{_UUID}/input\\.csv")
+# The second name is the image's; the first one that of its job, or of a later epoch of it.
 _IMAGE = re.compile(f"images/{_UUID}/{_UUID}\\.[a-z]+")
 
 # What a storage lists in a folder: keys, and when their files were written.
@@ -78,6 +85,21 @@ def delete_orphans(list_files: ListFiles, delete: Callable[[str], None],
     return deleted
 
 
+def left_behind(request_id: UUID, epoch: int, keys: Collection[str]) -> list[str]:
+    """Return the keys of an epoch's stored images that the ledger does not know and never will.
+
+    While the epoch goes on there are none: another worker may store the same image under the same
+    key. When it has ended nothing more is written for it, and a retry uses other keys.
+    """
+    goes_on = exists().where(JobRequest.request_id == request_id, JobRequest.epoch == epoch,
+                             JobRequest.status.in_(ACTIVE_JOB))
+    with reading() as session:
+        if session.scalar(select(goes_on)):
+            return []
+    known = _known_images(keys)
+    return [key for key in keys if key not in known]
+
+
 def _old_files(list_files: ListFiles, before: datetime) -> Iterator[list[str]]:
     for folder in FOLDERS:
         old = (key for key, modified in list_files(folder) if modified < before)
@@ -96,7 +118,7 @@ def _known_csvs(keys: list[str]) -> set[str]:
     return {named[job] for job in _select(JobRequest.request_id, JobRequest.request_id, named)}
 
 
-def _known_images(keys: list[str]) -> set[str]:
+def _known_images(keys: Collection[str]) -> set[str]:
     named = [UUID(match[2]) for key in keys if (match := _IMAGE.fullmatch(key))]
     return set(_select(CompressedImage.storage_key, CompressedImage.image_id, named))
 

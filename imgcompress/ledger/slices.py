@@ -41,6 +41,8 @@ class Claim:
     started_job: bool
     # The name of the API key; None where none is asked for.
     owner: str | None = None
+    # Of the job, which each retry raises.
+    epoch: int = 1
 
 
 class PendingImage(NamedTuple):
@@ -153,7 +155,8 @@ _LEASE = (
     # What a Claim tells, and the time.
     .returning(SLICES.c.request_id, SLICES.c.slice_no, SLICES.c.attempt, SLICES.c.crashes,
                SLICES.c.first_ordinal, SLICES.c.last_ordinal, _of_job(JOBS.c.options),
-               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner), NOW.label("now")))
+               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner), _of_job(JOBS.c.epoch),
+               NOW.label("now")))
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:

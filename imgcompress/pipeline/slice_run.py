@@ -155,7 +155,7 @@ class SliceRun(Generic[Item, Made, Done]):
 
     def _store(self, held: InHand[Item], made: Made) -> None:
         try:
-            done = self.work.store(held.item, made)
+            done = self.work.store(held.item, made) if self.work.wanted(held.item) else None
         finally:
             self._unstored.release()
         self._finish(held, done)

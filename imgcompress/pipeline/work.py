@@ -32,7 +32,10 @@ class Work(Protocol[Worked, Made, Stored]):
         """Tell whether to begin to fetch or to compress an image: if not, it is dropped."""
 
     def wanted(self, item: Worked, /) -> bool:
-        """Tell whether somebody wants to know what becomes of an image that was begun with."""
+        """Tell whether somebody wants to know what becomes of an image that was begun with.
+
+        If not, nothing is stored of it any more.
+        """
 
     def refill(self) -> bool:
         """Put more images into the queue, if there are any; return whether there were."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,12 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from ..errors import StorageNotFound, StorageUnavailable
-from .interface import StoredFile
+from .interface import Progressed, StoredFile, unheeded
 from .keys import checked
 
 COPY_BYTES = 1 << 20
+# So often a file is written whose folder is deleted meanwhile; that happens once or twice.
+WRITES = 5
 # What the system says where a key leads to no file.
 NOTHING_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -28,13 +30,17 @@ class FileStorage:
 
     def write(self, key: str, data: bytes) -> None:
         """See Storage."""
-        with self._replacing(key) as file:
-            file.write(data)
+        self._replace(key, lambda file: file.write(data))
 
     def copy_from(self, key: str, source: BinaryIO) -> None:
         """See Storage."""
-        with self._replacing(key) as file:
+        start = source.tell()
+
+        def fill(file: BinaryIO) -> None:
+            source.seek(start)
             shutil.copyfileobj(source, file, COPY_BYTES)
+
+        self._replace(key, fill)
 
     def open(self, key: str) -> BinaryIO:
         """See Storage."""
@@ -54,10 +60,15 @@ class FileStorage:
         with _told_as_unavailable(key), suppress(*NOTHING_THERE):
             self._path(key).unlink()
 
-    def delete_folder(self, folder: str) -> None:
+    def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
         """See Storage."""
+        top = self._path(folder)
         with _told_as_unavailable(folder):
-            shutil.rmtree(self._path(folder), ignore_errors=True)
+            for path, _ in _files_below(top):
+                with suppress(OSError):
+                    path.unlink()
+                progressed()
+            shutil.rmtree(top, ignore_errors=True)
 
     def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
         """See Storage."""
@@ -69,24 +80,35 @@ class FileStorage:
         self.write(key, b"ok")
         self.delete(key)
 
-    @contextmanager
-    def _replacing(self, key: str) -> Iterator[BinaryIO]:
+    def _replace(self, key: str, fill: Callable[[BinaryIO], object]) -> None:
+        """Put a file that `fill` writes under `key`.
+
+        Its job may be deleted meanwhile, and the folder with it. That is no fault of the storage,
+        for which the images of other jobs would have to wait: the file is written once more.
+        """
         path = self._path(key)
-        temporary = path.with_name(f".{path.name}.{uuid4().hex}")
         with _told_as_unavailable(key):
-            try:
-                with _created(temporary) as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+            for _ in range(WRITES - 1):
+                with suppress(FileNotFoundError):
+                    return _write(path, fill)
+            _write(path, fill)
 
     def _path(self, key: str) -> Path:
         """Return the path of `key`, which stays below the root whatever the key says."""
         return self.root / checked(key)
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with _created(temporary) as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _created(path: Path) -> BinaryIO:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -12,6 +12,14 @@ class StoredFile(NamedTuple):
 
     key: str
     modified: datetime
+
+
+# Is called again and again while something long goes on, so that its caller can tell others of it.
+Progressed = Callable[[], None]
+
+
+def unheeded() -> None:
+    """Take note of progress that nobody has to be told of."""
 
 
 class Storage(Protocol):
@@ -39,8 +47,12 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Delete what is under `key`; nothing there is no error. Raise StorageUnavailable."""
 
-    def delete_folder(self, folder: str) -> None:
-        """Delete every key below a folder; nothing there is no error."""
+    def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
+        """Delete every key below a folder; nothing there is no error. Raise StorageUnavailable.
+
+        `progressed` is called between its steps, of which each takes less than a minute, and ends
+        the deletion by what it raises.
+        """
 
     def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
         """Return an address where anybody gets `key` for so many seconds, with these headers.

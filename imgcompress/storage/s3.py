@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 from uuid import uuid4
 
 from ..errors import StorageUnavailable
-from .interface import StoredFile
+from .interface import Progressed, StoredFile, unheeded
 from .keys import checked
 from .s3_client import client_of, told_as_storage_errors
 from .s3_object import open_object
@@ -59,11 +59,13 @@ class S3Storage:
         with told_as_storage_errors(key):
             client_of(self.endpoint).delete_object(Bucket=self.bucket, Key=name)
 
-    def delete_folder(self, folder: str) -> None:
+    def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
         """See Storage."""
         checked(folder)
         for page in self._pages(folder):
+            progressed()
             self._delete_page(folder, [name for name, _ in page])
+            progressed()
 
     def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
         """See Storage."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..errors import LedgerUnavailable
 from ..ledger.recording import record_and_release, record_results
-from ..ledger.results import Result
+from ..ledger.results import Result, Success
 from ..ledger.slices import Claim, release_slice
 from .patience import HOLD_SECONDS
 
@@ -32,6 +32,11 @@ class Recorder:
     def add(self, result: Result) -> None:
         """Take a result; it is written by the flush that it makes due, or by a later one."""
         self._batch.append(result)
+
+    @property
+    def stored(self) -> list[str]:
+        """Return the keys of the images that are stored and were not written to the ledger."""
+        return [result.storage_key for result in self._batch if isinstance(result, Success)]
 
     def flush_if_due(self) -> None:
         """Write what has gathered when it is much or old, and renew the lease in good time.

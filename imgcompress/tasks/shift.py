@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 from uuid import UUID
 
 from ..errors import ImageError, LedgerUnavailable
 from ..ledger.circuits import Source
 from ..ledger.fairness import next_slice
+from ..ledger.orphans import left_behind
 from ..ledger.recording import ClaimLost
 from ..ledger.results import Success
 from ..ledger.slices import Claim, PendingImage, pending_images
@@ -146,7 +147,10 @@ class Shift:
 
     def _take_note(self, item: ImageInHand, outcome: Success | ImageError) -> None:
         self.bench.note(item.source, outcome)
-        item.part.add(item.image, outcome)
+        if not item.part.ended:
+            item.part.add(item.image, outcome)
+        elif isinstance(outcome, Success):
+            self._take_away(item.part.claim, [outcome.storage_key])
 
     def _end_parts(self, ended: Callable[[SliceInHand], bool], delay: float = 0.0) -> None:
         for part in [part for part in self.parts if part.ended or ended(part)]:
@@ -162,3 +166,11 @@ class Shift:
             part.bind_logs()
             log.info("The slice was given up: %s", lost)
             part.ended = True
+            self._take_away(part.claim, part.stored)
+
+    def _take_away(self, claim: Claim, keys: Collection[str]) -> None:
+        """Delete images that were stored for nothing, since their job was cancelled or deleted."""
+        try:
+            self.bench.take_away(left_behind(claim.request_id, claim.epoch, keys) if keys else ())
+        except LedgerUnavailable as error:
+            log.warning("%d stored images stay until the next sweep: %s", len(keys), error)

@@ -70,6 +70,11 @@ class SliceInHand:
         self._recorder.flush_if_due()
 
     @property
+    def stored(self) -> list[str]:
+        """Return the keys of the images that are stored and were not written to the ledger."""
+        return self._recorder.stored
+
+    @property
     def is_finished(self) -> bool:
         """Tell whether nothing is left to be done, or the rest is to be handed back."""
         self.closing = self.closing or self._budget.exhausted()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+import logging
+from collections.abc import Collection
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ..config import Settings
-from ..errors import ImageError
+from ..errors import ImageError, StorageUnavailable
 from ..extensions import current_settings
 from ..ledger.circuits import Source
 from ..ledger.results import Success
@@ -19,6 +21,8 @@ from ..pipeline.quarantine import Quarantine
 from ..pipeline.slice_runner import SliceRunner
 from ..storage import image_key, open_storage
 from .host_circuits import HostCircuits
+
+log = logging.getLogger(__name__)
 
 # Quarantine ends an image by itself, and starts within this time also on a machine that is busy.
 QUARANTINE_SECONDS = 60.0
@@ -97,7 +101,7 @@ class Workbench:
         """Store a compressed image. Raise StorageUnavailable."""
         output = made.output
         extension = EXTENSIONS[output.format]
-        key = image_key(claim.request_id, image.image_id, extension)
+        key = image_key(claim.request_id, image.image_id, extension, claim.epoch)
         with STORE.timing():
             self.storage.write(key, output.data)
         return Success(
@@ -105,6 +109,17 @@ class Workbench:
             output_bytes=len(output.data), width=output.width, height=output.height,
             output_format=output.format, extension=extension, quality=output.quality,
             similarity=output.similarity, storage_key=key)
+
+    def take_away(self, keys: Collection[str]) -> None:
+        """Have stored images deleted by the threads that store; nobody waits for it."""
+        for key in keys:
+            self.runner.lanes.stores.begin(partial(self._delete, key))
+
+    def _delete(self, key: str) -> None:
+        try:
+            self.storage.delete(key)
+        except StorageUnavailable as error:
+            log.warning("A file that belongs to nothing stays until the next sweep: %s", error)
 
     def _options(self, options: dict[str, Any]) -> CompressOptions:
         return CompressOptions(**options, min_quality=self.settings.min_quality,

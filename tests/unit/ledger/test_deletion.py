@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from imgcompress.ledger import deletion, queries
+from imgcompress.ledger import clock, deletion, queries
 from imgcompress.ledger.deletion import (
+    HEARD_EVERY,
+    TAKEN_UP_AFTER,
+    Erasure,
+    ErasureTaken,
     count_old_jobs,
     erase_due_jobs,
     erase_job,
@@ -27,6 +34,7 @@ from imgcompress.ledger.models import (
     WebhookDelivery,
 )
 from imgcompress.ledger.recording import ClaimLost
+from imgcompress.ledger.retry import retry_job
 from imgcompress.ledger.sessions import reading, writing
 from imgcompress.ledger.slices import claim_slice, pending_images
 from imgcompress.ledger.types import utcnow
@@ -44,8 +52,9 @@ class Files:
     def __init__(self) -> None:
         self.deleted: list[UUID] = []
 
-    def __call__(self, request_id: UUID) -> None:
+    def __call__(self, request_id: UUID, epochs: int, progressed: Callable[[], None]) -> None:
         self.deleted.append(request_id)
+        self.epochs = epochs
 
 
 def _rows(request_id: UUID) -> int:
@@ -58,6 +67,12 @@ def _rows(request_id: UUID) -> int:
 def _marks() -> list[tuple[UUID, bool]]:
     with reading() as session:
         return [(row.request_id, row.erased) for row in session.scalars(select(JobDeletion))]
+
+
+def _marked(request_id: UUID) -> Erasure:
+    erasure = mark_deleted(request_id, None)
+    assert erasure is not None
+    return erasure
 
 
 def _let_time_pass() -> None:
@@ -81,7 +96,7 @@ def test_a_marked_job_is_seen_no_more(ended: UUID, make_job: MakeJob) -> None:
         session.execute(update(CompressedImage).values(output_format="jpeg", storage_key="a"))
     image_id = images_of(ended)[0].image_id
     assert queries.find_stored_image(image_id) is not None
-    assert mark_deleted(ended, None) is True
+    assert mark_deleted(ended, None) is not None
     assert queries.find_job(ended) is None
     assert queries.find_stored_image(image_id) is None
     listed = queries.list_jobs(status=None, skip=0, limit=10)
@@ -99,9 +114,9 @@ def test_a_running_job_is_stopped(make_job: MakeJob) -> None:
 
 
 def test_a_job_is_deleted_once(ended: UUID) -> None:
-    assert mark_deleted(ended, None) is True
-    assert mark_deleted(ended, None) is False
-    assert mark_deleted(uuid4(), None) is False
+    assert mark_deleted(ended, None) is not None
+    assert mark_deleted(ended, None) is None
+    assert mark_deleted(uuid4(), None) is None
 
 
 def test_the_rows_and_the_files_go(ended: UUID, make_job: MakeJob,
@@ -109,19 +124,24 @@ def test_the_rows_and_the_files_go(ended: UUID, make_job: MakeJob,
     monkeypatch.setattr(deletion, "DELETE_BATCH", 2)
     other, files = make_job(3), Files()
     before = _rows(other)
-    mark_deleted(ended, None)
-    erase_job(ended, files)
+    assert erase_job(_marked(ended), files)
     assert _rows(ended) == 0 and files.deleted == [ended]
     assert _rows(other) == before
 
 
+def test_the_files_of_every_epoch_go(ended: UUID) -> None:
+    assert retry_job(ended)
+    files = Files()
+    assert erase_job(_marked(ended), files)
+    assert (files.deleted, files.epochs) == ([ended], 2)
+
+
 def test_an_erasure_that_was_cut_off_is_taken_up(ended: UUID) -> None:
-    def fail(_: UUID) -> None:
+    def fail(*_: object) -> None:
         raise OSError("the disk is away")
 
-    mark_deleted(ended, None)
     with pytest.raises(OSError):
-        erase_job(ended, fail)
+        erase_job(_marked(ended), fail)
     files = Files()
     assert erase_due_jobs(files) == 0
     _let_time_pass()
@@ -132,13 +152,69 @@ def test_an_erasure_that_was_cut_off_is_taken_up(ended: UUID) -> None:
 
 def test_files_that_came_late_go_in_a_last_round(ended: UUID) -> None:
     files = Files()
-    mark_deleted(ended, None)
-    erase_job(ended, files)
+    assert erase_job(_marked(ended), files)
     assert erase_due_jobs(files) == 0
     _let_time_pass()
     assert erase_due_jobs(files) == 1
     assert files.deleted == [ended, ended] and _marks() == []
     assert erase_due_jobs(files) == 0
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
+    """Return a function that lets so much time pass."""
+    passed = timedelta()
+
+    def pass_by(more: timedelta) -> None:
+        nonlocal passed
+        passed += more
+        monkeypatch.setattr(clock, "ADVANCED", passed)
+
+    began = time.monotonic()
+    monkeypatch.setattr(deletion, "time", SimpleNamespace(
+        monotonic=lambda: began + passed.total_seconds()))
+    return pass_by
+
+
+def test_a_long_erasure_is_joined_by_nobody(ended: UUID,
+                                            later: Callable[[timedelta], None]) -> None:
+    joined: list[int] = []
+
+    def delete_slowly(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
+        for _ in range(5):
+            later(TAKEN_UP_AFTER - HEARD_EVERY)
+            progressed()
+            joined.append(erase_due_jobs(Files()))
+
+    assert erase_job(_marked(ended), delete_slowly)
+    assert joined == [0] * 5 and _marks() == [(ended, True)]
+    later(deletion.LAST_ROUND_AFTER)
+    assert erase_due_jobs(delete_slowly) == 1
+    assert joined == [0] * 10 and _marks() == []
+
+
+def test_who_was_taken_for_dead_stops(ended: UUID, later: Callable[[timedelta], None]) -> None:
+    erasure, files = _marked(ended), Files()
+
+    def outlast(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
+        later(2 * TAKEN_UP_AFTER)
+        assert erase_due_jobs(files) == 1
+        progressed()
+        raise AssertionError("it went on")
+
+    assert erase_job(erasure, outlast) is False
+    assert files.deleted == [ended] and _marks() == [(ended, True)]
+    with pytest.raises(ErasureTaken), writing() as session:
+        erasure.end(session)
+    assert erase_job(erasure, files) is False and files.deleted == [ended]
+
+
+def test_of_two_who_delete_a_job_one_erases_it(app: Flask, ended: UUID) -> None:
+    def mark(_: int) -> Erasure | None:
+        with app.app_context():
+            return mark_deleted(ended, None)
+
+    assert sum(found is not None for found in in_parallel(mark, 4)) == 1
 
 
 def test_an_owner_deletes_its_own_jobs_alone(make_job: MakeJob) -> None:
@@ -147,10 +223,10 @@ def test_an_owner_deletes_its_own_jobs_alone(make_job: MakeJob) -> None:
         session.execute(update(JobRequest).values(owner="me"))
         session.execute(update(JobRequest).where(JobRequest.request_id == foreign)
                         .values(owner="other"))
-    assert mark_deleted(foreign, "me") is False
-    assert set(mark_all_deleted("me")) == {mine, also_mine}
+    assert mark_deleted(foreign, "me") is None
+    assert {found.request_id for found in mark_all_deleted("me")} == {mine, also_mine}
     assert queries.find_job(foreign) is not None
-    assert mark_all_deleted(None) == [foreign]
+    assert [found.request_id for found in mark_all_deleted(None)] == [foreign]
     assert mark_all_deleted(None) == []
 
 
@@ -189,7 +265,7 @@ def test_a_job_that_ended_lately_stays_however_old_it_is(ended: UUID) -> None:
 
 
 def test_pruning_that_was_cut_off_is_ended_by_recovery(ended: UUID) -> None:
-    def die(_: UUID) -> None:
+    def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     _age(ended)

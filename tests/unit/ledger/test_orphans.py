@@ -10,13 +10,16 @@ from uuid import UUID, uuid4
 import pytest
 
 from imgcompress.ledger import orphans
-from imgcompress.ledger.orphans import StrangeFiles, count_orphans, delete_orphans
+from imgcompress.ledger.deletion import erase_job, mark_deleted
+from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.orphans import StrangeFiles, count_orphans, delete_orphans, left_behind
+from imgcompress.ledger.retry import retry_job
 from imgcompress.ledger.slices import pending_images
 from imgcompress.ledger.types import utcnow
 from imgcompress.storage import csv_key, image_key
 
 from .conftest import MakeJob
-from .records import claim, images_of, record, success
+from .records import claim, failure, images_of, record, success
 
 BEFORE = utcnow() - timedelta(days=1)
 OLD, YOUNG = BEFORE - timedelta(hours=1), BEFORE + timedelta(hours=1)
@@ -75,6 +78,44 @@ def test_what_belongs_to_nothing_goes(make_job: MakeJob, files: Files) -> None:
     assert count_orphans(files.list, BEFORE).orphans == 6
     assert delete_orphans(files.list, files.delete, BEFORE) == 6
     assert set(files.written) == set(keys)
+
+
+def test_an_image_of_a_retry_stays(make_job: MakeJob, files: Files) -> None:
+    request_id = make_job(1)
+    held = claim(request_id)
+    record(held, failure(*pending_images(held)))
+    retry_job(request_id)
+    again = claim(request_id)
+    assert (held.epoch, again.epoch) == (1, 2)
+    image, = pending_images(again)
+    key, old = (image_key(request_id, image.image_id, "jpg", epoch) for epoch in (2, 1))
+    record(again, replace(success(image), storage_key=key))
+    files.add(key, old)
+    assert delete_orphans(files.list, files.delete, BEFORE) == 1
+    assert set(files.written) == {key}
+
+
+def test_while_an_epoch_goes_on_nothing_of_it_is_left_behind(make_job: MakeJob) -> None:
+    request_id = make_job(3)
+    held = claim(request_id)
+    one, two, three = pending_images(held)
+    keys = [image_key(request_id, image.image_id, "jpg") for image in (one, two, three)]
+    record(held, replace(success(one), storage_key=keys[0]))
+    assert left_behind(request_id, 1, keys) == []
+    cancel_job(request_id)
+    assert left_behind(request_id, 1, keys) == keys[1:]
+    retry_job(request_id)
+    assert left_behind(request_id, 2, [image_key(request_id, two.image_id, "jpg", 2)]) == []
+    assert left_behind(request_id, 1, keys) == keys[1:]
+
+
+def test_of_a_deleted_job_everything_is_left_behind(make_job: MakeJob) -> None:
+    request_id = make_job(1)
+    key = image_key(request_id, pending_images(claim(request_id))[0].image_id, "jpg")
+    erasure = mark_deleted(request_id, None)
+    assert erasure and left_behind(request_id, 1, [key]) == [key]
+    erase_job(erasure, lambda *_: None)
+    assert left_behind(request_id, 1, [key]) == [key]
 
 
 def test_what_was_written_lately_may_still_be_told(app: object, files: Files) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -105,6 +106,16 @@ def test_a_job_is_deleted_with_all_its_files(storage: Storage) -> None:
     assert _keys(storage) == {"csv/one2/input.csv", "images/one2/image.jpg"}
 
 
+def test_a_job_is_deleted_with_the_images_of_its_epochs(storage: Storage) -> None:
+    job, other = uuid4(), uuid4()
+    keys = {image_key(of, "image", "jpg", epoch) for of in (job, other) for epoch in (1, 2, 3)}
+    assert len(keys) == 6
+    for key in keys:
+        storage.write(key, b"a")
+    delete_job_files(storage, job, 3)
+    assert _keys(storage) == {image_key(other, "image", "jpg", epoch) for epoch in (1, 2, 3)}
+
+
 def test_one_file_is_deleted(storage: Storage) -> None:
     storage.write("images/one/a.jpg", b"a")
     storage.write("images/one/b.jpg", b"b")
@@ -136,3 +147,20 @@ def test_files_may_be_deleted_while_they_are_listed(storage: Storage) -> None:
 def test_the_check_leaves_nothing(storage: Storage) -> None:
     storage.check()
     assert _keys(storage) == set()
+
+
+def test_the_deletion_of_a_folder_tells_that_it_goes_on(storage: Storage) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop() -> None:
+        raise Enough
+
+    for name in "abc":
+        storage.write(f"images/one/{name}.jpg", b"a")
+    told: list[None] = []
+    with pytest.raises(Enough):
+        storage.delete_folder("images/one", stop)
+    assert _keys(storage)
+    storage.delete_folder("images/one", lambda: told.append(None))
+    assert told and _keys(storage) == set()

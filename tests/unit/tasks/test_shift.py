@@ -5,30 +5,34 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import event
 
 from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable, StorageUnavailable
 from imgcompress.extensions import current_settings, db
+from imgcompress.ledger.deletion import erase_job, mark_deleted
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, PendingImage
+from imgcompress.storage import delete_job_files
 from imgcompress.tasks import process_csv as task
 from imgcompress.tasks import publish, recorder, slice_in_hand
 from imgcompress.tasks.workbench import Made, Workbench
 
 from ...databases import drop_encoding, execute, set_read_only, set_writable
 from ...faults.verdict import photo
+from ...functional.service import wait_until
 from ...origin import PlainOrigin, SilentOrigin
 from ..ledger.records import claim, images_of, job_of, slices_of
 from tests.new_images import NewImage, by_columns
@@ -125,6 +129,57 @@ def test_a_cancelled_job_is_given_up_and_the_others_go_on(
     _process(cancelled)
     assert {image.status for image in images_of(cancelled)} == {"PENDING"}
     assert job_of(other).status == "COMPLETED"
+
+
+def _keys(bench: Workbench) -> set[str]:
+    return {file.key for file in bench.storage.list("images")}
+
+
+def _cancel(bench: Workbench, request_id: UUID) -> None:
+    cancel_job(request_id)
+
+
+def _delete(bench: Workbench, request_id: UUID) -> None:
+    erasure = mark_deleted(request_id, None)
+    if erasure is not None:
+        erase_job(erasure, partial(delete_job_files, bench.storage))
+
+
+@pytest.mark.parametrize("end", [_cancel, _delete])
+def test_a_job_that_ends_by_a_callers_will_leaves_no_files(
+        bench: Workbench, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch,
+        end: Callable[[Workbench, UUID], None]) -> None:
+    ended, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 20), 10)
+    store, compress = bench.store, bench.compress
+
+    def store_many(claim: Claim, image: PendingImage, made: Made) -> Success:
+        if claim.request_id == ended and image.ordinal == 10:
+            end(bench, ended)
+        return store(claim, image, made)
+
+    def slowly(claim: Claim, image: PendingImage, data: bytes) -> Made:
+        time.sleep(0.05)
+        return compress(claim, image, data)
+
+    monkeypatch.setattr(bench, "store", _in_context(store_many))
+    monkeypatch.setattr(bench, "compress", slowly)
+    _process(ended)
+    assert job_of(other).status == "COMPLETED"
+    assert {part.not_before for part in slices_of(other)} == {None}
+    told = {image.storage_key for job in (ended, other) for image in images_of(job)
+            if image.storage_key}
+    wait_until(lambda: _keys(bench) == told, 10)
+
+
+def _in_context(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a thread of the runner use the ledger."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def acting(*given: Any) -> Any:
+        with app.app_context():
+            return act(*given)
+
+    return acting
 
 
 def test_a_storage_that_fails_has_every_slice_wait(
