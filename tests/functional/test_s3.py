@@ -83,5 +83,9 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
     wait_until(lambda: service.get("/readyz").ok, 30)
 
 
+def test_no_connection_is_thrown_away_for_want_of_room(service: Installation) -> None:
+    assert "pool is full" not in service.log
+
+
 def test_no_secret_is_logged(service: Installation, shared: Bucket) -> None:
     assert shared.environment["AWS_SECRET_ACCESS_KEY"] not in service.log

@@ -206,6 +206,24 @@ def test_attempts_at_once_at_one_receiver_have_a_connection_each(
     assert "pool is full" not in caplog.text
 
 
+def test_all_rounds_at_once_have_a_connection_each_at_one_host(
+        app: Flask, make_job: MakeJob, receiver: Receiver,  # noqa: F811
+        caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(rounds.ROUNDS_AT_ONCE):
+        cancel_job(make_job(1, webhook_url=f"{receiver.url}/{number}", owner=f"owner-{number}"))
+    deliver_webhook._session()
+    all_arrived = Barrier(rounds.ROUNDS_AT_ONCE)
+    receiver.before_answer = lambda _: all_arrived.wait(1.5) and None
+
+    def deliver(_: int) -> None:
+        with app.app_context():
+            deliver_due()
+
+    in_parallel(deliver, rounds.ROUNDS_AT_ONCE)
+    assert len(receiver.arrivals) == rounds.ROUNDS_AT_ONCE and not all_arrived.broken
+    assert "pool is full" not in caplog.text
+
+
 def test_the_uploads_own_secret_signs_alone(
         make_job: MakeJob, receiver: Receiver) -> None:  # noqa: F811
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
