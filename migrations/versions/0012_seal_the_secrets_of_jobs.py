@@ -1,6 +1,6 @@
 """Seal the secrets of jobs.
 
-Revision ID: 0013
+Revision ID: 0012
 Create Date: 2026-11-29 06:00:00
 
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = '0013'
+revision = '0012'
 down_revision = '0011'
 branch_labels = None
 depends_on = None
