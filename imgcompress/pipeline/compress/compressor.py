@@ -42,6 +42,7 @@ def _judged(data: bytes, options: CompressOptions) -> Compressed:
     pixels = prod(source.shape if animated else source.shape[:2])
     with reading_faults(pixels):
         picture = decode(source, options, animated=animated)
+    source.let_go()
     with writing_faults(pixels):
         return _compressed(source, picture, options)
 
