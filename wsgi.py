@@ -3,6 +3,7 @@
 Each is made when it is asked for: a worker with the interface and the pages would start slowly.
 """
 
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,6 +17,9 @@ from imgcompress.ledger.metric_values import save_share
 from imgcompress.logs import write_logs
 from imgcompress.metrics import SHARE
 
+# What any process of the service writes is for its user alone: ledger, catalogues, images, logs.
+OTHERS_MAY_NOT = 0o077
+
 
 def __getattr__(name: str) -> Any:
     if name == "app":
@@ -27,6 +31,7 @@ def __getattr__(name: str) -> Any:
 
 @cache
 def _begin(create: Callable[[Settings], Flask]) -> Flask:
+    os.umask(OTHERS_MAY_NOT)
     try:
         settings = load_settings()
         write_logs(settings.log_format, settings.log_level)

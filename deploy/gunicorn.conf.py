@@ -37,6 +37,12 @@ graceful_timeout = 20
 # is just being closed. An idle connection occupies no thread.
 keepalive = 75
 
+# gunicorn would believe whatever any program of this machine writes into X-Forwarded-Proto and
+# SCRIPT_NAME. TRUSTED_PROXIES alone says how many proxies are believed (imgcompress/api).
+forwarded_allow_ips = ""
+secure_scheme_headers = {}
+forwarder_headers = ""
+
 # The service logs every call itself, with more than gunicorn knows of it.
 accesslog = None
 

@@ -9,7 +9,7 @@ from flask import Flask
 from .config import Settings, load_settings
 from .errors import SettingsError
 from .extensions import add_migrations, db
-from .ledger.sessions import adapt, engine_options
+from .ledger.sessions import adapt, engine_options, readers
 from .tasks.app import make_celery
 
 
@@ -24,18 +24,20 @@ def create_worker_app(settings: Settings) -> Flask:
         SETTINGS=settings,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        SQLALCHEMY_BINDS=readers(settings.database_url),
     )
     db.init_app(app)
     with app.app_context():
-        adapt(db.engine)
+        for engine in db.engines.values():
+            adapt(engine)
     app.extensions["celery"] = make_celery(app, settings)
     return app
 
 
 def _make_folder(data_dir: Path) -> None:
-    """Make the folder that everything else expects, Celery's beat among them."""
+    """Make the folder that everything else expects, for this user alone."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"DATA_DIR cannot be made: {error}") from error
 
@@ -45,7 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Raise SettingsError, with every fault, when a setting is wrong.
     """
-    from .api import register_api, watch_calls
+    from .api import refuse_unknown_hosts, register_api, watch_calls
     from .cli import init_app as add_commands
     from .web import register_web
 
@@ -53,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = create_worker_app(settings)
     add_migrations(app)
     watch_calls(app)
+    refuse_unknown_hosts(app, settings)
     register_web(app)
     register_api(app, settings)
     add_commands(app)

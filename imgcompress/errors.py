@@ -28,10 +28,10 @@ class SettingsError(ImgcompressError):
 
 
 class LedgerUnavailable(ImgcompressError):
-    """The database did not answer."""
+    """The database cannot be used: it did not answer, or took nothing, for a reason that passes."""
 
     code = "ledger_unavailable"
-    message = "The database does not answer at the moment. Nothing was changed; try again shortly."
+    message = "The database cannot be used at the moment. Nothing was changed; try again shortly."
     retryable = True
 
 
@@ -90,6 +90,8 @@ IMAGE_FAULTS: dict[str, ImageFault] = {
                    " source."),
         ImageFault("too_many_pixels", "The image has more pixels than this installation accepts;"
                    " scale it down, or ask for a higher limit."),
+        ImageFault("too_many_frames", "The animation has more frames than this installation"
+                   " accepts; shorten it, or ask for a higher limit."),
         ImageFault("too_large", "The image has more bytes than this installation accepts; scale it"
                    " down, or ask for a higher limit."),
         ImageFault("out_of_memory", "The image needs more memory than a worker has; scale it down,"

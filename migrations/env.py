@@ -1,10 +1,12 @@
 """Alembic's entry: run the migrations on the application's database."""
 
+import click
 from alembic import context
 from flask import current_app
 
 from imgcompress.extensions import db
 from imgcompress.ledger import models  # noqa: F401  The models must be known to the metadata.
+from imgcompress.ledger.encoding import encoding_fault
 from imgcompress.ledger.sessions import create_sqlite_file
 
 url = db.engine.url.render_as_string(hide_password=False)
@@ -17,6 +19,9 @@ if context.is_offline_mode():
 else:
     create_sqlite_file(url)
     with db.engine.connect() as connection:
+        if fault := encoding_fault(connection):
+            raise click.ClickException(fault)
+        connection.rollback()
         context.configure(connection=connection, **options)
         with context.begin_transaction():
             context.run_migrations()

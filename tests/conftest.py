@@ -1,4 +1,11 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and what no test may log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+
+import pytest
 
 from .buckets import bucket, s3_endpoint  # noqa: F401
 from .databases import (  # noqa: F401
@@ -8,3 +15,25 @@ from .databases import (  # noqa: F401
     sqlite_template,
     sqlite_url,
 )
+
+
+class _FullPools(logging.Handler):
+    """Counts the connections that were thrown away, since a pool had no room to keep them."""
+
+    number = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.number += "pool is full" in record.getMessage()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Fail a test in which more threads share a pool of connections than it has room for."""
+    full = _FullPools()
+    log = logging.getLogger("urllib3.connectionpool")
+    log.addHandler(full)
+    try:
+        yield
+    finally:
+        log.removeHandler(full)
+    assert not full.number, f"{full.number} connections found their pool full"

@@ -70,19 +70,53 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def fresh_database(template: str = "template1") -> Iterator[str]:
-    """Create a Postgres database and drop it at the end; yield its URL."""
+def fresh_database(template: str = "template1", words: str = "") -> Iterator[str]:
+    """Create a Postgres database and drop it at the end; yield its URL.
+
+    `words` are further ones of CREATE DATABASE.
+    """
     admin = postgres_url()
     name = f"imgcompress_test_{uuid4().hex[:12]}"
-    _execute(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    execute(admin, f'CREATE DATABASE "{name}" TEMPLATE "{template}" {words}')
     try:
         yield urlunsplit(urlsplit(admin)._replace(path=f"/{name}"))
     finally:
-        _execute(admin, f'DROP DATABASE "{name}" WITH (FORCE)')
+        execute(admin, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _execute(url: str, statement: str) -> None:
+def execute(url: str, *statements: str) -> None:
+    """Execute statements on a Postgres database, past the service."""
     with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            for statement in statements:
+                cursor.execute(statement)
+
+
+def end_connections(url: str) -> None:
+    """End every other connection to a Postgres database, as a restart of the server does."""
+    execute(url, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                 " WHERE datname = current_database() AND pid <> pg_backend_pid()")
+
+
+def drop_encoding(url: str) -> None:
+    """Have a Postgres database forget its encoding, so that it takes texts that are not UTF-8."""
+    name = urlsplit(url).path.lstrip("/")
+    execute(postgres_url(), f"UPDATE pg_database SET encoding = 0 WHERE datname = '{name}'")
+    end_connections(url)
+
+
+def set_read_only(url: str) -> None:
+    """Have a Postgres database refuse all writes; connections there are end."""
+    _set_default(url, "default_transaction_read_only = on")
+    end_connections(url)
+
+
+def set_writable(url: str) -> None:
+    """Have a Postgres database take writes again, on new connections."""
+    _set_default(url, "default_transaction_read_only = off")
+
+
+def _set_default(url: str, setting: str) -> None:
+    name = urlsplit(url).path.lstrip("/")
+    execute(postgres_url(), f'ALTER DATABASE "{name}" SET {setting}')

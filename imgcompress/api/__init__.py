@@ -23,14 +23,16 @@ from . import (
     upload,
     webhooks,
 )
-from .auth import require_keys
+from .auth import look_up_keys, require_keys
 from .calls import watch_calls
 from .document import describe
 from .errors import register_error_handlers
 from .headers import harden
+from .hosts import refuse_unknown_hosts
 from .limits import bound_bodies, limit_requests
+from .readiness import Readiness
 
-__all__ = ["register_api", "watch_calls"]
+__all__ = ["refuse_unknown_hosts", "register_api", "watch_calls"]
 
 ROOMS = tuple(room.blueprint for room in (
     upload, job, details, download, archive, retry, deletion, webhooks, image, health, metrics))
@@ -42,10 +44,12 @@ def register_api(app: Flask, settings: Settings) -> None:
     # The fields of an answer come in the order that the schemas give them.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
+    app.extensions[health.READINESS] = Readiness()
     bound_bodies(app, settings)
-    limit_requests(app, settings)
     if settings.require_api_key:
-        require_keys(app)
+        look_up_keys(app)
+    limit_requests(app, settings)
+    require_keys(app, settings)
     for room in (*ROOMS, docs.blueprint):
         app.register_blueprint(room)
     app.extensions[docs.DOCUMENT] = cache(lambda: describe(settings, ROOMS))

@@ -30,10 +30,12 @@ def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
         proposed = ", ".join(method for method in PROPOSED if method in (error.valid_methods or ()))
         advice = f"Use {proposed}." if proposed else "/docs lists the calls and their addresses."
         return 405, "method_not_allowed", f"{request.method} cannot be used here. {advice}"
-    exact = adapter and request.path.endswith("/") and _rule_at(adapter, request.path.rstrip("/"))
-    if exact:
+    bare = request.path.rstrip("/")
+    exact = adapter and bare != request.path and _rule_at(adapter, bare)
+    # What stands before the slash may be a word of another call, whose id is missing.
+    if exact and parse_id(bare.rpartition("/")[2]):
         return 404, "trailing_slash", (
-            "A call that deletes must not end in a slash, so nothing was done. Leave the slash out:"
+            "This call must not end in a slash, so nothing was done. Leave the slash out:"
             f" {request.method} {exact.rule}")
     return 404, "not_found", "There is nothing at this address. Check the path and the id in it."
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime
 from itertools import chain
-from pathlib import PurePosixPath
 from typing import IO, Any
 from zipfile import ZipInfo
 
 from flask import Response, stream_with_context
 
 from ..errors import StorageNotFound
+from ..file_names import output_name
 from ..ledger import queries
 from ..ledger.queries import NamedImage
 from ..storage import Storage
@@ -59,7 +59,7 @@ def archive(query: dict[str, Any], request_id: str) -> Any:
     first = next(chunks)
     response = Response(stream_with_context(chain((first,), chunks)),
                         content_type="application/zip")
-    return attach(response, f"{PurePosixPath(job.source_filename).stem}-compressed.zip")
+    return attach(response, output_name(job.source_filename, "-compressed.zip"))
 
 
 def _zip(storage: Storage, images: Iterable[NamedImage], time: datetime) -> Iterator[bytes]:

@@ -1,28 +1,53 @@
-"""API keys: who is calling, and which jobs that caller can see."""
+"""Keys: who is calling, which jobs that caller can see, and what is for the operator alone."""
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from secrets import compare_digest
+
+from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 from flask_httpauth import HTTPTokenAuth, MultiAuth
 
+from ..config import Settings
+from ..extensions import current_settings
 from ..ledger.keys import owner_of
 from .errors import answer_error
-from .refusals import ApiKeyRequired, InvalidApiKey
+from .refusals import ApiKeyRequired, InvalidApiKey, OperatorKeyRequired
 
 # The rooms that everybody may enter: images stand in shop pages, under addresses that nobody can
 # guess. Whatever is added elsewhere needs a key.
 PUBLIC = frozenset({"health", "image", "docs", "web"})
+# The rooms that tell about the installation as a whole: a caller's key does not open them.
+OPERATOR = frozenset({"metrics"})
 KEY_HEADER = "X-API-Key"
+EMPTY_KEY = ("The header that should hold the API key is empty, as when a variable of a script is"
+             " empty. Put the key into it.")
 
 _bearer = HTTPTokenAuth("Bearer", realm="imgcompress")
 _header = HTTPTokenAuth("Bearer", realm="imgcompress", header=KEY_HEADER)
 _auth = MultiAuth(_bearer, _header)
+_operator = HTTPTokenAuth("Bearer", realm="imgcompress operator")
 
 
-def require_keys(app: Flask) -> None:
-    """Ask for a key in every call but the public ones."""
-    app.before_request(_demand_key)
+def look_up_keys(app: Flask) -> None:
+    """Find out whose key each call has, so that what follows can count by owner."""
+    app.before_request(_look_up)
+
+
+def require_keys(app: Flask, settings: Settings) -> None:
+    """Ask for the operator's key where it is needed and, if callers have keys, for a caller's.
+
+    While nobody has a key, everybody may see all jobs, and so the figures as well.
+    """
+    if needs_operator(settings):
+        app.before_request(_demand_operator_key)
+    if settings.require_api_key:
+        app.before_request(_refusal)
+
+
+def needs_operator(settings: Settings) -> bool:
+    """Tell whether the rooms of the operator are closed to all others."""
+    return settings.require_api_key or settings.metrics_key is not None
 
 
 def current_owner() -> str | None:
@@ -36,15 +61,41 @@ def is_public() -> bool:
     return request.endpoint is None or request.blueprint in PUBLIC
 
 
+@_operator.login_required  # type: ignore[untyped-decorator]
+def _admit_operator() -> None:
+    """Let the call go on to its view."""
+
+
+@_operator.verify_token  # type: ignore[untyped-decorator]
+def _is_operator(token: str) -> bool:
+    key = current_settings().metrics_key
+    return key is not None and compare_digest(token.encode(), key.encode())
+
+
+@_operator.error_handler  # type: ignore[untyped-decorator]
+def _refuse_others(_status: int) -> Response:
+    return answer_error(OperatorKeyRequired())
+
+
+def _demand_operator_key() -> ResponseReturnValue | None:
+    if request.blueprint not in OPERATOR:
+        return None
+    refusal: Response | None = _admit_operator()
+    return refusal
+
+
 @_auth.login_required  # type: ignore[untyped-decorator]
 def _admit() -> None:
     """Let the call go on to its view."""
 
 
-def _demand_key() -> ResponseReturnValue | None:
-    if is_public():
-        return None
-    refusal: Response | None = _admit()
+def _look_up() -> None:
+    free = is_public() or request.blueprint in OPERATOR
+    g.key_refusal = None if free else _admit()
+
+
+def _refusal() -> ResponseReturnValue | None:
+    refusal: Response | None = g.key_refusal
     return refusal
 
 
@@ -52,8 +103,11 @@ def _demand_key() -> ResponseReturnValue | None:
 @_header.error_handler  # type: ignore[untyped-decorator]
 def _refuse(_status: int) -> Response:
     """Answer a call without a valid key; Flask-HTTPAuth adds WWW-Authenticate."""
-    given = KEY_HEADER in request.headers or "Authorization" in request.headers
-    return answer_error(InvalidApiKey() if given else ApiKeyRequired())
+    sent = [request.headers[name].strip() for name in (KEY_HEADER, "Authorization")
+            if name in request.headers]
+    if any(text and text.lower() != "bearer" for text in sent):
+        return answer_error(InvalidApiKey())
+    return answer_error(ApiKeyRequired(EMPTY_KEY) if sent else ApiKeyRequired())
 
 
 for _scheme in (_bearer, _header):

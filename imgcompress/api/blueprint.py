@@ -79,7 +79,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         A call that is open to everybody needs no key, and is not counted.
         """
-        common = {500} if self.name in PUBLIC else {400, 401, 429, 500}
+        common = {400, 421, 500} | (set() if self.name in PUBLIC else {401, 429})
 
         def document(view: View) -> View:
             return reduce(self._document_problem, sorted({*statuses, *common}), view)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Flask
 from flask_smorest import Api, Blueprint
 
 from ..config import Settings
-from .auth import KEY_HEADER
+from .auth import KEY_HEADER, OPERATOR, needs_operator
 from .status_event import document_status_event
 
 DESCRIPTION = """Upload a CSV of product image URLs, and get it back with the URLs of images
@@ -23,12 +23,15 @@ at least 50 % smaller.
 Errors are problems as RFC 9457 has them, with a stable `code`, a `detail` that says what to do, and
 `retryable`. Times are in UTC. Ids are UUIDs."""
 
-BEARER, HEADER = "bearer", "apiKey"
+BEARER, HEADER, OPERATOR_KEY = "bearer", "apiKey", "operatorKey"
 SCHEMES = {
     BEARER: {"type": "http", "scheme": "bearer", "description": "A key that the operator made."},
     HEADER: {"type": "apiKey", "in": "header", "name": KEY_HEADER,
              "description": "The same key in a header of its own."},
+    OPERATOR_KEY: {"type": "http", "scheme": "bearer", "description": "The key of METRICS_KEY."},
 }
+# What flask-smorest adds of its own: other errors and pages than ours.
+UNUSED = ("Error", "PaginationMetadata")
 # For doc() of the calls that everybody may make.
 PUBLIC: dict[str, Any] = {"security": []}
 
@@ -49,7 +52,20 @@ def describe(settings: Settings, rooms: Iterable[Blueprint]) -> dict[str, Any]:
         api.spec.components.security_scheme(name, scheme)
     document_status_event(api)
     document: dict[str, Any] = api.spec.to_dict()
+    if needs_operator(settings):
+        for call in _calls_of_operator(document):
+            call["security"] = [{OPERATOR_KEY: []}]
+    for name in UNUSED:
+        del document["components"]["schemas"][name]
     return document
+
+
+def _calls_of_operator(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the calls of the operator's rooms, each of which is a tag."""
+    for methods in document["paths"].values():
+        for method, call in methods.items():
+            if method != "parameters" and OPERATOR.intersection(call["tags"]):
+                yield call
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
-from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
 from flask import Response, stream_with_context
 
 from ..catalogue import ImageOutcome, write_catalogue
+from ..file_names import output_name
 from ..ledger import queries
 from ..storage import csv_key
 from .blueprint import JOB_ID, Blueprint
@@ -41,7 +41,7 @@ def download(query: dict[str, Any], request_id: str) -> Any:
     if JobReport(job).active and not query["partial"]:
         raise JobRunning()
     response = _stream(job.request_id, DELIMITERS.get(query["delimiter"]))
-    return attach(response, f"{PurePosixPath(job.source_filename).stem}-compressed.csv")
+    return attach(response, output_name(job.source_filename, "-compressed.csv"))
 
 
 def _stream(request_id: UUID, delimiter: str | None) -> Response:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from urllib.parse import quote
 
-from flask import Response
+from flask import Response, request
+
+from ..file_names import ascii_name
 
 NO_ACTIVE_CONTENT = "default-src 'none'; frame-ancestors 'none'"
 # Content that others made must not run as a page of ours, whatever a browser takes it for.
 USER_CONTENT = "default-src 'none'; sandbox"
+# For a year a browser that came over TLS comes over TLS alone; other names of the domain are free.
+STRICT_TRANSPORT = "max-age=31536000"
+# Every program of a machine has this name, and not all of them have TLS.
+LOCALHOST = re.compile(r"(?:.+\.)?localhost\.?(?::\d+)?", re.IGNORECASE)
 
 
 def harden(response: Response) -> Response:
@@ -21,6 +27,8 @@ def harden(response: Response) -> Response:
     response.headers["X-Frame-Options"] = "DENY"
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Cache-Control", "no-cache")
+    if request.is_secure and not LOCALHOST.fullmatch(request.host):
+        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
     return response
 
 
@@ -38,7 +46,7 @@ def attach(response: Response, filename: str) -> Response:
 
 def _names(filename: str) -> dict[str, str]:
     """Return a file name as RFC 6266 wants it: plain ASCII, and all of it percent-encoded."""
-    plain = unicodedata.normalize("NFKD", filename).encode("ascii", "ignore").decode()
+    plain = ascii_name(filename)
     if plain == filename:
         return {"filename": filename}
     return {"filename": plain, "filename*": f"UTF-8''{quote(filename, safe='')}"}

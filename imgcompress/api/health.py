@@ -2,66 +2,40 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from typing import Any
 
-from ..ledger import queries
-from ..ledger.gauges import oldest_slice_seconds
-from ..ledger.heartbeat import clock_difference
-from ..tasks.publish import check_broker
+from flask import current_app
+
 from .blueprint import Blueprint
-from .context import current_storage
 from .document import PUBLIC
+from .readiness import UNAVAILABLE, Readiness
 from .schemas.health import HealthSchema, ReadinessSchema
 
-log = logging.getLogger(__name__)
 blueprint = Blueprint("health", __name__, description="Watch the service.")
 
-OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
+# Where the application keeps what its process found.
+READINESS = "readiness"
 
 
 @blueprint.route("/healthz")
 @blueprint.doc(operationId="getHealth", **PUBLIC)
 @blueprint.response(200, HealthSchema)
-@blueprint.problems(400)
+@blueprint.problems()
 def healthz() -> Any:
     """Tell that the process answers"""
-    return {"status": OK}
+    return {"status": "ok"}
 
 
 @blueprint.route("/readyz")
 @blueprint.doc(operationId="getReadiness", **PUBLIC)
 @blueprint.response(200, ReadinessSchema)
 @blueprint.alt_response(503, schema=ReadinessSchema, description="Uploads cannot be taken.")
-@blueprint.problems(400)
+@blueprint.problems()
 def readyz() -> Any:
-    """Tell whether uploads can be taken"""
-    checks = {
-        "database": _check("database", queries.ping),
-        "storage": _check("storage", lambda: current_storage().check()),
-        "broker": _check("broker", check_broker),
-    }
-    told = {"checks": checks, **_of_ledger(checks["database"])}
-    if UNAVAILABLE in (checks["database"], checks["storage"]):
-        return {"status": UNAVAILABLE, **told}, 503
-    # Without a broker an upload is still safe in the ledger, and recovery publishes it later.
-    return {"status": OK if checks["broker"] == OK else DEGRADED, **told}
+    """Tell whether uploads can be taken
 
-
-def _of_ledger(database: str) -> dict[str, float | None]:
-    """Return what the ledger says about work and time, when it can be asked."""
-    if database != OK:
-        return {"oldest_slice_seconds": None, "clock_ahead_seconds": None}
-    return {"oldest_slice_seconds": round(oldest_slice_seconds()),
-            "clock_ahead_seconds": round(clock_difference(), 1)}
-
-
-def _check(name: str, attempt: Callable[[], None]) -> str:
-    """Return how an attempt ended: whatever it raises, what it needs cannot be used."""
-    try:
-        attempt()
-    except Exception as error:
-        log.warning("Not ready: the %s does not work: %s", name, error)
-        return UNAVAILABLE
-    return OK
+    What was found is told again for three seconds.
+    """
+    readiness: Readiness = current_app.extensions[READINESS]
+    found = readiness.look()
+    return found if found["status"] != UNAVAILABLE else (found, 503)

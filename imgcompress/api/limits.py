@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
+from ipaddress import IPv6Address, ip_address
 from time import time
 
 from flask import Flask, Response, request
@@ -12,11 +13,13 @@ from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..config import Settings
-from .auth import KEY_HEADER, is_public
+from .auth import current_owner, is_public
 from .errors import answer_error
 from .refusals import TooManyRequests
 
 UPLOAD = "upload.upload"
+# Open to everybody, but it takes a key that can be wrong.
+SESSION = "web.begin"
 MEMORY = "memory://"
 MINUTE = 60.0
 # The form of an upload has about ten fields, together shorter than this, beside its file. Werkzeug
@@ -25,6 +28,11 @@ MAX_FORM_PARTS = 50
 MAX_FIELD_BYTES = 256 * 1024
 # No other call needs more than a key in its body.
 MAX_BODY_BYTES = 16 * 1024
+# Addresses share so many counters. Whoever calls from very many, as IPv6 lets one do, leaves no
+# more of them in the broker; that two callers share one is rare.
+ADDRESS_COUNTERS = 2**16
+# An IPv6 customer has a network with this many bits left over, and may call from all of it.
+IPV6_OWN_BITS = 64
 # A counter that does not answer soon is replaced by one in memory, until it does.
 COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
@@ -51,7 +59,9 @@ def _bound_body(max_upload_bytes: int) -> None:
 def limit_requests(app: Flask, settings: Settings) -> None:
     """Bound the rate of calls where the settings say so.
 
-    Rates are counted before the key is looked up, so that a flood of wrong ones costs no query.
+    They count by the owner of the key, however it was sent. Calls without a valid key count by
+    address, and a valid key is let in however many of them there were: others may have the same
+    address, as behind a proxy.
     """
     limits: list[str | Callable[[], str] | ApplicationLimit] = []
     if settings.uploads_per_minute:
@@ -60,12 +70,12 @@ def limit_requests(app: Flask, settings: Settings) -> None:
     if settings.reads_per_minute:
         limits.append(ApplicationLimit(
             f"{settings.reads_per_minute}/minute", scope="reads",
-            exempt_when=lambda: request.endpoint == UPLOAD or is_public()))
+            exempt_when=lambda: request.endpoint == UPLOAD or _is_free()))
     if not limits:
         return
     uri = counter_uri(settings.celery_broker_url)
     limiter = Limiter(
-        partial(_caller, settings.require_api_key), app=app, application_limits=limits,
+        _caller, app=app, application_limits=limits,
         storage_uri=uri, storage_options=dict(COUNTER_OPTIONS) if uri != MEMORY else {},
         key_prefix=settings.queue_prefix, in_memory_fallback_enabled=True)
     app.register_error_handler(RateLimitExceeded, partial(_refuse, limiter))
@@ -78,12 +88,34 @@ def counter_uri(broker_url: str) -> str:
     return f"{known[scheme]}://{rest}" if scheme in known else MEMORY
 
 
-def _caller(by_key: bool) -> str:
-    """Return who is calling: the hash of the key that was sent, or the address."""
-    sent = request.headers.get("Authorization") or request.headers.get(KEY_HEADER)
-    if by_key and sent:
-        return sha256(sent.encode()).hexdigest()
-    return request.remote_addr or "unknown"
+def address_counter(address: str | None) -> str:
+    """Return the name of the counter of an address, which is the same for all of an IPv6 network.
+
+    What is no address, as behind a socket that has none, is one caller.
+    """
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        network = "none"
+    else:
+        if isinstance(parsed, IPv6Address):
+            mapped = parsed.ipv4_mapped
+            network = str(mapped or int(parsed) >> IPV6_OWN_BITS)
+        else:
+            network = str(parsed)
+    number = int.from_bytes(sha256(network.encode()).digest()) % ADDRESS_COUNTERS
+    return f"address:{number}"
+
+
+def _is_free() -> bool:
+    """Tell whether a call is counted by no limit."""
+    return is_public() and request.endpoint != SESSION
+
+
+def _caller() -> str:
+    """Return who is calling: the owner of the key, or else the address."""
+    owner = current_owner()
+    return address_counter(request.remote_addr) if owner is None else f"owner:{owner}"
 
 
 def _refuse(limiter: Limiter, _error: RateLimitExceeded) -> Response:

@@ -102,14 +102,16 @@ def _labels_of(name: str, values: Mapping[Sample, float], number: int) -> Iterab
                   if sample.name == name and len(sample.labels) == number)
 
 
-@blueprint.route("/metrics")
+# Rules of proxies are for this very path, so no other spelling leads here.
+@blueprint.route("/metrics", strict_slashes=True)
 @blueprint.doc(operationId="getMetrics")
 @blueprint.response(200, {"type": "string"}, content_type="text/plain")
 @blueprint.problems(503)
 def metrics() -> Response:
     """Tell the metrics, as Prometheus reads them
 
-    They hold for all processes on all machines, so ask one address, and not each machine.
+    They hold for all processes on all machines, so ask one address, and not each machine. Where
+    callers need keys, or METRICS_KEY is set, they are for the operator alone.
     """
     registry = CollectorRegistry()
     registry.register(LedgerCollector())

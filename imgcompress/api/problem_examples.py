@@ -9,12 +9,18 @@ from typing import Any
 from ..errors import ImgcompressError, LedgerUnavailable
 from ..ledger.idempotency import KeyReused
 from .errors import InvalidRequest, JobNotFound, JobRunning
-from .refusals import ApiKeyRequired, ImageLinkExpired, NotMultipart, TooManyRequests
+from .refusals import (
+    ApiKeyRequired,
+    ImageLinkExpired,
+    NotMultipart,
+    TooManyRequests,
+    UnknownHost,
+)
 
 ERRORS: Mapping[int, type[ImgcompressError]] = {
     400: InvalidRequest, 401: ApiKeyRequired, 403: ImageLinkExpired, 404: JobNotFound,
-    409: JobRunning, 415: NotMultipart, 422: KeyReused, 429: TooManyRequests, 500: ImgcompressError,
-    503: LedgerUnavailable,
+    409: JobRunning, 415: NotMultipart, 421: UnknownHost, 422: KeyReused, 429: TooManyRequests,
+    500: ImgcompressError, 503: LedgerUnavailable,
 }
 FAULT = {"field": "page", "row": None, "column": None, "code": "invalid_page",
          "message": "page must be a whole number from 1 to 1,000,000,000.", "value": "first"}

@@ -9,6 +9,26 @@ from ..ledger.idempotency import KeyInUse, KeyReused
 from ..ledger.quotas import TooManyJobs
 
 
+class MalformedHost(ImgcompressError):
+    """The call names no host, more than one, or what cannot be a host."""
+
+    code = "malformed_host"
+    message = ("The Host header of the call is not a host name or an IP address, with or without a"
+               " port. Most clients write it by themselves from the address that they call.")
+
+
+class UnknownHost(ImgcompressError):
+    """The call was sent to a host that this installation is not known by."""
+
+    code = "unknown_host"
+    message = ("This service is not known by the host name of the call, so nothing was done. If the"
+               " name is right, the operator adds it to ALLOWED_HOSTS, or sets PUBLIC_BASE_URL; by"
+               " its IP address the service is always reached.")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self.message.replace("the host name of the call", f"the name “{name}”"))
+
+
 class ApiKeyRequired(ImgcompressError):
     """The call has no API key."""
 
@@ -23,6 +43,15 @@ class InvalidApiKey(ImgcompressError):
     code = "invalid_api_key"
     message = ("This API key is not valid, or no longer. Check it, or ask the operator for a new"
                " one.")
+
+
+class OperatorKeyRequired(ImgcompressError):
+    """The call tells about the whole installation, and does not come from its operator."""
+
+    code = "operator_key_required"
+    message = ("This is for the operator of the installation. Send the key that METRICS_KEY sets as"
+               " “Authorization: Bearer …”; API keys do not open it, and where METRICS_KEY is unset"
+               " nothing does.")
 
 
 class NotMultipart(ImgcompressError):
@@ -86,14 +115,17 @@ class ImageLinkExpired(ImgcompressError):
 
 REFUSALS: Mapping[type, int] = {
     NotAllConfirmed: 400,
+    MalformedHost: 400,
     ApiKeyRequired: 401,
     InvalidApiKey: 401,
+    OperatorKeyRequired: 401,
     InvalidImageLink: 403,
     ImageLinkExpired: 403,
     NothingToRetry: 409,
     NoImages: 409,
     KeyInUse: 409,
     NotMultipart: 415,
+    UnknownHost: 421,
     KeyReused: 422,
     TooManyRequests: 429,
     TooManyJobs: 429,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from .model import Fault
 
@@ -89,11 +90,10 @@ class FaultList:
         self._of_file: list[Fault] = []
         self._of_rows: list[Fault] = []
 
-    def add(self, found: Fault) -> None:
-        """Count a fault of a row, and keep it if it is among the first."""
-        self.count += 1
-        if len(self._of_rows) < FAULTS_KEPT:
-            self._of_rows.append(found)
+    def add_for_rows(self, count: int, found: Iterable[Fault]) -> None:
+        """Count faults of rows, and keep those that are among the first; no others are made."""
+        self.count += count
+        self._of_rows.extend(islice(found, FAULTS_KEPT - len(self._of_rows)))
 
     def add_for_file(self, found: Iterable[Fault]) -> None:
         """Keep faults that concern the whole file; there are never more than a handful."""

@@ -12,7 +12,7 @@ from .columns import INPUT_URLS, Column
 from .encoding import Encoding, text_blocks
 from .grid import Grid
 from .records import BrokenRecord, Records, Rows, Run
-from .urls import split_urls
+from .urls import is_url_or_blank
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,25 @@ class Layout:
 
     def lined_up(self, cells: list[str]) -> list[str]:
         """Return a row's cells, as many as the header's, with spilled URLs in the URL cell."""
-        if len(cells) == self.plain_width:
-            return cells
-        spill = self._spill(cells)
-        row = cells[:self._named_width] if spill else cells[:len(self.header)]
-        row += [""] * (len(self.header) - len(row))
-        if spill:
-            urls_at = self.indices[INPUT_URLS]
-            row[urls_at] = self._joint.join([row[urls_at], *spill])
-        return row
+        return self.sorted_out(cells)[0]
 
-    def surplus(self, cells: list[str]) -> str:
-        """Return the text of cells that are in no column and did not spill from the URL cell."""
-        beyond = [] if self._spill(cells) else cells[len(self.header):]
-        return self._joint.join(filter(str.strip, beyond))
+    def sorted_out(self, cells: list[str]) -> tuple[list[str], str]:
+        """Return a row's cells lined up, and the text of those that belong to no column."""
+        if len(cells) == self.plain_width:
+            return cells, ""
+        if len(cells) <= self._named_width:
+            return self._filled(cells), ""
+        spill = self._spill(cells)
+        if not spill:
+            surplus = self._joint.join(filter(str.strip, cells[len(self.header):]))
+            return self._filled(cells[:len(self.header)]), surplus
+        row = self._filled(cells[:self._named_width])
+        urls_at = self.indices[INPUT_URLS]
+        row[urls_at] = self._joint.join([row[urls_at], *spill])
+        return row, ""
+
+    def _filled(self, cells: list[str]) -> list[str]:
+        return cells + [""] * (len(self.header) - len(cells))
 
     def _spill(self, cells: list[str]) -> list[str]:
         """Return what spilled from the URL cell into the cells after the last named column.
@@ -101,7 +106,7 @@ class Layout:
         after = _without_blank_end(cells[self._named_width:])
         beyond_header = len(after) > len(self.header) - self._named_width
         urls_are_last = self.indices[INPUT_URLS] == self._named_width - 1
-        if all(map(_is_url_or_blank, after)) or (beyond_header and urls_are_last):
+        if all(map(is_url_or_blank, after)) or (beyond_header and urls_are_last):
             return after
         return []
 
@@ -127,8 +132,3 @@ def _without_blank_end(cells: list[str]) -> list[str]:
     while end and not cells[end - 1].strip():
         end -= 1
     return cells[:end]
-
-
-def _is_url_or_blank(cell: str) -> bool:
-    urls = split_urls(cell)
-    return not urls or urls[0].lower().startswith(("http://", "https://"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from .columns import (
     Column,
 )
 from .faults import enumerated, fault
+from .grid import Grid
 from .layout import Layout
 from .model import Fault, RowOptions
 
@@ -60,6 +62,24 @@ class OptionCells:
         if name is not None and not _is_file_name(name):
             yield fault("invalid_output_name", row, self._layout.title(self._name_at or 0), name,
                         limit=MAX_NAME_CHARS)
+
+    def count_faults(self, grid: Grid) -> int:
+        """Return how many faults the option cells of some rows have."""
+        if not self.present:
+            return 0
+        faults = 0
+        cells = {column: grid.columns[self._layout.indices[column]] for column in self._columns}
+        for column, texts in cells.items():
+            parse = _PARSERS[column]
+            faults += sum(number for text, number in Counter(texts).items()
+                          if (bare := text.strip()) and parse(bare) is None)
+        if {QUALITY, COMPRESSION_PERCENTAGE} <= cells.keys():
+            faults += sum(bool(quality.strip() and percentage.strip()) for quality, percentage
+                          in zip(cells[QUALITY], cells[COMPRESSION_PERCENTAGE], strict=True))
+        if self._name_at is not None:
+            names = filter(None, map(str.strip, grid.columns[self._name_at]))
+            faults += sum(not _is_file_name(name) for name in names)
+        return faults
 
     def _texts(self, cells: Sequence[str]) -> tuple[str, ...]:
         return tuple(cells[self._layout.indices[column]] for column in self._columns)
@@ -107,4 +127,4 @@ _PARSERS: dict[Column, Callable[[str], str | int | None]] = {
 
 def _is_file_name(name: str) -> bool:
     return (len(name) <= MAX_NAME_CHARS and name.isprintable() and name.strip(".") != ""
-            and not set(name) & set("/\\"))
+            and "/" not in name and "\\" not in name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from .columns import INPUT_URLS, header_faults
+from .counting import RunCounter
 from .encoding import REPLACEMENT
 from .faults import FaultList, fault
 from .layout import Layout
@@ -47,22 +48,20 @@ class _RowSurvey:
         self._limits = limits
         self._rules = rules
         self._found = found
-        self._optional = OptionCells(layout)
+        self._options = OptionCells(layout)
 
     def read(self, stream: BinaryIO) -> None:
         """Read all rows, then judge their number."""
-        self._judge_width(self._layout.header_row, self._layout.header, self._limits.max_columns)
+        counter = RunCounter(self._layout, self._limits, self._rules, self._options)
+        found = list(self._width_faults(self._layout.header_row, self._layout.header,
+                                        self._limits.max_columns))
+        self._found.add_for_rows(len(found), found)
         for first, run in self._within_limit(self._layout.rows(stream)):
-            if isinstance(run, BrokenRecord):
-                self._found.add(fault_of_broken(run, self._layout))
-            elif not self._optional.present and self._are_plain(run):
-                self.total_rows += len(run)
-                self.total_images += len(run)
-            else:
-                for number, cells in enumerate(run, first):
-                    if has_text(cells):
-                        self.total_rows += 1
-                        self._examine(number, cells)
+            count = counter.count(run)
+            self.total_rows += count.rows
+            self.total_images += count.images
+            if count.faults:
+                self._found.add_for_rows(count.faults, self._faults_of(first, run))
         self._judge_counts()
 
     def _within_limit(self, runs: Iterator[Run]) -> Iterator[Run]:
@@ -77,41 +76,38 @@ class _RowSurvey:
             room -= length
             yield first, run
 
-    def _are_plain(self, run: Rows) -> bool:
-        """Tell whether each row has one URL and no fault, as nearly all have, at one glance."""
-        grid = self._layout.grid(run)
-        return grid is not None and self._rules.are_all_good(
-            grid.columns[self._layout.indices[INPUT_URLS]])
-
-    def _examine(self, number: int, cells: list[str]) -> None:
+    def _faults_of(self, first: int, run: Rows | BrokenRecord) -> Iterator[Fault]:
+        """Yield the faults of a run, which are as many as were counted."""
+        if isinstance(run, BrokenRecord):
+            yield fault_of_broken(run, self._layout)
+            return
         # A header that is too wide is told once, and not again for each row under it.
         most = max(self._limits.max_columns, len(self._layout.header))
-        if self._judge_width(number, cells, most) and INPUT_URLS in self._layout.indices:
-            surplus = self._layout.surplus(cells)
-            if surplus:
-                self._found.add(fault("extra_cells", number, value=surplus))
-            row = self._layout.lined_up(cells)
-            self._examine_urls(number, row)
-            for found in self._optional.faults(number, row):
-                self._found.add(found)
+        for number, cells in enumerate(run, first):
+            if len(cells) > most:
+                yield from self._width_faults(number, cells, most)
+            elif INPUT_URLS in self._layout.indices and has_text(cells):
+                row, surplus = self._layout.sorted_out(cells)
+                if surplus:
+                    yield fault("extra_cells", number, value=surplus)
+                yield from self._url_faults(number, row)
+                yield from self._options.faults(number, row)
 
-    def _examine_urls(self, number: int, cells: Sequence[str]) -> None:
+    def _url_faults(self, number: int, cells: Sequence[str]) -> Iterator[Fault]:
         urls_at = self._layout.indices[INPUT_URLS]
         title = self._layout.title(urls_at)
         urls = split_urls(cells[urls_at])
-        self.total_images += len(urls)
         if not urls:
-            self._found.add(fault("missing_url", number, title))
+            yield fault("missing_url", number, title)
         for url in urls:
             objection = self._rules.objection(url)
             if objection is not None:
                 code, reason = objection
-                self._found.add(fault(code, number, title, url, reason=reason))
+                yield fault(code, number, title, url, reason=reason)
 
-    def _judge_width(self, number: int, cells: Sequence[str], most: int) -> bool:
-        if len(cells) > most:
-            self._found.add(fault("too_many_columns", number, found=len(cells), limit=most))
-        return len(cells) <= most
+    def _width_faults(self, number: int, cells: Sequence[str], most: int) -> Iterator[Fault]:
+        if len(cells) > most and has_text(cells):
+            yield fault("too_many_columns", number, found=len(cells), limit=most)
 
     def _judge_counts(self) -> None:
         if not self.total_rows and not self._found.count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -11,17 +12,18 @@ from urllib.parse import urlsplit
 MAX_URL_CHARS = 8_192
 _ORIGINS_REMEMBERED = 4_096
 
-# A separator only parts two URLs; anywhere else it belongs to the URL that it stands in. The
-# lookbehind makes a long run of separators cost one look at each and not one at each pair.
-_SEPARATOR = re.compile(r"(?<![,;\s])[,;\s]++(?=https?://)", re.I)
-_EDGES = ",;\u200b\ufeff" + "".join(filter(str.isspace, map(chr, range(0x3001))))
+# A separator only parts two URLs; anywhere else it belongs to the URL that it stands in.
+_SEPARATORS = ",;" + "".join(filter(str.isspace, map(chr, range(0x3001))))
+_EDGES = "\u200b\ufeff" + _SEPARATORS
+_START = re.compile("[hH][tT][tT][pP][sS]?://")
 
-_URL = re.compile(r"(https?://[^\s\\/?#\x00-\x1f\x7f-\x9f]+)"
-                  r"(?:[/?#][^\s\\\x00-\x1f\x7f-\x9f]*)?", re.I)
+# Possessive, here and below: whatever does not match is given up at once.
+_URL = re.compile(r"(https?://[^\s\\/?#\x00-\x1f\x7f-\x9f]++)"
+                  r"(?:[/?#][^\s\\\x00-\x1f\x7f-\x9f]*+)?+", re.I)
 # One URL of printable ASCII without comma, semicolon and backslash, as nearly every cell holds:
 # with plain classes it takes 0.27 µs to match, with \s and IGNORECASE 0.46 µs.
-_LONE_URL = re.compile(r"([hH][tT][tT][pP][sS]?://[!\"$-+\-.0-:<->@-\[\]-~]+)"
-                       r"(?:[/?#][!-+\--:<-\[\]-~]*)?")
+_LONE_URL = re.compile(r"([hH][tT][tT][pP][sS]?://[!\"$-+\-.0-:<->@-\[\]-~]++)"
+                       r"(?:[/?#][!-+\--:<-\[\]-~]*+)?+")
 # Each line of a text: the origin of a lone URL, or nothing. One look at many lines takes half the
 # time of one look at each.
 _LONE_URL_LINES = re.compile(rf"{_LONE_URL.pattern}\n|[^\n]*\n")
@@ -34,13 +36,32 @@ def split_urls(cell: str) -> tuple[str, ...]:
     """Return the URLs of a cell, parted at commas, semicolons or blanks before http(s)://."""
     if is_one_url(cell):
         return (cell,)
-    bare = cell.strip(_EDGES)
-    return tuple(_SEPARATOR.split(bare)) if bare else ()
+    return tuple(_parts(cell.strip(_EDGES)))
+
+
+def _parts(bare: str) -> list[str]:
+    """Return the URLs of a text without separators at its ends."""
+    # A second URL begins behind the first character and a separator, its mark at 6 or later.
+    if bare.find("://", 6) < 0:
+        return [bare] if bare else []
+    parts, start = [], 0
+    for match in _START.finditer(bare, 1):
+        # A separator is looked for where a URL begins: a long run of them costs nothing else.
+        if bare[match.start() - 1] in _SEPARATORS:
+            parts.append(bare[start:match.start()].rstrip(_SEPARATORS))
+            start = match.start()
+    return [*parts, bare[start:]]
 
 
 def is_one_url(cell: str) -> bool:
     """Tell whether a cell is plainly one URL; False may only mean: look closer."""
     return _LONE_URL.fullmatch(cell) is not None
+
+
+def is_url_or_blank(cell: str) -> bool:
+    """Tell whether a cell begins with a URL, or has nothing in it."""
+    bare = cell.strip(_EDGES)
+    return not bare or bare[:8].lower().startswith(("http://", "https://"))
 
 
 def origins_of_lone(cells: Sequence[str]) -> dict[str, None] | None:
@@ -51,6 +72,11 @@ def origins_of_lone(cells: Sequence[str]) -> dict[str, None] | None:
     found = _LONE_URL_LINES.findall("\n".join(cells) + "\n")
     origins = dict.fromkeys(found)
     return origins if len(found) == len(cells) and "" not in origins else None
+
+
+def _origin_of_lone(cell: str) -> str:
+    match = _LONE_URL.fullmatch(cell) if len(cell) <= MAX_URL_CHARS else None
+    return match[1] if match else ""
 
 
 class UrlRules:
@@ -64,11 +90,33 @@ class UrlRules:
         self._check_url = check_url
         self._origin_objection = lru_cache(maxsize=_ORIGINS_REMEMBERED)(self._judge_origin)
 
-    def are_all_good(self, cells: Sequence[str]) -> bool:
-        """Tell whether each cell is plainly one URL without a fault; False may mean: look."""
-        origins = origins_of_lone(cells)
-        return (origins is not None and max(map(len, cells)) <= MAX_URL_CHARS
-                and not any(map(self._origin_objection, origins)))
+    def count(self, cells: Sequence[str]) -> tuple[int, int, list[int]]:
+        """Return how many URLs are in URL cells and how many of them have a fault.
+
+        Beside these, return the places of the cells that have none.
+        """
+        found = _LONE_URL_LINES.findall("\n".join(cells) + "\n")
+        if len(found) != len(cells) or max(map(len, cells)) > MAX_URL_CHARS:
+            found = [_origin_of_lone(cell) for cell in cells]
+        lone = Counter(found)
+        urls = len(cells) - lone.pop("", 0)
+        faults = sum(number for origin, number in lone.items()
+                     if self._origin_objection(origin) is not None)
+        without = []
+        if urls < len(cells):
+            for place in [place for place, origin in enumerate(found) if not origin]:
+                parts = _parts(cells[place].strip(_EDGES))
+                urls += len(parts)
+                faults += len(parts) - sum(map(self._is_good, parts))
+                if not parts:
+                    without.append(place)
+        return urls, faults, without
+
+    def _is_good(self, url: str) -> bool:
+        """Tell whether there is no objection to a URL, in less time than it takes to tell one."""
+        match = _URL.fullmatch(url) if "://" in url else None
+        return (match is not None and len(url) <= MAX_URL_CHARS
+                and self._origin_objection(match[1]) is None)
 
     def objection(self, url: str) -> tuple[str, str] | None:
         """Return None, or the code and the reason why a URL cannot be fetched."""

@@ -10,9 +10,9 @@ from flask.cli import with_appcontext
 
 from ..errors import LedgerUnavailable, StorageUnavailable
 from ..extensions import current_settings
+from ..ledger.clock import ledger_now
 from ..ledger.deletion import count_old_jobs, erase_old_jobs
 from ..ledger.orphans import SPARED, StrangeFiles, count_orphans, delete_orphans
-from ..ledger.types import utcnow
 from ..storage import Storage, delete_job_files, open_storage
 
 
@@ -42,7 +42,7 @@ def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
 
 
 def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
-    before = utcnow() - timedelta(days=days)
+    before = ledger_now() - timedelta(days=days)
     if dry_run:
         click.echo(f"{count_old_jobs(before)} jobs ended {days} days ago or earlier.")
         return
@@ -51,7 +51,7 @@ def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
 
 
 def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
-    before = utcnow() - SPARED
+    before = ledger_now() - SPARED
     if dry_run:
         found = count_orphans(storage.list, before)
         click.echo(f"{found.orphans} of {found.files} files belong to no job.")

@@ -9,7 +9,7 @@ from threading import Event, Thread
 import click
 import flask_migrate
 from flask.cli import with_appcontext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from ..config import Settings
 from ..extensions import current_settings, db
@@ -66,7 +66,7 @@ def _migrate() -> None:
     """Bring the database to the newest schema."""
     try:
         flask_migrate.upgrade(directory=str(MIGRATIONS))
-    except OperationalError as error:
+    except DBAPIError as error:
         raise click.ClickException(
             f"The database cannot be used: {error.orig}\n"
             "Check DATABASE_URL, or unset it to use SQLite.") from error

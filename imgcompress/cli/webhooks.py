@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Any
@@ -18,6 +17,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from ..config import Settings
 from ..errors import LedgerUnavailable
 from ..extensions import current_settings
+from ..ledger.clock import about_now
 from ..ledger.receivers import ailing_receivers, reset_circuit
 from ..notify.secret import retire, rotate, signing_secrets
 
@@ -56,7 +56,7 @@ def receivers() -> None:
     with _ledger():
         ailing = ailing_receivers()
     for circuit in ailing:
-        spared = circuit.open_until and circuit.open_until > datetime.now(UTC)
+        spared = circuit.open_until and circuit.open_until > about_now()
         until = f"spared until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC" if spared else "tried"
         click.echo(f"{circuit.receiver}  {circuit.failures} failures in a row, {until}")
     if not ailing:

@@ -16,11 +16,17 @@ from urllib.parse import quote, urlsplit
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from ..errors import SettingsError
-from .callers import parse_image_url_secret, rate_limits
+from .callers import parse_allowed_hosts, parse_secret, rate_limits
 from .logs import parse_format, parse_level
 from .mail import SmtpServer, parse_mail_from, parse_smtp_url
 from .storage import STREAM, parse_image_delivery, parse_storage_url
-from .webhooks import RETRY_PAUSES, check_webhook_secret, parse_pauses, parse_secrets
+from .webhooks import (
+    RETRY_PAUSES,
+    check_webhook_secret,
+    parse_pauses,
+    parse_secrets,
+    parse_secrets_keys,
+)
 
 __all__ = ["IPNetwork", "PortRanges", "Settings", "SmtpServer", "check_webhook_secret",
            "embedded_broker_socket", "embedded_broker_url", "load_settings"]
@@ -46,6 +52,7 @@ class Settings:
     image_delivery: str
     image_base_url: str | None
     public_base_url: str | None
+    allowed_hosts: tuple[str, ...]
     host: str
     port: int
     worker_processes: int
@@ -56,6 +63,8 @@ class Settings:
     max_images_per_job: int
     max_image_bytes: int
     max_image_pixels: int
+    max_frames: int
+    max_process_memory: int
     compress_timeout: float
     fetch_timeout: float
     fetch_connect_timeout: float
@@ -65,6 +74,7 @@ class Settings:
     allowed_private_networks: tuple[IPNetwork, ...]
     allowed_ports: PortRanges
     webhook_secrets: tuple[str, ...] = field(repr=False)
+    secrets_keys: tuple[str, ...] = field(repr=False)
     webhook_timeout: float
     webhook_retry_pauses: tuple[float, ...]
     smtp_server: SmtpServer | None
@@ -74,6 +84,7 @@ class Settings:
     lease_seconds: float
     recovery_interval: float
     require_api_key: bool
+    metrics_key: str | None = field(repr=False)
     uploads_per_minute: int
     reads_per_minute: int
     max_active_jobs: int
@@ -142,6 +153,7 @@ def _read(env: Env) -> dict[str, Any]:
                                   partial(parse_image_delivery, storage_url=storage_url)),
         "image_base_url": _parsed(env, "IMAGE_BASE_URL", "", _parse_base_url),
         "public_base_url": _parsed(env, "PUBLIC_BASE_URL", "", _parse_base_url),
+        "allowed_hosts": _parsed(env, "ALLOWED_HOSTS", "", parse_allowed_hosts),
         "host": env.str("HOST", "127.0.0.1"),
         "port": env.int("PORT", 5000, validate=validate.Range(min=1, max=65535)),
         "worker_processes": env.int("WORKER_PROCESSES", 0, validate=validate.Range(min=0)),
@@ -152,6 +164,9 @@ def _read(env: Env) -> dict[str, Any]:
         "max_images_per_job": env.int("MAX_IMAGES_PER_JOB", 1_000_000, validate=positive),
         "max_image_bytes": env.int("MAX_IMAGE_BYTES", 25 * 2**20, validate=positive),
         "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 50_000_000, validate=positive),
+        "max_frames": env.int("MAX_FRAMES", 2_000, validate=positive),
+        "max_process_memory": env.int("MAX_PROCESS_MEMORY", 2 * 2**30,
+                                      validate=_zero_or(256 * 2**20)),
         "compress_timeout": env.float("COMPRESS_TIMEOUT", 60.0, validate=positive),
         "fetch_timeout": env.float("FETCH_TIMEOUT", 25.0, validate=positive),
         "fetch_connect_timeout": env.float("FETCH_CONNECT_TIMEOUT", 5.0, validate=positive),
@@ -161,6 +176,7 @@ def _read(env: Env) -> dict[str, Any]:
         "allowed_private_networks": _parsed(env, "ALLOWED_PRIVATE_NETWORKS", "", _parse_networks),
         "allowed_ports": _parsed(env, "ALLOWED_PORTS", "80,443", _parse_ports),
         "webhook_secrets": _parsed(env, "WEBHOOK_SECRET", "", parse_secrets),
+        "secrets_keys": _parsed(env, "SECRETS_KEY", "", parse_secrets_keys),
         "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15.0, validate=positive),
         "webhook_retry_pauses": _parsed(env, "WEBHOOK_RETRY_PAUSES", RETRY_PAUSES, parse_pauses),
         "smtp_server": server,
@@ -172,17 +188,26 @@ def _read(env: Env) -> dict[str, Any]:
         "lease_seconds": env.float("LEASE_SECONDS", 30.0, validate=validate.Range(min=3)),
         "recovery_interval": env.float("RECOVERY_INTERVAL", 5.0, validate=validate.Range(min=0.2)),
         "require_api_key": env.bool("REQUIRE_API_KEY", False),
+        "metrics_key": _parsed(env, "METRICS_KEY", "", parse_secret),
         "uploads_per_minute": env.int("UPLOADS_PER_MINUTE", None, validate=not_negative),
         "reads_per_minute": env.int("READS_PER_MINUTE", None, validate=not_negative),
         "max_active_jobs": env.int("MAX_ACTIVE_JOBS", 100, validate=positive),
         "signed_image_urls": signed,
         "image_url_secret": _parsed(env, "IMAGE_URL_SECRET", ... if signed else "",
-                                    partial(parse_image_url_secret, required=signed)),
+                                    partial(parse_secret, required=signed)),
         "image_url_seconds": env.int("IMAGE_URL_SECONDS", 7 * 86_400, validate=positive),
         "retention_days": env.int("RETENTION_DAYS", 0, validate=not_negative),
         "log_format": _parsed(env, "LOG_FORMAT", "console", parse_format),
         "log_level": _parsed(env, "LOG_LEVEL", "info", parse_level),
     }
+
+
+def _zero_or(least: int) -> Callable[[int], None]:
+    """Return a check that a number is 0, which switches a limit off, or no less than `least`."""
+    def check(number: int) -> None:
+        if number and number < least:
+            raise ValidationError(f"Must be 0 or at least {least}.")
+    return check
 
 
 def _parsed(env: Env, name: str, default: Any, parse: Callable[[str], Any]) -> Any:

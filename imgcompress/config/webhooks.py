@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode
+from base64 import b64decode, urlsafe_b64encode
 
 # Standard Webhooks, "Signature scheme": a secret is 24 to 64 random bytes, behind this prefix.
 SECRET_PREFIX = "whsec_"
@@ -12,6 +12,8 @@ SECRET_BYTES = range(24, 65)
 # seconds, after the first, second … attempt, about three days in all.
 RETRY_PAUSES = "5,300,1800,7200,18000,36000,50400,72000,86400"
 LONGEST_PAUSE = 86_400
+SECRETS_KEY_BYTES = 32
+STANDARD_BASE64 = str.maketrans("-_", "+/")
 
 
 def check_webhook_secret(text: str) -> None:
@@ -33,6 +35,19 @@ def parse_secrets(text: str) -> tuple[str, ...]:
     for secret in secrets:
         check_webhook_secret(secret)
     return secrets
+
+
+def parse_secrets_keys(text: str) -> tuple[str, ...]:
+    """Return the keys that encrypt secrets in the ledger, the newest first. Raise ValueError."""
+    keys = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        raw = [b64decode(key.translate(STANDARD_BASE64), validate=True) for key in keys]
+    except (binascii.Error, ValueError):
+        raw = [b""]
+    if any(len(key) != SECRETS_KEY_BYTES for key in raw):
+        raise ValueError("must be 32 bytes in base64, or several such keys with commas, the newest"
+                         " first; this makes one: openssl rand -base64 32")
+    return tuple(urlsafe_b64encode(key).decode() for key in raw)
 
 
 def parse_pauses(text: str) -> tuple[float, ...]:

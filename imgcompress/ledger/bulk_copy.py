@@ -6,10 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-import psycopg2
 from sqlalchemy import Connection
 
-from ..errors import LedgerUnavailable
 from .bulk_insert import COLUMNS, TABLE, Block, ImageRows
 from .new_images import ImageColumns
 
@@ -29,9 +27,11 @@ def copy_rows(connection: Connection, rows: ImageRows, images: Iterable[ImageCol
         cursor: Any = connection.connection.cursor()
         with cursor:
             cursor.copy_expert(_COPY, source)
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+    except Exception as error:
+        if source.error is None:
+            raise
         # What the rows themselves raised comes back as a cancelled query.
-        raise source.error or LedgerUnavailable(detail=str(error)) from error
+        raise source.error from error
 
 
 class _CopySource:

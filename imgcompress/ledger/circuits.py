@@ -10,15 +10,15 @@ A circuit is written only when it opens, when one worker takes the right to try,
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, exists, literal, or_, select, union_all, update
 from sqlalchemy.orm import Session
 
+from .clock import NOW, from_now
 from .models import FOUND_CHARS, HostCircuit, OwnerCircuit
 from .sessions import insert_into, reading, rowcount, writing
-from .types import utcnow
 
 # A circuit that nobody has come by for so long says nothing about its host any more.
 FORGOTTEN_AFTER = timedelta(days=1)
@@ -31,17 +31,26 @@ class Source(NamedTuple):
     authority: str
 
 
-def circuits_of(owner: str, authorities: Collection[str]) -> list[OwnerCircuit]:
+class KnownCircuit(NamedTuple):
+    """An owner's circuit, as it was read: open for `rest` seconds, and half-open from 0 on."""
+
+    authority: str
+    openings: int
+    open_until: datetime
+    fault: str
+    rest: float
+
+
+def circuits_of(owner: str, authorities: Collection[str]) -> list[KnownCircuit]:
     """Return this owner's circuits of those of these hosts that are not known to work.
 
     A host that others could not reach becomes one of them, as it is: open until the same time.
     """
     with reading() as session:
         rows = session.execute(_KNOWN_CIRCUITS, {
-            "owner": owner, "authorities": authorities,
-            "forgotten_by": utcnow() - FORGOTTEN_AFTER}).all()
-    found = [OwnerCircuit(owner=owner, authority=row.authority, openings=row.openings,
-                          open_until=row.open_until, fault=row.fault) for row in rows]
+            "owner": owner, "authorities": authorities}).all()
+    found = [KnownCircuit(row.authority, row.openings, row.open_until, row.fault,
+                          (row.open_until - row.now).total_seconds()) for row in rows]
     adopted = [{"owner": owner, "authority": circuit.authority, "openings": 0,
                 "open_until": circuit.open_until, "fault": circuit.fault}
                for circuit, row in zip(found, rows, strict=True) if row.shared]
@@ -53,15 +62,16 @@ def circuits_of(owner: str, authorities: Collection[str]) -> list[OwnerCircuit]:
 
 def _known_circuits() -> Any:
     own, shared = OwnerCircuit, HostCircuit
-    is_own = (own.owner == bindparam("owner"), own.open_until > bindparam("forgotten_by"))
+    is_own = (own.owner == bindparam("owner"), own.open_until > from_now(-FORGOTTEN_AFTER))
     has_own = exists().where(own.authority == shared.authority, *is_own)
     wanted: Any = bindparam("authorities", expanding=True)
     return union_all(
         select(own.authority, own.openings, own.open_until, own.fault,
-               literal(False).label("shared"))
+               literal(False).label("shared"), NOW.label("now"))
         .where(*is_own, own.authority.in_(wanted)),
-        select(shared.authority, literal(0), shared.open_until, shared.fault, literal(True))
-        .where(shared.authority.in_(wanted), shared.open_until > bindparam("forgotten_by"),
+        select(shared.authority, literal(0), shared.open_until, shared.fault, literal(True),
+               NOW)
+        .where(shared.authority.in_(wanted), shared.open_until > from_now(-FORGOTTEN_AFTER),
                ~has_own))
 
 
@@ -81,17 +91,16 @@ def open_for_everybody(authority: str, fault: str, *, seconds: float) -> bool:
 def _open(circuit: type[OwnerCircuit] | type[HostCircuit], key: dict[str, str], fault: str,
           seconds: float) -> bool:
     with writing() as session:
-        now = utcnow()
         session.execute(delete(circuit)
-                        .where(circuit.open_until <= now - FORGOTTEN_AFTER)
+                        .where(circuit.open_until <= from_now(-FORGOTTEN_AFTER))
                         .execution_options(synchronize_session=False))
-        opened = {"open_until": now + timedelta(seconds=seconds), "probe_until": None,
+        opened = {"open_until": from_now(seconds), "probe_until": None,
                   "fault": fault[:FOUND_CHARS]}
         return bool(rowcount(session.execute(
             insert_into(session, circuit).values(openings=1, **key, **opened)
             .on_conflict_do_update(index_elements=list(key),
                                    set_=opened | {"openings": circuit.openings + 1},
-                                   where=circuit.open_until <= now))))
+                                   where=circuit.open_until <= NOW))))
 
 
 def claim_probe(source: Source, *, seconds: float) -> bool:
@@ -99,14 +108,14 @@ def claim_probe(source: Source, *, seconds: float) -> bool:
 
     Unless the circuit is closed or opened again within `seconds`, the right goes to the next one.
     """
-    circuit, now = OwnerCircuit, utcnow()
+    circuit = OwnerCircuit
     with writing() as session:
         return bool(rowcount(session.execute(
             update(circuit)
             .where(circuit.owner == source.owner, circuit.authority == source.authority,
-                   circuit.open_until <= now,
-                   or_(circuit.probe_until.is_(None), circuit.probe_until <= now))
-            .values(probe_until=now + timedelta(seconds=seconds))
+                   circuit.open_until <= NOW,
+                   or_(circuit.probe_until.is_(None), circuit.probe_until <= NOW))
+            .values(probe_until=from_now(seconds))
             .execution_options(synchronize_session=False))))
 
 

@@ -8,6 +8,8 @@ the storage takes: it puts off again and again when others may take the job up.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,18 +20,18 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from ..metrics import JOBS_ENDED
+from .clock import NOW, from_now
 from .metric_values import add_values
 from .models import CompressedImage, JobDeletion, JobRequest
 from .queries import visible_to
 from .sessions import insert_into, reading, rowcount, writing
 from .states import ACTIVE_JOB, ENDED_JOB, JobStatus
-from .types import utcnow
 
 DELETE_BATCH = 5000
 JOBS_AT_ONCE = 20
 # A deleter from whom nothing is heard for so long has died. A storage may need a minute for a step.
 TAKEN_UP_AFTER = timedelta(seconds=90)
-# So often it lets others hear of it.
+# It shows that it is at work this often.
 HEARD_EVERY = timedelta(seconds=10)
 # No worker goes on for this long with a job that is no longer there.
 LAST_ROUND_AFTER = timedelta(minutes=15)
@@ -46,25 +48,28 @@ class ErasureTaken(Exception):
 class Erasure:
     """A deletion in the hands of this process until `due_at`, when others may take it up.
 
-    That time is its fencing token: whoever takes the deletion up, or goes on with it, moves it.
+    That time, which is the database's, is its fencing token: whoever takes the deletion up, or goes
+    on with it, moves it. `heard` is when it was moved last, by this process's monotonic clock.
     """
 
     request_id: UUID
     due_at: datetime
+    heard: float = -math.inf
 
     def go_on(self) -> None:
         """Let others hear that this process is at it, if they have not lately. See put_off()."""
-        if self.due_at - utcnow() < TAKEN_UP_AFTER - HEARD_EVERY:
+        if time.monotonic() - self.heard > HEARD_EVERY.total_seconds():
             with writing() as session:
                 self.put_off(session)
 
     def put_off(self, session: Session, wait: timedelta = TAKEN_UP_AFTER, **values: Any) -> None:
         """Keep it from others for a while. Raise ErasureTaken where it is another's by now."""
-        later = utcnow() + wait
-        if not rowcount(session.execute(
-                update(JobDeletion).where(*self._itself).values(due_at=later, **values))):
+        later = session.scalar(
+            update(JobDeletion).where(*self._itself).values(due_at=from_now(wait), **values)
+            .returning(JobDeletion.due_at).execution_options(synchronize_session=False))
+        if later is None:
             raise ErasureTaken()
-        self.due_at = later
+        self.due_at, self.heard = later, time.monotonic()
 
     def end(self, session: Session) -> None:
         """Forget the deletion. Raise ErasureTaken where it is another's by now."""
@@ -128,24 +133,23 @@ def _ended(before: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def _mark(*conditions: ColumnElement[bool]) -> list[Erasure]:
     with writing() as session:
-        now = utcnow()
-        due_at = now + TAKEN_UP_AFTER
         marked = list(session.scalars(
             select(JobRequest.request_id).where(*conditions)
             .order_by(JobRequest.request_id).with_for_update()))
         cancelled = rowcount(session.execute(
             update(JobRequest).where(*conditions, JobRequest.status.in_(ACTIVE_JOB))
-            .values(status=JobStatus.CANCELLED, finished_at=now, updated_at=now)
+            .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
             .execution_options(synchronize_session=False)))
+        erasures: list[Erasure] = []
         if marked:
             # Those that another one marked meanwhile are in its hands.
-            marked = list(session.scalars(
-                insert_into(session, JobDeletion).on_conflict_do_nothing()
-                .returning(JobDeletion.request_id),
-                [{"request_id": request_id, "due_at": due_at} for request_id in marked]))
+            erasures = [Erasure(*row, heard=time.monotonic()) for row in session.execute(
+                insert_into(session, JobDeletion).values(due_at=from_now(TAKEN_UP_AFTER))
+                .on_conflict_do_nothing().returning(JobDeletion.request_id, JobDeletion.due_at),
+                [{"request_id": request_id} for request_id in marked])]
         if cancelled:
             add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): cancelled})
-        return [Erasure(request_id, due_at) for request_id in marked]
+        return erasures
 
 
 def erase_job(erasure: Erasure, delete_files: DeleteFiles) -> bool:
@@ -191,7 +195,7 @@ def erase_due_jobs(delete_files: DeleteFiles) -> int:
     with reading() as session:
         due = session.execute(
             select(JobDeletion.request_id, JobDeletion.due_at, JobDeletion.erased)
-            .where(JobDeletion.due_at <= utcnow()).order_by(JobDeletion.due_at)).all()
+            .where(JobDeletion.due_at <= NOW).order_by(JobDeletion.due_at)).all()
     return sum(_take_up(Erasure(request_id, due_at), erased, delete_files)
                for request_id, due_at, erased in due)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +13,14 @@ from sqlalchemy import insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from ..metrics import DELIVERIES_ENDED
+from .clock import NOW, from_now
 from .metric_values import add_values
 from .models import DeliveryAttempt, JobRequest, ReceiverCircuit, WebhookDelivery
 from .receivers import MAIL_SERVER, close_circuit, count_failure, lock_receiver, note_answer
+from .seals import unseal
 from .sessions import rowcount, writing
 from .states import Channel, DeliveryState
 from .turns import AT_ONCE, AT_ONCE_WHILE_ILL, first_due, turns, under_way
-from .types import utcnow
 
 # What has waited for so long, past its time, for a receiver that stays ill, has failed.
 LONGEST_WAIT = timedelta(days=1)
@@ -44,7 +45,13 @@ class DueDelivery:
     payload: str
     attempt: int
     step: int
-    secret: str | None = field(repr=False)
+    plain_secret: str | None = field(repr=False)
+    sealed_secret: str | None = field(default=None, repr=False)
+
+    @property
+    def secret(self) -> str | None:
+        """Return the secret of the upload, if it had one. Raise SealBroken."""
+        return unseal(self.sealed_secret) if self.sealed_secret else self.plain_secret
 
 
 def claimable(limit: int) -> int:
@@ -79,18 +86,19 @@ def _claim(receiver: str, hold_seconds: Mapping[Channel, float]) -> DueDelivery 
             session.rollback()
             return None
         job = session.execute(
-            select(JobRequest.webhook_url, JobRequest.email, JobRequest.webhook_secret)
+            select(JobRequest.webhook_url, JobRequest.email, JobRequest.webhook_secret,
+                   JobRequest.sealed_secret)
             .where(JobRequest.request_id == row.request_id)).one()
         session.execute(insert(DeliveryAttempt).values(
-            delivery_id=row.id, attempt=row.attempts, started_at=utcnow()))
+            delivery_id=row.id, attempt=row.attempts, started_at=NOW))
     target = job.email if channel == Channel.EMAIL else job.webhook_url
     return DueDelivery(row.id, row.request_id, channel, receiver, target or "", row.payload,
-                       row.attempts, row.step, job.webhook_secret)
+                       row.attempts, row.step, job.webhook_secret, job.sealed_secret)
 
 
 def _swap_to_held(session: Session, receiver: str, at_once: int, hold_seconds: float) -> Any:
     delivery = WebhookDelivery
-    held_until = utcnow() + timedelta(seconds=hold_seconds)
+    held_until = from_now(hold_seconds)
     return session.execute(
         update(delivery)
         .where(delivery.id == first_due(receiver).scalar_subquery(),
@@ -108,19 +116,19 @@ def record_delivered(delivery: DueDelivery, *, seconds: float, status: int | Non
         note_answer(session, delivery.receiver)
         close_circuit(session, delivery.receiver)
         return _record(session, delivery, seconds, status, None, state=DeliveryState.DELIVERED,
-                       delivered_at=utcnow(), next_attempt_at=None)
+                       delivered_at=NOW, next_attempt_at=None)
 
 
 def record_undelivered(delivery: DueDelivery, *, seconds: float, status: int | None, error: str,
-                       next_attempt_at: datetime | None, receiver_ill: bool,
+                       next_in: float | None, receiver_ill: bool,
                        unanswered: bool = False) -> bool:
-    """Record a failed attempt; without a next one the delivery has FAILED.
+    """Record a failed attempt; without seconds to the next one, the delivery has FAILED.
 
     `receiver_ill`: the failure tells of the receiver as a whole and not of this delivery alone;
     `unanswered`: it tells of the receiver's host as a whole.
     Return whether the claim still stood; if not, nothing is written.
     """
-    state = DeliveryState.PENDING if next_attempt_at else DeliveryState.FAILED
+    state = DeliveryState.FAILED if next_in is None else DeliveryState.PENDING
     with writing() as session:
         if status is not None:
             note_answer(session, delivery.receiver)
@@ -129,7 +137,7 @@ def record_undelivered(delivery: DueDelivery, *, seconds: float, status: int | N
         else:
             close_circuit(session, delivery.receiver)
         return _record(session, delivery, seconds, status, error, state=state,
-                       next_attempt_at=next_attempt_at)
+                       next_attempt_at=None if next_in is None else from_now(next_in))
 
 
 def _record(session: Session, delivery: DueDelivery, seconds: float, status: int | None,
@@ -139,7 +147,8 @@ def _record(session: Session, delivery: DueDelivery, seconds: float, status: int
         .where(WebhookDelivery.id == delivery.id, WebhookDelivery.attempts == delivery.attempt,
                WebhookDelivery.state == DeliveryState.PENDING)
         .values(state=state, held_until=None, last_response_status=status, last_error=error,
-                **values)))
+                **values)
+        .execution_options(synchronize_session=False)))
     if not recorded:
         session.rollback()
         return False
@@ -165,25 +174,25 @@ def redeliver(delivery_id: str) -> bool:
         if receiver is None:
             return False
         close_circuit(session, receiver)
-        now = utcnow()
         session.execute(
             update(delivery)
             .where(delivery.id == delivery_id,
-                   delivery.held_until.is_(None) | (delivery.held_until <= now))
-            .values(state=DeliveryState.PENDING, next_attempt_at=now, step=0, held_until=None))
+                   delivery.held_until.is_(None) | (delivery.held_until <= NOW))
+            .values(state=DeliveryState.PENDING, next_attempt_at=NOW, step=0, held_until=None)
+            .execution_options(synchronize_session=False))
     return True
 
 
 def give_up_suspended() -> int:
     """Fail what has waited too long for an ill receiver; return how many there were."""
     delivery, circuit = WebhookDelivery, ReceiverCircuit
-    now = utcnow()
-    resting = select(circuit.receiver).where(circuit.open_until > now, ~circuit.waits_for_host)
+    resting = select(circuit.receiver).where(circuit.open_until > NOW, ~circuit.waits_for_host)
     with writing() as session:
         channels = Counter(session.scalars(
             update(delivery)
             .where(delivery.state == DeliveryState.PENDING,
-                   delivery.next_attempt_at < now - LONGEST_WAIT, delivery.receiver.in_(resting))
+                   delivery.next_attempt_at < from_now(-LONGEST_WAIT),
+                   delivery.receiver.in_(resting))
             .values(state=DeliveryState.FAILED, next_attempt_at=None, held_until=None,
                     last_error=SUSPENDED)
             .returning(delivery.channel).execution_options(synchronize_session=False)))

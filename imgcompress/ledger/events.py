@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from .clock import NOW
 from .models import JobRequest, WebhookDelivery
 from .payloads import mail_payload, webhook_payload
 from .receivers import MAIL_SERVER, receiver_of
 from .states import ACTIVE_JOB, Channel, DeliveryState
-from .types import utcnow
 
 
 def add_event(session: Session, request_id: UUID) -> None:
@@ -31,9 +31,8 @@ def add_event(session: Session, request_id: UUID) -> None:
     if job.email is not None and job.status not in ACTIVE_JOB:
         deliveries.append({"channel": Channel.EMAIL, "receiver": MAIL_SERVER,
                            "payload": mail_payload(session, job)})
-    now = utcnow()
     for delivery in deliveries:
         session.execute(insert(WebhookDelivery).values(
             id=f"msg_{uuid4().hex}", request_id=job.request_id, epoch=job.epoch,
-            event=f"job.{job.status.lower()}", state=DeliveryState.PENDING, created_at=now,
-            next_attempt_at=now, owner=job.owner, **delivery))
+            event=f"job.{job.status.lower()}", state=DeliveryState.PENDING, created_at=NOW,
+            next_attempt_at=NOW, owner=job.owner, **delivery))

@@ -30,7 +30,14 @@ class FailureCount(NamedTuple):
 
 def kind_of(error_code: str, url: str, found: str) -> FailureKind:
     """Return the kind of a failure: its code, the host of the image's URL, and what was met."""
-    return FailureKind(error_code, (urlsplit(url).hostname or "")[:255], found[:FOUND_CHARS])
+    return FailureKind(error_code, _host_of(url)[:255], found[:FOUND_CHARS])
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def add_failures(session: Session, request_id: UUID,

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
+from .clock import about_now, now_in
 from .heartbeat import recovery_age
 from .leases import job_is_active
 from .models import (
@@ -22,7 +23,6 @@ from .models import (
 )
 from .sessions import reading
 from .states import ACTIVE_JOB, Channel, DeliveryState, JobStatus, SliceState
-from .types import utcnow
 
 # A worker that has a slice of a job renews its lease, and so the job's row, several times a minute.
 STALLED_AFTER = timedelta(seconds=60)
@@ -54,21 +54,22 @@ class Gauges:
 
 def stalled_since(job: JobRequest) -> datetime | None:
     """Return when an active job last moved, if that is more than STALLED_AFTER ago."""
-    stalled = job.status in ACTIVE_JOB and utcnow() - job.updated_at > STALLED_AFTER
+    stalled = job.status in ACTIVE_JOB and about_now() - job.updated_at > STALLED_AFTER
     return job.updated_at if stalled else None
 
 
 def oldest_slice_seconds() -> float:
     """Return for how long the slice that waits longest has made no progress."""
     with reading() as session:
-        now = utcnow()
+        now = now_in(session)
         return max(_queue_lag(session, now), _longest_still(session, now))
 
 
 def read_gauges() -> Gauges:
     """Read all gauges, without a look at single images."""
-    now, age = utcnow(), recovery_age()
+    age = recovery_age()
     with reading() as session:
+        now = now_in(session)
         jobs = _counts(session, JobRequest.status)
         mails = _counts(session, WebhookDelivery.channel,
                         WebhookDelivery.state == DeliveryState.PENDING)

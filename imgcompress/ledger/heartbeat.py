@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from .clock import NOW
 from .counters import LedgerCounter
 from .sessions import insert_into, reading, writing
-from .types import utcnow
 
 # The row holds a time, in seconds since 1970, where others hold a count.
 NAME = "recovered_at"
@@ -16,33 +16,34 @@ WRITTEN_EVERY = 30
 
 def note_recovery() -> None:
     """Note that recovery is at work."""
-    now = int(utcnow().timestamp())
-    with reading() as session:
-        noted = session.scalar(select(LedgerCounter.value).where(LedgerCounter.name == NAME))
-    if noted is not None and now - noted < WRITTEN_EVERY:
+    now, noted = _read()
+    if noted is not None and 0 <= now - noted < WRITTEN_EVERY:
         return
     with writing() as session:
         session.execute(
-            insert_into(session, LedgerCounter).values(name=NAME, value=now)
-            .on_conflict_do_update(index_elements=("name",), set_={"value": now}))
+            insert_into(session, LedgerCounter).values(name=NAME, value=int(now))
+            .on_conflict_do_update(index_elements=("name",), set_={"value": int(now)}))
 
 
 def recovery_age() -> float | None:
     """Return how many seconds ago recovery was at work, WRITTEN_EVERY too many at most.
 
-    None stands for never.
+    None stands for never. A time in the future was noted before somebody put the clock back, and
+    tells of no work since: the further away it is, the longer that may be.
     """
-    with reading() as session:
-        noted = session.scalar(select(LedgerCounter.value).where(LedgerCounter.name == NAME))
-    return None if noted is None else max(0.0, utcnow().timestamp() - noted)
+    now, noted = _read()
+    return None if noted is None else abs(now - noted)
 
 
-def clock_difference() -> float:
-    """Return by how many seconds this machine's clock is ahead of the database's."""
+def seconds_put_back() -> float:
+    """Return by how many seconds the clock was put back since recovery was at work, about."""
+    now, noted = _read()
+    return 0.0 if noted is None else max(0.0, noted - now)
+
+
+def _read() -> tuple[float, int | None]:
+    """Return the present time and the one that was noted."""
+    noted = select(LedgerCounter.value).where(LedgerCounter.name == NAME).scalar_subquery()
     with reading() as session:
-        began = utcnow().timestamp()
-        if session.get_bind().dialect.name == "sqlite":
-            return 0.0  # It has the clock of this machine.
-        theirs = session.scalar(select(func.extract("epoch", func.clock_timestamp())))
-        ended = utcnow().timestamp()
-    return (began + ended) / 2 - float(theirs or 0)
+        row = session.execute(select(NOW.label("now"), noted.label("noted"))).one()
+    return row.now.timestamp(), row.noted

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, and_, delete, or_, update
 from sqlalchemy.orm import Session
 
 from ..errors import ImgcompressError
+from .clock import NOW, from_now
 from .models import IdempotencyKey
 from .sessions import insert_into, rowcount, writing
-from .types import utcnow
 
 KEPT = timedelta(hours=24)
 # A request that has not answered for this long is taken for dead, and its key is free again.
@@ -83,15 +83,15 @@ def _take_over(session: Session, claim: KeyClaim, fingerprint: str) -> int:
 
 
 def _fresh(claim: KeyClaim, fingerprint: str) -> dict[str, Any]:
-    now = utcnow()
-    return {"fingerprint": fingerprint, "claim": claim.claim, "lease_until": now + LEASE,
-            "answer": None, "created_at": now}
+    return {"fingerprint": fingerprint, "claim": claim.claim, "lease_until": from_now(LEASE),
+            "answer": None, "created_at": NOW}
 
 
 def _is_free() -> ColumnElement[bool]:
-    now = utcnow()
-    died = and_(_is_unanswered(), IdempotencyKey.lease_until < now)
-    return or_(IdempotencyKey.created_at < now - KEPT, died)
+    # A lease that ends later than any was written before the clock was put back.
+    over = or_(IdempotencyKey.lease_until < NOW, IdempotencyKey.lease_until > from_now(2 * LEASE))
+    died = and_(_is_unanswered(), over)
+    return or_(IdempotencyKey.created_at < from_now(-KEPT), died)
 
 
 def _is_unanswered() -> ColumnElement[bool]:
@@ -124,4 +124,5 @@ def forget_old_keys() -> int:
     """Delete the keys that are too old to count; return how many there were."""
     with writing() as session:
         return rowcount(session.execute(
-            delete(IdempotencyKey).where(IdempotencyKey.created_at < utcnow() - KEPT)))
+            delete(IdempotencyKey).where(IdempotencyKey.created_at < from_now(-KEPT))
+            .execution_options(synchronize_session=False)))

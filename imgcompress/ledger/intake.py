@@ -29,10 +29,12 @@ from ..metrics import JOBS_ACCEPTED
 from .ahead import one_ahead
 from .bulk_copy import copy_rows
 from .bulk_insert import ImageRows, insert_rows
+from .clock import NOW
 from .metric_values import add_values
 from .models import CompressedImage, JobDeletion, JobRequest, JobSlice
 from .new_images import ImageColumns
 from .pauses import with_pauses
+from .seals import seal
 from .sessions import rowcount, writing
 from .states import JobStatus, SliceState
 from .types import utcnow
@@ -71,6 +73,8 @@ def create_job(job: NewJob, images: Iterable[ImageColumns], *, slice_size: int,
     is called in the last transaction, and raises what forbids the job.
     """
     dialect = db.engine.dialect
+    # To make the key of the installation takes longer than a transaction should.
+    sealed = seal(job.webhook_secret) if job.webhook_secret else None
     rows = ImageRows(dialect, job.request_id, job.total_images)
 
     def complete(session: Session) -> None:
@@ -82,26 +86,26 @@ def create_job(job: NewJob, images: Iterable[ImageColumns], *, slice_size: int,
         add_values(session, {JOBS_ACCEPTED.sample(): 1})
 
     if dialect.name == "postgresql":
-        _create_at_once(job, rows, images, complete)
+        _create_at_once(job, sealed, rows, images, complete)
     else:
-        _create_in_parts(job, rows, images, complete)
+        _create_in_parts(job, sealed, rows, images, complete)
 
 
-def _create_at_once(job: NewJob, rows: ImageRows, images: Iterable[ImageColumns],
-                    complete: Condition) -> None:
+def _create_at_once(job: NewJob, sealed: str | None, rows: ImageRows,
+                    images: Iterable[ImageColumns], complete: Condition) -> None:
     with writing() as session:
-        _insert_job(session, job)
+        _insert_job(session, job, sealed)
         copy_rows(session.connection(), rows, images)
         complete(session)
 
 
-def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageColumns],
-                     complete: Condition) -> None:
+def _create_in_parts(job: NewJob, sealed: str | None, rows: ImageRows,
+                     images: Iterable[ImageColumns], complete: Condition) -> None:
     # A part is read from the file before its transaction begins.
     parts = rows.blocks(images, PART_ROWS)
     first = next(parts)
     with writing() as session:
-        _insert_job(session, job)
+        _insert_job(session, job, sealed)
         insert_rows(session.connection(), first)
         if job.total_images <= PART_ROWS:
             complete(session)
@@ -116,10 +120,10 @@ def _create_in_parts(job: NewJob, rows: ImageRows, images: Iterable[ImageColumns
         complete(session)
 
 
-def _insert_job(session: Session, job: NewJob) -> None:
-    now = utcnow()
+def _insert_job(session: Session, job: NewJob, sealed: str | None) -> None:
     session.execute(insert(JobRequest).values(
-        **asdict(job), status=JobStatus.PENDING, created_at=now, updated_at=now))
+        **asdict(job) | {"webhook_secret": None}, sealed_secret=sealed, status=JobStatus.PENDING,
+        created_at=NOW, updated_at=NOW))
 
 
 def _insert_slices(session: Session, job: NewJob, size: int) -> None:

@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, not_,
 from sqlalchemy.orm import Session
 
 from ..metrics import JOBS_ENDED
+from .clock import NOW
 from .counters import Counter, count
 from .events import add_event
 from .metric_values import add_values
 from .models import IMAGES, JOBS, CompressedImage, JobRequest, JobSlice
 from .sessions import rowcount, writing
 from .states import ACTIVE_JOB, ImageStatus, JobStatus, SliceState
-from .types import NOW, utcnow
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ NOTHING_SUCCEEDED = "None of the images could be compressed; see errors for the 
 
 def start_job(session: Session, request_id: UUID) -> bool:
     """Move a PENDING job to PROCESSING and tell it as an event; return whether it was PENDING."""
-    moved = rowcount(session.execute(_START, {"job": request_id, "now": utcnow()}))
+    moved = rowcount(session.execute(_START, {"job": request_id}))
     if moved:
         add_event(session, request_id)
     return bool(moved)
@@ -41,7 +41,7 @@ _LOCK = (update(JOBS)
 
 def lock_job(session: Session, request_id: UUID) -> bool:
     """Lock the row of a PROCESSING job until the transaction ends; return whether it is one."""
-    return bool(rowcount(session.execute(_LOCK, {"job": request_id, "now": utcnow()})))
+    return bool(rowcount(session.execute(_LOCK, {"job": request_id})))
 
 
 def close_if_finished(session: Session, request_id: UUID) -> bool:
@@ -53,14 +53,13 @@ def close_if_finished(session: Session, request_id: UUID) -> bool:
     if session.scalar(_HAS_PENDING_IMAGES, {"job": request_id}):
         return False
     repaired = repair_counters(session, request_id)
-    now = utcnow()
     succeeded = JobRequest.completed_images > 0
     status = session.scalar(
         update(JobRequest)
         .where(JobRequest.request_id == request_id, JobRequest.status == JobStatus.PROCESSING)
         .values(status=case((succeeded, JobStatus.COMPLETED), else_=JobStatus.FAILED),
                 error_message=case((succeeded, None), else_=NOTHING_SUCCEEDED),
-                completion_percentage=100, finished_at=now, updated_at=now)
+                completion_percentage=100, finished_at=NOW, updated_at=NOW)
         .returning(JobRequest.status)
         .execution_options(synchronize_session=False))
     if status:
@@ -113,11 +112,11 @@ def _total(column: Any, condition: ColumnElement[bool]) -> ColumnElement[int]:
 def cancel_job(request_id: UUID) -> bool:
     """Move an active job to CANCELLED; nothing is written to it afterwards."""
     with writing() as session:
-        now = utcnow()
         cancelled = rowcount(session.execute(
             update(JobRequest)
             .where(JobRequest.request_id == request_id, JobRequest.status.in_(ACTIVE_JOB))
-            .values(status=JobStatus.CANCELLED, finished_at=now, updated_at=now)))
+            .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
+            .execution_options(synchronize_session=False)))
         if cancelled:
             add_event(session, request_id)
             add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): 1})

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -54,7 +55,10 @@ class JobRequest(Base):
     options: Mapped[dict[str, Any]] = mapped_column(JSON)
     base_url: Mapped[str] = mapped_column(Text)
     webhook_url: Mapped[str | None] = mapped_column(Text)
+    # Plain, as versions before 0.2 wrote it; recovery seals it.
     webhook_secret: Mapped[str | None] = mapped_column(String(128))
+    # What ledger/seals.py made of it.
+    sealed_secret: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(String(320))
     owner: Mapped[str | None] = mapped_column(String(64))
     total_rows: Mapped[int]
@@ -117,7 +121,12 @@ class JobSlice(Base):
     """A run of a job's images that one worker processes under one lease."""
 
     __tablename__ = "job_slice"
-    __table_args__ = (Index(None, "state", "lease_until"), Index(None, "state", "published_at"))
+    __table_args__ = (
+        Index(None, "state", "lease_until"), Index(None, "state", "published_at"),
+        # The first slice of a job that waits is found at once, however many are done.
+        Index(None, "request_id", "slice_no", postgresql_where=text("state = 'QUEUED'"),
+              sqlite_where=text("state = 'QUEUED'")),
+    )
 
     request_id: Mapped[UUID] = _job_key(primary_key=True)
     slice_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -126,11 +135,13 @@ class JobSlice(Base):
     state: Mapped[str] = mapped_column(String(8))
     # The fencing token: raised by each claim, and named by every write of the claimant.
     attempt: Mapped[int] = mapped_column(default=0)
-    # How often a lease ran out, as it does when the worker died.
+    # How often a worker died, or fell silent with nothing done.
     crashes: Mapped[int] = mapped_column(default=0)
     # The process that claimed it, so that others on its machine see at once when it has ended.
     holder: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Whether the last claimant has written the result of an image.
+    progressed: Mapped[bool] = mapped_column(default=False, server_default=false())
     published_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
 

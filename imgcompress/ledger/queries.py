@@ -69,12 +69,6 @@ class StoredImage(NamedTuple):
     output_format: str
 
 
-def ping() -> None:
-    """Read one row at most. Raise LedgerUnavailable when the database cannot be reached."""
-    with reading() as session:
-        session.execute(select(JobRequest.request_id).limit(1)).all()
-
-
 def visible_to(owner: str | None) -> tuple[ColumnElement[bool], ...]:
     """Return what a job must be so that its owner can see it; None stands for all owners."""
     deleted = exists().where(JobDeletion.request_id == JobRequest.request_id).correlate(JobRequest)

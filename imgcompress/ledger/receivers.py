@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from .clock import NOW, from_now
 from .models import RECEIVER_CHARS, ReceiverCircuit
 from .sessions import insert_into, reading, rowcount, writing
 from .turns import receivers_waited_for
-from .types import utcnow
 
 # All mail goes through one server, whoever it is for.
 MAIL_SERVER = "mail server"
@@ -71,7 +71,7 @@ def lock_receiver(session: Session, receiver: str) -> int | None:
         insert_into(session, circuit).values(receiver=receiver, failures=0)
         .on_conflict_do_update(
             index_elements=["receiver"], set_={"receiver": receiver},
-            where=circuit.open_until.is_(None) | (circuit.open_until <= utcnow()))
+            where=circuit.open_until.is_(None) | (circuit.open_until <= NOW))
         .returning(circuit.failures))
 
 
@@ -94,7 +94,7 @@ def count_failure(session: Session, receiver: str, *, unanswered: bool = False) 
         pause = min(FIRST_PAUSE * 2.0 ** min(failures - FAILURES_TO_OPEN, 10), LONGEST_PAUSE)
         session.execute(
             update(circuit).where(circuit.receiver == receiver)
-            .values(open_until=utcnow() + timedelta(seconds=pause)))
+            .values(open_until=from_now(pause)))
 
 
 def _unanswered(session: Session, shared: str) -> int:
@@ -120,14 +120,14 @@ def _have_others_wait(session: Session, receiver: str) -> None:
         .order_by(waiting.c.receiver)).all()
     if not others:
         return
-    circuit, now = ReceiverCircuit, utcnow()
-    until = {"open_until": now + timedelta(seconds=FIRST_PAUSE), "waits_for_host": True}
+    circuit = ReceiverCircuit
+    until = {"open_until": from_now(FIRST_PAUSE), "waits_for_host": True}
     session.execute(
-        insert_into(session, circuit).on_conflict_do_update(
+        insert_into(session, circuit).values(failures=0, **until).on_conflict_do_update(
             index_elements=["receiver"], set_=until,
             where=~circuit.waits_for_host & (circuit.open_until.is_(None)
-                                             | (circuit.open_until <= now))),
-        [{"receiver": other, "failures": 0, **until} for other in others])
+                                             | (circuit.open_until <= NOW))),
+        [{"receiver": other} for other in others])
 
 
 def close_circuit(session: Session, receiver: str) -> None:
@@ -145,7 +145,7 @@ def forget_old_circuits() -> None:
     """Forget the circuits that opened so long ago that all deliveries of that time have ended."""
     with writing() as session:
         session.execute(
-            delete(ReceiverCircuit).where(ReceiverCircuit.open_until < utcnow() - FORGOTTEN_AFTER)
+            delete(ReceiverCircuit).where(ReceiverCircuit.open_until < from_now(-FORGOTTEN_AFTER))
             .execution_options(synchronize_session=False))
 
 
@@ -174,5 +174,5 @@ def ailing_receivers() -> list[ReceiverCircuit]:
     circuit = ReceiverCircuit
     with reading() as session:
         return list(session.scalars(
-            select(circuit).where((circuit.failures > 0) | (circuit.open_until > utcnow()))
+            select(circuit).where((circuit.failures > 0) | (circuit.open_until > NOW))
             .order_by(circuit.failures.desc(), circuit.receiver)))

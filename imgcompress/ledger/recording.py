@@ -8,9 +8,10 @@ from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, bindparam, case, select, update
+from sqlalchemy import Boolean, ColumnElement, Integer, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
+from .clock import from_now_by
 from .failures import add_failures
 from .image_urls import image_url
 from .jobs import close_if_finished, lock_job
@@ -22,7 +23,6 @@ from .sessions import rowcount, writing
 from .slices import CLAIM_STANDS, Claim, fence_of, release
 from .states import ImageStatus
 from .tally import Tally
-from .types import utcnow
 
 # What an image's row keeps of a Success, by the same names.
 MADE = ("outcome", "input_bytes", "output_bytes", "width", "height", "output_format", "quality",
@@ -64,7 +64,7 @@ def _record(session: Session, claim: Claim, results: Sequence[Result],
             lease_seconds: float) -> bool:
     if not lock_job(session, claim.request_id):
         raise ClaimLost("the job is not running")
-    _renew_lease(session, claim, lease_seconds)
+    _renew_lease(session, claim, lease_seconds, progressed=bool(results))
     tally = _write_images(session, claim, results)
     if not (tally.completed or tally.failed):
         return False
@@ -75,12 +75,14 @@ def _record(session: Session, claim: Claim, results: Sequence[Result],
     return closed
 
 
-_RENEW = update(SLICES).where(*CLAIM_STANDS).values(lease_until=bindparam("until"))
+_RENEW = update(SLICES).where(*CLAIM_STANDS).values(
+    lease_until=from_now_by("lease"),
+    progressed=or_(SLICES.c.progressed, bindparam("done", type_=Boolean)))
 
 
-def _renew_lease(session: Session, claim: Claim, seconds: float) -> None:
-    renewed = rowcount(session.execute(
-        _RENEW, fence_of(claim) | {"until": utcnow() + timedelta(seconds=seconds)}))
+def _renew_lease(session: Session, claim: Claim, seconds: float, *, progressed: bool) -> None:
+    renewed = rowcount(session.execute(_RENEW, fence_of(claim) | {
+        "lease": timedelta(seconds=seconds), "done": progressed}))
     if not renewed:
         raise ClaimLost("the slice was claimed by another worker")
 
@@ -116,7 +118,7 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
     """Return what a result writes to an image."""
     row = {"image_id": target.image_id, "attempts": 1, "waits": 0}
     if isinstance(result, Postponement):
-        return row | {"status": ImageStatus.PENDING, "not_before": result.not_before,
+        return row | {"status": ImageStatus.PENDING, "not_before": result.rest,
                       "attempts": int(result.tried), "waits": int(not result.tried)}
     if isinstance(result, Failure):
         return row | {"status": ImageStatus.FAILED, "error_code": result.error_code,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
 
+from .clock import from_now
 from .counters import Counter, count
 from .fairness import DUE
 from .jobs import close_if_finished, lock_job
@@ -14,7 +14,6 @@ from .leases import job_is_active
 from .models import CompressedImage, JobRequest, JobSlice
 from .sessions import reading, writing
 from .states import ACTIVE_JOB, ImageStatus, JobStatus, SliceState
-from .types import utcnow
 
 
 def forget_lost_messages(in_queue: int, *, older_than: float) -> int:
@@ -27,7 +26,7 @@ def forget_lost_messages(in_queue: int, *, older_than: float) -> int:
     message that was not lost does no harm. Return how many there were.
     """
     standing = (JobSlice.state == SliceState.QUEUED,
-                JobSlice.published_at < utcnow() - timedelta(seconds=older_than), job_is_active())
+                JobSlice.published_at < from_now(-older_than), job_is_active())
     with writing() as session:
         published = session.scalar(select(func.count()).where(*standing)) or 0
         if published <= in_queue:
@@ -43,14 +42,18 @@ def jobs_to_publish(limit: int) -> list[UUID]:
 
     Then the second of each, and so on: whoever has many jobs takes the place of nobody else.
     """
-    waiting = exists().where(JobSlice.request_id == JobRequest.request_id, *DUE,
-                             JobSlice.published_at.is_(None))
+    # A scalar subquery is one look into an index for each job; of EXISTS, SQLite makes a walk over
+    # all slices that wait, again for each job (seconds for 3,000 jobs, measured).
+    waiting = (select(func.min(JobSlice.slice_no))
+               .where(JobSlice.request_id == JobRequest.request_id, *DUE,
+                      JobSlice.published_at.is_(None))
+               .correlate(JobRequest).scalar_subquery())
     place = func.row_number().over(partition_by=JobRequest.owner, order_by=JobRequest.created_at)
     with reading() as session:
         return list(session.scalars(
             select(JobRequest.request_id)
-            .where(JobRequest.status.in_(ACTIVE_JOB), waiting)
-            .order_by(place, JobRequest.created_at).limit(limit), {"now": utcnow()}))
+            .where(JobRequest.status.in_(ACTIVE_JOB), waiting.is_not(None))
+            .order_by(place, JobRequest.created_at).limit(limit)))
 
 
 def close_finished_jobs() -> int:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Dialect, String, bindparam, column, func, update
+from sqlalchemy import ColumnElement, Dialect, Interval, String, bindparam, column, func, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
+from .clock import NOW, Span
 from .models import IMAGES
 from .states import ImageStatus
 
@@ -36,7 +37,8 @@ Row = Mapping[str, Any]
 def update_pending(session: Session, rows: Iterable[Row]) -> set[UUID]:
     """Write rows to the images of these ids that are still PENDING; return the ids of those.
 
-    A row holds `image_id`, `status`, `attempts` and `waits`, and what else it sets.
+    A row holds `image_id`, `status`, `attempts` and `waits`, and what else it sets; `not_before` as
+    a span from now.
     """
     dialect = session.get_bind().dialect
     # A list finds its values by their places: SQLite takes twice as long to find them by names.
@@ -46,11 +48,12 @@ def update_pending(session: Session, rows: Iterable[Row]) -> set[UUID]:
 
 
 @cache
-def _storing(dialect: Dialect) -> Callable[[UUID | datetime], str]:
-    """Return what tells an id or a time as the database keeps it: SQLite has no types for them."""
+def _storing(dialect: Dialect) -> Callable[[UUID | timedelta], str]:
+    """Return what tells an id or a span as the database takes it: SQLite has no types for them."""
     store_id = _converter(IMAGES.c.image_id.type, dialect)
-    store_time = _converter(IMAGES.c.not_before.type, dialect)
-    return lambda value: store_id(value) if isinstance(value, UUID) else store_time(value)
+    store_span = (_converter(Span(), dialect) if dialect.name == "sqlite"
+                  else lambda span: f"{span.total_seconds()} s")
+    return lambda value: store_id(value) if isinstance(value, UUID) else store_span(value)
 
 
 def _converter(kept: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], str]:
@@ -71,7 +74,9 @@ def _statement(dialect: str) -> Any:
 def _on_postgres() -> dict[str, ColumnElement[Any]]:
     array = func.jsonb_array_elements(bindparam("rows", type_=String).cast(JSONB))
     row = array.table_valued(column("value", JSONB), name="result").c.value
-    return {kept.name: _typed(row[place].astext, kept.type) for place, kept in enumerate(COLUMNS)}
+    rows = {kept.name: _typed(row[place].astext, kept.type) for place, kept in enumerate(COLUMNS)}
+    rest = row[COLUMNS.index(IMAGES.c.not_before)].astext
+    return rows | {"not_before": NOW + rest.cast(Interval)}
 
 
 def _typed(value: ColumnElement[str], kept: TypeEngine[Any]) -> ColumnElement[Any]:

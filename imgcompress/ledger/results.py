@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from .slices import PendingImage
+
+# No image is put off for more seconds at a time.
+LONGEST_POSTPONEMENT = 300.0
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Postponement:
-    """An image is tried again after `not_before`; `tried` tells whether it was tried now."""
+    """An image is tried again after a `delay`; `tried` tells whether it was tried now."""
 
     image: PendingImage
-    not_before: datetime
+    delay: float
     tried: bool = True
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def rest(self) -> timedelta:
+        """Return what is left of the delay, whatever happened to the clock since it began."""
+        return timedelta(seconds=max(0.0, self.delay - (time.monotonic() - self._began)))
 
 
 Result = Success | Failure | Postponement

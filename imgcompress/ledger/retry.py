@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from .clock import NOW
 from .events import add_event
 from .models import (
     CompressedImage,
@@ -20,7 +21,6 @@ from .models import (
 )
 from .sessions import rowcount, writing
 from .states import ACTIVE_JOB, ImageStatus, JobStatus, SliceState
-from .types import utcnow
 
 
 def retry_job(request_id: UUID, codes: Collection[str] = ()) -> bool:
@@ -48,7 +48,7 @@ def _reopen(session: Session, request_id: UUID) -> bool:
     reopened = rowcount(session.execute(
         update(JobRequest)
         .where(JobRequest.request_id == request_id, JobRequest.status.not_in(ACTIVE_JOB))
-        .values(status=JobStatus.PENDING, epoch=JobRequest.epoch + 1, updated_at=utcnow(),
+        .values(status=JobStatus.PENDING, epoch=JobRequest.epoch + 1, updated_at=NOW,
                 started_at=None, finished_at=None, error_message=None)
         .execution_options(synchronize_session=False)))
     # In a statement of its own: a deletion that this one had to wait for is seen only now.
@@ -126,7 +126,7 @@ def _forget_failures(session: Session, request_id: UUID, codes: Collection[str])
         JobRequest.request_id == request_id).scalar_subquery()
     session.execute(
         update(circuit).where(circuit.owner == owner, of_host)
-        .values(openings=1, open_until=utcnow(), probe_until=None)
+        .values(openings=1, open_until=NOW, probe_until=None)
         .execution_options(synchronize_session=False))
     session.execute(delete(JobFailure).where(*failures))
 

@@ -12,20 +12,18 @@ from typing import Any, cast
 from sqlalchemy import Connection, CursorResult, Engine, Result, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.orm import Session
 
-from ..errors import LedgerUnavailable
 from ..extensions import Base, db
-from .reach import watched
+from .reach import READ_ONLY, watched
 
 BUSY_SECONDS = 30
 # A server that is cut off without a word is noticed after 10 + 3 * 5 s; the kernel would ask after
-# two hours for the first time. libpq passes over what a system does not know.
+# two hours for the first time. libpq passes over what a system does not know. Without an encoding
+# the connection would have the database's own, in which not every text can be sent or told.
 POSTGRES = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5,
-            "keepalives_count": 3, "tcp_user_timeout": 25_000}
+            "keepalives_count": 3, "tcp_user_timeout": 25_000, "client_encoding": "utf8"}
 # The other way round: a host that is cut off in the midst of a transaction holds its locks for no
 # longer, or its job would stand still with it (seen). No transaction of ours waits for anything but
 # the database.
@@ -35,13 +33,17 @@ IDLE_TRANSACTION_SECONDS = 10
 LOG_PAGES = 4000
 
 
+# The engine of readers on Postgres, beside the one that SQLALCHEMY_DATABASE_URI names.
+READERS = "readers"
+
+
 @contextmanager
 def writing() -> Iterator[Session]:
     """Open one write transaction; commit at its end, roll back on any error.
 
-    Raise LedgerUnavailable when the database cannot be reached.
+    Raise LedgerUnavailable when the database cannot be used.
     """
-    with watched(), _session(write=True) as session, session.begin():
+    with watched(), _session(_writers(db.engine)) as session, session.begin():
         yield session
 
 
@@ -49,35 +51,26 @@ def writing() -> Iterator[Session]:
 def reading() -> Iterator[Session]:
     """Open a session to read with: each of its statements sees the newest state.
 
-    Raise LedgerUnavailable when the database cannot be reached.
+    Raise LedgerUnavailable when the database cannot be used.
     """
-    with watched(), _session(write=False) as session:
+    with watched(), _session(db.engines.get(READERS) or _readers_on_sqlite(db.engine)) as session:
         yield session
 
 
-@contextmanager
-def _session(*, write: bool) -> Iterator[Session]:
-    try:
-        with Session(_engine(db.engine, write), expire_on_commit=False) as session:
-            yield session
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise LedgerUnavailable(detail=str(error)) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise LedgerUnavailable(detail=str(error)) from error
-        raise
+def _session(engine: Engine) -> Session:
+    return Session(engine, expire_on_commit=False)
 
 
-@lru_cache(maxsize=2)
-def _engine(engine: Engine, write: bool) -> Engine:
-    """Return the engine for transactions of this kind, made once: each new one starts slowly.
+@lru_cache(maxsize=1)
+def _writers(engine: Engine) -> Engine:
+    """Return the engine for transactions that write, made once: each new one starts slowly."""
+    return engine.execution_options(write=True)
 
-    Readers do without one. On Postgres each of their statements would see the newest state also
-    inside (READ COMMITTED), and its begin and end would be two more trips to the server.
-    """
-    if not write and engine.dialect.name == "postgresql":
-        return engine.execution_options(isolation_level="AUTOCOMMIT")
-    return engine.execution_options(write=write)
+
+@lru_cache(maxsize=1)
+def _readers_on_sqlite(engine: Engine) -> Engine:
+    """Return the engine for readers, who do without transactions; see _begin()."""
+    return engine.execution_options(write=False)
 
 
 def insert_into(session: Session, table: type[Base]) -> postgresql.Insert:
@@ -106,6 +99,18 @@ def engine_options(url: str) -> dict[str, Any]:
     return options | {"hide_parameters": True}
 
 
+def readers(url: str) -> dict[str, dict[str, Any]]:
+    """Return the options of the engine for readers, by its name, where they have one of their own.
+
+    On Postgres each of their statements would see the newest state also inside a transaction (READ
+    COMMITTED), and its begin and end would be two more trips to the server. A connection that went
+    from one kind of use to the other would cost two trips each time, to say so.
+    """
+    if url.startswith("sqlite"):
+        return {}
+    return {READERS: engine_options(url) | {"url": url, "isolation_level": "AUTOCOMMIT"}}
+
+
 def adapt(engine: Engine) -> None:
     """Prepare the connections, and make transactions on SQLite what they are elsewhere.
 
@@ -117,6 +122,16 @@ def adapt(engine: Engine) -> None:
         event.listen(engine, "begin", _begin)
     else:
         event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "handle_error", _give_up_read_only)
+
+
+def _give_up_read_only(context: ExceptionContext) -> None:
+    """Have new connections made after a read-only one: it may lead to a server that was replaced.
+
+    A connection also keeps for its life the rule of when it was made.
+    """
+    if getattr(context.original_exception, "pgcode", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 def _prepare_postgres(connection: DBAPIConnection, _record: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,13 +12,18 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
+from ..errors import LedgerUnavailable
+from .clock import NOW, from_now_by, is_due, note_time
 from .fairness import DUE, is_ahead
 from .jobs import start_job
 from .leases import end_leases, job_is_active
 from .models import IMAGES, JOBS, SLICES, JobSlice
 from .sessions import reading, rowcount, writing
 from .states import ImageStatus, SliceState
-from .types import NOW, is_due, utcnow
+from .types import utcnow
+from .unreadable import mend_image
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class PendingImage(NamedTuple):
     has_duplicates: bool
     waits: int = 0
     options: dict[str, Any] | None = None
+    # Whether its row told all that is asked for; if not, the image is to fail.
+    readable: bool = True
 
 
 def reserve_slices(request_id: UUID, ahead: int) -> list[int]:
@@ -63,8 +71,7 @@ def reserve_slices(request_id: UUID, ahead: int) -> list[int]:
         room = ahead - (standing or 0)
         if room <= 0:
             return []
-        return sorted(session.scalars(_PUBLISH, {
-            "job": request_id, "room": room, "now": utcnow()}))
+        return sorted(session.scalars(_PUBLISH, {"job": request_id, "room": room}))
 
 
 _OF_JOB = SLICES.c.request_id == bindparam("job")
@@ -105,26 +112,32 @@ def claim_slice(request_id: UUID, slice_no: int, *, lease_seconds: float,
             _unpublish(session, request_id, [slice_no])
             return None
         started = start_job(session, request_id)
-        now = utcnow()
-        lease = {"job": request_id, "slice": slice_no, "claimant": holder, "now": now,
-                 "until": now + timedelta(seconds=lease_seconds)}
+        lease = {"job": request_id, "slice": slice_no, "claimant": holder,
+                 "lease": timedelta(seconds=lease_seconds)}
         claimed = _swap_to_leased(session, lease) or _take_over(session, lease)
         if claimed is None:
             session.rollback()  # A job does not start by a claim that failed.
             return None
-    return Claim(**claimed._mapping, started_job=started)
+    return Claim(**claimed, started_job=started)
 
 
-def _take_over(session: Session, lease: dict[str, Any]) -> Any:
+def _take_over(session: Session, lease: dict[str, Any]) -> dict[str, Any] | None:
     """Claim a slice whose lease has run out."""
     if end_leases(session, JobSlice.request_id == lease["job"],
-                  JobSlice.slice_no == lease["slice"], JobSlice.lease_until < lease["now"]):
+                  JobSlice.slice_no == lease["slice"], JobSlice.lease_until < NOW):
         return _swap_to_leased(session, lease)
     return None
 
 
-def _swap_to_leased(session: Session, lease: dict[str, Any]) -> Any:
-    return session.execute(_LEASE, lease).one_or_none()
+def _swap_to_leased(session: Session, lease: dict[str, Any]) -> dict[str, Any] | None:
+    """Claim a slice that is due; return what a Claim tells."""
+    began = utcnow()
+    row = session.execute(_LEASE, lease).one_or_none()
+    if row is None:
+        return None
+    told = dict(row._mapping)
+    note_time(began, told.pop("now"))
+    return told
 
 
 def _of_job(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -138,19 +151,43 @@ _LEASE = (
     update(SLICES)
     .where(*_ITSELF, *DUE, job_is_active())
     .values(state=SliceState.LEASED, attempt=SLICES.c.attempt + 1, holder=bindparam("claimant"),
-            lease_until=bindparam("until"))
-    # What a Claim tells.
+            lease_until=from_now_by("lease"), progressed=False)
+    # What a Claim tells, and the time.
     .returning(SLICES.c.request_id, SLICES.c.slice_no, SLICES.c.attempt, SLICES.c.crashes,
                SLICES.c.first_ordinal, SLICES.c.last_ordinal, _of_job(JOBS.c.options),
-               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner),
-               _of_job(JOBS.c.epoch)))
+               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner), _of_job(JOBS.c.epoch),
+               NOW.label("now")))
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:
-    """Return the slice's images that are to be fetched now, in their order."""
+    """Return the slice's images that are to be fetched now, in their order.
+
+    An image whose row cannot be read is among them as one that is not `readable`.
+    """
+    try:
+        return _pending(_images_of(claim))
+    except LedgerUnavailable:
+        raise
+    except Exception as error:
+        log.error("Images of slice %d of job %s cannot be read: %s", claim.slice_no,
+                  claim.request_id, error)
+        return _each_pending(claim)
+
+
+def _pending(images: dict[str, Any]) -> list[PendingImage]:
     with reading() as session:
-        rows = session.execute(_PENDING_IMAGES, _images_of(claim) | {"now": utcnow()})
+        rows = session.execute(_PENDING_IMAGES, images)
         return [PendingImage(*row) for row in rows]
+
+
+def _each_pending(claim: Claim) -> list[PendingImage]:
+    """Return the pending images, each one read by itself."""
+    images: list[PendingImage] = []
+    for ordinal in range(claim.first_ordinal, claim.last_ordinal + 1):
+        mended = mend_image(claim.request_id, ordinal)
+        images += [image._replace(readable=not mended) for image in _pending(
+            {"job": claim.request_id, "first": ordinal, "last": ordinal})]
+    return images
 
 
 def _images_of(claim: Claim) -> dict[str, Any]:
@@ -182,11 +219,12 @@ def release_slice(claim: Claim, *, delay_seconds: float = 0.0) -> bool:
 
 def release(session: Session, claim: Claim, delay_seconds: float) -> bool:
     """End a claim inside a transaction; see release_slice()."""
-    count, scheduled, due = session.execute(_PENDING_AND_DUE, _images_of(claim)).one()
+    count, scheduled, due, now = session.execute(_PENDING_AND_DUE, _images_of(claim)).one()
     if scheduled < count:
         due = None  # One of them is due at once.
     if delay_seconds:
-        due = max(due or utcnow(), utcnow() + timedelta(seconds=delay_seconds))
+        delayed = now + timedelta(seconds=delay_seconds)
+        due = max(due or delayed, delayed)
     return bool(rowcount(session.execute(_RELEASE, fence_of(claim) | {
         "due": due, "next": SliceState.QUEUED if count else SliceState.DONE})))
 
@@ -200,7 +238,7 @@ def fence_of(claim: Claim) -> dict[str, Any]:
 CLAIM_STANDS = (*_ITSELF, SLICES.c.attempt == bindparam("fence"),
                 SLICES.c.state == SliceState.LEASED)
 _PENDING_AND_DUE = select(func.count(), func.count(IMAGES.c.not_before),
-                          func.min(IMAGES.c.not_before)).where(*_PENDING)
+                          func.min(IMAGES.c.not_before), NOW).where(*_PENDING)
 _RELEASE = (
     update(SLICES)
     .where(*CLAIM_STANDS)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from sqlalchemy import CTE, ColumnElement, Select, case, exists, func, select
 from sqlalchemy.orm import aliased
 
+from .clock import NOW
 from .models import ReceiverCircuit, WebhookDelivery
 from .sessions import reading
 from .states import DeliveryState
-from .types import utcnow
 
 # At most so many attempts at once at one receiver, over all couriers. One that failed last gets
 # one at a time, until it is well again.
@@ -33,7 +33,6 @@ def turns(limit: int) -> list[Turn]:
     have nothing under way. The cost grows with the receivers and not with what waits for them.
     """
     delivery, circuit, waiting = WebhookDelivery, ReceiverCircuit, receivers_waited_for()
-    now = utcnow()
     due = (select(delivery.next_attempt_at)
            .where(delivery.state == DeliveryState.PENDING,
                   delivery.receiver == waiting.c.receiver)
@@ -42,7 +41,7 @@ def turns(limit: int) -> list[Turn]:
     owner = func.coalesce(due.with_only_columns(delivery.owner).scalar_subquery(), "")
     busy = (select(func.coalesce(delivery.owner, "").label("owner"),
                    func.count().label("attempts"))
-            .where(delivery.held_until > now).group_by(func.coalesce(delivery.owner, ""))
+            .where(delivery.held_until > NOW).group_by(func.coalesce(delivery.owner, ""))
             .subquery("busy"))
     ill = func.coalesce(circuit.failures, 0) > 0
     number = under_way(waiting.c.receiver).correlate(waiting).scalar_subquery()
@@ -52,8 +51,8 @@ def turns(limit: int) -> list[Turn]:
             select(waiting.c.receiver, room)
             .outerjoin(circuit, circuit.receiver == waiting.c.receiver)
             .outerjoin(busy, busy.c.owner == owner)
-            .where(waiting.c.receiver.is_not(None), due_since <= now, room > 0,
-                   circuit.open_until.is_(None) | (circuit.open_until <= now))
+            .where(waiting.c.receiver.is_not(None), due_since <= NOW, room > 0,
+                   circuit.open_until.is_(None) | (circuit.open_until <= NOW))
             .order_by(func.coalesce(busy.c.attempts, 0), case((ill, 1), else_=0), number,
                       due_since)
             .limit(limit))
@@ -74,7 +73,7 @@ def receivers_waited_for() -> CTE:
 def under_way(receiver: ColumnElement[str]) -> Select[int]:
     """Count the attempts that are under way at a receiver."""
     other = aliased(WebhookDelivery)
-    return select(func.count()).where(other.receiver == receiver, other.held_until > utcnow())
+    return select(func.count()).where(other.receiver == receiver, other.held_until > NOW)
 
 
 def first_due(receiver: str) -> Select[str]:
@@ -84,13 +83,12 @@ def first_due(receiver: str) -> Select[str]:
     as long as all goes well, and the repeats of one hold up no other.
     """
     earlier, delivery = aliased(WebhookDelivery), aliased(WebhookDelivery)
-    now = utcnow()
     waits = (delivery.step == 0) & exists().where(
         earlier.request_id == delivery.request_id, earlier.channel == delivery.channel,
         earlier.created_at < delivery.created_at, earlier.next_attempt_at.is_not(None),
-        (earlier.step == 0) | (earlier.step == 1) & (earlier.held_until > now)
+        (earlier.step == 0) | (earlier.step == 1) & (earlier.held_until > NOW)
     ).correlate(delivery)
     return (select(delivery.id)
             .where(delivery.state == DeliveryState.PENDING, delivery.receiver == receiver,
-                   delivery.next_attempt_at <= now, ~waits)
+                   delivery.next_attempt_at <= NOW, ~waits)
             .order_by(delivery.next_attempt_at, delivery.created_at).limit(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, bindparam, or_
+from sqlalchemy import DateTime
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -34,14 +34,5 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 def utcnow() -> datetime:
-    """Return the present time, aware, in UTC."""
+    """Return the present time by this machine's clock, aware, in UTC; see clock.py."""
     return datetime.now(UTC)
-
-
-# The present time in a statement that is made once and executed often.
-NOW = bindparam("now", type_=UTCDateTime)
-
-
-def is_due(not_before: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return the condition that a time has come by NOW, or that there is none to wait for."""
-    return or_(not_before.is_(None), not_before <= NOW)

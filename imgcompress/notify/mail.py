@@ -8,10 +8,10 @@ from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from html import escape
-from pathlib import PurePosixPath
 from typing import Any
 
 from ..errors import IMAGE_FAULTS
+from ..file_names import output_name
 
 MEGABYTE, KILOBYTE = 1_000_000, 1_000
 
@@ -51,7 +51,7 @@ def job_mail(told: Mapping[str, Any], *, event_id: str, sender: str, recipient: 
     message.set_content(_as_text(letter))
     message.add_alternative(_as_html(letter), subtype="html")
     if output_csv is not None:
-        name = f"{PurePosixPath(told['source_filename']).stem}-compressed.csv"
+        name = output_name(told["source_filename"], "-compressed.csv")
         message.add_attachment(output_csv, maintype="text", subtype="csv", filename=name,
                                params={"charset": "utf-8"})
     return message

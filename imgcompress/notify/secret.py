@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
+from .. import key_files
 from ..config.webhooks import SECRET_PREFIX
 
 # Standard Webhooks asks for 24 to 64 random bytes.
@@ -24,10 +23,7 @@ def signing_secrets(configured: Sequence[str], data_dir: Path) -> tuple[str, ...
     """
     if configured:
         return tuple(configured)
-    path = secret_file(data_dir)
-    if not path.exists():
-        _make(path)
-    return tuple(path.read_text(encoding="ascii").split())
+    return key_files.read_or_make(secret_file(data_dir), _new_secret)
 
 
 def secret_file(data_dir: Path) -> Path:
@@ -52,27 +48,5 @@ def _new_secret() -> str:
 
 
 def _replace(data_dir: Path, active: tuple[str, ...]) -> tuple[str, ...]:
-    path = secret_file(data_dir)
-    _written_beside(path, active).replace(path)
+    key_files.replace(secret_file(data_dir), active)
     return active
-
-
-def _make(path: Path) -> None:
-    """Write a new secret under `path`, unless another process was quicker."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _written_beside(path, (_new_secret(),))
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass
-    finally:
-        temporary.unlink()
-
-
-def _written_beside(path: Path, active: tuple[str, ...]) -> Path:
-    """Return a temporary file beside `path` with these secrets, for its owner alone."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.writelines(f"{secret}\n" for secret in active)
-    return temporary

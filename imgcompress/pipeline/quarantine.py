@@ -144,6 +144,8 @@ def _answer(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
         made = compress(data, CompressOptions(**header["options"]))
     except ImageError as error:
         return {"error": error.code, "found": error.found}, b""
+    except MemoryError:
+        return {"error": "out_of_memory", "found": ""}, b""
     told = asdict(replace(made, data=b""))
     del told["data"]
     return {"compressed": told}, made.data

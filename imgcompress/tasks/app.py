@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,11 +16,14 @@ from kombu.entity import Queue
 import celeryconfig
 
 from ..config import Settings
+from ..errors import LedgerUnavailable
 from ..logs import begin
 from .broker import PublishingCelery, limit_waits_for_rabbitmq
 from .processes import prepare_processes
 from .redis_slots import free_slots_of_lost_messages
 from .without_messages import Watch
+
+log = logging.getLogger(__name__)
 
 IMAGES, DELIVERIES, RECOVERY = "images", "deliveries", "recovery"
 QUEUES = (IMAGES, DELIVERIES, RECOVERY)
@@ -27,7 +31,8 @@ QUEUES = (IMAGES, DELIVERIES, RECOVERY)
 TASK_MODULES = tuple(f"imgcompress.tasks.{name}" for name in
                      ("process_csv", "deliver_due", "recover", "prune"))
 ROUTES = {"process_csv": IMAGES, "process_waiting": IMAGES, "deliver_due": DELIVERIES,
-          "recover": RECOVERY, "prune": RECOVERY, "sweep": RECOVERY}
+          "recover": RECOVERY, "prune": RECOVERY, "sweep": RECOVERY,
+          "reseal": RECOVERY}
 HOUR = 3600.0
 
 _BEGAN, _BEGAN_AT = time.monotonic(), datetime.now(UTC)
@@ -37,12 +42,16 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
     """Return the Celery application whose tasks run inside the context of `app`."""
 
     class ContextTask(Task):  # type: ignore[misc]
-        """A task with an application context."""
+        """A task with an application context; where there is no ledger, there is no work."""
 
         def __call__(self, *args: object, **kwargs: object) -> Any:
             begin(task=self.name)
             with app.app_context():
-                return self.run(*args, **kwargs)
+                try:
+                    return self.run(*args, **kwargs)
+                except LedgerUnavailable as error:
+                    log.warning("The task is left to a later one: %s", error)
+                    return None
 
     celery = PublishingCelery(app.name, task_cls=ContextTask, set_as_current=True)
     celery.config_from_object(celeryconfig)
@@ -72,6 +81,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "broker_url": settings.celery_broker_url,
         "broker_transport_options": transport,
         "imports": TASK_MODULES,
+        "worker_consumer": "imgcompress.tasks.strange_messages:Consumer",
         "task_queues": [Queue(f"{prefix}.{name}", routing_key=f"{prefix}.{name}",
                               queue_arguments=arguments) for name in QUEUES],
         "task_default_queue": f"{prefix}.{IMAGES}",
@@ -84,7 +94,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
             task: {"task": task, "schedule": every(seconds),
                    "options": {"expiration": max(seconds, 1)}}
             for task, seconds in (("recover", settings.recovery_interval), ("prune", HOUR),
-                                  ("sweep", HOUR))},
+                                  ("sweep", HOUR), ("reseal", HOUR))},
     }
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
-from datetime import timedelta
 
 from ..errors import IMAGE_FAULTS, ImageError
-from ..ledger.results import Failure, Postponement
+from ..ledger.results import LONGEST_POSTPONEMENT, Failure, Postponement
 from ..ledger.slices import PendingImage
-from ..ledger.types import utcnow
 from ..pipeline.fetch_hosts import NotTried
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-MAX_RETRY_AFTER = 300.0
 # So often an image is put off untried, since its host is busy or left alone, before it fails.
 MAX_WAITS = 50
 
@@ -24,9 +21,8 @@ def judge(image: PendingImage, error: ImageError) -> Failure | Postponement:
     """Postpone an image whose fault may pass, up to MAX_ATTEMPTS attempts; else let it fail."""
     log.info("Image %s failed in attempt %d: %s", image.image_id, image.attempts + 1, error)
     if _may_pass(image, error):
-        delay = min(error.retry_after or _backoff(image.attempts), MAX_RETRY_AFTER)
-        return Postponement(image, utcnow() + timedelta(seconds=delay),
-                            tried=not isinstance(error, NotTried))
+        delay = min(error.retry_after or _backoff(image.attempts), LONGEST_POSTPONEMENT)
+        return Postponement(image, delay, tried=not isinstance(error, NotTried))
     found = error.found if IMAGE_FAULTS[error.code].grouped_by_found else ""
     return Failure(image, error.code, error.message, found)
 

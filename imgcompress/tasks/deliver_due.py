@@ -8,16 +8,17 @@ from threading import BoundedSemaphore
 
 from celery import shared_task
 
+from ..config import Settings
 from ..extensions import current_settings
 from ..ledger.deliveries import DueDelivery, claim_due, record_delivered, record_undelivered
 from ..ledger.states import Channel
-from ..ledger.types import utcnow
 from ..logs import bind
 from ..metrics import DELIVERY
 from ..notify.attempt import Attempt
-from ..notify.schedule import next_attempt
+from ..notify.schedule import next_pause
 from .deliver_email import attempt_email
 from .deliver_webhook import attempt_webhook
+from .patience import patiently
 from .processes import stopping
 from .publish import ROUNDS_AT_ONCE, publish_due_deliveries
 
@@ -48,11 +49,7 @@ def deliver_due() -> None:
 
 
 def _deliver_for(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    # A claim stands for far longer than an attempt can take. A process that dies between the
-    # sending and the record sends it again after that, with the same id.
-    holds = {Channel.WEBHOOK: 2 * current_settings().webhook_timeout,
-             Channel.EMAIL: MAIL_HOLD_SECONDS}
+    end, holds = time.monotonic() + seconds, hold_seconds(current_settings())
     while not stopping():
         if time.monotonic() > end:
             publish_due_deliveries()
@@ -61,6 +58,15 @@ def _deliver_for(seconds: float) -> None:
         if delivery is None:
             return
         _attempt(delivery)
+
+
+def hold_seconds(settings: Settings) -> dict[Channel, float]:
+    """Return for how long a claim stands: for far longer than an attempt can take.
+
+    A process that dies between the sending and the record sends it again after that, with the same
+    id.
+    """
+    return {Channel.WEBHOOK: 2 * settings.webhook_timeout, Channel.EMAIL: MAIL_HOLD_SECONDS}
 
 
 def _attempt(delivery: DueDelivery) -> None:
@@ -82,10 +88,10 @@ def _record(delivery: DueDelivery, attempt: Attempt, seconds: float) -> None:
         "channel": delivery.channel.value, "attempt": delivery.attempt, "status": attempt.status,
         "error": attempt.error, "seconds": round(seconds, 4)})
     if attempt.delivered:
-        record_delivered(delivery, seconds=seconds, status=attempt.status)
+        patiently(lambda: record_delivered(delivery, seconds=seconds, status=attempt.status))
         return
-    due = None if attempt.final else next_attempt(
-        utcnow(), delivery.step, attempt.retry_after, current_settings().webhook_retry_pauses)
-    record_undelivered(delivery, seconds=seconds, status=attempt.status, error=attempt.error,
-                       next_attempt_at=due, receiver_ill=attempt.receiver_ill,
-                       unanswered=attempt.unanswered)
+    pause = None if attempt.final else next_pause(
+        delivery.step, attempt.retry_after, current_settings().webhook_retry_pauses)
+    patiently(lambda: record_undelivered(
+        delivery, seconds=seconds, status=attempt.status, error=attempt.error,
+        next_in=pause, receiver_ill=attempt.receiver_ill, unanswered=attempt.unanswered))

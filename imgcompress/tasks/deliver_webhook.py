@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 
 from ..extensions import current_settings
 from ..ledger.deliveries import DueDelivery
+from ..ledger.seals import SealBroken
 from ..ledger.types import utcnow
 from ..netguard import DialPolicy, Session
 from ..notify.attempt import Attempt
@@ -13,12 +15,18 @@ from ..notify.secret import signing_secrets
 from ..notify.webhook import send_webhook
 from .publish import ROUNDS_AT_ONCE
 
+log = logging.getLogger(__name__)
+
 
 def attempt_webhook(delivery: DueDelivery) -> Attempt:
     """Send the event once, signed with the secret of its upload or else with the service's own."""
     settings = current_settings()
-    secrets = ((delivery.secret,) if delivery.secret else
-               signing_secrets(settings.webhook_secrets, settings.data_dir))
+    try:
+        own = delivery.secret
+    except SealBroken as error:
+        log.error("A webhook cannot be signed: %s", error.detail)
+        return Attempt(False, error=error.code)
+    secrets = (own,) if own else signing_secrets(settings.webhook_secrets, settings.data_dir)
     return send_webhook(_session(), delivery.target, secrets=secrets, event_id=delivery.id,
                         payload=delivery.payload, now=utcnow(), timeout=settings.webhook_timeout)
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from ..errors import ImageError, LedgerUnavailable
 from ..ledger import circuits
-from ..ledger.circuits import Source
-from ..ledger.models import OwnerCircuit
+from ..ledger.circuits import KnownCircuit, Source
 from ..ledger.reach import met_trouble
-from ..ledger.types import utcnow
 from ..pipeline.fetch_hosts import NotTried
 
 log = logging.getLogger(__name__)
@@ -38,7 +36,7 @@ class _Suspension:
     """An open circuit, or a half-open one that this process tries or another one does."""
 
     fault: str
-    until: datetime
+    until: float
     trying: bool = False
     final: bool = False
 
@@ -82,7 +80,7 @@ class HostCircuits:
             return
         if found.final:
             raise ImageError("host_suspended", found.fault, retryable=False)
-        rest = max((found.until - utcnow()) / timedelta(seconds=1), 1.0)
+        rest = max(found.until - time.monotonic(), 1.0)
         raise NotTried(found.fault, detail=f"the circuit of {source.authority} is open",
                        retry_after=rest)
 
@@ -146,12 +144,12 @@ class HostCircuits:
             source = Source(owner, circuit.authority)
             self._suspended[source] = self._suspension(source, circuit)
 
-    def _suspension(self, source: Source, circuit: OwnerCircuit) -> _Suspension:
+    def _suspension(self, source: Source, circuit: KnownCircuit) -> _Suspension:
         # Slices do not return in step, but the images of one slice together.
-        jitter = timedelta(seconds=random.uniform(0.1, 1.0))
-        if circuit.open_until > utcnow():
-            return _Suspension(circuit.fault, circuit.open_until + jitter,
+        now = time.monotonic() + random.uniform(0.1, 1.0)
+        if circuit.rest > 0:
+            return _Suspension(circuit.fault, now + circuit.rest,
                                final=circuit.openings >= OPENINGS_TO_FAIL)
         return _Suspension(
-            circuit.fault, utcnow() + timedelta(seconds=VERDICT_SECONDS) + jitter,
+            circuit.fault, now + VERDICT_SECONDS,
             trying=circuits.claim_probe(source, seconds=self.probe_seconds))

@@ -10,9 +10,11 @@ from typing import Any
 from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 from flask import Flask
 
+from ..config import Settings
 from ..extensions import db
 from ..lifeline import die_with_parent
 from ..metrics import SHARE
+from ..pipeline.ceiling import limit_memory
 from .memory import give_back_memory
 
 # One byte that is shared with the pool processes, which are forked later: they do not hear the
@@ -44,9 +46,12 @@ def prepare_processes(app: Flask) -> None:
         die_with_parent(os.getppid())
         os.nice(BEHIND_CALLERS)
         give_back_memory()
+        settings: Settings = app.config["SETTINGS"]
+        limit_memory(settings.max_process_memory, settings.fetch_concurrency)
         gc.freeze()  # What is loaded by now stays for ever: no search for garbage must look at it.
         with app.app_context():
             # The sockets of inherited connections belong to the parent process.
-            db.engine.dispose(close=False)
+            for engine in db.engines.values():
+                engine.dispose(close=False)
 
     worker_process_init.connect(start, weak=False)

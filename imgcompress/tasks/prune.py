@@ -1,4 +1,4 @@
-"""The periodic tasks that delete what is kept no longer; harmless when they run twice."""
+"""The periodic tasks that delete and seal what has grown old; harmless when they run twice."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from celery import shared_task
 
 from ..errors import StorageUnavailable
 from ..extensions import current_settings
+from ..ledger.clock import ledger_now
 from ..ledger.deletion import erase_old_jobs
 from ..ledger.orphans import SPARED, StrangeFiles, delete_orphans
-from ..ledger.types import utcnow
+from ..ledger.seals import reseal_secrets
 from ..storage import delete_job_files, open_storage
 from .processes import stopping
 
@@ -25,7 +26,7 @@ def prune() -> None:
     settings = current_settings()
     if not settings.retention_days:
         return
-    before = utcnow() - timedelta(days=settings.retention_days)
+    before = ledger_now() - timedelta(days=settings.retention_days)
     try:
         deleted = erase_old_jobs(before, partial(delete_job_files, open_storage(settings)),
                                  stopping)
@@ -36,12 +37,20 @@ def prune() -> None:
         log.info("%d jobs were deleted that ended %d days ago", deleted, settings.retention_days)
 
 
+@shared_task(name="reseal")
+def reseal() -> None:
+    """Seal the secrets of jobs that an older version left plain, or an older key sealed."""
+    changed = reseal_secrets()
+    if changed:
+        log.info("%d secrets of jobs were sealed with the newest key", changed)
+
+
 @shared_task(name="sweep")
 def sweep() -> None:
     """Delete the files that belong to no job."""
     storage = open_storage(current_settings())
     try:
-        deleted = delete_orphans(storage.list, storage.delete, utcnow() - SPARED)
+        deleted = delete_orphans(storage.list, storage.delete, ledger_now() - SPARED)
     except StrangeFiles as error:
         log.error("%s", error.message)
         return

@@ -11,13 +11,15 @@ from celery import shared_task
 
 from ..errors import StorageUnavailable
 from ..extensions import current_settings
-from ..ledger import leases, recovery
+from ..ledger import clock_steps, leases, recovery
 from ..ledger.deletion import erase_due_jobs
 from ..ledger.deliveries import give_up_suspended
 from ..ledger.heartbeat import note_recovery
 from ..ledger.idempotency import forget_old_keys
 from ..ledger.receivers import forget_old_circuits
+from ..notify.schedule import longest_pause
 from ..storage import delete_job_files, open_storage
+from .deliver_due import hold_seconds
 from .holder import is_dead
 from .publish import publish_due_deliveries, publish_slices, slices_in_queue
 
@@ -42,6 +44,7 @@ def recover() -> None:
     if now - _began < current_settings().recovery_interval / 2:
         return
     _began = now
+    _tell("times that lay in the future were put right: the clock was put back", put_clock_right())
     end_leases()
     forget_lost_messages()
     _tell("finished jobs were closed", recovery.close_finished_jobs())
@@ -54,6 +57,17 @@ def recover() -> None:
     forget_old_circuits()
     note_recovery()
     erase_deleted_jobs()
+
+
+def put_clock_right() -> int:
+    """Have all that is due which waits for a time that cannot be true; return how much it was."""
+    settings = current_settings()
+    return clock_steps.put_right(clock_steps.Longest(
+        lease=settings.lease_seconds,
+        suspension=max(settings.fetch_suspend_seconds,
+                       settings.fetch_timeout + settings.compress_timeout),
+        hold=max(hold_seconds(settings).values()),
+        delivery=longest_pause(settings.webhook_retry_pauses)))
 
 
 def end_leases() -> None:

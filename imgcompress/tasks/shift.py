@@ -79,7 +79,11 @@ class Shift:
             for image in images:
                 part.add(image, ImageError("worker_crashed"))
             return False
-        items = [ImageInHand(part, image, self.bench.source_of(claim, image)) for image in images]
+        for image in images:
+            if not image.readable:
+                part.add(image, ImageError("internal_error", retryable=False))
+        items = [ImageInHand(part, image, self.bench.source_of(claim, image))
+                 for image in images if image.readable]
         self.bench.circuits.look_up(claim.owner or "", {item.source.authority for item in items})
         self.queue.add(items)
         return bool(items)

@@ -86,8 +86,11 @@ class Workbench:
         cause.
         """
         run = self.quarantine.compress if claim.crashes else compress
-        with COMPRESS.timing():
-            made = run(data, self._options(claim.options | (image.options or {})))
+        try:
+            with COMPRESS.timing():
+                made = run(data, self._options(claim.options | (image.options or {})))
+        except MemoryError as error:
+            raise ImageError("out_of_memory", detail=repr(error)) from error
         return Made(len(data), made)
 
     def compress_seconds(self, claim: Claim) -> float:
@@ -120,7 +123,8 @@ class Workbench:
 
     def _options(self, options: dict[str, Any]) -> CompressOptions:
         return CompressOptions(**options, min_quality=self.settings.min_quality,
-                               max_pixels=self.settings.max_image_pixels)
+                               max_pixels=self.settings.max_image_pixels,
+                               max_frames=self.settings.max_frames)
 
 
 def _fetcher(settings: Settings) -> Fetcher:

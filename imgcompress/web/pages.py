@@ -6,12 +6,14 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
+from ..api.errors import PROBLEM_TYPE, answer_error
 from ..api.ids import parse_id
+from ..api.refusals import UnknownHost
 from ..catalogue import FORMATS, MAX_SIDE
 from ..errors import IMAGE_FAULTS
 from ..extensions import current_settings
 from .blueprint import blueprint
-from .session import COOKIE
+from .session import cookie_name
 
 # Nothing from elsewhere, nothing inline: what a CSV says can never run as a script.
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
@@ -42,9 +44,19 @@ def job(request_id: str) -> Response:
                  faults=IMAGE_FAULTS.values())
 
 
+@blueprint.app_errorhandler(UnknownHost)
+def _tell_unknown_host(error: UnknownHost) -> Response:
+    """Tell people as a page, wherever they wanted to go, and programs as all else."""
+    answer = answer_error(error)
+    if request.accept_mimetypes.best_match([PROBLEM_TYPE, "text/html"]) == "text/html":
+        answer.data = render_template("web/unknown_host.html", advice=error.message)
+        answer.mimetype = "text/html"
+    return answer
+
+
 def _page(name: str, *, images: str = "", **values: Any) -> Response:
     values |= {"public_base_url": current_settings().public_base_url or "",
-               "has_key": COOKIE in request.cookies}
+               "has_key": cookie_name() in request.cookies}
     page = Response(render_template(f"web/{name}.html", **values))
     page.headers["Content-Security-Policy"] = POLICY.format(images=images)
     page.headers["Cross-Origin-Opener-Policy"] = "same-origin"

@@ -3,6 +3,10 @@
 The cookie holds the key itself and ends with the browser's session. No script can read it
 (HttpOnly) and no other site can send it (SameSite=Strict). It is not signed, because the key is its
 own proof; so the pages need no secret that several machines would have to share.
+
+Over TLS its name begins with `__Host-`. Browsers take such a cookie from an encrypted page of this
+very host alone, so that no neighbour under the same domain, and nobody on an unencrypted line, can
+put a key of theirs in its place (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from ..extensions import current_settings
 from ..ledger.keys import owner_of
 from .blueprint import blueprint
 
-COOKIE = "imgcompress_key"
+PLAIN = "imgcompress_key"
+BOUND_TO_HOST = f"__Host-{PLAIN}"
 
 
 def forward_keys(app: Flask) -> None:
@@ -32,7 +37,7 @@ def begin() -> Response:
     if owner_of(key) is None:
         return answer_error(InvalidApiKey())
     answer = Response(status=204)
-    answer.set_cookie(COOKIE, key, httponly=True, samesite="Strict", secure=_is_encrypted())
+    answer.set_cookie(cookie_name(), key, httponly=True, samesite="Strict", secure=_is_encrypted())
     return answer
 
 
@@ -40,12 +45,17 @@ def begin() -> Response:
 def end() -> Response:
     """Forget the key."""
     answer = Response(status=204)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="Strict", secure=_is_encrypted())
+    answer.delete_cookie(cookie_name(), httponly=True, samesite="Strict", secure=_is_encrypted())
     return answer
 
 
+def cookie_name() -> str:
+    """Return the name of the cookie: whoever comes over TLS is known by that of TLS alone."""
+    return BOUND_TO_HOST if _is_encrypted() else PLAIN
+
+
 def _forward() -> None:
-    key = request.cookies.get(COOKIE)
+    key = request.cookies.get(cookie_name())
     named = "Authorization" in request.headers or "X-API-Key" in request.headers
     if key and not named:
         request.environ["HTTP_AUTHORIZATION"] = f"Bearer {key}"

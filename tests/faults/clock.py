@@ -23,8 +23,6 @@ from .scenarios import flush_broker, kill_worker, watch
 from .verdict import Verdict, Watched, through_one, watched_job
 
 LIBRARY = "/usr/lib/*/faketime"
-# The first event fails at first, and is due again after the step of the clock.
-PAUSES = "25,2,2,2"
 HOURS = 3
 
 
@@ -69,8 +67,8 @@ def _stepped(folder: Path, images: int, seconds: float, first: int, then: int,
         flush_broker(job)
         watch(job, seconds)
 
-    with installation("embedded", folder, WEBHOOK_RETRY_PAUSES=PAUSES, **clock.environment,
-                      **settings) as service:
+    with installation("embedded", folder, WEBHOOK_RETRY_PAUSES=_pauses(seconds),
+                      **clock.environment, **settings) as service:
         return through_one(service, images, seconds, harm, _failing_once())
 
 
@@ -89,9 +87,14 @@ def put_back_and_restarted(folder: Path, images: int, seconds: float, **settings
         flush_broker(job)
         watch(job, seconds)
 
-    with installation("embedded", folder, WEBHOOK_RETRY_PAUSES=PAUSES, **clock.environment,
-                      **settings) as service:
+    with installation("embedded", folder, WEBHOOK_RETRY_PAUSES=_pauses(seconds),
+                      **clock.environment, **settings) as service:
         return through_one(service, images, seconds, harm, _failing_once())
+
+
+def _pauses(seconds: float) -> str:
+    """Have the first event, which fails at first, be due again after the step of the clock."""
+    return f"{2 * seconds:.0f},2,2,2"
 
 
 def _failing_once() -> Receiver:

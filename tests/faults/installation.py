@@ -105,14 +105,15 @@ class Installation(Service):
     def worker(self) -> int:
         """Return the main process of the image worker, once it has its children."""
         wait_until(lambda: self.worker_children(), 60, lambda: self.log)
-        return self._main_of("worker@")
+        return self.main_of("worker@")
 
     def worker_children(self) -> list[int]:
         """Return the pool processes of the image worker."""
         workers = self.processes("worker@")
         return [process for process, parent in workers.items() if parent in workers]
 
-    def _main_of(self, word: str) -> int:
+    def main_of(self, word: str) -> int:
+        """Return the main process of the worker whose command has this word."""
         workers = self.processes(word)
         return next(process for process, parent in workers.items() if parent not in workers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 
 from ..origin import OriginServer
 
@@ -41,13 +42,18 @@ class Proxy(OriginServer):
             server.settimeout(None)
             back = threading.Thread(target=_pump, args=(server, connection), daemon=True)
             back.start()
-            _pump(connection, server)
+            _pump(connection, server, self.passing)
             back.join(10)
 
+    def passing(self, data: bytes) -> None:
+        """Take note of what a client sends."""
 
-def _pump(source: socket.socket, target: socket.socket) -> None:
+
+def _pump(source: socket.socket, target: socket.socket,
+          passing: Callable[[bytes], None] = lambda data: None) -> None:
     try:
         while data := source.recv(65_536):
+            passing(data)
             target.sendall(data)
     except OSError:
         pass

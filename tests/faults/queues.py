@@ -21,6 +21,10 @@ from .verdict import Verdict, Watched, catalogue_of, through_one
 # Broken text, other formats, and messages of Celery that are not for this version.
 BODIES = (b"", b"\0\xff\xfe", b"{", b"null", b"[[], {}, {}]", b'"text"', b"[" * 5000,
           b"x" * 100_000)
+# What is no envelope of kombu's.
+RAW = (b"{}", b'{"body": "?"}', b"not JSON", b"\xff", b"[]", b"null",
+       b'{"properties": {"delivery_tag": "a", "body_encoding": "base64"}, "body": "?"}',
+       b'{"properties": {"delivery_tag": "b"}, "body": 1, "headers": {"task": "process_csv"}}')
 PICKLE = b"\x80\x04cposix\nsystem\n(S'true'\ntR."
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -34,12 +38,14 @@ def garbage(folder: Path, images: int, seconds: float, **settings: str) -> Verdi
 def garbage_on_redis(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Put broken, unknown and outdated messages into the queue of the images, on Redis."""
     with redis_server() as server, redis.Redis.from_url(server.url) as client:
-        def push_raw(queue: str) -> None:
-            # What is no envelope of kombu's at all: another program uses the same key.
-            for body in (b"{}", b'{"body": "?"}', b"not JSON"):
-                client.lpush(queue, body)
+        return _with_garbage(server.url, folder, images, seconds, settings,
+                             lambda key: push_raw(client, key))
 
-        return _with_garbage(server.url, folder, images, seconds, settings, push_raw)
+
+def push_raw(client: redis.Redis, key: str) -> None:
+    """Put into a queue on Redis what is no message at all, as another program does."""
+    for body in RAW:
+        client.lpush(key, body)
 
 
 def _with_garbage(url: str, folder: Path, images: int, seconds: float, settings: dict[str, str],
@@ -49,10 +55,8 @@ def _with_garbage(url: str, folder: Path, images: int, seconds: float, settings:
     def harm(job: Watched) -> None:
         done = job.service.submit(catalogue_of(job.origin, 1))
         job.service.finished(done)
-        with Connection(url, transport_options=(
-                {"global_keyprefix": f"{prefix}:"} if url.startswith("redis") else {})) as broker:
-            for queue in ("images", "deliveries", "recovery"):
-                _publish(broker, prefix, f"{prefix}.{queue}", done, job.request_id)
+        for queue in ("images", "deliveries", "recovery"):
+            publish_strange(url, prefix, queue, done, job.request_id)
         push_raw(f"{prefix}:{prefix}.images")
         before = job.done()
         watch(job, seconds)
@@ -66,11 +70,15 @@ def _with_garbage(url: str, folder: Path, images: int, seconds: float, settings:
         return through_one(service, images, seconds, harm)
 
 
-def _publish(broker: Connection, prefix: str, queue: str, done: str, running: str) -> None:
-    """Send what is broken, and messages of earlier and later versions, to one queue."""
+def publish_strange(url: str, prefix: str, queue: str, done: str, running: str) -> None:
+    """Send what is broken, and messages of earlier and later versions, to one queue.
+
+    Some of them name a job that is `done`, or one that is `running`.
+    """
+    options = {"global_keyprefix": f"{prefix}:"} if url.startswith("redis") else {}
     exchange = Exchange(prefix, type="direct", durable=True)
-    with broker.channel() as channel:
-        producer = Producer(channel, exchange=exchange, routing_key=queue)
+    with Connection(url, transport_options=options) as broker, broker.channel() as channel:
+        producer = Producer(channel, exchange=exchange, routing_key=f"{prefix}.{queue}")
 
         def send(body: bytes, task: str | None = None, kind: str = "application/json",
                  **headers: object) -> None:

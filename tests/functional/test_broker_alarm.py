@@ -63,7 +63,7 @@ def test_uploads_are_taken_and_jobs_go_on_while_the_broker_takes_no_messages(
             catalogue_of(origin, IMAGES), webhook_url=receiver.url))
         running.wait_for(20)
         begin()
-        assert service.get("/readyz").json()["checks"]["broker"] == "unavailable"
+        wait_until(lambda: service.get("/readyz").json()["checks"]["broker"] == "unavailable", 30)
         new = Watched(service, other, receiver, service.submit(
             catalogue_of(other, 3), webhook_url=receiver.url))
 

@@ -30,6 +30,9 @@ from .photos import sample
 from .programs import answers, running, words
 from .service import ROOT, Service, free_port, wait_until
 
+# The name in our example of nginx.
+HOST = "images.example.com"
+METRICS_KEY = "k" * 32
 PHOTOS = {"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}
 NGINX = """
 user {user}; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
@@ -85,6 +88,13 @@ class TestTheFiles:
         assert copied == {line[1:] for line in ignored if line.startswith("!")}
         assert all((ROOT / name).exists() for name in copied)
 
+    def test_the_units_and_the_image_keep_all_files_private(self) -> None:
+        for unit in UNITS:
+            lines = unit.read_text(encoding="utf-8").splitlines()
+            assert {"UMask=0077", "StateDirectoryMode=0700"} <= set(lines), unit.name
+        commands = [arguments for name, arguments in deployment.dockerfile() if name == "RUN"]
+        assert any("--mode 0700 --owner imgcompress /data" in command for command in commands)
+
     @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
     def test_systemd_takes_the_units(self, tmp_path: Path) -> None:
         """The folder of the installation is that of the tests, so that the programs are found."""
@@ -139,7 +149,9 @@ def _log(service: Service) -> list[dict[str, Any]]:
 
 def _metrics(url: str) -> dict[tuple[str, ...], float]:
     """Return the numbers by name and, in the order of their names, the values of the labels."""
-    families = text_string_to_metric_families(requests.get(f"{url}/metrics", timeout=30).text)
+    answer = requests.get(f"{url}/metrics", timeout=30,
+                          headers={"Authorization": f"Bearer {METRICS_KEY}"})
+    families = text_string_to_metric_families(answer.text)
     return {(sample.name, *sample.labels.values()): sample.value
             for family in families for sample in family.samples}
 
@@ -153,6 +165,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         service = Service(
             tmp_path_factory.mktemp("deployed") / "var", LOG_FORMAT="json", QUEUE_PREFIX=prefix,
             DATABASE_URL=stack.enter_context(fresh_database()), TRUSTED_PROXIES="1",
+            ALLOWED_HOSTS=HOST, METRICS_KEY=METRICS_KEY,
             CELERY_BROKER_URL=stack.enter_context(fresh_broker("redis", prefix)))
         migrate, = (line for line in deployment.procfile_commands() if line.startswith("flask"))
         subprocess.run(words(migrate, prefix), cwd=folder, env=service.environment, check=True,
@@ -213,6 +226,15 @@ class TestTheCommands:
         assert told["imgcompress_images_total", "source_status", "failed"] == 1
         assert told["imgcompress_jobs_ended_total", "COMPLETED"] == 1
         assert told["imgcompress_deliveries_ended_total", "webhook", "DELIVERED"] == 2
+
+    def test_nginx_passes_on_the_host_and_guards_the_figures(self, deployed: Service,
+                                                             tmp_path: Path) -> None:
+        with _nginx(tmp_path, deployed) as url:
+            for host, status in ((HOST, 200), ("attacker.example", 421)):
+                answer = requests.get(f"{url}/job", headers={"Host": host}, timeout=30)
+                assert answer.status_code == status
+            for path, status in (("/metrics", 401), ("/metrics/", 404), ("/metrics/.", 404)):
+                assert requests.get(url + path, timeout=30).status_code == status
 
     def test_the_health_check_of_the_image_is_well(self, deployed: Service) -> None:
         command = [word.replace(":5000", f":{deployed.port}")

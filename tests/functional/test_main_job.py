@@ -188,6 +188,19 @@ def test_the_last_webhook_tells_what_the_status_tells(job: Job) -> None:
         assert job.service.get(event[link].removeprefix(job.service.url)).ok
 
 
+def test_no_connection_is_thrown_away_for_want_of_room(job: Job) -> None:
+    assert "pool is full" not in job.service.log
+
+
+def test_nobody_else_can_read_what_the_service_keeps(job: Job) -> None:
+    kept = [job.service.data_dir, *job.service.data_dir.rglob("*")]
+    assert {"webhook_secret", "input.csv"} <= {path.name for path in kept}
+    assert {path.suffix for path in kept} >= {".jpg", ".png", ".webp"}
+    modes = {str(path): path.lstat().st_mode & 0o077 for path in kept
+             if path.exists() and not path.is_socket()}
+    assert {path: mode for path, mode in modes.items() if mode} == {}
+
+
 def test_health_and_readiness(service: Service) -> None:
     assert service.get("/healthz").ok
     ready = service.get("/readyz")

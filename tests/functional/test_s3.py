@@ -71,7 +71,8 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
     with watched_job(service, 60, delay=0.3) as job:
         job.wait_for(10)
         with shared.taken_away():
-            assert service.get("/readyz").json()["checks"]["storage"] == "unavailable"
+            wait_until(lambda: service.get("/readyz").json()["checks"]["storage"] == "unavailable",
+                       30)
             refused = service.upload(catalogue_of(job.origin, 1))
             assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
             wait_until(lambda: "wait for the storage" in service.log, 30)
@@ -79,7 +80,11 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
             assert service.status(job.request_id)["status"] == "PROCESSING"
             assert job.done() < 60
         assert job.verdict().clean, service.log[-5000:]
-    assert service.get("/readyz").ok
+    wait_until(lambda: service.get("/readyz").ok, 30)
+
+
+def test_no_connection_is_thrown_away_for_want_of_room(service: Installation) -> None:
+    assert "pool is full" not in service.log
 
 
 def test_no_secret_is_logged(service: Installation, shared: Bucket) -> None:

@@ -105,6 +105,31 @@ def test_networks_and_ports_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.allowed_ports == ((80, 80), (8000, 8100))
 
 
+def test_names_of_hosts_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "Images.example.com, .internal,*")
+    assert load_settings(None).allowed_hosts == ("images.example.com", ".internal", "*")
+
+
+@pytest.mark.parametrize("wrong", ["http://a.test", "a.test:80", "*.a.test", "a b", "[::1]", ".",
+                                   "a_b", "a.test,b/"])
+def test_what_is_no_name_of_a_host_is_told(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", wrong)
+    with pytest.raises(SettingsError) as told:
+        load_settings(None)
+    assert "ALLOWED_HOSTS" in told.value.message and "without a port" in told.value.message
+
+
+@pytest.mark.parametrize("name", ["METRICS_KEY", "IMAGE_URL_SECRET"])
+def test_a_short_secret_is_told_and_not_repeated(monkeypatch: pytest.MonkeyPatch,
+                                                 name: str) -> None:
+    monkeypatch.setenv(name, "xyzzy" * 6)
+    with pytest.raises(SettingsError) as told:
+        load_settings(None)
+    assert name in told.value.message and "xyzzy" not in told.value.message
+    monkeypatch.setenv(name, "xyzzy" * 7)
+    assert "xyzzy" not in repr(load_settings(None))
+
+
 def test_the_broker_is_embedded_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(None).embedded_broker
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://127.0.0.1/0")

@@ -67,6 +67,22 @@ def test_a_bad_secret_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch, val
     assert "WEBHOOK_SECRET" in fault and "s3cret" not in fault and NEW not in fault
 
 
+def test_keys_for_secrets_come_newest_first_in_either_base64(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRETS_KEY", f"{'+/' * 21}8=, {'-_' * 21}8=,{'A' * 43}=")
+    settings = load_settings(None)
+    assert settings.secrets_keys == ("-_" * 21 + "8=", "-_" * 21 + "8=", "A" * 43 + "=")
+    assert "AAAA" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["s3cret", "czNjcmV0", f"{'A' * 43}=,s3cret", "é"])
+def test_a_bad_key_for_secrets_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch,
+                                                     value: str) -> None:
+    fault = _fault(monkeypatch, SECRETS_KEY=value)
+    assert "SECRETS_KEY: must be 32 bytes in base64" in fault
+    assert "s3cret" not in fault and "AAAA" not in fault
+
+
 @pytest.mark.parametrize("value", ["0", "5,-1", "5,x", "nan", "86401"])
 def test_a_bad_schedule_is_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert "WEBHOOK_RETRY_PAUSES" in _fault(monkeypatch, WEBHOOK_RETRY_PAUSES=value)

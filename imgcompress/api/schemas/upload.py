@@ -19,6 +19,7 @@ MAX_EMAIL_CHARS = 320
 
 NO_FILE = ("There is no file. Send the CSV as a file in the form field “file”; with curl:"
            " -F file=@products.csv")
+EMPTY_URL = "webhook_url is empty. Give the URL that is to be called, or leave webhook_url out."
 NO_ADDRESS = "email must be an address, such as team@example.com."
 NO_MAIL = ("This installation sends no mail, for SMTP_URL is not set. Leave the email out, and give"
            " a webhook_url or poll the status.")
@@ -38,6 +39,8 @@ def _must_be_a_file(value: Any) -> None:
 
 
 def _must_be_callable(url: str) -> None:
+    if not url:
+        raise ValidationError(EMPTY_URL)
     reason = refusal_of(url)
     if reason is not None:
         raise ValidationError(reason)
@@ -64,20 +67,24 @@ def _must_be_a_secret(value: str) -> None:
 
 
 class UploadSchema(Schema):
-    """A CSV and how its images are to be compressed."""
+    """A CSV and how its images are to be compressed.
+
+    Defaults are functions, which leave them out of the document: openapi-typescript would take a
+    field that has one for one that must be given.
+    """
 
     file = Upload(required=True, validate=_must_be_a_file, error_messages={"required": NO_FILE},
                   metadata={"description": "The CSV, with the columns `S. No.`, `Product Name` and"
                                            " `Input Image Urls`."})
     webhook_url = fields.String(validate=_must_be_callable, metadata={
-        "description": "Every change of the job's status is sent to this URL.",
+        "description": "Every change of the job's status is sent to this URL.", "format": "uri",
         "example": "https://shop.example.com/hooks/images"})
     webhook_secret = fields.String(validate=_must_be_a_secret, metadata={
         "description": "Signs this job's webhooks in place of the installation's own secret:"
                        " `whsec_` and 24 to 64 bytes in base64. In the form only, not in the URL.",
         "format": "password"})
     email = fields.String(validate=_must_be_an_address, metadata={
-        "description": "Who gets a mail with the output CSV when the job ends.",
+        "description": "Who gets a mail with the output CSV when the job ends.", "format": "email",
         "example": "team@example.com"})
     compression_percentage = _whole_number(
         "compression_percentage", 1, 95, "How much smaller the files become, in per cent; 50"
@@ -85,11 +92,13 @@ class UploadSchema(Schema):
     quality = _whole_number("quality", 1, 95, "A fixed quality, instead of a percentage.")
     format = fields.String(
         validate=validate.OneOf(FORMATS, error=f"format must be one of {', '.join(FORMATS)}."),
-        load_default="keep", metadata={"description": "The format of the compressed images."})
+        load_default=lambda: "keep", metadata={
+            "description": "The format of the compressed images; `keep` if left out: that of each"
+                           " source."})
     max_width = _whole_number("max_width", 1, MAX_SIDE, "Scale down to this many pixels across.")
     max_height = _whole_number("max_height", 1, MAX_SIDE, "Scale down to this many pixels high.")
     dry_run = fields.Boolean(
-        load_default=False, error_messages={"invalid": "dry_run must be true or false."},
+        load_default=lambda: False, error_messages={"invalid": "dry_run must be true or false."},
         metadata={"description": "Only look the file over; store nothing."})
 
     @validates_schema

@@ -19,7 +19,8 @@ START_SECONDS = 90.0
 LOG_LINES = 15
 # The demo must not touch the installation that the settings of this machine describe.
 EMBEDDED = {name: "" for name in ("DATABASE_URL", "DB_HOST", "CELERY_BROKER_URL", "STORAGE_URL",
-                                  "IMAGE_DELIVERY", "IMAGE_BASE_URL", "PUBLIC_BASE_URL")}
+                                  "IMAGE_DELIVERY", "IMAGE_BASE_URL", "PUBLIC_BASE_URL",
+                                  "ALLOWED_HOSTS")}
 
 
 @contextmanager

@@ -42,6 +42,12 @@ def _longest_task(settings: Settings) -> float:
     return SHIFT_SECONDS + settings.fetch_timeout + settings.compress_timeout
 
 
+def _needed_memory(settings: Settings) -> int:
+    """Return what a worker process takes at the worst."""
+    return (PROCESS_BYTES + settings.max_image_pixels * BYTES_PER_PIXEL
+            + settings.fetch_concurrency * settings.max_image_bytes)
+
+
 RULES = (
     Rule(lambda s: _longest_task(s) > celeryconfig.task_soft_time_limit,
          "FETCH_TIMEOUT and COMPRESS_TIMEOUT are so long that Celery ends tasks which are well"
@@ -51,13 +57,20 @@ RULES = (
          "FETCH_CONNECT_TIMEOUT is longer than FETCH_TIMEOUT, which ends the download before it."),
     Rule(lambda s: s.fetch_per_host > s.fetch_concurrency,
          "FETCH_PER_HOST is more than FETCH_CONCURRENCY, which already is the limit of all hosts."),
+    Rule(lambda s: 0 < s.max_process_memory < _needed_memory(s),
+         "MAX_PROCESS_MEMORY is less than the largest images and downloads can take: some fail as"
+         " out_of_memory."),
     Rule(lambda s: s.recovery_interval > s.lease_seconds,
          "RECOVERY_INTERVAL is longer than LEASE_SECONDS: the work of a dead worker lies about."),
     Rule(lambda s: not s.require_api_key and _is_open(s),
          "HOST opens the service to the network, and REQUIRE_API_KEY is off: whoever reaches it"
          " sees and deletes all jobs. Set REQUIRE_API_KEY=true, or have a proxy that knows users."),
     Rule(lambda s: _is_open(s) and s.public_base_url is None,
-         "PUBLIC_BASE_URL is unset: links begin with whatever host each upload was sent to."),
+         "PUBLIC_BASE_URL is unset: links begin with the address that each upload was sent to, and"
+         " only names in HOST and ALLOWED_HOSTS are accepted beside IP addresses."),
+    Rule(lambda s: "*" in s.allowed_hosts and not s.require_api_key,
+         "ALLOWED_HOSTS is * and REQUIRE_API_KEY is off: any page that is open in a browser which"
+         " reaches this service can read all jobs (DNS rebinding). List the names."),
     Rule(lambda s: (s.public_base_url or "").startswith("https:") and s.trusted_proxies == 0
          and bool(s.uploads_per_minute or s.reads_per_minute) and not s.require_api_key,
          "TRUSTED_PROXIES is 0 behind a proxy: all callers share the limits per minute of its"
@@ -69,8 +82,9 @@ RULES = (
          "The ledger is on a server, but the embedded broker serves this machine alone: for"
          " several machines set CELERY_BROKER_URL."),
     Rule(lambda s: not _is_sqlite(s) and not s.embedded_broker and not s.webhook_secrets,
-         "WEBHOOK_SECRET is unset: each machine signs with a secret of its own. See `flask webhooks"
-         " secret`, and set that on all of them."),
+         "WEBHOOK_SECRET is unset: each machine signs with a secret of its own, and cannot read the"
+         " secrets of uploads that another one took. See `flask webhooks secret`, and set that on"
+         " all of them."),
     Rule(lambda s: not _is_sqlite(s) and not s.embedded_broker
          and s.storage_url.startswith("file:"),
          "STORAGE_URL is a folder: on several machines all must mount the same one there."),
@@ -100,8 +114,7 @@ def _check_memory(settings: Settings) -> Iterator[Finding]:
     except (ValueError, OSError):
         return
     processes = settings.worker_processes or os.cpu_count() or 1
-    each = (PROCESS_BYTES + settings.max_image_pixels * BYTES_PER_PIXEL
-            + settings.fetch_concurrency * settings.max_image_bytes)
+    each = _needed_memory(settings)
     if processes * each > memory:
         tell = fault if each > memory else warning
         yield tell(NAME, f"{processes} worker processes with the largest images take about"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,21 +18,28 @@ from alembic.script import ScriptDirectory
 from ...config import Settings
 from ...errors import ImgcompressError
 from ...extensions import db
+from ...ledger.clock import TOLERATED_SECONDS, clock_difference
+from ...ledger.encoding import encoding_fault
 from ...ledger.gauges import STALLED_AFTER, read_gauges
-from ...ledger.heartbeat import WRITTEN_EVERY, clock_difference, recovery_age
+from ...ledger.heartbeat import WRITTEN_EVERY, recovery_age, seconds_put_back
+from ...ledger.readiness import check_writing
 from ...notify.smtp import greet_server
 from ...storage import open_storage
 from ...tasks import publish
 from .finding import Finding, fault, ok, warning
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
-# A lease is the longest time that two machines must agree about.
-CLOCK_SECONDS = 2.0
+# The database's clock decides what is due. But receivers of webhooks refuse times that are further
+# off (Standard Webhooks leaves that to them; its libraries take five minutes).
+HARMFUL_SECONDS = 240.0
 LITTLE_SPACE, NO_SPACE = 2 * 2**30, 200 * 2**20
+# One of them is enough to tell, and a storage may have millions.
+FILES_LOOKED_AT = 1_000
+OTHERS_ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
 def check_database(_: Settings) -> Iterator[Finding]:
-    """Tell whether the ledger answers, and has the schema of this version."""
+    """Tell whether the ledger can be read and written, and has the schema of this version."""
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
         # To look into it would make an empty one.
@@ -38,8 +47,12 @@ def check_database(_: Settings) -> Iterator[Finding]:
         return
     newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     with db.engine.connect() as connection:
+        if unusable := encoding_fault(connection):
+            yield fault("database", unusable)
+            return
         found = MigrationContext.configure(connection).get_current_revision()
     if found == newest:
+        check_writing()
         yield ok("database", f"{db.engine.dialect.name} answers, with the newest schema ({newest})")
     elif found is None or newest is None or found < newest:
         yield fault("database", f"The schema is {found or 'missing'}, and this version needs"
@@ -49,14 +62,15 @@ def check_database(_: Settings) -> Iterator[Finding]:
                                   " That holds for one version: upgrade this machine too.")
 
 
-def check_clock(settings: Settings) -> Iterator[Finding]:
+def check_clock(_: Settings) -> Iterator[Finding]:
     """Tell whether this machine's clock agrees with the database's."""
     ahead = clock_difference()
     told = f"This machine's clock and the database's differ by {abs(ahead):.1f} s"
-    if abs(ahead) > settings.lease_seconds / 3:
-        yield fault("clock", f"{told}: leases end while their workers live. Synchronise the clocks"
-                             " (chrony, systemd-timesyncd).")
-    elif abs(ahead) > CLOCK_SECONDS:
+    if abs(ahead) > HARMFUL_SECONDS:
+        yield fault("clock", f"{told}: receivers take webhooks for forged or old, and links expire"
+                             " at the wrong time. Synchronise the clocks (chrony,"
+                             " systemd-timesyncd).")
+    elif abs(ahead) > TOLERATED_SECONDS:
         yield warning("clock", f"{told}. Synchronise them (chrony, systemd-timesyncd).")
     else:
         yield ok("clock", told)
@@ -96,9 +110,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 
 def check_space(settings: Settings) -> Iterator[Finding]:
     """Tell how much room there is where this machine writes."""
-    parts = urlsplit(settings.storage_url)
-    stored = [Path(unquote(parts.path))] if parts.scheme == "file" else []
-    for folder in sorted({settings.data_dir, *stored}):
+    for folder in sorted({settings.data_dir, *_stored_here(settings)}):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(there).free
         told = f"{free / 2**30:.1f} GiB are free in {folder}"
@@ -110,11 +122,53 @@ def check_space(settings: Settings) -> Iterator[Finding]:
             yield ok("space", told)
 
 
+def _stored_here(settings: Settings) -> list[Path]:
+    """Return the folder of the storage, unless that is elsewhere."""
+    parts = urlsplit(settings.storage_url)
+    return [Path(unquote(parts.path))] if parts.scheme == "file" else []
+
+
+def check_privacy(settings: Settings) -> Iterator[Finding]:
+    """Tell whether other users of this machine can read what the service keeps."""
+    database = db.engine.url.database if db.engine.dialect.name == "sqlite" else None
+    places = {settings.data_dir, *_stored_here(settings), *([Path(database)] if database else [])}
+    for place in sorted(place for place in places if place.exists()):
+        # Below one of the others it was looked at with that.
+        if places.isdisjoint(place.parents):
+            number, first = _readable_by_others(place)
+            if number:
+                yield warning("privacy", f"Other users can read {number:,} files in {place}, such"
+                                         f" as {first}: chmod -R go= '{place}'")
+            else:
+                yield ok("privacy", f"Other users can read nothing in {place}")
+
+
+def _readable_by_others(place: Path) -> tuple[int, Path | None]:
+    """Return how many files other users can read, FILES_LOOKED_AT at most, and one of them."""
+    found = [path for path, mode in islice(_within_reach(place), FILES_LOOKED_AT)
+             if mode & (stat.S_IRGRP | stat.S_IROTH)]
+    return len(found), found[0] if found else None
+
+
+def _within_reach(place: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the files that others reach from here, those at the top first, and their modes."""
+    # What is deleted meanwhile is passed over.
+    with suppress(FileNotFoundError):
+        mode = place.lstat().st_mode
+        if stat.S_ISREG(mode):
+            yield place, mode
+        elif stat.S_ISDIR(mode) and mode & OTHERS_ENTER:
+            for below in sorted(place.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+                yield from _within_reach(below)
+
+
 def check_recovery(settings: Settings) -> Iterator[Finding]:
     """Tell whether recovery, which beat rings for and a courier does, was at work lately."""
     age, patience = recovery_age(), 3 * settings.recovery_interval + 2 * WRITTEN_EVERY
     if age is None or age > patience:
         since = "has never been at work" if age is None else f"was last at work {age:.0f} s ago"
+        if seconds_put_back() > WRITTEN_EVERY:
+            since = "has not been at work since the clock was put back"
         yield warning("recovery", f"It {since}: is there a beat, and a courier (a worker for the"
                                   " queues of deliveries and recovery)?")
     else:

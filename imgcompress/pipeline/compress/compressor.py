@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from ...errors import ImageError
 from .encoders import MAX_SIDE, SHRINK
 from .encoders.goal import Goal
-from .faults import reading_faults, writing_faults
+from .faults import let_go, reading_faults, writing_faults
 from .options import CompressOptions
 from .picture import Picture, decode
 from .result import Compressed
@@ -25,13 +27,23 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
     Raise ImageError, and nothing else, with a code of errors.IMAGE_FAULTS. The number of bytes and
     the time are not limited here: the caller does that.
     """
-    with pillow_silenced():
-        with reading_faults():
-            source = inspect(data, options.max_pixels)
-            animated = source.animated and options.format != "jpeg"
-            picture = decode(source, options, animated=animated)
-        with writing_faults():
-            return _compressed(source, picture, options)
+    try:
+        with pillow_silenced():
+            return _judged(data, options)
+    except ImageError as error:
+        let_go(error)
+        raise
+
+
+def _judged(data: bytes, options: CompressOptions) -> Compressed:
+    with reading_faults():
+        source = inspect(data, options)
+    animated = source.animated and options.format != "jpeg"
+    pixels = prod(source.shape if animated else source.shape[:2])
+    with reading_faults(pixels):
+        picture = decode(source, options, animated=animated)
+    with writing_faults(pixels):
+        return _compressed(source, picture, options)
 
 
 def _compressed(source: Source, picture: Picture, options: CompressOptions) -> Compressed:

@@ -13,7 +13,8 @@ class CompressOptions:
     (1 to 95) replaces that search with a fixed quality. `format` is keep, jpeg, png, webp or avif.
     `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
     `min_quality` is the floor of the search on the JPEG scale; `max_pixels` counts width x height
-    x frames. `smallest` spends several times the time for the last few per cent of the bytes.
+    x frames, and `max_frames` the frames alone. `smallest` spends several times the time for the
+    last few per cent of the bytes.
     """
 
     compression_percentage: int = 50
@@ -23,6 +24,7 @@ class CompressOptions:
     max_height: int | None = None
     min_quality: int = 30
     max_pixels: int = 50_000_000
+    max_frames: int = 2_000
     smallest: bool = False
 
     def budget(self, source_bytes: int) -> int:

@@ -53,7 +53,9 @@ def similarity(original: Image.Image, output: bytes) -> float:
         if decoded.format == "JPEG":
             decoded.draft("L", (decoded.width // factor, decoded.height // factor))
         decoded.load()
-        plain = to_plain(decoded)
+        # A palette needs no detour by colours, which take four times the memory.
+        solid = decoded.mode == "P" and not decoded.has_transparency_data
+        plain = decoded.convert("L") if solid else to_plain(decoded)
     if plain.size == original.size:
         plain = luma(plain, factor)
     return ssim(luma(original, factor), plain.convert("L"))
@@ -78,20 +80,17 @@ def ssim(one: Image.Image | Pixels, other: Image.Image | Pixels) -> float:
 
 
 def _windows(image: Image.Image | Pixels) -> NDArray[np.float32]:
-    """Return one row of pixels for each window; what fills no window is left out."""
+    """Return one row of pixels for each window; what fills no window is left out.
+
+    An image that is narrower than a window has narrower windows: to enlarge it would cost its
+    length as often as it is narrower.
+    """
     pixels = np.asarray(image)
-    if min(pixels.shape) < WINDOW:
-        pixels = _enlarged(pixels)
-    rows, columns = (side // WINDOW for side in pixels.shape)
-    grid = pixels[:rows * WINDOW, :columns * WINDOW].reshape(rows, WINDOW, columns, WINDOW)
+    high, wide = (min(WINDOW, side) for side in pixels.shape)
+    rows, columns = pixels.shape[0] // high, pixels.shape[1] // wide
+    grid = pixels[:rows * high, :columns * wide].reshape(rows, high, columns, wide)
     together = np.ascontiguousarray(grid.swapaxes(1, 2), dtype=np.float32)
-    return together.reshape(-1, WINDOW**2)
-
-
-def _enlarged(pixels: Pixels) -> Pixels:
-    """Return an image that is narrower than a window at the size of one."""
-    height, width = (max(WINDOW, side) for side in pixels.shape)
-    return np.asarray(Image.fromarray(pixels).resize((width, height)))
+    return together.reshape(-1, high * wide)
 
 
 def _moments(windows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -99,9 +98,10 @@ def _moments(windows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
 
     Their sums are exact: 64 squares of twice a byte are less than 2^24 together.
     """
-    mean = windows.sum(axis=1) / WINDOW**2
+    pixels = windows.shape[1]
+    mean = windows.sum(axis=1) / pixels
     squared = mean * mean
-    return squared, (windows * windows).sum(axis=1) / WINDOW**2 - squared
+    return squared, (windows * windows).sum(axis=1) / pixels - squared
 
 
 def _likeness(of_sum: NDArray[Any], of_difference: NDArray[Any], constant: float) -> NDArray[Any]:

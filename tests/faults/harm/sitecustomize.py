@@ -40,10 +40,10 @@ def _harmful_compress(data, options):
     return _compress(data, options)
 
 
-def _harmful_inspect(data, max_pixels):
+def _harmful_inspect(data, options):
     if data.startswith(HARMFUL + b"MEMORY"):
         raise MemoryError
-    return _inspect(data, max_pixels)
+    return _inspect(data, options)
 
 
 def _send_thrice(self, name, *args, **kwargs):

@@ -147,9 +147,10 @@ def _named(product: str, row: int = 2, position: int = 0, output: str | None = N
     ("Rocket", "Rocket-2-1.webp"), ("Größe 42 – 商品", "Größe 42 – 商品-2-1.webp"),
     ("  two\r\n lines\t", "two lines-2-1.webp"), ("", "image-2-1.webp"),
     ("../../etc/passwd", "etcpasswd-2-1.webp"), ("/abs\\path", "abspath-2-1.webp"),
-    ('a<b>:"c|d?*', "abcd-2-1.webp"), ("CON", "CON-2-1.webp"), (".hidden.", "hidden-2-1.webp"),
+    ('a<b>:"c|d?*', "abcd-2-1.webp"), ("CON", "_CON-2-1.webp"), (".hidden.", "hidden-2-1.webp"),
     ("nul\0 esc\x1b[31m", "nul esc[31m-2-1.webp"), ("\u202egpj.exe", "gpj.exe-2-1.webp"),
-    ("e\u0301", "\u00e9-2-1.webp"), ("..", "image-2-1.webp")])
+    ("e\u0301", "\u00e9-2-1.webp"), ("..", "image-2-1.webp"), ("-rf", "_-rf-2-1.webp"),
+    ("con.jpg", "_con.jpg-2-1.webp")])
 def test_names_are_readable_and_safe(product: str, name: str) -> None:
     assert _named(product) == name
 

@@ -65,7 +65,7 @@ def test_a_poll_without_news_is_quiet(client: FlaskClient, calls: Calls, request
 
 def test_an_answer_that_is_our_fault_is_a_warning(client: FlaskClient, calls: Calls,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcompress.api.health._check", lambda *_: "unavailable")
+    monkeypatch.setattr("imgcompress.api.readiness._check", lambda *_: "unavailable")
     assert client.get("/readyz").status_code == 503
     assert [level for level, _ in calls()] == ["WARNING"]
 

@@ -84,7 +84,8 @@ def test_a_choice_among_all_jobs_is_not_taken_for_all(client: FlaskClient, reque
 
 
 @pytest.mark.parametrize("path", [
-    "/job/", "/job//", "//job", "/job/?all=true", "/job//?all=true", "//job?all=true", "/job/%20",
+    "/job/", "/job//", "http://localhost//job", "/job/?all=true", "/job//?all=true",
+    "http://localhost//job?all=true", "/job/%20",
     "/job/%2F", "/job/./?all=true", "/job/../job/?all=true", "/job/status/", "/job/cancel/",
     "/job//?", "/job/undefined", "/job/null", "/job/$UNSET"])
 def test_no_empty_id_stands_for_all(client: FlaskClient, request_id: str, path: str) -> None:
@@ -93,7 +94,8 @@ def test_no_empty_id_stands_for_all(client: FlaskClient, request_id: str, path: 
     assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
-@pytest.mark.parametrize("spelling", ["/job/{}/", "/job/{}//", "/job//{}", "//job/{}"])
+@pytest.mark.parametrize("spelling", ["/job/{}/", "/job/{}//", "/job//{}",
+                                      "http://localhost//job/{}"])
 def test_a_slash_too_many_deletes_nothing(client: FlaskClient, request_id: str,
                                           spelling: str) -> None:
     answer = client.delete(spelling.format(request_id), follow_redirects=True)

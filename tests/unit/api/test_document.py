@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -72,12 +73,25 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
         "format", "max_width", "max_height", "dry_run"}
 
 
+def test_every_schema_is_used(document: Any) -> None:
+    text = json.dumps(document)
+    assert [name for name in document["components"]["schemas"]
+            if f'"#/components/schemas/{name}"' not in text] == []
+
+
+def test_what_may_be_left_out_of_the_upload_has_no_default(document: Any) -> None:
+    """Generators take a field with a default for one that is always there, and ask for it."""
+    upload = document["components"]["schemas"]["Upload"]["properties"]
+    assert [name for name, field in upload.items() if "default" in field] == []
+
+
 def test_every_call_that_is_not_public_may_ask_for_a_key_or_for_patience(document: Any) -> None:
     for methods in document["paths"].values():
         for call in (call for method, call in methods.items() if method != "parameters"):
             answers = call["responses"].keys()
             assert call.get("security") == [] or {"401", "429", "500"} <= answers
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+    assert set(document["components"]["securitySchemes"]) == {
+        "bearer", "apiKey", "operatorKey"}
     assert "security" not in document
 
 
@@ -88,6 +102,10 @@ class TestWithKeys:
 
     def test_the_document_asks_for_them(self, document: Any) -> None:
         assert document["security"] == [{"bearer": []}, {"apiKey": []}]
+        other = {path: call["security"] for path, methods in document["paths"].items()
+                 for method, call in methods.items() if method != "parameters"
+                 and call.get("security")}
+        assert other == {"/metrics": [{"operatorKey": []}]}
 
 
 def test_an_upload_leads_to_every_call_that_takes_its_id(document: Any) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from urllib.parse import unquote
 from uuid import UUID
 
 import pytest
@@ -136,3 +138,16 @@ def test_a_lost_file_is_not_found(app: Flask, client: FlaskClient, request_id: s
     app.extensions["storage"].delete_folder(f"csv/{request_id}")
     answer = _download(client, request_id)
     assert answer.status_code == 404 and answer.json["code"] == "not_found"
+
+
+@pytest.mark.parametrize(("filename", "names"), [
+    ("-rf.csv", {"_-rf-compressed.csv"}), ("~a.csv", {"_~a-compressed.csv"}),
+    ("con.a.csv", {"_con.a-compressed.csv"}), (".profile.csv", {"profile-compressed.csv"}),
+    ("商-x.csv", {"_-x-compressed.csv", "商-x-compressed.csv"})])
+def test_a_download_has_a_plain_name(app: Flask, client: FlaskClient, upload: Upload,
+                                     filename: str, names: set[str]) -> None:
+    request_id = upload(filename=filename).json["request_id"]
+    process(app, request_id)
+    header = _download(client, request_id).headers["Content-Disposition"]
+    told = re.findall(r"filename\*?=(?:UTF-8'')?\"?([^;\"]+)", header)
+    assert {unquote(name) for name in told} == names

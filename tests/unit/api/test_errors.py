@@ -72,6 +72,16 @@ def test_every_answer_is_hardened(client: FlaskClient, path: str) -> None:
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/job", "/no/such/path", "/"])
+@pytest.mark.parametrize(("address", "strict"), [
+    ("https://203.0.113.9", True), ("http://203.0.113.9", False), ("https://localhost:8443", False),
+    ("https://app.localhost", False), ("http://localhost", False)])
+def test_browsers_that_come_over_tls_stay_there(client: FlaskClient, path: str, address: str,
+                                                strict: bool) -> None:
+    headers = client.get(path, base_url=address).headers
+    assert headers.get("Strict-Transport-Security") == ("max-age=31536000" if strict else None)
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/job", "/openapi.json"])
 def test_a_trailing_slash_is_no_error(client: FlaskClient, path: str) -> None:
     assert client.get(f"{path}/").status_code == 200

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Lock
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgcompress.errors import StorageUnavailable
+from imgcompress.api import readiness
+from imgcompress.errors import LedgerUnavailable, StorageUnavailable
 from imgcompress.extensions import db
 
 
@@ -40,3 +43,71 @@ def test_without_a_ledger_no_upload_is_taken(app: Flask, client: FlaskClient,
     Path(database_url.removeprefix("sqlite:///")).write_bytes(b"This is no database." * 100)
     answer = client.get("/readyz")
     assert answer.status_code == 503 and answer.json["checks"]["database"] == "unavailable"
+
+
+class Checks:
+    """A storage whose checks are counted, and may be held up or fail."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.fails = False
+        self.begun, self.may_end = Event(), Event()
+        self.may_end.set()
+        self._lock = Lock()
+
+    def check(self) -> None:
+        """Count a check, and end it when it may end."""
+        with self._lock:
+            self.number += 1
+        self.begun.set()
+        assert self.may_end.wait(30)
+        if self.fails:
+            raise StorageUnavailable(detail="gone")
+
+
+@pytest.fixture
+def checks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Checks:
+    """Return what counts the checks of the storage."""
+    checks = Checks()
+    monkeypatch.setattr(app.extensions["storage"], "check", checks.check)
+    return checks
+
+
+def test_many_who_ask_at_once_make_one_check(app: Flask, checks: Checks) -> None:
+    checks.may_end.clear()
+    with ThreadPoolExecutor(20) as pool:
+        first = pool.submit(app.test_client().get, "/readyz")
+        assert checks.begun.wait(30)
+        others = [pool.submit(app.test_client().get, "/readyz") for _ in range(19)]
+        checks.may_end.set()
+        answers = [call.result(60) for call in (first, *others)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert checks.number == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_found_holds_for_a_few_seconds(client: FlaskClient, checks: Checks, fails: bool,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(readiness, "monotonic", lambda: now)
+    checks.fails = fails
+    first = client.get("/readyz")
+    checks.fails = not fails
+    now += readiness.KEPT_SECONDS - 0.01
+    again = client.get("/readyz")
+    assert (again.status_code, again.json) == (first.status_code, first.json)
+    assert checks.number == 1
+    now += 0.02
+    assert client.get("/readyz").status_code == (200 if fails else 503)
+    assert checks.number == 2
+
+
+def test_a_ledger_that_leaves_halfway_is_told(client: FlaskClient,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> float:
+        raise LedgerUnavailable
+
+    monkeypatch.setattr(readiness, "clock_difference", fail)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503 and answer.json["checks"]["database"] == "unavailable"
+    assert answer.json["clock_ahead_seconds"] is answer.json["oldest_slice_seconds"] is None

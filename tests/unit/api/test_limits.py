@@ -1,18 +1,31 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from uuid import UUID, uuid4
 
 import pytest
+import redis
+from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress import create_app
-from imgcompress.api.limits import MAX_BODY_BYTES, counter_uri
+from imgcompress.api.limits import (
+    ADDRESS_COUNTERS,
+    MAX_BODY_BYTES,
+    address_counter,
+    counter_uri,
+)
 from imgcompress.config import Settings
+from imgcompress.ledger.keys import create_key, revoke_key
 
 from ...servers import fresh_broker
 from .conftest import CATALOGUE, Upload
+
+Headers = Callable[[int], dict[str, str]]
+Spelling = Callable[[str, int], dict[str, str]]
 
 
 @pytest.fixture
@@ -23,6 +36,19 @@ def settings(settings: Settings) -> Settings:
 
 def _answers(client: FlaskClient, number: int, **headers: str) -> list[int]:
     return [client.get("/job", headers=headers).status_code for _ in range(number)]
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Return a client that sends the cookies that a test gives it, and keeps none."""
+    return app.test_client(use_cookies=False)
+
+
+def _create(app: Flask, name: str) -> str:
+    with app.app_context():
+        token = create_key(name)
+    assert token is not None
+    return token
 
 
 def test_who_reads_too_often_is_told_when_to_come_back(client: FlaskClient) -> None:
@@ -52,17 +78,113 @@ def test_each_address_counts_by_itself(client: FlaskClient) -> None:
     assert client.get("/job", environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 200
 
 
-def test_without_keys_a_header_opens_no_new_account(client: FlaskClient) -> None:
-    codes = [client.get("/job", headers={"X-API-Key": str(number)}).status_code
-             for number in range(4)]
+# Ways to write something beside a key, or in its place; the number is another one in every call.
+DECOYS = [
+    lambda n: {}, lambda n: {"X-API-Key": f"imgc_{n}"}, lambda n: {"Authorization": f"Basic {n}"},
+    lambda n: {"Authorization": f"Bearer imgc_{n}"}, lambda n: {"Authorization": f"{n}"},
+    lambda n: {"Authorization": f"Bearer {' ' * n}x"}, lambda n: {"x-api-KEY": " " * n},
+    lambda n: {"Authorization": f"bEARER imgc_{n}", "X-API-Key": f"imgc_{n + 1}"},
+    lambda n: {"Cookie": f"imgcompress_key=imgc_{n}"}]
+
+
+@pytest.mark.parametrize("decoy", DECOYS)
+def test_without_keys_a_header_opens_no_new_account(client: FlaskClient, decoy: Headers) -> None:
+    codes = [client.get("/job", headers=decoy(number)).status_code for number in range(4)]
     assert codes == [200, 200, 200, 429]
 
 
-def test_with_keys_each_key_counts_by_itself(settings: Settings) -> None:
-    client = create_app(replace(settings, require_api_key=True)).test_client()
-    for key in ("one", "two"):
-        headers = {"Authorization": f"Bearer {key}"}
-        assert _answers(client, 4, **headers) == [401, 401, 401, 429]
+class TestWithKeys:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, require_api_key=True)
+
+    @pytest.fixture
+    def key(self, app: Flask) -> str:
+        return _create(app, "shop")
+
+    def test_each_owner_counts_by_itself(self, app: Flask, client: FlaskClient, key: str) -> None:
+        other = _create(app, "agency")
+        for token in (key, other):
+            assert _answers(client, 4, Authorization=f"Bearer {token}") == [200, 200, 200, 429]
+
+    @pytest.mark.parametrize("spell", [
+        lambda key, n: {"X-API-Key": key, "Authorization": f"Basic {n}"},
+        lambda key, n: {"X-API-Key": key, "Authorization": f"bearer imgc_{n}"},
+        lambda key, n: {"X-API-Key": key, "Authorization": ""},
+        lambda key, n: {"Authorization": f"Bearer {key}", "X-API-Key": f"imgc_{n}"},
+        lambda key, n: {"Authorization": f"Bearer {' ' * n}{key}"},
+        lambda key, n: {"Authorization": f"{'bearer'[:n]}{'BEARER'[n:]} {key}"},
+        lambda key, n: {["X-API-KEY", "x-api-key", "X-Api-Key", "x-API-key"][n]: key},
+        lambda key, n: {"Cookie": f"other{n}=1; imgcompress_key={key}"}])
+    def test_no_spelling_of_a_key_opens_a_new_account(self, client: FlaskClient, key: str,
+                                                      spell: Spelling) -> None:
+        codes = [client.get("/job", headers=spell(key, number)).status_code for number in range(4)]
+        assert codes == [200, 200, 200, 429]
+        assert _answers(client, 1, Authorization=f"Bearer {key}") == [429]
+
+    def test_a_new_key_opens_no_new_account(self, app: Flask, client: FlaskClient,
+                                            key: str) -> None:
+        assert _answers(client, 3, Authorization=f"Bearer {key}") == [200, 200, 200]
+        with app.app_context():
+            revoke_key("shop")
+        assert _answers(client, 1, Authorization=f"Bearer {_create(app, 'shop')}") == [429]
+
+    @pytest.mark.parametrize("decoy", DECOYS)
+    def test_wrong_keys_count_by_address(self, client: FlaskClient, key: str,
+                                         decoy: Headers) -> None:
+        codes = [client.get("/job", headers=decoy(number)).status_code for number in range(5)]
+        assert codes == [401, 401, 401, 429, 429]
+        assert client.get("/job", environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 401
+
+    def test_wrong_keys_lock_out_no_valid_one(self, client: FlaskClient, key: str) -> None:
+        assert _answers(client, 5, Authorization="Bearer imgc_wrong")[-1] == 429
+        assert _answers(client, 4, Authorization=f"Bearer {key}") == [200, 200, 200, 429]
+
+    def test_uploads_with_wrong_keys_are_counted(self, client: FlaskClient, key: str) -> None:
+        codes = [client.post("/upload", headers={"X-API-Key": f"imgc_{number}"}).status_code
+                 for number in range(3)]
+        assert codes == [401, 401, 429]
+
+    def test_a_wrong_key_of_the_session_is_one_more(self, client: FlaskClient, key: str) -> None:
+        codes = [client.post("/session", data={"key": f"imgc_{number}"}).status_code
+                 for number in range(2)]
+        assert [*codes, *_answers(client, 2)] == [401, 401, 401, 429]
+        answer = client.post("/session", data={"key": key})
+        assert (answer.status_code, answer.json["code"]) == (429, "too_many_requests")
+
+    @pytest.mark.redis
+    def test_wrong_keys_leave_one_counter_in_the_broker(self, settings: Settings) -> None:
+        prefix = f"test-{uuid4().hex[:8]}"
+        with fresh_broker("redis", prefix) as url, redis.Redis.from_url(url) as broker:
+            client = create_app(
+                replace(settings, celery_broker_url=url, queue_prefix=prefix)).test_client()
+            for number, decoy in product(range(10), DECOYS):
+                assert client.get("/job", headers=decoy(number)).status_code in (401, 429)
+            counter, = broker.scan_iter(f"*{prefix}*")
+            assert broker.get(counter) == str(10 * len(DECOYS)).encode()
+            assert 0 < broker.ttl(counter) <= 60
+            broker.delete(counter)
+
+
+def test_sessions_are_counted_without_keys_too(client: FlaskClient) -> None:
+    codes = [client.post("/session", data={"key": f"imgc_{number}"}).status_code
+             for number in range(4)]
+    assert codes == [401, 401, 401, 429]
+
+
+@pytest.mark.parametrize(("one", "other", "same"), [
+    ("10.0.0.1", "10.0.0.2", False), ("10.0.0.1", "::ffff:10.0.0.1", True),
+    ("2001:db8::1", "2001:db8::ffff:1234:5678:9abc", True),
+    ("2001:db8::1", "2001:db8:0:1::1", False),
+    ("fe80::1%eth0", "fe80::2", True), ("", None, True)])
+def test_an_ipv6_network_is_one_caller(one: str, other: str | None, same: bool) -> None:
+    assert (address_counter(one) == address_counter(other)) is same
+
+
+def test_however_many_addresses_there_are_the_counters_are_bounded() -> None:
+    counters = {address_counter(f"2001:db8:{number >> 16:x}:{number & 0xffff:x}::1")
+                for number in range(6 * ADDRESS_COUNTERS)}
+    assert ADDRESS_COUNTERS * 0.99 < len(counters) <= ADDRESS_COUNTERS
 
 
 def test_without_a_limit_nothing_is_counted(settings: Settings) -> None:
@@ -96,7 +218,8 @@ FORWARDED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https",
     (0, "http://localhost/"), (1, "https://images.example.com/")])
 def test_a_proxy_is_believed_only_where_there_is_one(settings: Settings, proxies: int,
                                                      address: str) -> None:
-    client = create_app(replace(settings, trusted_proxies=proxies)).test_client()
+    client = create_app(replace(settings, trusted_proxies=proxies,
+                                allowed_hosts=("images.example.com",))).test_client()
     answer = client.post("/upload", headers=FORWARDED,
                          data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
     assert answer.headers["Location"].startswith(f"{address}job/status/")

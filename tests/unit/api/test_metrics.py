@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,9 +11,12 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
+from imgcompress import create_app
+from imgcompress.config import Settings
 from imgcompress.ledger.counters import Counter, count
 from imgcompress.ledger.heartbeat import note_recovery
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.keys import create_key
 from imgcompress.ledger.metric_values import save_share
 from imgcompress.ledger.models import JobRequest, JobSlice
 from imgcompress.ledger.sessions import writing
@@ -161,3 +165,56 @@ def test_every_metric_is_there_before_anything_has_happened(client: FlaskClient)
     told = client.get("/metrics").text
     for metric in (*COUNTERS, *HISTOGRAMS):
         assert f"# HELP {metric.name}" in told
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "/metrics//", "/metrics/.", "/METRICS",
+                                  "/metrics;a"])
+def test_no_other_spelling_leads_to_the_figures(client: FlaskClient, path: str) -> None:
+    """A rule of a proxy for /metrics would not hold for them."""
+    answer = client.get(path, follow_redirects=True)
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    told = "Leave the slash out: GET /metrics" if path.endswith("/") else "nothing at this address"
+    assert told in answer.json["detail"]
+
+
+KEY = "operator-" + "k" * 32
+
+
+def _status(client: FlaskClient, token: str | None, scheme: str = "Bearer") -> int:
+    headers = {"Authorization": f"{scheme} {token}"} if token is not None else {}
+    answer = client.get("/metrics", headers=headers)
+    assert "imgcompress_jobs" not in answer.text or answer.status_code == 200
+    return answer.status_code
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_the_figures_are_for_the_operator_alone(settings: Settings, keys: bool) -> None:
+    app = create_app(replace(settings, metrics_key=KEY, require_api_key=keys))
+    with app.app_context():
+        tenant = create_key("shop")
+    client = app.test_client()
+    assert _status(client, KEY) == 200
+    for wrong in (tenant, KEY[:-1], KEY + "k", "", "é", None):
+        assert _status(client, wrong) == 401, wrong
+    assert _status(client, KEY, "Basic") == 401
+    answer = client.get("/metrics", headers={"X-API-Key": tenant or ""})
+    assert (answer.status_code, answer.json["code"]) == (401, "operator_key_required")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert "METRICS_KEY" in answer.json["detail"]
+
+
+def test_the_key_of_the_operator_opens_no_job(settings: Settings) -> None:
+    app = create_app(replace(settings, metrics_key=KEY, require_api_key=True))
+    answer = app.test_client().get("/job", headers={"Authorization": f"Bearer {KEY}"})
+    assert (answer.status_code, answer.json["code"]) == (401, "invalid_api_key")
+
+
+def test_without_a_key_of_the_operator_no_caller_reads_the_figures(settings: Settings) -> None:
+    app = create_app(replace(settings, require_api_key=True))
+    with app.app_context():
+        tenant = create_key("shop")
+    client = app.test_client()
+    for token in (tenant, "", "None", None):
+        assert _status(client, token) == 401
+    client.post("/session", data={"key": tenant})
+    assert client.get("/job").status_code == 200 and _status(client, None) == 401

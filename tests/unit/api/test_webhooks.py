@@ -23,6 +23,7 @@ from imgcompress.ledger.deliveries import (
     record_delivered,
     record_undelivered,
 )
+from imgcompress.ledger.seals import unseal
 from imgcompress.ledger.states import Channel
 
 from ..ledger.records import events_of
@@ -69,7 +70,7 @@ class TestLog:
     def test_attempts_tell_time_answer_and_error(self, client: FlaskClient, hooked: str) -> None:
         delivery = _claimed()
         record_undelivered(delivery, seconds=1.5, status=500, error="status 500",
-                           next_attempt_at=None, receiver_ill=True)
+                           next_in=None, receiver_ill=True)
         entry, _ = _log(client, hooked)
         assert (entry["state"], entry["next_attempt_at"]) == ("FAILED", None)
         assert entry["circuit"]["failures"] == 1
@@ -130,7 +131,9 @@ class TestSecret:
     def test_it_is_kept_for_the_job_and_shown_nowhere(
             self, app: Flask, client: FlaskClient, upload: Upload) -> None:
         request_id = upload(webhook_url=HOOK, webhook_secret=SECRET).json["request_id"]
-        assert job(app, request_id).webhook_secret == SECRET
+        found = job(app, request_id)
+        with app.app_context():
+            assert (found.webhook_secret, unseal(found.sealed_secret or "")) == (None, SECRET)
         for call in ("status", "details", "webhooks"):
             assert SECRET not in client.get(f"/job/{call}/{request_id}").text
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from imgcompress.ledger import deletion, queries
+from imgcompress.ledger import clock, deletion, queries
 from imgcompress.ledger.deletion import (
     HEARD_EVERY,
     TAKEN_UP_AFTER,
@@ -166,8 +168,11 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
     def pass_by(more: timedelta) -> None:
         nonlocal passed
         passed += more
+        monkeypatch.setattr(clock, "ADVANCED", passed)
 
-    monkeypatch.setattr(deletion, "utcnow", lambda: utcnow() + passed)
+    began = time.monotonic()
+    monkeypatch.setattr(deletion, "time", SimpleNamespace(
+        monotonic=lambda: began + passed.total_seconds()))
     return pass_by
 
 

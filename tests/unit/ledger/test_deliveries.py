@@ -67,9 +67,8 @@ def _cancelled(make_job: MakeJob, url: str = "https://hooks.test/", number: int 
 
 
 def _fail(delivery: DueDelivery, *, after: float | None = 5, ill: bool = True) -> bool:
-    due = None if after is None else utcnow() + timedelta(seconds=after)
     return record_undelivered(delivery, seconds=0.1, status=500, error="status 500",
-                              next_attempt_at=due, receiver_ill=ill)
+                              next_in=after, receiver_ill=ill)
 
 
 def _delivered(delivery: DueDelivery) -> bool:
@@ -279,7 +278,7 @@ class TestOwners:
     def _fail_unanswered(delivery: DueDelivery) -> None:
         record_undelivered(
             delivery, seconds=15, status=None, error="timeout", receiver_ill=True, unanswered=True,
-            next_attempt_at=utcnow() + timedelta(seconds=1000))
+            next_in=1000)
 
     def _fail_in_a_row(self, make_job: MakeJob, owner: str, *, answered: bool) -> None:
         for _ in range(FAILURES_TO_OPEN):

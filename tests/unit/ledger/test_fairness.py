@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
+from flask import Flask
+from sqlalchemy import event
 
+from imgcompress.extensions import db
 from imgcompress.ledger import fairness, recovery
 from imgcompress.ledger.fairness import crowds_out, next_slice
 from imgcompress.ledger.jobs import cancel_job
@@ -114,7 +118,7 @@ def test_an_owner_of_many_jobs_gets_no_more_than_an_owner_of_one(
         assert found is not None
         claim(*found)
         served.append(found[0] == one)
-    assert served == [False, True] * 4
+        assert abs(2 * sum(served) - len(served)) <= 1, served
 
 
 def test_while_one_owner_alone_has_work_it_gets_all(make_job: MakeJob, many: list[UUID]) -> None:
@@ -169,3 +173,23 @@ def test_recovery_publishes_the_jobs_of_owners_in_turn(
         make_job: MakeJob, many: list[UUID]) -> None:
     one, nobodys = make_job(1, owner="one"), make_job(1)
     assert recovery.jobs_to_publish(4) == [many[0], one, nobodys, many[1]]
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_what_waits_is_found_by_its_index(app: Flask) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any,
+             *_: object) -> None:
+        if "min(job_slice.slice_no)" in statement:
+            seen.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    next_slice()
+    recovery.jobs_to_publish(10)
+    event.remove(db.engine, "before_cursor_execute", note)
+    assert len(seen) == 2
+    with db.engine.connect() as connection:
+        for statement, parameters in seen:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            assert "ix_job_slice_request_id_slice_no" in str(plan.all())

@@ -15,6 +15,7 @@ from imgcompress.netguard import DialPolicy
 from imgcompress.pipeline.fetch import Fetcher, FetchLimits
 
 from tests.origin import HostileOrigin, PlainOrigin
+from tests.parallel import in_parallel
 
 IMAGE = b"\xff\xd8\xff\xe0 an image, " * 500
 POLICY = DialPolicy((ip_network("127.0.0.1/32"),), ((1, 65_535),))
@@ -64,6 +65,15 @@ def test_connections_are_kept_after_images_errors_and_redirects(fetcher, origin)
         except ImageError as error:
             assert error.code == "source_status"
     assert origin.connections == 1
+
+
+def test_threads_of_several_owners_keep_all_connections_to_a_host(fetcher, origin, caplog):
+    redirect(origin, "/old.jpg", "/a.jpg")
+    origin.delay = 0.02
+    in_parallel(lambda number: [fetcher.fetch(origin.url(path), owner=f"owner-{number % 3}")
+                                for path in ("/a.jpg", "/old.jpg") * 3], 12)
+    assert origin.most_at_once == origin.connections == fetcher.hosts.per_host
+    assert "pool is full" not in caplog.text
 
 
 def test_threads_share_a_fetcher(fetcher, origin):

@@ -10,7 +10,6 @@ import pytest
 from imgcompress.errors import ImageError
 from imgcompress.ledger.results import Failure, Postponement
 from imgcompress.ledger.slices import PendingImage
-from imgcompress.ledger.types import utcnow
 from imgcompress.pipeline.fetch_hosts import HostBusy
 from imgcompress.tasks.attempts import MAX_WAITS, judge
 
@@ -22,7 +21,7 @@ def _image(attempts: int = 0, waits: int = 0) -> PendingImage:
 def _delay(error: ImageError, attempts: int = 0) -> float:
     result = judge(_image(attempts), error)
     assert isinstance(result, Postponement)
-    return (result.not_before - utcnow()) / timedelta(seconds=1)
+    return result.rest / timedelta(seconds=1)
 
 
 def test_a_final_fault_fails_with_its_code_and_advice() -> None:

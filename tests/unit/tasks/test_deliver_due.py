@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from itertools import count
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,14 +18,16 @@ from standardwebhooks import Webhook
 
 from imgcompress import create_app
 from imgcompress.config import SmtpServer, load_settings
+from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
-from imgcompress.ledger import deliveries, receivers, turns
+from imgcompress.ledger import clock as ledger_clock
+from imgcompress.ledger import deliveries, turns
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import WebhookDelivery
 from imgcompress.ledger.types import utcnow
 from imgcompress.notify.secret import signing_secrets
 from imgcompress.tasks import deliver_due as rounds
-from imgcompress.tasks import deliver_webhook
+from imgcompress.tasks import deliver_webhook, patience
 from imgcompress.tasks.deliver_due import deliver_due
 
 from ..ledger.conftest import make_job  # noqa: F401  Its app is the one below.
@@ -77,7 +81,7 @@ def app(sqlite_url: str, tmp_path: Path, mail_server: MailServer) -> Iterator[Fl
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Let the outbox go by a clock of the test's."""
     clock = Clock()
-    for module in (deliveries, receivers, turns, rounds, deliver_webhook):
+    for module in (ledger_clock, deliver_webhook):
         monkeypatch.setattr(module, "utcnow", clock)
     return clock
 
@@ -202,6 +206,24 @@ def test_attempts_at_once_at_one_receiver_have_a_connection_each(
     assert "pool is full" not in caplog.text
 
 
+def test_all_rounds_at_once_have_a_connection_each_at_one_host(
+        app: Flask, make_job: MakeJob, receiver: Receiver,  # noqa: F811
+        caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(rounds.ROUNDS_AT_ONCE):
+        cancel_job(make_job(1, webhook_url=f"{receiver.url}/{number}", owner=f"owner-{number}"))
+    deliver_webhook._session()
+    all_arrived = Barrier(rounds.ROUNDS_AT_ONCE)
+    receiver.before_answer = lambda _: all_arrived.wait(1.5) and None
+
+    def deliver(_: int) -> None:
+        with app.app_context():
+            deliver_due()
+
+    in_parallel(deliver, rounds.ROUNDS_AT_ONCE)
+    assert len(receiver.arrivals) == rounds.ROUNDS_AT_ONCE and not all_arrived.broken
+    assert "pool is full" not in caplog.text
+
+
 def test_the_uploads_own_secret_signs_alone(
         make_job: MakeJob, receiver: Receiver) -> None:  # noqa: F811
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -210,6 +232,25 @@ def test_the_uploads_own_secret_signs_alone(
     arrival, = receiver.arrivals
     assert arrival.verified(secret)["status"] == "CANCELLED"
     assert arrival.headers["webhook-signature"].count("v1,") == 1
+
+
+def test_a_secret_that_cannot_be_read_waits_for_its_key(
+        app: Flask, make_job: MakeJob, receiver: Receiver, clock: Clock) -> None:  # noqa: F811
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    request_id = make_job(1, webhook_url=receiver.url, webhook_secret=secret)
+    cancel_job(request_id)
+    clock.now = utcnow()
+    key = app.config["SETTINGS"].data_dir / "secrets_key"
+    away = key.rename(key.with_name("away"))
+    deliver_due()
+    event, = events_of(request_id)
+    assert (event.state, event.last_error) == ("PENDING", "secret_unreadable")
+    assert receiver.arrivals == []
+    away.replace(key)
+    clock.now += timedelta(seconds=10)
+    deliver_due()
+    arrival, = receiver.arrivals
+    assert arrival.verified(secret)["status"] == "CANCELLED"
 
 
 class TestMail:
@@ -272,3 +313,19 @@ def test_no_mail_goes_out_without_a_mail_server(sqlite_url: str, tmp_path: Path)
     with app.app_context():
         attempt = rounds.attempt_email(delivery)
     assert (attempt.delivered, attempt.error, attempt.final) == (False, "no_mail_server", False)
+
+
+def test_what_was_delivered_is_recorded_once_the_ledger_is_back(
+        receiver: Receiver, event: Callable[[], WebhookDelivery],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    record, times = rounds.record_delivered, count(1)
+
+    def record_at_last(*arguments: Any, **options: Any) -> bool:
+        if next(times) < 3:
+            raise LedgerUnavailable()
+        return record(*arguments, **options)
+
+    monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(rounds, "record_delivered", record_at_last)
+    deliver_due()
+    assert event().state == "DELIVERED" and len(receiver.arrivals) == 1

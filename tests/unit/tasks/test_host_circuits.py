@@ -15,13 +15,11 @@ from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import ImageError, LedgerUnavailable
 from imgcompress.extensions import db
-from imgcompress.ledger import circuits, reach
+from imgcompress.ledger import circuits, clock, reach
 from imgcompress.ledger.circuits import Source
 from imgcompress.ledger.sessions import reading
-from imgcompress.ledger.types import utcnow
 from imgcompress.pipeline.fetch_hosts import HostBusy, NotTried
 from imgcompress.pipeline.fetch_status import SourceStatus
-from imgcompress.tasks import host_circuits
 from imgcompress.tasks.host_circuits import FAILURES_TO_OPEN, OPENINGS_TO_FAIL, HostCircuits
 
 AUTHORITY = "cdn.test:443"
@@ -46,14 +44,9 @@ def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return a function that lets the pause of a suspended host pass."""
-    passed = timedelta()
-
     def pass_by() -> None:
-        nonlocal passed
-        passed += timedelta(seconds=61)
+        monkeypatch.setattr(clock, "ADVANCED", clock.ADVANCED + timedelta(seconds=61))
 
-    for module in (circuits, host_circuits):
-        monkeypatch.setattr(module, "utcnow", lambda: utcnow() + passed)
     return pass_by
 
 

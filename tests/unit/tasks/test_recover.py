@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,15 @@ from sqlalchemy import update
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
+from imgcompress.ledger import clock
 from imgcompress.ledger.deletion import mark_deleted
+from imgcompress.ledger.heartbeat import note_recovery, recovery_age
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.models import JobDeletion
 from imgcompress.ledger.sessions import writing
 from imgcompress.ledger.types import utcnow
 from imgcompress.storage import csv_key
+from imgcompress.tasks import recover as tasks
 from imgcompress.tasks.recover import erase_deleted_jobs
 
 from ...buckets import Bucket
@@ -45,6 +49,20 @@ def _deleted_job() -> UUID:
                slice_size=50)
     assert mark_deleted(request_id, None)
     return request_id
+
+
+def test_what_waits_for_a_clock_that_was_put_back_is_due(
+        app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "ADVANCED", timedelta(hours=3))
+        _deleted_job()
+        note_recovery()
+    monkeypatch.setattr(tasks, "_began", -math.inf)
+    tasks.recover()
+    assert "times that lay in the future were put right" in caplog.text
+    assert "1 deleted jobs were swept" in caplog.text
+    age = recovery_age()
+    assert age is not None and age < 60
 
 
 def _let_time_pass() -> None:

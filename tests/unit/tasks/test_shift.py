@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from imgcompress.application import create_worker_app
 from imgcompress.config import load_settings
-from imgcompress.errors import StorageUnavailable
+from imgcompress.errors import LedgerUnavailable, StorageUnavailable
 from imgcompress.extensions import current_settings, db
 from imgcompress.ledger.deletion import erase_job, mark_deleted
 from imgcompress.ledger.intake import NewJob, create_job
@@ -27,9 +27,10 @@ from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, PendingImage
 from imgcompress.storage import delete_job_files
 from imgcompress.tasks import process_csv as task
-from imgcompress.tasks import publish, slice_in_hand
+from imgcompress.tasks import publish, recorder, slice_in_hand
 from imgcompress.tasks.workbench import Made, Workbench
 
+from ...databases import drop_encoding, execute, set_read_only, set_writable
 from ...faults.verdict import photo
 from ...functional.service import wait_until
 from ...origin import PlainOrigin, SilentOrigin
@@ -203,7 +204,8 @@ def test_an_image_costs_the_ledger_less_than_one_and_a_half_statements(
         nonlocal statements
         statements += 1
 
-    event.listen(db.engine, "before_cursor_execute", count)
+    for engine in db.engines.values():
+        event.listen(engine, "before_cursor_execute", count)
     _process(request_id)
     assert job_of(request_id).status == "COMPLETED"
     assert statements < 1.5 * images, statements
@@ -247,3 +249,64 @@ def test_an_image_that_never_comes_back_fails_when_the_time_of_its_slice_is_up(
     assert ended == [True]
     assert sorted(image.error_code or "" for image in images_of(request_id)) == [
         "", "", "compress_timeout"]
+
+
+NOT_UTF8 = {"sqlite": "CAST(x'68ff' AS TEXT)", "postgresql": "E'h\\xff'"}
+NO_JSON = {"sqlite": "'{broken'"}
+NO_HOST = dict.fromkeys(NOT_UTF8, "'http://['")
+
+
+@pytest.mark.parametrize("column, values, code", [
+    ("input_url", NOT_UTF8, "internal_error"), ("options", NO_JSON, "internal_error"),
+    ("input_url", NO_HOST, "url_not_allowed")])
+def test_an_image_whose_row_cannot_be_read_fails_alone(
+        bench: Workbench, origin: PlainOrigin, ledger_url: str, column: str,
+        values: dict[str, str], code: str) -> None:
+    dialect = db.engine.dialect.name
+    if dialect not in values:
+        pytest.skip("This database refuses such a value.")
+    request_id = _job(_photos(origin, 5), slice_size=5)
+    spoil = f"UPDATE compressed_images SET {column} = {values[dialect]} WHERE ordinal = 2"
+    if dialect == "postgresql":
+        drop_encoding(ledger_url)
+        execute(ledger_url, "SET client_encoding = 'SQL_ASCII'", spoil)
+    else:
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql(spoil)
+
+    _process(request_id)
+    job = job_of(request_id)
+    assert (job.status, job.completed_images, job.failed_images) == ("COMPLETED", 4, 1)
+    failed = [image for image in images_of(request_id) if image.status == "FAILED"]
+    assert [(image.ordinal, image.error_code) for image in failed] == [(2, code)]
+    assert {part.state for part in slices_of(request_id)} == {"DONE"}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
+def test_results_are_kept_while_the_ledger_is_read_only(
+        bench: Workbench, origin: PlainOrigin, ledger_url: str,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    request_id, refused = _job(_photos(origin, 6), slice_size=6), threading.Event()
+    store, record = bench.store, recorder.record_and_release
+
+    def store_and_harm(claim: Claim, image: PendingImage, made: Made) -> Success:
+        if image.ordinal == 5:
+            set_read_only(ledger_url)
+        return store(claim, image, made)
+
+    def record_or_mend(*arguments: Any, **options: Any) -> bool:
+        try:
+            return record(*arguments, **options)
+        except LedgerUnavailable:
+            refused.set()
+            set_writable(ledger_url)
+            raise
+
+    monkeypatch.setattr(bench, "store", store_and_harm)
+    monkeypatch.setattr(recorder, "record_and_release", record_or_mend)
+    _process(request_id)
+    assert refused.is_set()
+    assert job_of(request_id).status == "COMPLETED"
+    assert [(part.state, part.attempt) for part in slices_of(request_id)] == [("DONE", 1)]
+    assert set(origin.hits.values()) == {1}

@@ -10,13 +10,15 @@ from flask.testing import FlaskClient
 
 from imgcompress.config import Settings
 from imgcompress.ledger.keys import create_key, revoke_key
-from imgcompress.web.session import COOKIE
+from imgcompress.web.session import BOUND_TO_HOST, PLAIN
+
+TLS = "https://images.example.com"
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return the settings of an installation that asks for keys."""
-    return replace(settings, require_api_key=True)
+    return replace(settings, require_api_key=True, allowed_hosts=("images.example.com",))
 
 
 @pytest.fixture
@@ -46,8 +48,28 @@ def test_a_valid_key_is_kept_and_stands_for_the_header(client: FlaskClient, key:
 
 
 def test_over_https_the_cookie_is_for_https_only(client: FlaskClient, key: str) -> None:
-    answer = client.post("/session", data={"key": key}, base_url="https://images.example.com")
+    answer = client.post("/session", data={"key": key}, base_url=TLS)
     assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_over_https_the_cookie_is_bound_to_the_host(client: FlaskClient, key: str) -> None:
+    """RFC 6265bis: browsers take the prefix with Secure and Path=/, and without Domain, alone."""
+    cookie = client.post("/session", data={"key": key}, base_url=TLS).headers["Set-Cookie"]
+    assert cookie.startswith(f"__Host-{PLAIN}=")
+    attributes = {part.strip() for part in cookie.split(";")[1:]}
+    assert attributes == {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"}
+    assert client.get("/job", base_url=TLS).status_code == 200
+    assert 'id="forget-key" hidden' not in client.get("/", base_url=TLS).text
+    gone = client.delete("/session", base_url=TLS).headers["Set-Cookie"]
+    assert gone.startswith(f"__Host-{PLAIN}=;") and "Secure" in gone and "Max-Age=0" in gone
+    assert client.get("/job", base_url=TLS).status_code == 401
+
+
+def test_over_https_no_cookie_counts_that_others_can_set(client: FlaskClient, key: str) -> None:
+    client.set_cookie(PLAIN, key, domain="images.example.com")
+    assert client.get("/job", base_url=TLS).status_code == 401
+    client.set_cookie(BOUND_TO_HOST, key, domain="images.example.com")
+    assert client.get("/job", base_url=TLS).status_code == 200
 
 
 @pytest.mark.parametrize("wrong", ["", "imgc_wrong", "x" * 10_000])
@@ -68,7 +90,7 @@ def test_a_revoked_key_is_of_no_use_in_the_cookie(app: Flask, client: FlaskClien
 def test_the_key_is_forgotten(client: FlaskClient, key: str) -> None:
     client.post("/session", data={"key": key})
     assert client.delete("/session").status_code == 204
-    assert client.get_cookie(COOKIE) is None
+    assert client.get_cookie(PLAIN) is None
     assert client.get("/job").status_code == 401
 
 

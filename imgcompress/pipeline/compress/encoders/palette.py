@@ -8,27 +8,34 @@ ones first, and only the translucent ones, a thin edge as a rule, go through the
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .strip import frames_of, strip_of
+
 MAX_COLOURS = 256
 # Median cut of more pixels than this looks at a reduced copy of the image.
 PIXELS_TO_CHOOSE_FROM = 1_000_000
+PIXELS_AT_ONCE = 1_000_000
 
 
-def exact(image: Image.Image) -> Image.Image | None:
-    """Return the same pixels in mode P, None where they have more than 256 colours."""
-    counted = image.getcolors(MAX_COLOURS)
-    if counted is None or image.mode == "L" and len(counted) > 16:
-        return None
-    pixels = np.asarray(image.convert("RGBA")).view("<u4")[..., 0]
-    # In this byte order alpha is the highest byte: clear colours come first, as tRNS likes it.
-    colours = np.unique(np.array([pixels[0, 0], *_codes(image, counted)], dtype="<u4"))
-    indices = np.searchsorted(colours, pixels).astype(np.uint8)
-    return _indexed(indices, colours.view(np.uint8).reshape(-1, 4))
+def exact(frames: Sequence[Image.Image]) -> list[Image.Image] | None:
+    """Return the same pixels in mode P, None where they have more than 256 colours together."""
+    codes: NDArray[Any] = np.empty(0, dtype="<u4")
+    for frame in frames:
+        counted = frame.getcolors(MAX_COLOURS)
+        if counted is None or frame.mode == "L" and len(counted) > 16:
+            return None
+        # In this byte order alpha is the highest byte: clear colours come first, as tRNS likes it.
+        codes = np.unique(np.concatenate((codes, _codes(frame, counted))))
+        if len(codes) > MAX_COLOURS or frame.mode == "L" and len(codes) > 16:
+            return None
+    table = codes.view(np.uint8).reshape(-1, 4)
+    return [_indexed(_places(frame, codes), table) for frame in frames]
 
 
 def _codes(image: Image.Image, counted: list[tuple[int, Any]]) -> NDArray[Any]:
@@ -39,17 +46,51 @@ def _codes(image: Image.Image, counted: list[tuple[int, Any]]) -> NDArray[Any]:
     return codes
 
 
-def chosen(image: Image.Image, colours: int) -> Image.Image:
-    """Return the image (L, LA, RGB or RGBA) in mode P with at most `colours` colours.
+def _places(image: Image.Image, codes: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return for each pixel where its colour stands among the codes, which are in order."""
+    places = np.empty((image.height, image.width), dtype=np.uint8)
+    for top, band in bands(image):
+        pixels = np.asarray(band.convert("RGBA")).view("<u4")[..., 0]
+        places[top:top + band.height] = np.searchsorted(codes, pixels)
+    return places
+
+
+def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield the image in bands of whole rows, and where each begins.
+
+    What numpy does to pixels takes many times their own memory for a moment.
+    """
+    rows = max(1, PIXELS_AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(image.height, top + rows)))
+
+
+def chosen(frames: Sequence[Image.Image], colours: int) -> list[Image.Image]:
+    """Return the frames (L, LA, RGB or RGBA) in mode P with at most `colours` colours together.
 
     With alpha there are up to three even where fewer are asked for: clear, translucent and solid.
     """
-    if image.mode in ("LA", "RGBA"):
-        return _with_alpha(image if image.mode == "RGBA" else image.convert("RGBA"), colours)
-    factor = int((image.width * image.height / PIXELS_TO_CHOOSE_FROM) ** 0.5)
+    factor = _reduction(frames)
+    if frames[0].mode in ("LA", "RGBA"):
+        if factor < 2:
+            strip = strip_of(frames)
+            indexed = _with_alpha(strip if strip.mode == "RGBA" else strip.convert("RGBA"), colours)
+            return frames_of(indexed, frames)
+        return _many_with_alpha(frames, colours, factor)
     if factor < 2:
-        return image.quantize(colours, Image.Quantize.MEDIANCUT)
-    palette = image.reduce(factor).convert("RGB").quantize(colours, Image.Quantize.MEDIANCUT)
+        return frames_of(strip_of(frames).quantize(colours, Image.Quantize.MEDIANCUT), frames)
+    palette = strip_of([frame.reduce(factor) for frame in frames]).convert("RGB").quantize(
+        colours, Image.Quantize.MEDIANCUT)
+    return [_mapped(frame, palette) for frame in frames]
+
+
+def _reduction(frames: Sequence[Image.Image]) -> int:
+    pixels = sum(frame.width * frame.height for frame in frames)
+    return int((pixels / PIXELS_TO_CHOOSE_FROM) ** 0.5)
+
+
+def _mapped(image: Image.Image, palette: Image.Image) -> Image.Image:
+    """Return the image in the colours of a palette."""
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     return rgb.quantize(palette=palette, dither=Image.Dither.NONE)
 
@@ -70,7 +111,7 @@ def _with_alpha(image: Image.Image, colours: int) -> Image.Image:
     alpha = np.asarray(image.getchannel("A"))
     translucent = (alpha > 0) & (alpha < 255)
     indices = np.zeros(alpha.shape, dtype=np.uint8)
-    table = np.zeros((1, 4), dtype=np.uint8)
+    table: NDArray[Any] = np.zeros((1, 4), dtype=np.uint8)
     edge = max(1, colours // 4)
     shares = {"RGBA": edge, "RGB": max(1, colours - 1 - edge)}
     for mode, mask in (("RGBA", translucent), ("RGB", alpha == 255)):
@@ -90,7 +131,43 @@ def _selected(image: Image.Image, mode: str, mask: NDArray[np.bool_]) -> Image.I
 def _chosen_row(row: Image.Image, colours: int) -> Image.Image:
     if row.mode == "RGBA":
         return row.quantize(colours, Image.Quantize.FASTOCTREE)
-    return chosen(row, colours)
+    return chosen([row], colours)[0]
+
+
+def _many_with_alpha(frames: Sequence[Image.Image], colours: int, factor: int) -> list[Image.Image]:
+    """Return frames of very many pixels in colours that are chosen from a share of them."""
+    some = np.concatenate([np.asarray(band.convert("RGBA")).reshape(-1, 4)[::factor * factor]
+                           for frame in frames for _, band in bands(frame)])
+    table = _table(_with_alpha(Image.fromarray(some[np.newaxis]), colours))
+    solid = np.flatnonzero(table[:, 3] == 255).astype(np.uint8)
+    swatch = Image.new("P", (1, 1))
+    swatch.putpalette(table[solid, :3].tobytes(), "RGB")
+    nearest = _nearest(table)
+
+    def places(band: Image.Image) -> NDArray[Any]:
+        pixels = np.asarray(band.convert("RGBA"))
+        alpha = pixels[..., 3]
+        found: NDArray[Any] = nearest[tuple((pixels >> 4)[..., channel] for channel in range(4))]
+        if len(solid):
+            found = np.where(alpha == 255, solid[np.asarray(_mapped(band, swatch))], found)
+        found[alpha == 0] = 0
+        return found
+
+    return [_indexed(np.concatenate([places(band) for _, band in bands(frame)]), table)
+            for frame in frames]
+
+
+def _nearest(table: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return for the upper 4 bits of red, green, blue and alpha which colour is the nearest."""
+    levels = np.arange(16, dtype=np.int32) * 17
+    nearest = np.empty((16, 16, 16, 16), dtype=np.uint8)
+    for red, level in enumerate(levels):
+        distances = np.zeros((16, 16, 16, len(table)), dtype=np.int32)
+        distances += (level - table[:, 0].astype(np.int32)) ** 2
+        for channel, shape in ((1, (16, 1, 1, 1)), (2, (1, 16, 1, 1)), (3, (1, 1, 16, 1))):
+            distances += (levels.reshape(shape) - table[:, channel].astype(np.int32)) ** 2
+        nearest[red] = distances.argmin(axis=-1)
+    return nearest
 
 
 def _table(image: Image.Image) -> NDArray[Any]:

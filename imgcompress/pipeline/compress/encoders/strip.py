@@ -6,25 +6,27 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PIL import Image
 
-from ..picture import Picture
 
-
-def strip_of(picture: Picture) -> Image.Image:
-    """Return all frames as one tall image; of a still picture the only frame."""
-    if not picture.animated:
-        return picture.first
-    width, height = picture.first.size
-    strip = Image.new(picture.first.mode, (width, height * len(picture.frames)))
-    for number, frame in enumerate(picture.frames):
-        strip.paste(frame, (0, number * height))
+def strip_of(frames: Sequence[Image.Image]) -> Image.Image:
+    """Return all frames as one tall image; a single frame as it is."""
+    if len(frames) == 1:
+        return frames[0]
+    width = max(frame.width for frame in frames)
+    strip = Image.new(frames[0].mode, (width, sum(frame.height for frame in frames)))
+    top = 0
+    for frame in frames:
+        strip.paste(frame, (0, top))
+        top += frame.height
     return strip
 
 
-def frames_of(strip: Image.Image, picture: Picture) -> list[Image.Image]:
-    """Cut a strip, whatever its mode is by now, into the frames of its picture."""
-    if not picture.animated:
+def frames_of(strip: Image.Image, frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """Cut a strip of frames, whatever its mode is by now, into as many."""
+    if len(frames) == 1:
         return [strip]
-    width, height = picture.first.size
+    width, height = frames[0].size
     return [strip.crop((0, top, width, top + height)) for top in range(0, strip.height, height)]

@@ -93,6 +93,17 @@ def _end_of_scan(data: bytes, position: int, suspects: bytes) -> int:
     return found.start() if found else len(data)
 
 
+def size(found: Sequence[Segment], data: bytes) -> tuple[int, int]:
+    """Return width and height. Raise ImageError where there are none, or more than once."""
+    headers = [data[segment.start + 5:segment.end] for segment in found if segment.marker in _SOF]
+    if not headers or len(headers[0]) < 4:
+        raise ImageError("truncated_image")
+    if len(headers) > 1:
+        raise ImageError("corrupt_image", "The JPEG says more than once how large it is")
+    height, width = struct.unpack_from(">HH", headers[0])
+    return width, height
+
+
 def is_plain(found: Sequence[Segment]) -> bool:
     """Tell whether the image is coded as nearly all are: by DCT and Huffman's code."""
     return any(segment.marker in _SEQUENTIAL or segment.marker == _PROGRESSIVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,10 +18,10 @@ from imgcompress import create_app
 from imgcompress.cli.doctor import services
 from imgcompress.config import SmtpServer, load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger import heartbeat
+from imgcompress.ledger import clock
 from imgcompress.ledger.heartbeat import note_recovery, recovery_age
-from imgcompress.ledger.types import utcnow
 
+from ....databases import set_read_only
 from ....mail_server import PASSWORD, USER, MailServer
 from ....servers import redis_url
 
@@ -58,8 +59,8 @@ def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> No
     for name in ("database", "clock", "storage", "recovery", "workers", "mail"):
         assert lines[name][0] == "ok", lines[name]
     assert lines["broker"][0] != "fault"
-    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "recovery",
-                            "workers", "mail", "user", "settings"}
+    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "privacy",
+                            "recovery", "workers", "mail", "user", "settings"}
 
 
 def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
@@ -83,6 +84,16 @@ def test_another_schema_is_told(tmp_path: Path, sqlite_url: str, found: str, lev
         code, lines = _consult(app)
 
     assert lines["database"][0] == level and told in lines["database"][1]
+
+
+@pytest.mark.postgres
+def test_a_database_that_only_reads_is_a_fault(tmp_path: Path, postgres_ledger_url: str) -> None:
+    set_read_only(postgres_ledger_url)
+    with _installation(tmp_path, postgres_ledger_url) as app:
+        code, lines = _consult(app)
+
+    assert code == 1
+    assert lines["database"][0] == "fault" and "read-only" in lines["database"][1]
 
 
 def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> None:
@@ -112,10 +123,22 @@ def test_recovery_that_sleeps_is_told(tmp_path: Path, sqlite_url: str,
     with _installation(tmp_path, sqlite_url) as app:
         assert "never" in _consult(app)[1]["recovery"][1]
         with monkeypatch.context() as patch:
-            patch.setattr(heartbeat, "utcnow", lambda: utcnow() - timedelta(seconds=500))
+            patch.setattr(clock, "ADVANCED", timedelta(seconds=-500))
             note_recovery()
         level, told = _consult(app)[1]["recovery"]
         assert level == "warning" and "50" in told and "beat" in told
+        note_recovery()
+        assert _consult(app)[1]["recovery"][0] == "ok"
+
+
+def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
+        tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _installation(tmp_path, sqlite_url) as app:
+        with monkeypatch.context() as patch:
+            patch.setattr(clock, "ADVANCED", timedelta(hours=3))
+            note_recovery()
+        level, told = _consult(app)[1]["recovery"]
+        assert level == "warning" and "clock was put back" in told and "beat" in told
         note_recovery()
         assert _consult(app)[1]["recovery"][0] == "ok"
 
@@ -124,21 +147,39 @@ def test_recovery_is_noted_now_and_then(tmp_path: Path, sqlite_url: str,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     with _installation(tmp_path, sqlite_url):
         for seconds_ago in (100, 80, 60):
-            then = utcnow() - timedelta(seconds=seconds_ago)
             with monkeypatch.context() as patch:
-                patch.setattr(heartbeat, "utcnow", lambda then=then: then)
+                patch.setattr(clock, "ADVANCED", timedelta(seconds=-seconds_ago))
                 note_recovery()
         age = recovery_age()
         assert age is not None and 60 <= age < 80
 
 
-@pytest.mark.parametrize("seconds, level", [(0.1, "ok"), (-4.0, "warning"), (60.0, "fault")])
+@pytest.mark.parametrize("seconds, level", [
+    (0.1, "ok"), (-4.0, "warning"), (60.0, "warning"), (300.0, "fault")])
 def test_clocks_that_differ_are_told(tmp_path: Path, sqlite_url: str, seconds: float, level: str,
                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "clock_difference", lambda: seconds)
     with _installation(tmp_path, sqlite_url) as app:
         told = _consult(app)[1]["clock"]
     assert told[0] == level and f"{abs(seconds):.1f} s" in told[1]
+
+
+def test_files_that_others_can_read_are_told(tmp_path: Path) -> None:
+    data_dir = tmp_path / "var"
+    with _installation(data_dir, f"sqlite:///{data_dir}/ledger.sqlite3") as app:
+        assert data_dir.stat().st_mode & 0o777 == 0o700
+        for name in ("ledger.sqlite3", "storage/images/1.jpg", "private/2.jpg", "log"):
+            (data_dir / name).parent.mkdir(parents=True, exist_ok=True)
+            (data_dir / name).touch(0o644)
+        (data_dir / "log").chmod(0o600)
+        (data_dir / "private").chmod(0o700)
+        assert _consult(app)[1]["privacy"][0] == "ok"
+        data_dir.chmod(0o755)
+        level, told = _consult(app)[1]["privacy"]
+        assert (level, told) == ("warning", f"Other users can read 2 files in {data_dir}, such as"
+                                 f" {data_dir}/ledger.sqlite3: chmod -R go= '{data_dir}'")
+        subprocess.run(told.rpartition(": ")[2], shell=True, check=True)
+        assert _consult(app)[1]["privacy"][0] == "ok"
 
 
 @pytest.mark.parametrize("free, level", [(10**8, "fault"), (10**9, "warning"), (10**11, "ok")])

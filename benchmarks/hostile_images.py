@@ -1,0 +1,72 @@
+"""Compress images that were made to do harm: narrow ones, ones that lie, ones of endless frames.
+
+    python -m benchmarks.hostile_images [--only TEXT]
+
+Each trick of tests/unit/pipeline/compress/tricks.py is compressed by the service's own call, with
+its default limits, in a process of its own without the ceiling of MAX_PROCESS_MEMORY: so what is
+measured is what the limits hold. Targets: less than 600 MiB at the highest, and COMPRESS_TIMEOUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+from imgcompress.config import load_settings
+from imgcompress.errors import ImageError
+from imgcompress.pipeline.compress import CompressOptions, compress
+
+from .verdicts import resident
+from tests.unit.pipeline.compress.tricks import TRICKS
+
+MOST_MIB = 600
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description="Images that were made to do harm")
+    parser.add_argument("--only", default="", help="only tricks with this text in their names")
+    chosen = parser.parse_args().only
+    timeout = load_settings(None).compress_timeout
+    print("| image | bytes | peak, MiB | s | outcome | |\n|---|--:|--:|--:|---|---|")
+    for name in TRICKS:
+        if chosen in name:
+            data = TRICKS[name]()
+            peak, seconds, outcome = measured(data, timeout)
+            good = peak < MOST_MIB and seconds < timeout
+            print(f"| {name} | {len(data):,} | {peak:.0f} | {seconds:.1f} | {outcome}"
+                  f" | {'met' if good else '**not met**'} |", flush=True)
+
+
+def measured(data: bytes, timeout: float) -> tuple[float, float, str]:
+    """Compress in a new process; return its peak in MiB, the seconds, and what came of it."""
+    try:
+        told = subprocess.run([sys.executable, "-m", __spec__.name, "--child"], input=data,
+                              capture_output=True, timeout=2 * timeout, check=True)
+    except subprocess.TimeoutExpired:
+        return 0, 2 * timeout, "took too long"
+    except subprocess.CalledProcessError as error:
+        return 0, 0, f"the process ended by {error.returncode}: {error.stderr[-200:]!r}"
+    peak, seconds, outcome = told.stdout.decode().split(" ", 2)
+    return float(peak), float(seconds), outcome.strip()
+
+
+def child() -> None:
+    """Compress what comes by standard input, and tell how it went."""
+    data = sys.stdin.buffer.read()
+    began = time.perf_counter()
+    try:
+        made = compress(data, CompressOptions())
+        outcome = f"{made.outcome}, {made.format}"
+    except ImageError as error:
+        outcome = error.code + (f": {error.found}" if error.found else "")
+    seconds = time.perf_counter() - began
+    # What getrusage(2) calls the peak begins with that of the parent, which made the file.
+    print(resident(os.getpid(), "VmHWM"), seconds, outcome)
+
+
+if __name__ == "__main__":
+    child() if "--child" in sys.argv else main()

@@ -1,0 +1,48 @@
+"""Names for files that others will save: readable, and harmless on every system."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import PurePosixPath
+
+# File systems take names of 255 bytes; what is appended needs some of them.
+STEM_BYTES = 180
+# What Windows or a path would take for something else.
+RESERVED = frozenset('<>:"/\\|?*')
+# Where a name begins with one of these, a command takes it for an option (-), a shell for a home
+# (~), others for a list of names (@), or a spreadsheet for a formula.
+LEADING = frozenset("-~@+=")
+# Windows opens a device whatever follows the first dot ("Naming Files, Paths, and Namespaces").
+DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³]|conin\$|conout\$|clock\$) *(?:\.|\Z)",
+                    re.IGNORECASE)
+
+
+def safe_stem(text: str) -> str:
+    """Return a text as the beginning of a file name, of STEM_BYTES at most; it may be empty.
+
+    What a name cannot have is left out, dots and blanks at both ends too, and an underscore is put
+    before what would be no plain name.
+    """
+    normal = unicodedata.normalize("NFC", text)
+    plain = "".join(" " if char.isspace() else char for char in normal
+                    if char.isspace() or (char.isprintable() and char not in RESERVED))
+    short = " ".join(plain.split()).encode()[:STEM_BYTES].decode(errors="ignore").strip(" .")
+    # Some systems turn a full-width sign into a plain one.
+    first = unicodedata.normalize("NFKC", short[:1])
+    return f"_{short}" if first[:1] in LEADING or DEVICE.match(short) else short
+
+
+def output_name(source: str, ending: str) -> str:
+    """Return the name of what is made of a caller's file, such as `products-compressed.csv`."""
+    return (safe_stem(PurePosixPath(source).stem) or "upload") + ending
+
+
+def ascii_name(name: str) -> str:
+    """Return an `output_name` in ASCII, for those who read no other; letters lose their marks."""
+    if name.isascii():
+        return name
+    path = PurePosixPath(name)
+    plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
+    # A letter or a sign that is gone or was folded may have left anything at the start.
+    return (safe_stem(plain) or "upload") + path.suffix

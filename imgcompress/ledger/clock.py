@@ -1,0 +1,169 @@
+"""The ledger's clock, which is the database's: where machines meet, their own ones decide nothing.
+
+A statement names moments as spans from now. Postgres takes them from the time at which it received
+the statement; for SQLite, which runs in this process, this machine's clock is the database's.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BindParameter, ColumnElement, DateTime, Interval, bindparam, or_, select
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from .sessions import reading
+from .types import UTCDateTime, utcnow
+
+log = logging.getLogger(__name__)
+
+# Machines that are synchronised differ by less.
+TOLERATED_SECONDS = 2.0
+# For so long this machine's clock and the database's are taken to differ by as much as they did.
+KNOWN_FOR_SECONDS = 30.0
+# A measurement that took longer says too little.
+MEASURED_WITHIN = 1.0
+
+# Tests set it to let time pass.
+ADVANCED = timedelta(0)
+
+
+class Span(TypeDecorator[timedelta]):
+    """A span of time as a statement takes it: Postgres adds it to now, for SQLite it is added."""
+
+    impl = Interval
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return what the driver is given."""
+        return dialect.type_descriptor(DateTime() if dialect.name == "sqlite" else Interval())
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> Any:
+        """Return the span, or for SQLite the moment at its end."""
+        span = (value or timedelta(0)) + ADVANCED
+        return (utcnow() + span).replace(tzinfo=None) if dialect.name == "sqlite" else span
+
+
+class _Moment(FunctionElement[datetime]):
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(_Moment, "sqlite")
+def _on_sqlite(element: _Moment, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(_Moment, "postgresql")
+def _on_postgres(element: _Moment, compiler: Any, **options: Any) -> str:
+    # Not now(), which is the time at which the transaction began; nor clock_timestamp(), which no
+    # index can be asked for, since it differs from row to row.
+    return f"(statement_timestamp() + {compiler.process(element.clauses, **options)})"
+
+
+def from_now(span: timedelta | float) -> ColumnElement[datetime]:
+    """Return the moment after a span, in seconds if it is a number, by the ledger's clock.
+
+    Before now, if the span is negative.
+    """
+    span = span if isinstance(span, timedelta) else timedelta(seconds=span)
+    return _moment(bindparam("span", span, type_=Span(), unique=True))
+
+
+def from_now_by(name: str) -> ColumnElement[datetime]:
+    """Return the moment after the timedelta that the parameter of this name will be."""
+    return _moment(bindparam(name, type_=Span()))
+
+
+def _moment(span: BindParameter[timedelta]) -> ColumnElement[datetime]:
+    return _Moment(span)
+
+
+# The present time, wherever a statement needs it.
+NOW = from_now(0)
+
+
+def is_due(not_before: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that a time has come, or that there is none to wait for."""
+    return or_(not_before.is_(None), not_before <= NOW)
+
+
+def ledger_now() -> datetime:
+    """Return the present time by the ledger's clock, for what is done seldom: it is asked for."""
+    with reading() as session:
+        return now_in(session)
+
+
+def now_in(session: Session) -> datetime:
+    """Return the present time by the ledger's clock, in a session."""
+    return session.scalars(select(NOW)).one()
+
+
+def about_now() -> datetime:
+    """Return about the present time by the ledger's clock, for what is done often."""
+    return utcnow() - timedelta(seconds=_DIFFERENCE.recent())
+
+
+def clock_difference() -> float:
+    """Measure by how many seconds this machine's clock is ahead of the database's."""
+    with reading() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            return 0.0
+        session.connection()  # It may have to be made.
+        began = utcnow()
+        theirs = now_in(session)
+        ended = utcnow()
+    return _DIFFERENCE.note(began, theirs, ended)
+
+
+def note_time(began: datetime, theirs: datetime) -> None:
+    """Take note of the time that a statement told which was begun at `began`, and has just ended.
+
+    That costs no trip of its own. The log says when the clocks begin to differ.
+    """
+    _DIFFERENCE.note(began, theirs, utcnow())
+
+
+class _Difference:
+    """By how much this machine's clock is ahead of the database's, as this process last saw it."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._known_until = 0.0
+        self._told = False
+
+    def note(self, began: datetime, theirs: datetime, ended: datetime) -> float:
+        """Take note of a time that was told between two times of this machine."""
+        seconds = ((began - theirs) + (ended - theirs)) / timedelta(seconds=2)
+        if abs(ended - began) <= timedelta(seconds=MEASURED_WITHIN):
+            self._seconds = seconds
+            self._known_until = time.monotonic() + KNOWN_FOR_SECONDS
+            self._tell()
+        return seconds
+
+    def recent(self) -> float:
+        """Return what was seen lately, or else is seen now."""
+        if time.monotonic() > self._known_until:
+            # On SQLite nothing is measured.
+            self._known_until = time.monotonic() + KNOWN_FOR_SECONDS
+            self._seconds = clock_difference()
+        return self._seconds
+
+    def _tell(self) -> None:
+        differs = abs(self._seconds) > TOLERATED_SECONDS
+        if differs and not self._told:
+            log.warning("This machine's clock is %.1f s %s the database's, which decides what is"
+                        " due; synchronise them (chrony, systemd-timesyncd)", abs(self._seconds),
+                        "ahead of" if self._seconds > 0 else "behind")
+        elif self._told and not differs:
+            log.warning("This machine's clock agrees with the database's again")
+        self._told = differs
+
+
+_DIFFERENCE = _Difference()

@@ -1,0 +1,83 @@
+"""What a worker does with messages that it cannot read: it drops them, and tells so in a line.
+
+They come from other programs that use the same queue, or from other versions of this one. Celery
+and kombu end the worker over some of them, or give them back; then the next worker ends too. To
+drop one costs nothing: the truth is in the ledger, and recovery publishes what is to be done.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery.worker.consumer.consumer import Consumer as CeleryConsumer
+from kombu.transport import redis
+
+log = logging.getLogger(__name__)
+
+REASON_CHARS = 200
+# What Python raises over something that is not what it should be. kombu counts KeyError among the
+# faults of a connection to Redis.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+_read_from_redis = redis.Channel._brpop_read
+
+
+def _read_or_drop(channel: Any, **options: Any) -> Any:
+    """Read a message from Redis; what is no message of kombu's has left the queue, and is gone."""
+    try:
+        return _read_from_redis(channel, **options)
+    except OSError:
+        raise  # Some of them are ValueErrors too.
+    except UNREADABLE as error:
+        _tell(error)
+        return True
+
+
+class Consumer(CeleryConsumer):  # type: ignore[misc]
+    """Celery's consumer, which outlives every message."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        setattr(redis.Channel, "_brpop_read", _read_or_drop)
+        super().__init__(*arguments, **options)
+
+    def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
+        """Return what is called with each message."""
+        receive = super().create_task_handler(*arguments, **options)
+
+        def receive_or_drop(message: Any) -> None:
+            try:
+                receive(message)
+            except OSError:
+                raise
+            except UNREADABLE as error:
+                self._drop(message, error)
+
+        return receive_or_drop
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Drop a message whose content cannot be read."""
+        self._drop(message, exc)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Drop a message whose content may not be read, or whose task is no task."""
+        self._drop(message, exc)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Drop a message that asks for no task."""
+        self._drop(message, "it asks for no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Drop a message that asks for a task which this version does not have."""
+        self._drop(message, f"there is no task {exc}")
+
+    def _drop(self, message: Any, reason: object) -> None:
+        _tell(reason)
+        if not message.acknowledged:
+            message.reject_log_error(log, self.connection_errors)
+
+
+def _tell(reason: object) -> None:
+    told = repr(reason) if isinstance(reason, Exception) else str(reason)
+    log.warning("A message that this worker cannot read was dropped: %s", told[:REASON_CHARS])

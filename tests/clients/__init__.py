@@ -1,0 +1,1 @@
+"""Programs that use clients which others' generators make of the OpenAPI document."""

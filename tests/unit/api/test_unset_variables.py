@@ -1,0 +1,193 @@
+"""What each call answers when a script puts a variable into it that is not set.
+
+Nothing is ever deleted, started or sent that was not meant.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from .conftest import CATALOGUE, Upload
+from .work import process
+
+# The call, what is empty in it, and the answer. Every part of the document has to be listed here.
+EMPTY_PATHS = [
+    ("deleteJob", "request_id", 404, "missing_id"),
+    ("downloadArchive", "request_id", 404, "missing_id"),
+    ("retryJob", "request_id", 404, "missing_id"),
+    ("getStatus", "request_id", 404, "missing_id"),
+    ("getDetails", "request_id", 404, "missing_id"),
+    ("downloadCsv", "request_id", 404, "missing_id"),
+    ("cancelJob", "request_id", 404, "missing_id"),
+    ("getWebhooks", "request_id", 404, "missing_id"),
+    ("redeliverWebhook", "request_id", 404, "missing_id"),
+    ("getImage", "image_id", 404, "missing_id"),
+    ("getImage", "extension", 404, "not_found"),
+]
+EMPTY_QUERIES = [
+    ("listJobs", "status", 400, "invalid_request"),
+    ("listJobs", "page", 400, "invalid_request"),
+    ("listJobs", "per_page", 400, "invalid_request"),
+    ("deleteJobs", "all", 400, "all_not_confirmed"),
+    ("getStatus", "wait", 400, "invalid_request"),
+    ("getDetails", "status", 400, "invalid_request"),
+    ("getDetails", "after", 400, "invalid_request"),
+    ("getDetails", "page", 400, "invalid_request"),
+    ("getDetails", "per_page", 400, "invalid_request"),
+    ("downloadCsv", "partial", 400, "invalid_request"),
+    ("downloadCsv", "delimiter", 400, "invalid_request"),
+    ("downloadArchive", "partial", 400, "invalid_request"),
+    ("retryJob", "codes", 400, "invalid_request"),
+    ("redeliverWebhook", "id", 400, "invalid_request"),
+]
+# Options of the images count as left out, as the forms of browsers send them.
+EMPTY_FIELDS = [
+    ("file", "missing_file"), ("webhook_url", "invalid_webhook_url"),
+    ("webhook_secret", "invalid_webhook_secret"), ("email", "invalid_email"),
+    ("dry_run", "invalid_dry_run"), ("compression_percentage", None), ("quality", None),
+    ("format", None), ("max_width", None), ("max_height", None),
+]
+EMPTY_HEADERS = [
+    ("upload", "Idempotency-Key", 400, "invalid_request"),
+    # Without keys these are not looked at; test_an_empty_key_is_called_empty has them with keys.
+    ("upload", "X-API-Key", 202, None), ("upload", "Authorization", 202, None),
+    # What guards against other sites takes nothing for granted.
+    ("upload", "Origin", 403, "cross_site"), ("upload", "Sec-Fetch-Site", 403, "cross_site"),
+    ("upload", "X-Request-ID", 202, None), ("getStatus", "If-None-Match", 200, None),
+    ("getImage", "Range", 404, "image_not_found"), ("upload", "Cookie", 202, None),
+]
+VALUES = {"image_id": str(UUID(int=7)), "extension": "jpg"}
+
+
+@pytest.fixture
+def document(client: FlaskClient) -> Any:
+    """Return the OpenAPI document."""
+    return client.get("/openapi.json").json
+
+
+@pytest.fixture
+def job(app: Flask, request_id: str) -> str:
+    """Return the id of a job that has ended, and which of its images failed."""
+    process(app, request_id, fails={1})
+    return request_id
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_lost(client: FlaskClient, job: str) -> Iterator[None]:
+    """Check that the job is as it was, whatever was called."""
+    before = client.get(f"/job/status/{job}").json
+    yield
+    assert client.get(f"/job/status/{job}").json == before
+
+
+def _calls(document: Any) -> Iterator[tuple[str, str, dict[str, Any], list[dict[str, Any]]]]:
+    """Yield the method, the path, the call and the parameters of every call."""
+    for path, methods in document["paths"].items():
+        shared = methods.get("parameters", [])
+        for method, call in methods.items():
+            if method != "parameters":
+                yield method, path, call, [*shared, *call.get("parameters", [])]
+
+
+def _send(client: FlaskClient, document: Any, operation: str, values: dict[str, str],
+          **options: Any) -> TestResponse:
+    method, path = next((method, path) for method, path, call, _ in _calls(document)
+                        if call["operationId"] == operation)
+    if operation == "upload":
+        options["data"] = {"file": (io.BytesIO(CATALOGUE), "products.csv")}
+    return client.open(path.format(**values), method=method, **options)
+
+
+def _parameters(document: Any, place: str) -> set[tuple[str, str]]:
+    return {(call["operationId"], parameter["name"])
+            for _, _, call, parameters in _calls(document) for parameter in parameters
+            if parameter["in"] == place}
+
+
+def test_everything_that_can_be_empty_is_listed(document: Any) -> None:
+    assert {entry[:2] for entry in EMPTY_PATHS} == _parameters(document, "path")
+    assert {entry[:2] for entry in EMPTY_QUERIES} == _parameters(document, "query")
+    assert {entry[:2] for entry in EMPTY_HEADERS} >= _parameters(document, "header")
+    assert {field for field, _ in EMPTY_FIELDS} == set(
+        document["components"]["schemas"]["Upload"]["properties"])
+
+
+@pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_PATHS)
+def test_an_empty_part_of_a_path(client: FlaskClient, document: Any, job: str, operation: str,
+                                 name: str, status: int, code: str) -> None:
+    values = {"request_id": job, **VALUES} | {name: ""}
+    for query in ({}, {"all": "true"}):
+        answer = _send(client, document, operation, values, query_string=query)
+        assert (answer.status_code, answer.json["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_QUERIES)
+def test_an_empty_parameter(client: FlaskClient, document: Any, job: str, operation: str, name: str,
+                            status: int, code: str) -> None:
+    for query in (f"{name}=", name):
+        answer = _send(client, document, operation, {"request_id": job}, query_string=query)
+        assert (answer.status_code, answer.json["code"]) == (status, code), query
+        assert name in answer.json["detail"] + str(answer.json.get("errors"))
+
+
+@pytest.mark.parametrize(("name", "code"), EMPTY_FIELDS)
+def test_an_empty_field(client: FlaskClient, upload: Upload, name: str, code: str | None) -> None:
+    answer = (client.post("/upload", data={name: ""}, content_type="multipart/form-data")
+              if name == "file" else upload(**{name: ""}))
+    assert answer.status_code == (400 if code else 202)
+    assert [fault["code"] for fault in answer.json.get("errors", ())] == ([code] if code else [])
+
+
+@pytest.mark.parametrize("name", [name for name, _ in EMPTY_FIELDS if name != "file"])
+def test_an_empty_field_in_the_address_of_the_upload(client: FlaskClient, document: Any,
+                                                     name: str) -> None:
+    answer = _send(client, document, "upload", {}, query_string={name: ""})
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_upload")
+    assert {fault["field"] for fault in answer.json["errors"]} == {name}
+
+
+@pytest.mark.parametrize("name", ["qualty", ""])
+def test_an_empty_field_that_nobody_knows(upload: Upload, name: str) -> None:
+    answer = upload(**{name: ""})
+    assert answer.status_code == 400
+    assert [fault["code"] for fault in answer.json["errors"]] == ["unknown_field"]
+
+
+def test_an_empty_secret_is_not_replaced_by_that_of_the_installation(upload: Upload) -> None:
+    answer = upload(webhook_url="https://hooks.test/", webhook_secret="")
+    assert [fault["code"] for fault in answer.json["errors"]] == ["invalid_webhook_secret"]
+
+
+@pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_HEADERS)
+def test_an_empty_header(client: FlaskClient, document: Any, job: str, operation: str, name: str,
+                         status: int, code: str | None) -> None:
+    values = {"request_id": job, **VALUES}
+    answer = _send(client, document, operation, values, headers={name: ""})
+    assert answer.status_code == status
+    assert answer.json.get("code") == code
+
+
+@pytest.mark.parametrize("call", ["status", "details", "download", "archive", "webhooks"])
+def test_nobody_is_told_to_delete_at_another_address(client: FlaskClient, call: str) -> None:
+    """A call with the wrong method and without its id was told to leave out its slash."""
+    answer = client.delete(f"/job/{call}/")
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("operation", [operation for operation, name, _, _ in EMPTY_PATHS
+                                       if name != "extension"])
+def test_what_languages_write_for_nothing_is_no_id(client: FlaskClient, document: Any,
+                                                   operation: str) -> None:
+    expected = "image_not_found" if operation == "getImage" else "job_not_found"
+    for word in ("null", "undefined", "None", "$ID", "%20", "{request_id}", "%00"):
+        values = {"request_id": word, "image_id": word, "extension": "jpg"}
+        answer = _send(client, document, operation, values)
+        assert (answer.status_code, answer.json["code"]) == (404, expected), word

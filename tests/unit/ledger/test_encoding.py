@@ -1,0 +1,84 @@
+"""Databases that cannot hold every text are refused, in words that say how to make another one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+from sqlalchemy import text
+
+from imgcompress import create_app
+from imgcompress.config import load_settings
+from imgcompress.extensions import db
+from imgcompress.ledger.encoding import encoding_fault
+from imgcompress.ledger.sessions import reading
+
+from ...databases import drop_encoding, execute, fresh_database, migrate
+from ...servers import postgres_url
+from .conftest import MakeJob
+from .records import images_of, job_of
+
+WORDS = "LC_COLLATE 'C' LC_CTYPE 'C' ENCODING"
+postgres = pytest.mark.postgres
+on_postgres = pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
+
+
+@pytest.fixture(params=["SQL_ASCII", "LATIN1"])
+def narrow_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of an empty database that cannot hold every text."""
+    with fresh_database("template0", f"{WORDS} '{request.param}'") as url:
+        yield url
+
+
+@pytest.fixture
+def runner(narrow_url: str, tmp_path: Path) -> Iterator[FlaskCliRunner]:
+    """Return what runs the commands of an installation with such a database."""
+    app = create_app(load_settings(None, database_url=narrow_url, data_dir=tmp_path))
+    yield app.test_cli_runner()
+    with app.app_context():
+        db.engine.dispose()
+
+
+@postgres
+@pytest.mark.parametrize("command", [["db", "upgrade"], ["serve"], ["doctor"]])
+def test_a_database_in_another_encoding_is_refused_in_words(
+        runner: FlaskCliRunner, command: list[str]) -> None:
+    result = runner.invoke(args=command)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert re.search("has the encoding (SQL_ASCII|LATIN1)", result.output), result.output
+    assert "ENCODING 'UTF8'" in result.output and "TEMPLATE template0" in result.output
+    assert "Traceback" not in result.output
+
+
+@postgres
+def test_the_advice_makes_a_database_that_is_taken(narrow_url: str, tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException) as refusal:
+        migrate(narrow_url, tmp_path)
+    advised = re.search(r"CREATE DATABASE imgcompress (.+?);", str(refusal.value))
+    assert advised
+    words, template = advised[1].split(" TEMPLATE ")
+    with fresh_database(template, words) as url:
+        migrate(url, tmp_path)
+
+
+def test_the_databases_of_the_tests_are_taken(app: Flask) -> None:
+    with db.engine.connect() as connection:
+        assert encoding_fault(connection) is None
+
+
+@postgres
+@on_postgres
+def test_each_connection_speaks_utf8(app: Flask, make_job: MakeJob, ledger_url: str) -> None:
+    execute(postgres_url(), f"ALTER DATABASE \"{db.engine.url.database}\""
+                            " SET client_encoding = 'LATIN1'")
+    drop_encoding(ledger_url)
+    with reading() as session:
+        assert session.scalar(text("SHOW client_encoding")) == "UTF8"
+    request_id = make_job(["https://images.test/ä€.jpg"])
+    assert images_of(request_id)[0].input_url == "https://images.test/ä€.jpg"
+    assert job_of(request_id).status == "PENDING"
