@@ -65,19 +65,20 @@ class Workbench:
 
     def limit_of(self, source: Source) -> int:
         """Return how many images of a source may be in hand at the moment."""
-        if self.circuits.trying(source):
+        if self.circuits.one_at_a_time(source):
             return 1
         return self.fetcher.hosts.limit(source.authority, source.owner)
 
-    def fetch(self, image: PendingImage, source: Source) -> bytes:
+    def fetch(self, claim: Claim, image: PendingImage, source: Source) -> bytes:
         """Fetch an image from its host. Raise ImageError."""
-        self.circuits.check(source)
+        self.circuits.check(source, claim.request_id)
         with FETCH.timing():
             return self.fetcher.fetch(image.input_url, source.owner).data
 
-    def note(self, source: Source, outcome: Success | ImageError) -> None:
+    def note(self, claim: Claim, source: Source, outcome: Success | ImageError) -> None:
         """Take note of what an image tells about its host."""
-        self.circuits.note(source, outcome if isinstance(outcome, ImageError) else None)
+        error = outcome if isinstance(outcome, ImageError) else None
+        self.circuits.note(source, error, claim.request_id)
 
     def compress(self, claim: Claim, image: PendingImage, data: bytes) -> Made:
         """Compress an image. Raise ImageError.
