@@ -18,9 +18,9 @@ Check = Callable[[Settings], Iterator[Finding]]
 CHECKS: dict[str, Check] = {
     "database": services.check_database, "clock": services.check_clock,
     "broker": services.check_broker, "storage": services.check_storage,
-    "space": services.check_space, "recovery": services.check_recovery,
-    "workers": services.check_workers, "mail": services.check_mail, "user": services.check_user,
-    "settings": check_settings,
+    "space": services.check_space, "engine": services.check_engine,
+    "recovery": services.check_recovery, "workers": services.check_workers,
+    "mail": services.check_mail, "user": services.check_user, "settings": check_settings,
 }
 NEED_DATABASE = {"clock", "recovery", "workers"}
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "red"}

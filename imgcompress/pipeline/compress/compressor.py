@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...errors import ImageError
 from .encoders import MAX_SIDE, SHRINK
 from .encoders.goal import Goal
 from .faults import reading_faults, writing_faults
+from .jpeg_engine import recompressed
 from .options import CompressOptions
 from .picture import Picture, decode
 from .result import Compressed
@@ -27,11 +30,14 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
     """
     with pillow_silenced():
         with reading_faults():
+            made = recompressed(data, options)
+            if isinstance(made, Compressed):
+                return made
             source = inspect(data, options.max_pixels)
             animated = source.animated and options.format != "jpeg"
             picture = decode(source, options, animated=animated)
         with writing_faults():
-            return _compressed(source, picture, options)
+            return replace(_compressed(source, picture, options), jpeg_engine=made)
 
 
 def _compressed(source: Source, picture: Picture, options: CompressOptions) -> Compressed:

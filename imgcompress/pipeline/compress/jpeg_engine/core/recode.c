@@ -1,0 +1,352 @@
+/* Make coefficients coarser, count what they take, and search for the step that fits a budget. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "write.h"
+
+/* A result within these shares of the budget is taken; searches aim between them. */
+static const double LEAST = 0.9875, AIM = 0.9935, MOST = 0.9992;
+/* Bytes that are stuffed, per byte: FF is 1 of 256 values, and less frequent than most. */
+static const double STUFFING = 1.0025;
+/* Bytes fall with about this power of the step; only first guesses depend on it. */
+static const double EXPONENT = 0.75;
+static const double FINEST = 1, COARSEST = 3000;
+enum { ROUNDS = 4, SAMPLINGS = 8, RETRIES = 8 };
+/* A sample of MCUs is counted first, about so many, where there are twice as many or more. */
+enum { SAMPLE_BLOCKS = 1500 };
+
+/* What becomes 0: below `threshold` of a step; above, a value is rounded up from 1 - `rounding` on.
+ * The threshold stays above that, or tokens of value 0 would be left. */
+static const struct dead_zone USUAL = {41288, 27525};  /* 0.63, 0.42 */
+
+struct tally {
+    uint32_t dc[2][256], ac[2][256];
+    uint64_t value_bits;
+};
+
+struct job {
+    const struct image *image;
+    struct coding coding;
+    struct quantiser quantiser[MAX_COMPONENTS];
+    struct dead_zone zone[2];
+    uint32_t share;  /* of the MCUs that get the second zone, in 1 / 65536 */
+    struct blocks blocks;
+    size_t stride;   /* one MCU of so many is in the sample */
+    int lossless, own_tables;
+    struct engine_result *result;
+};
+
+/* Set the steps of quantisation to `step` per cent of 16 (1 + 5 rho), rho being the spatial
+ * frequency as a share of that of the highest one along an axis; but never finer than the source's,
+ * which would cost bytes for nothing. */
+static void set_steps(struct job *job, double step)
+{
+    const struct image *image = job->image;
+    int count = image->facts.components;
+    job->lossless = job->own_tables = 1;
+    for (int k = 0; k < BLOCK; k++) {
+        double rho = hypot(ZIGZAG[k] >> 3, ZIGZAG[k] & 7) / 7;
+        double wanted = floor(16 * (1 + 5 * rho) * step / 100 + 0.5);
+        uint32_t usual = (uint32_t)(wanted < 1 ? 1 : wanted > 255 ? 255 : wanted);
+        for (int c = 0; c < count; c++) {
+            uint32_t old = image->tables[image->component[c].table][k];
+            uint32_t new = old > usual ? old : usual;
+            job->coding.steps[c][k] = (uint16_t)new;
+            job->quantiser[c].ratio[k] = (old * 65536 + new / 2) / new;
+            job->own_tables &= new == usual;
+            job->lossless &= new == old;
+        }
+    }
+}
+
+/* Keep what a dead zone leaves of a block's tokens, with new values; return how many. */
+static inline int requantise(const uint32_t *tokens, int count, const struct quantiser *quantiser,
+                             struct dead_zone zone, uint32_t *out)
+{
+    uint32_t *next = out;
+    for (int i = 0; i < count; i++) {
+        uint32_t token = tokens[i], place = token >> 16;
+        int32_t value = (int16_t)(token & 0xFFFF), sign = -(value < 0);
+        uint32_t scaled = (uint32_t)((value ^ sign) - sign) * quantiser->ratio[place];
+        int32_t level = (int32_t)((scaled + zone.rounding) >> 16);
+        *next = place << 16 | (uint16_t)((level ^ sign) - sign);
+        next += scaled >= zone.threshold;
+    }
+    return (int)(next - out);
+}
+
+static inline void count_block(struct tally *tally, int other, int32_t difference,
+                               const uint32_t *tokens, int count)
+{
+    unsigned size = size_of(magnitude(difference));
+    uint32_t *symbols = tally->ac[other], last = 0, bits = size;
+    tally->dc[other][size]++;
+    for (int i = 0; i < count; i++) {
+        uint32_t place = tokens[i] >> 16, run = place - last - 1;
+        for (; run > 15; run -= 16)
+            symbols[0xF0]++;
+        size = size_of(magnitude((int16_t)(tokens[i] & 0xFFFF)));
+        symbols[run << 4 | size]++;
+        bits += size;
+        last = place;
+    }
+    symbols[0] += last < BLOCK - 1;
+    tally->value_bits += bits;
+}
+
+/* Count one MCU, and keep its blocks where they are all kept. */
+static uint32_t *count_mcu(struct job *job, struct tally *tally, size_t mcu, int32_t *means,
+                           uint32_t *out)
+{
+    const struct image *image = job->image;
+    const uint32_t *tokens = image->tokens + image->first_token[mcu];
+    struct dead_zone zone = job->zone[chance(mcu) < job->share];
+    size_t block = mcu * (size_t)image->mcu_blocks;
+    for (int i = 0; i < image->mcu_blocks; i++, block++) {
+        int c = image->block_component[i];
+        int count = requantise(tokens, image->counts[block], job->quantiser + c, zone, out);
+        int32_t mean = mean_level(image->means[block], job->quantiser[c].ratio[0]);
+        int32_t difference = mean - means[c];
+        tokens += image->counts[block];
+        means[c] = mean;
+        count_block(tally, c > 0, difference, out, count);
+        if (job->stride == 1) {
+            job->blocks.differences[block] = (int16_t)difference;
+            job->blocks.counts[block] = (uint8_t)count;
+            out += count;
+        }
+    }
+    return out;
+}
+
+/* Set the means to those at the end of an MCU. */
+static void means_after(const struct job *job, size_t mcu, int32_t *means)
+{
+    const struct image *image = job->image;
+    for (int i = 0; i < image->mcu_blocks; i++) {
+        int c = image->block_component[i];
+        means[c] = mean_level(image->means[mcu * (size_t)image->mcu_blocks + (size_t)i],
+                              job->quantiser[c].ratio[0]);
+    }
+}
+
+/* Return the bits that symbols take by the best code for them, which is built. */
+static double code_bits(struct code *code, const uint32_t *frequencies)
+{
+    double bits = 0;
+    code_build(code, frequencies);
+    for (int symbol = 0; symbol < 256; symbol++)
+        bits += (double)frequencies[symbol] * code->length[symbol];
+    return bits;
+}
+
+/* Return about how many bytes the image takes at a step; of all blocks or of the sample. */
+static double size_at(struct job *job, double step)
+{
+    const struct image *image = job->image;
+    struct tally tally;
+    uint32_t *out = job->blocks.tokens, tokens = 0;
+    int32_t means[MAX_COMPONENTS] = {0};
+    size_t sampled = 0;
+    memset(&tally, 0, sizeof tally);
+    set_steps(job, step);
+    for (size_t mcu = job->stride / 2; mcu < image->mcus; mcu += job->stride, sampled++) {
+        if (job->stride > 1)
+            means_after(job, mcu - 1, means);
+        out = count_mcu(job, &tally, mcu, means, out);
+        tokens += image->first_token[mcu + 1] - image->first_token[mcu];
+    }
+    double means_bits = 0, bits = (double)tally.value_bits;
+    for (int i = 0; i < (image->facts.components > 1 ? 2 : 1); i++) {
+        means_bits += code_bits(job->coding.dc + i, tally.dc[i]);
+        bits += code_bits(job->coding.ac + i, tally.ac[i]);
+    }
+    job->result->step = step;
+    if (job->stride == 1)
+        job->result->countings++;
+    else {
+        /* What the sample is to the whole: by MCUs for means, by tokens for what is left of them. */
+        means_bits *= (double)image->mcus / (double)sampled;
+        bits *= (image->first_token[image->mcus] + 1.0) / (tokens + 1.0);
+        job->result->samplings++;
+    }
+    return (double)header_size(image, &job->coding) + (means_bits + bits) / 8 * STUFFING;
+}
+
+static double whole_size(struct job *job, double step)
+{
+    size_t stride = job->stride;
+    job->stride = 1;
+    double size = size_at(job, step);
+    job->stride = stride;
+    return size;
+}
+
+/* Where log(size) = log(want) on the line between two points, or on the usual one through one. */
+struct bracket {
+    double finer, larger;    /* a step that takes too much, and the size there; 0: unknown */
+    double coarser, smaller; /* a step that takes less, and the size there */
+};
+
+static double next_step(const struct bracket *bracket, double step, double size, double want,
+                        int tries)
+{
+    if (bracket->finer > 0 && bracket->coarser > 0) {
+        double low = log(bracket->finer), high = log(bracket->coarser);
+        double part = log(bracket->larger / want) / log(bracket->larger / bracket->smaller);
+        if (tries > 3)
+            part = 0.5;
+        part = part < 0.08 ? 0.08 : part > 0.92 ? 0.92 : part;
+        return exp(low + part * (high - low));
+    }
+    double change = log(size / want) / EXPONENT;
+    return step * exp(change > 1.2 ? 1.2 : change < -1.2 ? -1.2 : change);
+}
+
+/* Find the step at which the sample says `want`, from `step` on; set *size to what it says. */
+static double step_for(struct job *job, double want, double step, double coarsest, double *size)
+{
+    struct bracket bracket = {0};
+    for (int tries = 0;; tries++) {
+        step = step < FINEST ? FINEST : step > coarsest ? coarsest : step;
+        *size = size_at(job, step);
+        if (fabs(log(want / *size)) < 0.004 || tries + 1 == SAMPLINGS)
+            return step;
+        if (*size > want) {
+            bracket.finer = step;
+            bracket.larger = *size;
+        } else {
+            bracket.coarser = step;
+            bracket.smaller = *size;
+        }
+        if ((*size > want && step >= coarsest) || (*size < want && step <= FINEST))
+            return step;
+        if (bracket.finer > 0 && bracket.coarser > 0 && bracket.coarser / bracket.finer < 1.002)
+            return step;
+        step = next_step(&bracket, step, *size, want, tries);
+    }
+}
+
+/* Guess the step from the source's own, as if the share of the bytes told it. */
+static double first_step(const struct image *image, double want)
+{
+    const uint16_t *old = image->tables[image->component[0].table];
+    double sum = 0, usual = 0;
+    for (int k = 1; k < 20; k++) {
+        sum += old[k];
+        usual += 16 * (1 + 5 * hypot(ZIGZAG[k] >> 3, ZIGZAG[k] & 7) / 7);
+    }
+    return 100 * sum / usual * pow((double)image->size / want, 1 / 0.62);
+}
+
+static int fits(double size, double budget)
+{
+    return size <= budget * MOST && size >= budget * LEAST;
+}
+
+/* Come nearer to the budget than a step can, whose tables move in jumps: give a share of the MCUs
+ * another dead zone. Return whether that fits; *size is what it takes then. */
+static int mix(struct job *job, double step, double budget, double *size)
+{
+    double want = budget * AIM, gap = fabs(log(want / *size));
+    if (gap > 0.2)
+        return 0;
+    double change = *size > want ? (gap < 0.07 ? 0.12 : 0.25) : (gap < 0.07 ? -0.1 : -0.16);
+    job->zone[1].rounding = (uint32_t)(USUAL.rounding - change * 0.6 * 65536);
+    job->zone[1].threshold = (uint32_t)(USUAL.threshold + change * 65536);
+    if (job->zone[1].threshold < 65536 - job->zone[1].rounding)
+        job->zone[1].threshold = 65536 - job->zone[1].rounding;
+    double before = size_at(job, step);
+    job->share = 65536;
+    double difference = *size * (size_at(job, step) / before - 1), part = 0;
+    for (int tries = 0; tries < 3 && difference != 0; tries++) {
+        part += (want - *size) / difference;
+        if (part <= 0 || part >= 1)
+            return 0;
+        job->share = (uint32_t)(65536 * part);
+        *size = whole_size(job, step);
+        if (fits(*size, budget))
+            return 1;
+    }
+    return 0;
+}
+
+/* Set the job to the finest steps that fit, or to the coarsest; return about the size. */
+static double search(struct job *job, double budget, double coarsest)
+{
+    double step = first_step(job->image, budget), sampled, size = 0, want = budget * AIM;
+    for (int round = 0; round < ROUNDS; round++) {
+        job->share = 0;
+        step = step_for(job, want, step, coarsest, &sampled);
+        size = job->stride > 1 ? whole_size(job, step) : sampled;
+        int too_large = size > budget * MOST;
+        if (fits(size, budget) || (too_large ? step >= coarsest : step <= FINEST))
+            return size;
+        double whole = size;
+        if (mix(job, step, budget, &size))
+            return size;
+        want *= sampled / whole;
+    }
+    job->share = 0;
+    for (double more = 0.01;; more *= 1.5) {
+        size = whole_size(job, step);
+        if (size <= budget * MOST || step >= coarsest)
+            return size;
+        step = fmin(step * (1 + more), coarsest);
+    }
+}
+
+static int allocate(struct job *job)
+{
+    const struct image *image = job->image;
+    /* A block's tokens are written one too far, and a sampled MCU's at the beginning. */
+    job->blocks.tokens = malloc(((size_t)image->first_token[image->mcus] + BLOCK) * sizeof(uint32_t));
+    job->blocks.differences = malloc(image->blocks * sizeof(int16_t));
+    job->blocks.counts = malloc(image->blocks);
+    return job->blocks.tokens && job->blocks.differences && job->blocks.counts;
+}
+
+/* Write the image as it was counted last, about `size` bytes; return whether there was memory. */
+static int write_result(struct job *job, double size)
+{
+    /* Stuffing may double what it takes, and not more. */
+    size_t room = (size_t)(2 * size) + 4096;
+    uint8_t *data = malloc(room);
+    free(job->result->data);
+    job->result->data = data;
+    job->result->size = data ? write_image(job->image, &job->coding, &job->blocks, data, room) : 0;
+    return job->result->size > 0;
+}
+
+int recode(const struct image *image, const struct engine_request *request,
+           struct engine_result *result)
+{
+    struct job job = {.image = image, .zone = {USUAL, USUAL}, .result = result};
+    double coarsest = request->step > FINEST ? fmin(request->step, COARSEST) : FINEST;
+    double budget = (double)request->budget;
+    job.stride = image->blocks / SAMPLE_BLOCKS;
+    job.stride = job.stride < 2 ? 1 : job.stride > 48 ? 48 : job.stride;
+    if (job.stride > 1 && image->mcus_wide % job.stride == 0)
+        job.stride++;  /* or the sample would be of some columns */
+    int written = 0;
+    if (allocate(&job)) {
+        double size = budget > 0 ? search(&job, budget, coarsest) : whole_size(&job, coarsest);
+        written = write_result(&job, size);
+        for (int i = 1; i <= RETRIES && written && budget > 0 && result->size > request->budget
+                        && result->step < coarsest; i++) {
+            job.share = 0;
+            size = whole_size(&job, fmin(result->step * (1 + 0.01 * i), coarsest));
+            written = write_result(&job, size);
+        }
+    }
+    struct levels levels = {job.quantiser, {job.zone[0], job.zone[1]}, job.share,
+                            job.coding.steps[0]};
+    result->lossless = job.lossless;
+    result->own_tables = job.own_tables;
+    result->similarity = !written ? 0 : job.lossless ? 1 : similarity(image, &levels);
+    free(job.blocks.tokens);
+    free(job.blocks.differences);
+    free(job.blocks.counts);
+    return written ? ENGINE_OK : ENGINE_NO_MEMORY;
+}
