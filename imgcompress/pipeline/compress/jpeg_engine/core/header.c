@@ -12,7 +12,8 @@ const uint8_t ZIGZAG[BLOCK] = {
 enum {
     SOF0 = 0xC0, SOF1 = 0xC1, SOF2 = 0xC2, DHT = 0xC4, SOF9 = 0xC9, SOF10 = 0xCA, DAC = 0xCC,
     RST0 = 0xD0, SOI = 0xD8, EOI = 0xD9, SOS = 0xDA, DQT = 0xDB, DNL = 0xDC, DRI = 0xDD,
-    APP0 = 0xE0, APP1 = 0xE1, APP2 = 0xE2, APP14 = 0xEE
+    APP0 = 0xE0, APP1 = 0xE1, APP2 = 0xE2, APP14 = 0xEE,
+    APP15 = 0xEF, COM = 0xFE
 };
 /* Real files have some dozens. */
 enum { MAX_SEGMENTS = 10000 };
@@ -231,6 +232,8 @@ static int read_segment(struct image *image, struct body body, int marker)
     default:
         if (marker > SOF2 && marker <= 0xCF)
             return ENGINE_PROCESS;
+        if (marker < APP0 || (marker > APP15 && marker != COM))
+            return ENGINE_DAMAGED;  /* To libjpeg, too. */
         read_application(image, body, marker);
         return ENGINE_OK;
     }

@@ -93,7 +93,7 @@ struct dead_zone {
 struct levels {
     const struct quantiser *quantiser;  /* that of the first component */
     struct dead_zone zone[2];
-    uint32_t share;  /* of the MCUs that get the second zone, in 1 / 65536 */
+    uint32_t share;  /* of the MCUs that have the second zone, in 1 / 65536 */
     const uint16_t *steps;
 };
 double similarity(const struct image *image, const struct levels *levels);
@@ -107,6 +107,14 @@ static inline uint32_t chance(size_t mcu)
 static inline uint32_t magnitude(int32_t value)
 {
     return (uint32_t)(value < 0 ? -value : value);
+}
+
+/* Set in a token of the result that may become 0 as well. */
+enum { MARK_BIT = 24, MARK = 1 << MARK_BIT };
+
+static inline uint32_t place_of(uint32_t token)
+{
+    return token >> 16 & (BLOCK - 1);
 }
 
 /* Return how many bits a magnitude has; 0 for 0. */

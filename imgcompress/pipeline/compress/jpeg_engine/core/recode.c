@@ -5,33 +5,40 @@
 
 #include "write.h"
 
-/* A result within these shares of the budget is taken; searches aim between them. */
+/* A result within these shares of the budget is taken; what is counted is to come out at AIM. */
 static const double LEAST = 0.9875, AIM = 0.9935, MOST = 0.9992;
+/* Of what is aimed at, a sample is to say at least and at most so much: it may be mistaken by some
+ * per cent, and what is too much can be thinned out. */
+static const double OVER = 1.004, WELL_OVER = 1.05;
 /* Bytes that are stuffed, per byte: FF is 1 of 256 values, and less frequent than most. */
 static const double STUFFING = 1.0025;
 /* Bytes fall with about this power of the step; only first guesses depend on it. */
 static const double EXPONENT = 0.75;
+/* What is saved by a token that is left out, of the bits of such tokens: measured. */
+static const double THINNED = 0.75;
 static const double FINEST = 1, COARSEST = 3000;
 enum { ROUNDS = 4, SAMPLINGS = 8, RETRIES = 8 };
-/* A sample of MCUs is counted first, about so many, where there are twice as many or more. */
-enum { SAMPLE_BLOCKS = 1500 };
+/* A sample of MCUs is counted first, about so many blocks, where there are twice as many or more. */
+enum { SAMPLE_BLOCKS = 2000 };
 
 /* What becomes 0: below `threshold` of a step; above, a value is rounded up from 1 - `rounding` on.
  * The threshold stays above that, or tokens of value 0 would be left. */
 static const struct dead_zone USUAL = {41288, 27525};  /* 0.63, 0.42 */
+/* What may become 0 as well, where the search comes out a little above the budget. */
+static const struct dead_zone THIN = {57672, 27525};  /* 0.88 */
 
 struct tally {
     uint32_t dc[2][256], ac[2][256];
     uint64_t value_bits;
+    size_t thin;  /* tokens that may become 0 as well */
 };
 
 struct job {
     const struct image *image;
     struct coding coding;
     struct quantiser quantiser[MAX_COMPONENTS];
-    struct dead_zone zone[2];
-    uint32_t share;  /* of the MCUs that get the second zone, in 1 / 65536 */
     struct blocks blocks;
+    double thin_bits;  /* about what can be saved by thinning all MCUs out */
     size_t stride;   /* one MCU of so many is in the sample */
     int lossless, own_tables;
     struct engine_result *result;
@@ -60,18 +67,21 @@ static void set_steps(struct job *job, double step)
     }
 }
 
-/* Keep what a dead zone leaves of a block's tokens, with new values; return how many. */
+/* Keep what the dead zone leaves of a block's tokens, with new values; return how many. Those that
+ * may become 0 as well are marked. */
 static inline int requantise(const uint32_t *tokens, int count, const struct quantiser *quantiser,
-                             struct dead_zone zone, uint32_t *out)
+                             uint32_t *out)
 {
     uint32_t *next = out;
     for (int i = 0; i < count; i++) {
         uint32_t token = tokens[i], place = token >> 16;
         int32_t value = (int16_t)(token & 0xFFFF), sign = -(value < 0);
         uint32_t scaled = (uint32_t)((value ^ sign) - sign) * quantiser->ratio[place];
-        int32_t level = (int32_t)((scaled + zone.rounding) >> 16);
-        *next = place << 16 | (uint16_t)((level ^ sign) - sign);
-        next += scaled >= zone.threshold;
+        int32_t level = (int32_t)((scaled + USUAL.rounding) >> 16);
+        /* The top bit of a difference tells without a branch, which nobody could predict. */
+        uint32_t mark = (scaled - THIN.threshold) >> 31 << MARK_BIT;
+        *next = mark | place << 16 | (uint16_t)((level ^ sign) - sign);
+        next += (USUAL.threshold - 1 - scaled) >> 31;
     }
     return (int)(next - out);
 }
@@ -80,10 +90,11 @@ static inline void count_block(struct tally *tally, int other, int32_t differenc
                                const uint32_t *tokens, int count)
 {
     unsigned size = size_of(magnitude(difference));
-    uint32_t *symbols = tally->ac[other], last = 0, bits = size;
+    uint32_t *symbols = tally->ac[other], last = 0, bits = size, thin = 0;
     tally->dc[other][size]++;
     for (int i = 0; i < count; i++) {
-        uint32_t place = tokens[i] >> 16, run = place - last - 1;
+        uint32_t place = place_of(tokens[i]), run = place - last - 1;
+        thin += tokens[i] >> MARK_BIT;
         for (; run > 15; run -= 16)
             symbols[0xF0]++;
         size = size_of(magnitude((int16_t)(tokens[i] & 0xFFFF)));
@@ -93,6 +104,7 @@ static inline void count_block(struct tally *tally, int other, int32_t differenc
     }
     symbols[0] += last < BLOCK - 1;
     tally->value_bits += bits;
+    tally->thin += thin;
 }
 
 /* Count one MCU, and keep its blocks where they are all kept. */
@@ -101,11 +113,10 @@ static uint32_t *count_mcu(struct job *job, struct tally *tally, size_t mcu, int
 {
     const struct image *image = job->image;
     const uint32_t *tokens = image->tokens + image->first_token[mcu];
-    struct dead_zone zone = job->zone[chance(mcu) < job->share];
     size_t block = mcu * (size_t)image->mcu_blocks;
     for (int i = 0; i < image->mcu_blocks; i++, block++) {
         int c = image->block_component[i];
-        int count = requantise(tokens, image->counts[block], job->quantiser + c, zone, out);
+        int count = requantise(tokens, image->counts[block], job->quantiser + c, out);
         int32_t mean = mean_level(image->means[block], job->quantiser[c].ratio[0]);
         int32_t difference = mean - means[c];
         tokens += image->counts[block];
@@ -157,11 +168,17 @@ static double size_at(struct job *job, double step)
         out = count_mcu(job, &tally, mcu, means, out);
         tokens += image->first_token[mcu + 1] - image->first_token[mcu];
     }
-    double means_bits = 0, bits = (double)tally.value_bits;
+    double means_bits = 0, bits = (double)tally.value_bits, ones = 0, ones_bits = 0;
     for (int i = 0; i < (image->facts.components > 1 ? 2 : 1); i++) {
         means_bits += code_bits(job->coding.dc + i, tally.dc[i]);
         bits += code_bits(job->coding.ac + i, tally.ac[i]);
+        for (int symbol = 1; symbol < 256; symbol += 16) {
+            ones += tally.ac[i][symbol];
+            ones_bits += (double)tally.ac[i][symbol] * (job->coding.ac[i].length[symbol] + 1);
+        }
     }
+    /* What follows a token that is left out gets a longer run, and often a longer code. */
+    job->thin_bits = ones > 0 ? THINNED * ones_bits / ones * (double)tally.thin : 0;
     job->result->step = step;
     if (job->stride == 1)
         job->result->countings++;
@@ -204,28 +221,33 @@ static double next_step(const struct bracket *bracket, double step, double size,
     return step * exp(change > 1.2 ? 1.2 : change < -1.2 ? -1.2 : change);
 }
 
-/* Find the step at which the sample says `want`, from `step` on; set *size to what it says. */
+/* Find a step at which the sample says `want` or a little more, from `step` on; set *size to what
+ * it says there. Steps of quantisation are whole numbers, so that sizes move in jumps: the last step
+ * before one is taken then. */
 static double step_for(struct job *job, double want, double step, double coarsest, double *size)
 {
     struct bracket bracket = {0};
+    double aim = want * sqrt(OVER * WELL_OVER);
     for (int tries = 0;; tries++) {
         step = step < FINEST ? FINEST : step > coarsest ? coarsest : step;
         *size = size_at(job, step);
-        if (fabs(log(want / *size)) < 0.004 || tries + 1 == SAMPLINGS)
+        int over = *size >= want * OVER;
+        if ((over && *size <= want * WELL_OVER) || (over ? step >= coarsest : step <= FINEST))
             return step;
-        if (*size > want) {
+        if (over) {
             bracket.finer = step;
             bracket.larger = *size;
         } else {
             bracket.coarser = step;
             bracket.smaller = *size;
         }
-        if ((*size > want && step >= coarsest) || (*size < want && step <= FINEST))
-            return step;
-        if (bracket.finer > 0 && bracket.coarser > 0 && bracket.coarser / bracket.finer < 1.002)
-            return step;
-        step = next_step(&bracket, step, *size, want, tries);
+        int between = bracket.finer > 0 && bracket.coarser > 0;
+        if (tries + 1 >= SAMPLINGS || (between && bracket.coarser / bracket.finer < 1.004))
+            break;
+        step = next_step(&bracket, step, *size, aim, tries);
     }
+    *size = bracket.finer > 0 ? bracket.larger : bracket.smaller;
+    return bracket.finer > 0 ? bracket.finer : bracket.coarser;
 }
 
 /* Guess the step from the source's own, as if the share of the bytes told it. */
@@ -245,50 +267,23 @@ static int fits(double size, double budget)
     return size <= budget * MOST && size >= budget * LEAST;
 }
 
-/* Come nearer to the budget than a step can, whose tables move in jumps: give a share of the MCUs
- * another dead zone. Return whether that fits; *size is what it takes then. */
-static int mix(struct job *job, double step, double budget, double *size)
+/* Set the job to the finest steps that fit, or to the coarsest; return about the size. *excess is
+ * how many bits of it are to be thinned out. */
+static double search(struct job *job, double budget, double coarsest, double *excess)
 {
-    double want = budget * AIM, gap = fabs(log(want / *size));
-    if (gap > 0.2)
-        return 0;
-    double change = *size > want ? (gap < 0.07 ? 0.12 : 0.25) : (gap < 0.07 ? -0.1 : -0.16);
-    job->zone[1].rounding = (uint32_t)(USUAL.rounding - change * 0.6 * 65536);
-    job->zone[1].threshold = (uint32_t)(USUAL.threshold + change * 65536);
-    if (job->zone[1].threshold < 65536 - job->zone[1].rounding)
-        job->zone[1].threshold = 65536 - job->zone[1].rounding;
-    double before = size_at(job, step);
-    job->share = 65536;
-    double difference = *size * (size_at(job, step) / before - 1), part = 0;
-    for (int tries = 0; tries < 3 && difference != 0; tries++) {
-        part += (want - *size) / difference;
-        if (part <= 0 || part >= 1)
-            return 0;
-        job->share = (uint32_t)(65536 * part);
-        *size = whole_size(job, step);
-        if (fits(*size, budget))
-            return 1;
-    }
-    return 0;
-}
-
-/* Set the job to the finest steps that fit, or to the coarsest; return about the size. */
-static double search(struct job *job, double budget, double coarsest)
-{
-    double step = first_step(job->image, budget), sampled, size = 0, want = budget * AIM;
+    double step = first_step(job->image, budget), sampled, size, want = budget * AIM;
     for (int round = 0; round < ROUNDS; round++) {
-        job->share = 0;
         step = step_for(job, want, step, coarsest, &sampled);
-        size = job->stride > 1 ? whole_size(job, step) : sampled;
-        int too_large = size > budget * MOST;
-        if (fits(size, budget) || (too_large ? step >= coarsest : step <= FINEST))
+        size = job->stride > 1 || job->result->step != step ? whole_size(job, step) : sampled;
+        int over = size > budget * MOST;
+        if (fits(size, budget) || (over ? step >= coarsest : step <= FINEST))
             return size;
-        double whole = size;
-        if (mix(job, step, budget, &size))
+        *excess = (size - budget * AIM) * 8 / STUFFING;
+        if (over && *excess <= job->thin_bits * 0.9)
             return size;
-        want *= sampled / whole;
+        want *= sampled / size;
     }
-    job->share = 0;
+    *excess = 0;
     for (double more = 0.01;; more *= 1.5) {
         size = whole_size(job, step);
         if (size <= budget * MOST || step >= coarsest)
@@ -308,21 +303,23 @@ static int allocate(struct job *job)
 }
 
 /* Write the image as it was counted last, about `size` bytes; return whether there was memory. */
-static int write_result(struct job *job, double size)
+static int write_result(struct job *job, double size, struct thinning *thinning)
 {
     /* Stuffing may double what it takes, and not more. */
     size_t room = (size_t)(2 * size) + 4096;
     uint8_t *data = malloc(room);
     free(job->result->data);
     job->result->data = data;
-    job->result->size = data ? write_image(job->image, &job->coding, &job->blocks, data, room) : 0;
+    job->result->size = data ? write_image(job->image, &job->coding, &job->blocks, thinning,
+                                          data, room) : 0;
     return job->result->size > 0;
 }
 
 int recode(const struct image *image, const struct engine_request *request,
            struct engine_result *result)
 {
-    struct job job = {.image = image, .zone = {USUAL, USUAL}, .result = result};
+    struct job job = {.image = image, .result = result};
+    struct thinning thinning = {0};
     double coarsest = request->step > FINEST ? fmin(request->step, COARSEST) : FINEST;
     double budget = (double)request->budget;
     job.stride = image->blocks / SAMPLE_BLOCKS;
@@ -331,17 +328,18 @@ int recode(const struct image *image, const struct engine_request *request,
         job.stride++;  /* or the sample would be of some columns */
     int written = 0;
     if (allocate(&job)) {
-        double size = budget > 0 ? search(&job, budget, coarsest) : whole_size(&job, coarsest);
-        written = write_result(&job, size);
+        double size = budget > 0 ? search(&job, budget, coarsest, &thinning.wanted)
+                                 : whole_size(&job, coarsest);
+        thinning.available = job.thin_bits;
+        written = write_result(&job, size, &thinning);
         for (int i = 1; i <= RETRIES && written && budget > 0 && result->size > request->budget
                         && result->step < coarsest; i++) {
-            job.share = 0;
+            thinning.wanted = 0;
             size = whole_size(&job, fmin(result->step * (1 + 0.01 * i), coarsest));
-            written = write_result(&job, size);
+            written = write_result(&job, size, &thinning);
         }
     }
-    struct levels levels = {job.quantiser, {job.zone[0], job.zone[1]}, job.share,
-                            job.coding.steps[0]};
+    struct levels levels = {job.quantiser, {USUAL, THIN}, thinning.share, job.coding.steps[0]};
     result->lossless = job.lossless;
     result->own_tables = job.own_tables;
     result->similarity = !written ? 0 : job.lossless ? 1 : similarity(image, &levels);

@@ -146,7 +146,7 @@ static inline void put_block(struct writer *stream, int32_t difference, const ui
     uint32_t last = 0;
     put_value(&out, dc, 0, difference);
     for (int i = 0; i < count; i++) {
-        uint32_t place = tokens[i] >> 16, run = place - last - 1;
+        uint32_t place = place_of(tokens[i]), run = place - last - 1;
         for (; run > 15; run -= 16)
             put_bits(&out, ac->bits[0xF0], ac->length[0xF0]);
         put_value(&out, ac, run, (int16_t)(tokens[i] & 0xFFFF));
@@ -157,24 +157,82 @@ static inline void put_block(struct writer *stream, int32_t difference, const ui
     *stream = out;
 }
 
+/* Return the bits of a block's coefficients. */
+static uint32_t block_bits(const uint32_t *tokens, int count, const struct code *ac)
+{
+    uint32_t last = 0, bits = 0;
+    for (int i = 0; i < count; i++) {
+        uint32_t place = place_of(tokens[i]), run = place - last - 1;
+        unsigned size = size_of(magnitude((int16_t)(tokens[i] & 0xFFFF)));
+        for (; run > 15; run -= 16)
+            bits += ac->length[0xF0];
+        bits += ac->length[run << 4 | size] + size;
+        last = place;
+    }
+    return last < BLOCK - 1 ? bits + ac->length[0] : bits;
+}
+
+/* Copy the tokens that are not marked, if what is longer then has codes; return how many. */
+static int thin_out(const uint32_t *tokens, int count, const struct code *ac, uint32_t *kept)
+{
+    int left = 0;
+    uint32_t last = 0;
+    for (int i = 0; i < count; i++)
+        if (tokens[i] < MARK)
+            kept[left++] = tokens[i];
+    for (int i = 0; i < left; i++) {
+        uint32_t run = place_of(kept[i]) - last - 1;
+        unsigned size = size_of(magnitude((int16_t)(kept[i] & 0xFFFF)));
+        if (!ac->length[(run & 15) << 4 | size] || (run > 15 && !ac->length[0xF0]))
+            return -1;
+        last = place_of(kept[i]);
+    }
+    return last < BLOCK - 1 && !ac->length[0] ? -1 : left;
+}
+
+/* Set the share so that what is still to be saved is saved by the MCUs that follow. */
+static void set_share(struct thinning *thinning, double saved, double thinned, size_t left,
+                      size_t all)
+{
+    /* What they save is known better with each that is thinned; at first it is an estimate. */
+    double each = (thinning->available / (double)all * 64 + saved) / (64 + thinned);
+    double share = each > 0 ? (thinning->wanted - saved) / each / (double)left : 0;
+    thinning->share = (uint32_t)(65536 * (share < 0 ? 0 : share > 1 ? 1 : share));
+}
+
 size_t write_image(const struct image *image, const struct coding *coding,
-                   const struct blocks *blocks, uint8_t *out, size_t room)
+                   const struct blocks *blocks, struct thinning *thinning, uint8_t *out,
+                   size_t room)
 {
     const uint32_t *tokens = blocks->tokens;
     size_t header = header_size(image, coding);
+    double saved = 0, thinned = 0;
     if (room < header + BLOCK_BYTES)
         return 0;
+    thinning->share = 0;
     struct writer writer = {put_header(out, image, coding), 0, 0};
     const uint8_t *last = out + room - BLOCK_BYTES;
-    for (size_t mcu = 0, block = 0; mcu < image->mcus; mcu++)
+    for (size_t mcu = 0, block = 0; mcu < image->mcus; mcu++) {
+        if (thinning->wanted > 0 && mcu % image->mcus_wide == 0)
+            set_share(thinning, saved, thinned, image->mcus - mcu, image->mcus);
+        int thin = chance(mcu) < thinning->share;
         for (int i = 0; i < image->mcu_blocks; i++, block++) {
-            int other = image->block_component[i] > 0;
+            const struct code *dc = coding->dc + (image->block_component[i] > 0);
+            const struct code *ac = coding->ac + (image->block_component[i] > 0);
+            uint32_t kept[BLOCK];
+            int count = blocks->counts[block], left = -1;
             if (writer.next > last)
                 return 0;
-            put_block(&writer, blocks->differences[block], tokens, blocks->counts[block],
-                      coding->dc + other, coding->ac + other);
-            tokens += blocks->counts[block];
+            if (thin)
+                left = thin_out(tokens, count, ac, kept);
+            if (left >= 0)
+                saved += (double)block_bits(tokens, count, ac) - block_bits(kept, left, ac);
+            put_block(&writer, blocks->differences[block], left >= 0 ? kept : tokens,
+                      left >= 0 ? left : count, dc, ac);
+            tokens += count;
         }
+        thinned += thin;
+    }
     put_end(&writer);
     writer.next[0] = 0xFF;
     writer.next[1] = 0xD9;

@@ -18,10 +18,17 @@ struct blocks {
     uint32_t *tokens;
 };
 
+/* Which blocks are written without the tokens that are marked: a share of the MCUs, by chance. */
+struct thinning {
+    double wanted, available;  /* bits to be saved, and about those that all MCUs would save */
+    uint32_t share;            /* of the MCUs, in 1 / 65536; the last one that was in use */
+};
+
 size_t header_size(const struct image *image, const struct coding *coding);
 
 /* Write the whole image; return its size, or 0 where it would take more than `room`. */
 size_t write_image(const struct image *image, const struct coding *coding,
-                   const struct blocks *blocks, uint8_t *out, size_t room);
+                   const struct blocks *blocks, struct thinning *thinning, uint8_t *out,
+                   size_t room);
 
 #endif

@@ -1,5 +1,7 @@
 """Damaged files: the same verdict by the engine as without it."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,8 +45,8 @@ def test_what_libjpeg_warns_of_is_refused(seed, data):
     try:
         assert (pixels(source_data) == pixels(made.data)).all()
     except ValueError as error:
-        # Of grey images simplejpeg does not know all that libjpeg decodes.
-        assert "subsampling level" in str(error)
+        # It does not know all samplings of grey images, and tells of numbers that change nothing.
+        assert re.search("subsampling level|JFIF revision", str(error))
     assert coefficients(source_data) == coefficients(made.data)
 
 

@@ -63,7 +63,7 @@ REFUSED = {
     "deep tables": deep_tables(),
     "colours": encoded(photo().convert("CMYK"), "JPEG"),
     "colours, RGB": PLAIN[:2] + b"\xff\xee\x00\x0eAdobe\0\x64\0\0\0\0\0" + PLAIN[20:],
-    "sampling": PLAIN.replace(b"\x03\x01\x22\x00", b"\x03\x01\x32\x00"),
+    "sampling": PLAIN.replace(b"\x03\x01\x22\x00", b"\x03\x01\x33\x00"),
     "scans": scans_apart(),
     "truncated": PLAIN[:-500],
     "truncated, no end": PLAIN[:-2],
