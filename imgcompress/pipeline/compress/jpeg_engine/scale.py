@@ -9,7 +9,7 @@ import math
 # it was 0.61 to 0.67 at each quality from 20 to 80 (geometric means; docs/jpeg-engine.md).
 FACTOR = 0.64
 # At this step and below every step of quantisation stays the source's.
-FINEST = 1.0
+FINEST = 0.4
 # The sum of the luminance table of ITU-T T.81, annex K, which quality 50 uses as it is.
 _STANDARD_LUMA_SUM = 3688
 

@@ -86,6 +86,10 @@ static int lay_out(struct image *image)
     struct component *components = image->component;
     int count = image->facts.components, blocks = 0;
     uint32_t width = (uint32_t)image->facts.width, height = (uint32_t)image->facts.height;
+    for (int c = 0; c < count; c++)
+        if (components[c].h < 1 || components[c].h > 4 || components[c].v < 1
+            || components[c].v > 4)
+            return ENGINE_DAMAGED;
     if (count == 1)
         components[0].h = components[0].v = 1;  /* Its scan is not interleaved. */
     uint32_t h = (uint32_t)components[0].h, v = (uint32_t)components[0].v;
@@ -94,7 +98,7 @@ static int lay_out(struct image *image)
     for (int c = 0; c < count; c++) {
         struct component *component = components + c;
         uint32_t own_h = (uint32_t)component->h, own_v = (uint32_t)component->v;
-        if (!own_h || !own_v || h % own_h || v % own_v || h > 4 || v > 4)
+        if (h % own_h || v % own_v)
             return ENGINE_SAMPLING;
         if (blocks + component->h * component->v > MAX_MCU_BLOCKS)
             return ENGINE_SAMPLING;

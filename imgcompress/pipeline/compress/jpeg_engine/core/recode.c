@@ -16,7 +16,7 @@ static const double STUFFING = 1.0025;
 static const double EXPONENT = 0.75;
 /* What is saved by a token that is left out, of the bits of such tokens: measured. */
 static const double THINNED = 0.75;
-static const double FINEST = 1, COARSEST = 3000;
+static const double FINEST = 0.4, COARSEST = 3000;
 enum { ROUNDS = 4, SAMPLINGS = 8, RETRIES = 8 };
 /* A sample of MCUs is counted first, about so many blocks, where there are twice as many or more. */
 enum { SAMPLE_BLOCKS = 2000 };
@@ -35,6 +35,7 @@ struct tally {
 
 struct job {
     const struct image *image;
+    double table[BLOCK];
     struct coding coding;
     struct quantiser quantiser[MAX_COMPONENTS];
     struct blocks blocks;
@@ -44,21 +45,35 @@ struct job {
     struct engine_result *result;
 };
 
-/* Set the steps of quantisation to `step` per cent of 16 (1 + 5 rho), rho being the spatial
- * frequency as a share of that of the highest one along an axis; but never finer than the source's,
+/* Return the table's value at a place: flatter than that of T.81, annex K. `rho` is the spatial
+ * frequency as a share of the highest one along an axis; means are kept finer. */
+static double table_value(int place)
+{
+    double rho = hypot(ZIGZAG[place] >> 3, ZIGZAG[place] & 7) / 7;
+    return place ? 16 * (1 + 5 * rho) : 11;
+}
+
+/* Return how much coarser a component is quantised than the first one. Where colours are not halved
+ * they have as many samples, and each matters less. */
+static double coarseness(const struct image *image, int c)
+{
+    const struct component *first = image->component, *own = first + c;
+    return c ? 2.5 * sqrt((double)(own->h * own->v) / (first->h * first->v)) : 1;
+}
+
+/* Set the steps of quantisation to `step` per cent of the table, but never finer than the source's,
  * which would cost bytes for nothing. */
 static void set_steps(struct job *job, double step)
 {
     const struct image *image = job->image;
-    int count = image->facts.components;
     job->lossless = job->own_tables = 1;
-    for (int k = 0; k < BLOCK; k++) {
-        double rho = hypot(ZIGZAG[k] >> 3, ZIGZAG[k] & 7) / 7;
-        double wanted = floor(16 * (1 + 5 * rho) * step / 100 + 0.5);
-        uint32_t usual = (uint32_t)(wanted < 1 ? 1 : wanted > 255 ? 255 : wanted);
-        for (int c = 0; c < count; c++) {
-            uint32_t old = image->tables[image->component[c].table][k];
-            uint32_t new = old > usual ? old : usual;
+    for (int c = 0; c < image->facts.components; c++) {
+        const uint16_t *source = image->tables[image->component[c].table];
+        double part = step / 100 * coarseness(image, c);
+        for (int k = 0; k < BLOCK; k++) {
+            double wanted = floor(job->table[k] * part + 0.5);
+            uint32_t usual = (uint32_t)(wanted < 1 ? 1 : wanted > 255 ? 255 : wanted);
+            uint32_t old = source[k], new = old > usual ? old : usual;
             job->coding.steps[c][k] = (uint16_t)new;
             job->quantiser[c].ratio[k] = (old * 65536 + new / 2) / new;
             job->own_tables &= new == usual;
@@ -251,13 +266,14 @@ static double step_for(struct job *job, double want, double step, double coarses
 }
 
 /* Guess the step from the source's own, as if the share of the bytes told it. */
-static double first_step(const struct image *image, double want)
+static double first_step(const struct job *job, double want)
 {
+    const struct image *image = job->image;
     const uint16_t *old = image->tables[image->component[0].table];
     double sum = 0, usual = 0;
     for (int k = 1; k < 20; k++) {
         sum += old[k];
-        usual += 16 * (1 + 5 * hypot(ZIGZAG[k] >> 3, ZIGZAG[k] & 7) / 7);
+        usual += job->table[k];
     }
     return 100 * sum / usual * pow((double)image->size / want, 1 / 0.62);
 }
@@ -271,7 +287,7 @@ static int fits(double size, double budget)
  * how many bits of it are to be thinned out. */
 static double search(struct job *job, double budget, double coarsest, double *excess)
 {
-    double step = first_step(job->image, budget), sampled, size, want = budget * AIM;
+    double step = first_step(job, budget), sampled, size, want = budget * AIM;
     for (int round = 0; round < ROUNDS; round++) {
         step = step_for(job, want, step, coarsest, &sampled);
         size = job->stride > 1 || job->result->step != step ? whole_size(job, step) : sampled;
@@ -326,6 +342,8 @@ int recode(const struct image *image, const struct engine_request *request,
     job.stride = job.stride < 2 ? 1 : job.stride > 48 ? 48 : job.stride;
     if (job.stride > 1 && image->mcus_wide % job.stride == 0)
         job.stride++;  /* or the sample would be of some columns */
+    for (int k = 0; k < BLOCK; k++)
+        job.table[k] = table_value(k);
     int written = 0;
     if (allocate(&job)) {
         double size = budget > 0 ? search(&job, budget, coarsest, &thinning.wanted)
