@@ -20,21 +20,22 @@ enum { COARSEST = 3000, MAX_PIXELS = 1 << 20 };
 
 #ifdef WITH_LIBJPEG
 #include <jpeglib.h>
+#include <jerror.h>
 #include <setjmp.h>
 
 static jmp_buf failed;
 
 static void fail(j_common_ptr info)
 {
-    (void)info;
+    info->err->output_message(info);
     longjmp(failed, 1);
 }
 
 static void hear(j_common_ptr info, int level)
 {
-    /* Revisions of JFIF and Adobe's markers change nothing. */
-    if (level < 0 && info->err->msg_code != 126)
-        longjmp(failed, 1);
+    /* A revision of JFIF that it does not know changes nothing. */
+    if (level < 0 && info->err->msg_code != JWRN_JFIF_MAJOR)
+        fail(info);
 }
 
 /* Compare all coefficients that libjpeg knows; those that only fill MCUs are nobody's. Return 0 where

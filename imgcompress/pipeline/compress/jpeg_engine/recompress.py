@@ -78,7 +78,8 @@ def _recompressed(data: bytes, facts: Facts, options: CompressOptions) -> Compre
         outcome = "target_met" if len(made.data) <= most else "already_small"
         return _result(made.data, facts, outcome, None, 1.0)
     outcome = "target_met" if options.quality or len(made.data) <= budget else "floor_reached"
-    return _result(made.data, facts, outcome, quality_of(made.step), made.similarity)
+    return _result(made.data, facts, outcome, quality_of(made.step, facts.luma_sum),
+                   made.similarity)
 
 
 def _is_suspect(made: Requantised) -> bool:

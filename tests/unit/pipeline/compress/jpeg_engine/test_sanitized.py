@@ -9,10 +9,9 @@ import subprocess
 
 import pytest
 
-from tests.fuzz.seeds import seeds
-
 from .build import SANITIZED, WITH_LIBJPEG, compiled
 from .test_refusals import REFUSED
+from tests.fuzz.seeds import seeds
 
 COMPILER = shutil.which("cc")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
