@@ -16,6 +16,8 @@ static const double STUFFING = 1.0025;
 static const double EXPONENT = 0.75;
 /* What is saved by a token that is left out, of the bits of such tokens: measured. */
 static const double THINNED = 0.75;
+/* Of what can be saved by thinning out, as much as is relied on. */
+static const double THINNABLE = 0.9;
 static const double FINEST = 0.4, COARSEST = 3000;
 enum { ROUNDS = 4, SAMPLINGS = 8, RETRIES = 8 };
 /* A sample of MCUs is counted first, about so many blocks, where there are twice as many or more. */
@@ -295,9 +297,9 @@ static double search(struct job *job, double budget, double coarsest, double *ex
         if (fits(size, budget) || (over ? step >= coarsest : step <= FINEST))
             return size;
         *excess = (size - budget * AIM) * 8 / STUFFING;
-        if (over && *excess <= job->thin_bits * 0.9)
+        if (over && *excess <= job->thin_bits * THINNABLE)
             return size;
-        want *= sampled / size;
+        want = budget * AIM * sampled / size;  /* what the sample would say of what is wanted */
     }
     *excess = 0;
     for (double more = 0.01;; more *= 1.5) {
@@ -352,8 +354,11 @@ int recode(const struct image *image, const struct engine_request *request,
         written = write_result(&job, size, &thinning);
         for (int i = 1; i <= RETRIES && written && budget > 0 && result->size > request->budget
                         && result->step < coarsest; i++) {
-            thinning.wanted = 0;
-            size = whole_size(&job, fmin(result->step * (1 + 0.01 * i), coarsest));
+            thinning.wanted += ((double)result->size - budget * AIM) * 8;
+            if (i > 3 || thinning.wanted > job.thin_bits * THINNABLE) {
+                thinning.wanted = 0;
+                size = whole_size(&job, fmin(result->step * (1 + 0.01 * i), coarsest));
+            }
             written = write_result(&job, size, &thinning);
         }
     }
