@@ -26,7 +26,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 NOT_BUILT = "not_built"
 
 
@@ -69,7 +69,7 @@ class Facts(ctypes.Structure):
 
 
 class _Request(ctypes.Structure):
-    _fields_ = [("step", c_double), ("budget", c_uint64)]
+    _fields_ = [("step", c_double), ("budget", c_uint64), ("orientation", c_int32)]
 
 
 class _Result(ctypes.Structure):
@@ -133,14 +133,15 @@ def inspect(data: bytes) -> Facts:
     return facts
 
 
-def requantise(data: bytes, step: float, budget: int = 0) -> Requantised:
+def requantise(data: bytes, step: float, budget: int = 0, orientation: int = 1) -> Requantised:
     """Return a JPEG with this step of quantisation, in per cent of the engine's table.
 
     With a budget the step is the finest that fits into so many bytes, and `step` the coarsest that
-    may be used: the result is larger than the budget where not even that fits. Raise Refused.
+    may be used: the result is larger than the budget where not even that fits. `orientation` is
+    EXIF's, by which the image is turned upright. Raise Refused.
     """
     engine, result = _loaded(), _Result()
-    request = _Request(step, budget)
+    request = _Request(step, budget, orientation)
     _check(engine, engine.engine_requantise(data, len(data), byref(request), byref(result)))
     try:
         return Requantised(ctypes.string_at(result.data, result.size), result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..colour import conversion
 from ..fit import fitted_size
 from ..options import CompressOptions
@@ -9,7 +11,7 @@ from ..result import Compressed
 from ..rewrap import has_payload, rewrapped
 from .library import Facts, Refused, Requantised, inspect, requantise
 from .scale import quality_of, step_of
-from .upright import is_upright
+from .upright import turn_of
 
 USED = "used"
 # libjpeg decodes no larger ones.
@@ -30,22 +32,23 @@ def recompressed(data: bytes, options: CompressOptions) -> Compressed | str | No
         return None
     try:
         facts = inspect(data)
-        reason = _hindrance(data, facts, options)
-        made = None if reason else _recompressed(data, facts, options)
+        turn = turn_of(data, facts)
+        reason = _hindrance(data, facts, turn, options)
+        made = None if reason else _recompressed(data, facts, turn or 1, options)
     except Refused as refused:
         reason, made = refused.reason, None
     return made or reason or "no_gain"
 
 
-def _hindrance(data: bytes, facts: Facts, options: CompressOptions) -> str | None:
+def _hindrance(data: bytes, facts: Facts, turn: int | None, options: CompressOptions) -> str | None:
     """Return in a word what is asked of the pixels, if anything is."""
     size = (facts.width, facts.height)
     if size[0] * size[1] > options.max_pixels or max(size) > MAX_SIDE:
         return "size"
-    if fitted_size(size, 1, options) != size:
-        return "resized"
-    if not is_upright(data, facts):
+    if turn is None:
         return "turned"
+    if fitted_size(size, turn, options) != size:
+        return "resized"
     if facts.profile_parts and not _is_srgb(data, facts):
         return "profile"
     return None
@@ -56,30 +59,48 @@ def _is_srgb(data: bytes, facts: Facts) -> bool:
     return facts.profile_parts == 1 and conversion(facts.profile.of(data), mode) is None
 
 
-def _recompressed(data: bytes, facts: Facts, options: CompressOptions) -> Compressed | None:
+def _recompressed(data: bytes, facts: Facts, turn: int,
+                  options: CompressOptions) -> Compressed | None:
     """Return the result, None where it is no smaller, or not safe."""
-    budget = options.budget(len(data))
-    if options.quality:
-        made = requantise(data, step_of(options.quality, facts.luma_sum))
-        most = 0
-    else:
-        made = requantise(data, step_of(options.min_quality, facts.luma_sum), budget)
-        most = budget
-    met = len(made.data) <= budget and (made.lossless or not options.quality)
-    if made.pixel_bytes <= (most if met else max(most, len(made.data))):
-        # The source's own coding may do, without its metadata.
-        plain = rewrapped(data, "jpeg", most if made.pixel_bytes <= most else len(made.data))
-        if plain:
-            outcome = "target_met" if len(plain) <= most else "already_small"
-            return _result(plain, facts, outcome, None, 1.0)
+    # With a fixed quality there is nothing to be met.
+    budget = 0 if options.quality else options.budget(len(data))
+    coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
+    made = requantise(data, coarsest, budget, turn)
+    result = _Result(facts, turn)
+    if turn == 1 and (plain := _as_it_is(data, made, budget)):
+        return result.lossless(plain, budget)
     if len(made.data) >= len(data) or _is_suspect(made):
         return None
     if made.lossless:
-        outcome = "target_met" if len(made.data) <= most else "already_small"
-        return _result(made.data, facts, outcome, None, 1.0)
+        return result.lossless(made.data, budget)
     outcome = "target_met" if options.quality or len(made.data) <= budget else "floor_reached"
-    return _result(made.data, facts, outcome, quality_of(made.step, facts.luma_sum),
-                   made.similarity)
+    return result.of(made.data, outcome, quality_of(made.step, facts.luma_sum), made.similarity)
+
+
+def _as_it_is(data: bytes, made: Requantised, budget: int) -> bytes | None:
+    """Return the source's own coding without its metadata, where that keeps the budget, or is
+    smaller than what misses it.
+    """
+    met = len(made.data) <= budget
+    most = budget if met or made.pixel_bytes <= budget else len(made.data)
+    return rewrapped(data, "jpeg", most) if made.pixel_bytes <= most else None
+
+
+@dataclass(frozen=True)
+class _Result:
+    facts: Facts
+    turn: int
+
+    def lossless(self, data: bytes, budget: int) -> Compressed:
+        """Return a result that looks as its source."""
+        return self.of(data, "target_met" if len(data) <= budget else "already_small", None, 1.0)
+
+    def of(self, data: bytes, outcome: str, quality: int | None, similarity: float) -> Compressed:
+        """Return a result, of the size that the image has when it is upright."""
+        sides = (self.facts.width, self.facts.height)
+        width, height = sides if self.turn < 5 else sides[::-1]
+        return Compressed(data, "jpeg", width, height, quality, outcome, similarity,
+                          jpeg_engine=USED)
 
 
 def _is_suspect(made: Requantised) -> bool:
@@ -87,9 +108,3 @@ def _is_suspect(made: Requantised) -> bool:
     if made.lossless:
         return has_payload(made.data)
     return not made.own_tables and has_payload(made.data[:_HEADER_BYTES])
-
-
-def _result(data: bytes, facts: Facts, outcome: str, quality: int | None,
-            similarity: float) -> Compressed:
-    return Compressed(data, "jpeg", facts.width, facts.height, quality, outcome, similarity,
-                      jpeg_engine=USED)

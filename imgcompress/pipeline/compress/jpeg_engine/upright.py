@@ -1,4 +1,4 @@
-"""Whether metadata tell that an image has to be turned to be seen upright."""
+"""What metadata tell of how an image has to be turned to be seen upright."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ _SHORT = 3
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 
-def is_upright(data: bytes, facts: Facts) -> bool:
-    """Tell whether the image is certainly upright as it is coded; doubts are left to others."""
+def turn_of(data: bytes, facts: Facts) -> int | None:
+    """Return the orientation of the image, 1 to 8; None in doubt, which is left to others."""
     if facts.exif.size:
         try:
-            turn = orientation(facts.exif.of(data))
+            turn = _orientation(facts.exif.of(data))
         except (struct.error, KeyError):
-            return False
+            return None
         if turn is not None:
-            return turn == 1
-    return not facts.xmp.size or b"tiff:Orientation" not in facts.xmp.of(data)
+            return turn if 1 <= turn <= 8 else 1
+    if facts.xmp.size and b"tiff:Orientation" in facts.xmp.of(data):
+        return None
+    return 1
 
 
-def orientation(exif: bytes) -> int | None:
+def _orientation(exif: bytes) -> int | None:
     """Return what EXIF says of the orientation (CIPA DC-008, 4.6), None where it says nothing.
 
     Raise struct.error or KeyError where it is damaged, or says it in an unusual way.

@@ -9,7 +9,7 @@ enum { MAX_BYTES = 256 << 20 };
 
 static const char *const REASONS[ENGINE_VERDICTS] = {
     "ok", "damaged", "truncated", "arithmetic", "process", "deep", "colours", "sampling", "scans",
-    "sparse", "no_memory"};
+    "sparse", "edges", "no_memory"};
 
 const char *engine_reason(int verdict)
 {
@@ -41,8 +41,8 @@ int engine_inspect(const uint8_t *data, size_t size, struct engine_facts *facts)
     return verdict;
 }
 
-/* Decode an image to tokens; to be released in any case. */
-static int decode(struct image *image)
+/* Decode an image to tokens, and turn it; to be released in any case. */
+static int decode(struct image *image, int orientation)
 {
     struct scan scan;
     int found = 0;
@@ -57,8 +57,12 @@ static int decode(struct image *image)
     if (verdict)
         return verdict;
     image->first_scan = image->position;
-    return image->facts.progressive ? decode_progressive(image, &scan)
-                                    : decode_sequential(image, &scan);
+    int turned = orientation >= 2 && orientation <= 8;
+    if (turned && !turn_is_possible(image, orientation))
+        return ENGINE_EDGES;
+    verdict = image->facts.progressive ? decode_progressive(image, &scan)
+                                       : decode_sequential(image, &scan);
+    return !verdict && turned ? turn_upright(image, orientation) : verdict;
 }
 
 int engine_requantise(const uint8_t *data, size_t size, const struct engine_request *request,
@@ -66,7 +70,7 @@ int engine_requantise(const uint8_t *data, size_t size, const struct engine_requ
 {
     struct image image = {.data = data, .size = size};
     memset(result, 0, sizeof *result);
-    int verdict = decode(&image);
+    int verdict = decode(&image, request->orientation);
     result->pixel_bytes = image.position - image.first_scan;
     if (!verdict)
         verdict = recode(&image, request, result);
@@ -83,7 +87,7 @@ int engine_coefficients(const uint8_t *data, size_t size, int16_t *values, size_
 {
     struct image image = {.data = data, .size = size};
     *count = 0;
-    int verdict = decode(&image);
+    int verdict = decode(&image, 0);
     const uint32_t *token = image.tokens;
     if (!verdict && image.blocks > room / BLOCK)
         verdict = ENGINE_NO_MEMORY;

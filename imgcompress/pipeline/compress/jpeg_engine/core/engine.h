@@ -27,6 +27,7 @@ enum engine_verdict {
     ENGINE_SAMPLING,    /* components of sizes that libjpeg does not decode either, or hardly anybody writes */
     ENGINE_SCANS,       /* several scans that are not progressive ones */
     ENGINE_SPARSE,      /* so few bytes for so many pixels that they are not worth the memory */
+    ENGINE_EDGES,       /* to be turned, with MCUs at its edges that are not full */
     ENGINE_NO_MEMORY,
     ENGINE_VERDICTS
 };
@@ -52,6 +53,7 @@ struct engine_facts {
 struct engine_request {
     double step;      /* the step to use; with a budget, the coarsest that may be used */
     uint64_t budget;  /* the most bytes of the result; 0: no search, `step` as it is */
+    int32_t orientation;  /* EXIF's: how the image is to be turned; 0 or 1: not at all */
 };
 
 struct engine_result {
@@ -66,7 +68,7 @@ struct engine_result {
 };
 
 /* To be raised with every change of what is declared here: whoever loads the library compares. */
-enum { ENGINE_VERSION = 1 };
+enum { ENGINE_VERSION = 2 };
 ENGINE_API int engine_version(void);
 
 /* Read the headers up to the first scan, and nothing behind them. */

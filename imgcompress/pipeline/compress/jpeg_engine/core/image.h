@@ -77,6 +77,10 @@ int decode_sequential(struct image *image, const struct scan *scan);
 int decode_progressive(struct image *image, struct scan *scan);
 int tokens_allocate(struct image *image, size_t tokens);
 
+/* turn.c: by an orientation of EXIF, 2 to 8. */
+int turn_is_possible(const struct image *image, int orientation);
+int turn_upright(struct image *image, int orientation);
+
 /* recode.c: count, search, write. */
 int recode(const struct image *image, const struct engine_request *request,
            struct engine_result *result);

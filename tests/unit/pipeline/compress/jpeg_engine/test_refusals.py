@@ -79,7 +79,7 @@ REFUSED = {
 }
 CHANGED = {
     "resized": (PLAIN, CompressOptions(max_width=100)),
-    "turned": (encoded(photo(), "JPEG", exif=turned(6)), CompressOptions()),
+    "edges": (encoded(photo(301, 203), "JPEG", exif=turned(6)), CompressOptions()),
     "turned, by XMP": (with_segment(0xFFE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta "
                                     b"tiff:Orientation=\"6\"/>"), CompressOptions()),
     "turned, EXIF is damaged": (with_segment(0xFFE1, b"Exif\0\0MM\0*\0\0\xff\xff"),
