@@ -19,7 +19,7 @@ static const double THINNED = 0.75;
 /* Of what can be saved by thinning out, as much as is relied on. */
 static const double THINNABLE = 0.9;
 static const double FINEST = 0.4, COARSEST = 3000;
-enum { ROUNDS = 4, SAMPLINGS = 8, RETRIES = 8 };
+enum { ROUNDS = 4, SAMPLINGS = 8 };
 /* A sample of MCUs is counted first, about so many blocks, where there are twice as many or more. */
 enum { SAMPLE_BLOCKS = 2000 };
 
@@ -352,12 +352,13 @@ int recode(const struct image *image, const struct engine_request *request,
                                  : whole_size(&job, coarsest);
         thinning.available = job.thin_bits;
         written = write_result(&job, size, &thinning);
-        for (int i = 1; i <= RETRIES && written && budget > 0 && result->size > request->budget
-                        && result->step < coarsest; i++) {
+        /* What is stuffed may be more than expected, of small images above all. */
+        for (double more = 0.01; written && budget > 0 && result->size > request->budget
+                                 && result->step < coarsest; more *= 1.5) {
             thinning.wanted += ((double)result->size - budget * AIM) * 8;
-            if (i > 3 || thinning.wanted > job.thin_bits * THINNABLE) {
+            if (more > 0.03 || thinning.wanted > job.thin_bits * THINNABLE) {
                 thinning.wanted = 0;
-                size = whole_size(&job, fmin(result->step * (1 + 0.01 * i), coarsest));
+                size = whole_size(&job, fmin(result->step * (1 + more), coarsest));
             }
             written = write_result(&job, size, &thinning);
         }

@@ -35,6 +35,16 @@ def test_a_large_photo_needs_few_passes(name, quality):
     assert made.passes[0] <= 20 and made.passes[1] <= 4
 
 
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("coding", CODINGS)
+def test_the_smallest_images_keep_every_budget_that_can_be_kept(sampling, coding):
+    for size in ((7, 9), (17, 33)):
+        data = source(size, sampling, coding)
+        for budget in range(150, len(data), 13):
+            made = requantise(data, COARSEST, budget)
+            assert len(made.data) <= budget or made.step == COARSEST
+
+
 def test_a_budget_that_cannot_be_kept_ends_at_the_coarsest_step():
     data = source((301, 203), "4:2:0")
     made = requantise(data, 50.0, 1000)
