@@ -13,7 +13,7 @@ from ..extensions import current_settings
 from ..ledger.circuits import Source
 from ..ledger.results import Success
 from ..ledger.slices import Claim, PendingImage
-from ..metrics import COMPRESS, FETCH, STORE
+from ..metrics import COMPRESS, FETCH, JPEG_ENGINE, SHARE, STORE
 from ..netguard import DialPolicy, origin_of
 from ..pipeline.compress import EXTENSIONS, Compressed, CompressOptions, compress
 from ..pipeline.fetch import Fetcher, FetchLimits
@@ -92,6 +92,8 @@ class Workbench:
                 made = run(data, self._options(claim.options | (image.options or {})))
         except MemoryError as error:
             raise ImageError("out_of_memory", detail=repr(error)) from error
+        if made.jpeg_engine:
+            SHARE.add([(JPEG_ENGINE.sample(made.jpeg_engine), 1.0)])
         return Made(len(data), made)
 
     def compress_seconds(self, claim: Claim) -> float:
@@ -125,7 +127,8 @@ class Workbench:
     def _options(self, options: dict[str, Any]) -> CompressOptions:
         return CompressOptions(**options, min_quality=self.settings.min_quality,
                                max_pixels=self.settings.max_image_pixels,
-                               max_frames=self.settings.max_frames)
+                               max_frames=self.settings.max_frames,
+                               jpeg_engine=self.settings.jpeg_engine)
 
 
 def _fetcher(settings: Settings) -> Fetcher:

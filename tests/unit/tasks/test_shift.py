@@ -25,6 +25,8 @@ from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, PendingImage
+from imgcompress.metrics import JPEG_ENGINE, SHARE
+from imgcompress.pipeline.compress import missing_engine
 from imgcompress.storage import delete_job_files
 from imgcompress.tasks import process_csv as task
 from imgcompress.tasks import publish, recorder, slice_in_hand
@@ -89,6 +91,13 @@ def test_a_task_goes_on_with_the_next_slices(bench: Workbench, origin: PlainOrig
     assert (job.status, job.completed_images) == ("COMPLETED", 12)
     assert {part.state for part in slices_of(request_id)} == {"DONE"}
     assert all(image.attempts == 1 for image in images_of(request_id))
+
+
+def test_what_the_jpeg_engine_says_is_counted(bench: Workbench, origin: PlainOrigin) -> None:
+    SHARE.take()
+    _process(_job(_photos(origin, 3), slice_size=5))
+    verdict = "not_built" if missing_engine() else "used"
+    assert SHARE.take()[JPEG_ENGINE.sample(verdict)] == 3
 
 
 def test_a_message_that_comes_too_late_is_work_all_the_same(
