@@ -45,5 +45,5 @@ def test_the_document_has_every_code_with_its_advice() -> None:
 
 def test_the_document_names_the_codes_that_are_grouped_by_what_was_found() -> None:
     grouped = [code for code, fault in IMAGE_FAULTS.items() if fault.grouped_by_found]
-    sentence = DOCUMENT.read_text(encoding="utf-8").partition("`found` is told for ")[2]
+    sentence = DOCUMENT.read_text(encoding="utf-8").partition("`found` is set for ")[2]
     assert re.findall("`([a-z_]+)`", sentence.partition(".")[0]) == grouped
