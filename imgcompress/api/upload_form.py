@@ -10,12 +10,16 @@ from flask import request
 from marshmallow import ValidationError
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from ..catalogue import Wishes, known_encoding
 from ..extensions import current_settings
 from .faults import SECRETS, RequestFault, faults_of_fields
 from .refusals import NotMultipart
 from .schemas.upload import UploadSchema
 
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
+# How the file is to be read.
+READING = ("url_columns", "name_column", "id_column", "base_url", "encoding", "on_row_error",
+           "row_options")
 FILENAME_CHARS = 200
 MULTIPART = "multipart/form-data"
 
@@ -41,11 +45,23 @@ class UploadForm:
         default = {"compression_percentage": current_settings().compression_percentage}
         return {name: (default | self.values).get(name) for name in OPTIONS}
 
+    @property
+    def wishes(self) -> Wishes:
+        """Return how the file is to be read."""
+        named = self.values.get("encoding")
+        return Wishes(
+            url_columns=tuple(filter(None, [self.values.get("url_columns")])),
+            name_column=self.values.get("name_column"), id_column=self.values.get("id_column"),
+            base_url=self.values.get("base_url"),
+            encoding=known_encoding(named) if named else None,
+            row_options=bool(self.values.get("row_options")),
+            skip_bad_urls=self.values.get("on_row_error") == "skip")
+
 
 def read_form() -> UploadForm:
     """Read the form of the request; nothing is raised for what is wrong with its fields.
 
-    An option of the images that is left empty counts as left out, as browsers send it. Not so in
+    An option of the images or of the reading that is left empty counts as left out, as browsers send it. Not so in
     the URL, and no other field: there an empty variable of a script would start what was not meant,
     or let its caller wait for a webhook that never comes.
     Raise NotMultipart for a body of another kind, before any of it is read.
@@ -66,7 +82,7 @@ def read_form() -> UploadForm:
 def _given() -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
     filled = [(name, value) for name, value in request.form.items()
-              if value or name not in OPTIONS]
+              if value or name not in (*OPTIONS, *READING)]
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 
 

@@ -18,10 +18,25 @@ MESSAGES = {
     "not_a_csv": "The file is no CSV: it seems to be {kind}. {advice}",
     "bad_encoding": "The file has characters that cannot be read as text. Save it anew as CSV in"
                     " UTF-8.",
+    "wrong_encoding": "The file is not in the encoding {encoding}. Send encoding with the one that it"
+                      " has, or leave encoding out to have it detected.",
+    "stray_bytes": "The file is in UTF-8, but this cell has a character in another encoding. It was"
+                   " read as Windows-1252; look whether it is right.",
     "nul_character": "The file has a NUL character, which no text has; it may be damaged. Save it"
                      " anew as CSV in UTF-8.",
-    "missing_column": "There is no column “{name}”. The file has columns called {names}. Add the"
-                      " column, or rename the one that is meant.",
+    "missing_column": "No column of image URLs was found. The file has columns called {names}. Send"
+                      " url_columns with the name of the one that is meant, or call it “Input Image"
+                      " Urls”.",
+    "unclear_columns": "Several columns hold URLs of images: {holding}. Send url_columns with those"
+                       " that are meant, such as url_columns={example}. The file has columns called"
+                       " {names}.",
+    "unknown_column": "{field} names columns that are not there: {missing}. The file has columns"
+                      " called {names}. Name some of these, as they are written.",
+    "unread_columns": "These columns hold URLs of images and are not read: {holding}. Send"
+                      " url_columns with all columns that are meant to have them compressed too.",
+    "unread_options": "These columns are not read as options of their rows: {columns}. Send"
+                      " row_options=true if they are, or call them “imgcompress format” and so"
+                      " on.",
     "duplicate_column": "There are {count} columns called “{name}”. Delete or rename all but one of"
                         " them.",
     "too_many_columns": "The row has {found:,} cells, but at most {limit:,} are taken. Delete the"
@@ -32,9 +47,10 @@ MESSAGES = {
                      " the blank rows, or split it into several files.",
     "too_many_images": "The file has more than {limit:,} images, the most that are taken at once."
                        " Split it into several files.",
-    "missing_url": "The row has no image URL. Add one that starts with http:// or https://, or"
-                   " delete the row.",
+    "no_images": "No row has an image URL in the column {columns}. Fill it, or send url_columns"
+                 " with the column that has them.",
     "invalid_url": "{reason}",
+    "relative_url": "{reason}",
     "url_not_allowed": "{reason}",
     "invalid_format": "This is no format for images. Write one of {formats}, leave the cell empty,"
                       " or rename the column if it means something else.",
