@@ -19,7 +19,7 @@ from .schemas.upload import UploadSchema
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
 # How the file is to be read.
 READING = ("url_columns", "name_column", "id_column", "base_url", "encoding", "on_row_error",
-           "row_options")
+           "row_options", "sheet")
 FILENAME_CHARS = 200
 MULTIPART = "multipart/form-data"
 
@@ -81,7 +81,8 @@ def read_form() -> UploadForm:
 
 def _given() -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
-    filled = [(name, value) for name, value in request.form.items()
+    columns = [("url_columns", ",".join(request.form.getlist("url_columns")))]
+    filled = [(name, value) for name, value in [*columns, *request.form.items()]
               if value or name not in (*OPTIONS, *READING)]
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 

@@ -29,8 +29,8 @@ NOTHING_TO_SIGN = "webhook_secret is of use with a webhook_url only. Give both, 
 
 
 def _short_enough(name: str) -> validate.Length:
-    return validate.Length(max=MAX_READING_CHARS, error=f"{name} is too long; at most"
-                           f" {MAX_READING_CHARS:,} characters are taken.")
+    return validate.Length(1, MAX_READING_CHARS, error=f"{name} must have 1 to"
+                           f" {MAX_READING_CHARS:,} characters, or be left out.")
 
 
 def _whole_number(name: str, low: int, high: int, description: str) -> fields.Integer:
@@ -108,6 +108,9 @@ class UploadSchema(Schema):
         "description": "The column with the names of the products.", "example": "Title"})
     id_column = fields.String(validate=_short_enough("id_column"), metadata={
         "description": "The column with their identifiers.", "example": "Handle"})
+    sheet = fields.String(validate=_short_enough("sheet"), metadata={
+        "description": "The sheet of a workbook that is meant; the first if left out.",
+        "example": "Products"})
     base_url = fields.String(
         validate=validate.And(_short_enough("base_url"), _must_be_a_base), metadata={
             "description": "Stands before paths and file names that have no host.",
