@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -11,7 +11,15 @@ from uuid import UUID
 
 from flask import Response, jsonify
 
-from ..catalogue import CatalogueLimits, Survey, kept_layout, read_images, survey
+from ..catalogue import (
+    BadCatalogue,
+    CatalogueLimits,
+    Survey,
+    kept_layout,
+    opened_table,
+    read_images,
+    survey,
+)
 from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.idempotency import KeyClaim, keep_answer
@@ -62,14 +70,26 @@ def upload() -> Any:
         raise InvalidUpload(form.faults)
     limits = CatalogueLimits(max_images=current_settings().max_images_per_job)
     stream = cast("BinaryIO", form.file.stream)
-    found = survey(stream, limits, refusal_of, form.wishes)
+    with ExitStack() as opened:
+        try:
+            table = opened.enter_context(opened_table(
+                stream, limits, current_settings().max_upload_bytes, form.values.get("sheet")))
+        except BadCatalogue as bad:
+            table, found = stream, Survey(0, 0, (bad.fault,), 1)
+        else:
+            found = survey(table, limits, refusal_of, form.wishes)
+        return _answer(form, stream, table, found, limits)
+
+
+def _answer(form: UploadForm, stream: BinaryIO, table: BinaryIO, found: Survey,
+            limits: CatalogueLimits) -> Any:
     faults = [*form.faults, *faults_of_file(found.faults)]
     fault_count = len(form.faults) + found.fault_count
     if form.values.get("dry_run"):
         return _dry_run(found, faults, fault_count)
     if faults:
         raise InvalidUpload(faults, fault_count)
-    return answer_once(stream, form.values, partial(_accept, form, stream, found, limits))
+    return answer_once(stream, form.values, partial(_accept, form, table, found, limits))
 
 
 def _dry_run(found: Survey, faults: list[RequestFault], fault_count: int) -> Response:

@@ -61,9 +61,9 @@ class UploadForm:
 def read_form() -> UploadForm:
     """Read the form of the request; nothing is raised for what is wrong with its fields.
 
-    An option of the images or of the reading that is left empty counts as left out, as browsers send it. Not so in
-    the URL, and no other field: there an empty variable of a script would start what was not meant,
-    or let its caller wait for a webhook that never comes.
+    An option of the images or of the reading that is left empty counts as left out, as browsers
+    send it. Not so in the URL, and no other field: there an empty variable of a script would start
+    what was not meant, or let its caller wait for a webhook that never comes.
     Raise NotMultipart for a body of another kind, before any of it is read.
     """
     if request.mimetype not in ("", MULTIPART):

@@ -55,13 +55,13 @@ class CsvOfSheet:
 
 
 def text_of(value: Any) -> str:
-    """Return a value as people write it: no `.0`, no exponent in long numbers, dates as ISO 8601."""
+    """Return a value as people write it: no `.0`, long numbers in full, dates as ISO 8601."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
     if isinstance(value, datetime):
         whole_day = value.time() == time()
         return value.date().isoformat() if whole_day else value.isoformat(" ", "seconds")

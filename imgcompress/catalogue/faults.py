@@ -16,10 +16,22 @@ MESSAGES = {
     "empty_file": "The file is empty, or begins with more than {limit:,} blank rows. It needs a"
                   " first line with the names of the columns, and a line for each product.",
     "not_a_csv": "The file is no CSV: it seems to be {kind}. {advice}",
+    "encrypted_file": "The file is protected by a password. Save it without one, and upload that.",
+    "damaged_file": "The {kind} is damaged, or written in a way that is not known. Open and save it"
+                    " anew, or save it as CSV.",
+    "unpacked_too_large": "What is packed in the file has more than {limit:,} bytes or texts, the"
+                          " most that are taken. Leave columns and sheets out that are not needed,"
+                          " or split it into several files.",
+    "several_tables": "The archive holds {kind}: {names}. Upload an archive with one table in it,"
+                      " or the table itself.",
+    "no_table": "The archive holds no table. Pack one CSV, TSV, XLSX or ODS file into it, or upload"
+                " the table itself.",
+    "unknown_sheet": "The workbook has no such sheet. It has sheets called {names}. Send sheet with"
+                     " one of these names, or leave it out for the first.",
     "bad_encoding": "The file has characters that cannot be read as text. Save it anew as CSV in"
                     " UTF-8.",
-    "wrong_encoding": "The file is not in the encoding {encoding}. Send encoding with the one that it"
-                      " has, or leave encoding out to have it detected.",
+    "wrong_encoding": "The file is not in the encoding {encoding}. Send encoding with the one that"
+                      " it has, or leave encoding out to have it detected.",
     "stray_bytes": "The file is in UTF-8, but this cell has a character in another encoding. It was"
                    " read as Windows-1252; look whether it is right.",
     "nul_character": "The file has a NUL character, which no text has; it may be damaged. Save it"

@@ -42,8 +42,8 @@ class Format:
 class Layout:
     """What there is to know of a file before its first product is read.
 
-    `line_ending` is LF or CRLF; `header` is empty where its quotation marks are broken. `chosen` are
-    the columns of images, names and identifiers, or None where there are none; `indices` tells
+    `line_ending` is LF or CRLF; `header` is empty where its quotation marks are broken. `chosen`
+    are the columns of images, names and identifiers, or None where there are none; `indices` tells
     where each option column is, as far as that is clear.
     """
 

@@ -52,8 +52,8 @@ def _two_bytes(encoding: str, leads: Iterable[range]) -> Callable[[str, str, str
     return fits
 
 
-# In this order: of two that fit as well, the first is taken. Of Shift-JIS, GBK, Big5 and EUC-KR, the
-# first bytes of the more frequent half of all characters, and of kana and full-width marks.
+# In this order: of two that fit as well, the first is taken. Of Shift-JIS, GBK, Big5 and EUC-KR,
+# the first bytes of the more frequent half of all characters, and of kana and full-width marks.
 _CANDIDATES: dict[str, Callable[[str, str, str], bool]] = {
     "cp1252": _latin(_WESTERN),
     "cp1250": _latin(_CENTRAL),
@@ -106,12 +106,13 @@ def _ruled_out(sample: bytes, name: str) -> bool:
     if name == "cp949":
         # Hangul begins with these bytes alone; six characters or more do not do so by chance.
         leads = re.findall(rb"([\xa1-\xfe])[\xa1-\xfe]", high)
-        return len(leads) < 6 or sum(b"\xb0" <= lead <= b"\xc8" for lead in leads) < 0.95 * len(leads)
+        hangul = sum(b"\xb0" <= lead <= b"\xc8" for lead in leads)
+        return len(leads) < 6 or hangul < 0.95 * len(leads)
     return False
 
 
 def _share(sample: bytes, name: str) -> float:
-    """Return which share of the characters beyond ASCII fits an encoding; 0 if the sample cannot."""
+    """Return which share of the characters beyond ASCII fits an encoding; 0 if some cannot."""
     try:
         text = f" {sample.decode(name)} "
     except UnicodeError:

@@ -81,7 +81,7 @@ class _Rows:
                     tuple(row), self._optional.options(row), self._optional.output_name(row))
 
     def _name_of(self, id_: str, name: str) -> str:
-        """Return the name of a row; of a product over several rows, the first often has it alone."""
+        """Return the name of a row; of a product over several rows, often one alone has it."""
         if name:
             self._named = (id_, name)
         elif id_ and id_ == self._named[0]:

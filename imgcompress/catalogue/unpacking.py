@@ -83,6 +83,17 @@ class BoundedFile:
         self._file.write(data)
 
 
+class _Archive(zipfile.ZipFile):
+    """An archive of which no part that is read at once may be large."""
+
+    def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
+        """Return a small part; raise BadCatalogue for a large one."""
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        if info.file_size > MAX_PART_BYTES:
+            raise BadCatalogue(fault("unpacked_too_large", limit=MAX_PART_BYTES))
+        return super().read(name, pwd)
+
+
 class BoundedPart:
     """A part of an archive that is read, of which one piece must not become too large.
 
@@ -123,7 +134,7 @@ def _unzip(stream: BinaryIO, target: BoundedFile, limits: CatalogueLimits, max_b
     kind = "ZIP archive"
     try:
         _check_directory(stream)
-        with zipfile.ZipFile(stream) as archive:
+        with _Archive(stream) as archive:
             names = set(archive.namelist())
             if "xl/workbook.xml" in names:
                 # They take a while to load, and few files need them.

@@ -30,8 +30,8 @@ _BORDER = re.compile(r"[,;|\s][\"'`<(\[“]{0,3}(?=https?://|//[\w\[]|www\.[\w-]
 _PATH_BORDER = re.compile(r"[,;|\r\n\t]+")
 _AFTER_NAME = re.compile(rf"({_EXTENSION}(?:[?#]\S*+)?+) +", re.I)
 _TEXT_AFTER = re.compile(rf"{_EXTENSION}(?:[?#]\S*+)?+[,;| ]", re.I)
-_IMG = re.compile(r"<img\b[^<>]*?\bsrc\s*=\s*(?:\"([^\"<>]*+)\"|'([^'<>]*+)'|([^\s\"'<>]++))[^<>]*+>?",
-                  re.I)
+_IMG = re.compile(r"<img\b[^<>]*?\bsrc\s*=\s*"
+                  r"(?:\"([^\"<>]*+)\"|'([^'<>]*+)'|([^\s\"'<>]++))[^<>]*+>?", re.I)
 _TAG = re.compile(r"</?(?!https?:|www\.)[a-z][^<>]*+>", re.I)
 _FORMULA = re.compile(r"=\s*(?:_xlfn\.)?(?:IMAGE|HYPERLINK)\s*\(\s*\"([^\"]*+)\"", re.I)
 # `front.jpg (https://…)` and `![front](https://…)`; a URL may have parentheses that are closed.

@@ -24,20 +24,16 @@ from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 from .cell_texts import MAX_COLUMNS, CsvOfSheet, TooManyRows, image_formula, text_of
 from .faults import enumerated, fault
 from .model import BadCatalogue, CatalogueLimits
-from .unpacking import MAX_PART_BYTES, BoundedFile, BoundedPart
+from .unpacking import BoundedFile, BoundedPart
 
 _TEXT_TAG = f"{{{SHEET_MAIN_NS}}}si"
-_STREAMED = ("xl/worksheets/", "xl/sharedStrings")
+# A place in the file takes eight bytes.
+_MAX_TEXTS = 8_000_000
 
 
 def write_xlsx(archive: zipfile.ZipFile, target: BoundedFile, limits: CatalogueLimits,
                max_xml_bytes: int, sheet: str | None) -> None:
     """Write a sheet, the first unless one is named, as CSV; raise BadCatalogue if there is none."""
-    for info in archive.infolist():
-        if (info.filename.endswith((".xml", ".rels"))
-                and not info.filename.startswith(_STREAMED) and info.file_size > MAX_PART_BYTES
-                and info.filename.startswith(("xl/workbook", "xl/styles", "xl/_rels", "[Content"))):
-            raise BadCatalogue(fault("unpacked_too_large", limit=MAX_PART_BYTES))
     with catch_warnings():
         # It warns of what it leaves out, such as rules for colours.
         simplefilter("ignore")
@@ -76,12 +72,12 @@ class _Workbook(ExcelReader):
         with self._texts() as texts, self.archive.open(path) as part:
             parser = _Sheet(BoundedPart(cast(BinaryIO, part), self._max_xml_bytes), texts,
                             data_only=True, epoch=self.wb.epoch,
-                            date_formats=self.wb._date_formats,
-                            timedelta_formats=self.wb._timedelta_formats)
+                            **{name: getattr(self.wb, f"_{name}")
+                               for name in ("date_formats", "timedelta_formats")})
             yield from parser.texts()
 
     def _texts(self) -> _SharedTexts:
-        part = self.package.find(SHARED_STRINGS)
+        part = cast(Any, self.package).find(SHARED_STRINGS)
         texts = _SharedTexts()
         if part is not None and part.PartName[1:] in self.valid_files:
             with self.archive.open(part.PartName[1:]) as file:
@@ -94,7 +90,8 @@ class _SharedTexts:
 
     def __init__(self) -> None:
         self._file = TemporaryFile()
-        self._ends = array("Q", [0])
+        self._ends = TemporaryFile()
+        self._count = 0
         self._look_up = lru_cache(maxsize=4_096)(self._read)
 
     def __enter__(self) -> _SharedTexts:
@@ -102,28 +99,41 @@ class _SharedTexts:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._ends.close()
 
     def read(self, part: BoundedPart) -> None:
         """Take the texts out of their part."""
         root = None
+        end = 0
+        self._ends.write(_place(end))
         for event, element in iterparse(cast(Any, part), events=("start", "end")):
             if root is None:
                 root = element
             if event == "end" and element.tag == _TEXT_TAG:
-                text = Text.from_tree(element).content.encode("utf-8", "replace")
+                text = str(cast(Any, Text.from_tree(element)).content).encode("utf-8", "replace")
                 self._file.write(text)
-                self._ends.append(self._ends[-1] + len(text))
+                end += len(text)
+                self._ends.write(_place(end))
+                self._count += 1
+                if self._count > _MAX_TEXTS:
+                    raise BadCatalogue(fault("unpacked_too_large", limit=_MAX_TEXTS))
                 root.clear()
                 part.passed()
 
     def __getitem__(self, number: int) -> str:
-        if not 0 <= number < len(self._ends) - 1:
+        if not 0 <= number < self._count:
             raise IndexError(number)
         return self._look_up(number)
 
     def _read(self, number: int) -> str:
-        self._file.seek(self._ends[number])
-        return self._file.read(self._ends[number + 1] - self._ends[number]).decode()
+        self._ends.seek(8 * number)
+        start, end = array("Q", self._ends.read(16))
+        self._file.seek(start)
+        return self._file.read(end - start).decode()
+
+
+def _place(number: int) -> bytes:
+    return array("Q", [number]).tobytes()
 
 
 class _Sheet(WorkSheetParser):
@@ -132,14 +142,15 @@ class _Sheet(WorkSheetParser):
     def texts(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the number and the cells of each row."""
         rows = None
-        for event, element in iterparse(self.source, events=("start", "end")):
+        source = cast(BoundedPart, self.source)
+        for event, element in iterparse(cast(Any, source), events=("start", "end")):
             if event == "start" and element.tag == DATA_TAG:
                 rows = element
             elif event == "end" and element.tag == ROW_TAG and rows is not None:
                 number, cells = self.parse_row(element)
                 yield number, _lined_up(cells)
                 rows.clear()
-                self.source.passed()
+                source.passed()
             elif event == "end" and element.tag == DATA_TAG:
                 return
 

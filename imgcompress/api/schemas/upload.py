@@ -42,8 +42,8 @@ def _whole_number(name: str, low: int, high: int, description: str) -> fields.In
 
 def _must_be_known_encoding(value: str) -> None:
     if known_encoding(value) is None:
-        raise ValidationError("encoding must be the name of an encoding, such as utf-8, windows-1251,"
-                              " shift_jis or gbk.")
+        raise ValidationError("encoding must be the name of an encoding, such as utf-8,"
+                              " windows-1251, shift_jis or gbk.")
 
 
 def _must_be_a_base(url: str) -> None:
@@ -96,7 +96,8 @@ class UploadSchema(Schema):
     """
 
     file = Upload(required=True, validate=_must_be_a_file, error_messages={"required": NO_FILE},
-                  metadata={"description": "The catalogue, such as the export of a shop, or a CSV"
+                  metadata={"description": "The catalogue, such as the export of a shop: a CSV,"
+                                           " XLSX or ODS file, also in gzip or ZIP; or a CSV"
                                            " with the columns `S. No.`, `Product Name` and `Input"
                                            " Image Urls`."})
     url_columns = fields.String(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from uuid import UUID
 
+import openpyxl
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -153,6 +155,40 @@ def test_columns_may_be_named_by_several_fields(client: FlaskClient) -> None:
 def test_a_bad_way_of_reading_is_told_by_its_field(upload: Upload, field: str, value: str) -> None:
     fault, = upload(**{field: value}).json["errors"]
     assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
+
+
+def test_a_workbook_becomes_a_csv(app: Flask, upload: Upload, stored_files: StoredFiles) -> None:
+    book = openpyxl.Workbook()
+    book.create_sheet("Shop").append(["Handle", "Title", "Image Src"])
+    book["Shop"].append(["mug", "Mug", "https://shop.test/1.jpg"])
+    workbook = BytesIO()
+    book.save(workbook)
+    told = upload(workbook.getvalue(), sheet="Shop").json
+    assert (told["layout"], told["total_images"]) == ("shopify", 1)
+    assert images(app, told["request_id"])[0].product_name == "Mug"
+    assert [path.read_bytes().decode("utf-8-sig") for path in stored_files()] == [
+        "Handle,Title,Image Src\r\nmug,Mug,https://shop.test/1.jpg\r\n"]
+    fault, = upload(workbook.getvalue(), sheet="Prices").json["errors"]
+    assert (fault["field"], fault["code"], fault["value"]) == ("file", "unknown_sheet", "Prices")
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_a_packed_csv_is_unpacked(upload: Upload, stored_files: StoredFiles, dry_run: str) -> None:
+    told = upload(gzip.compress(CATALOGUE, mtime=0), dry_run=dry_run).json
+    assert (told["layout"], told["total_images"]) == ("imgcompress", 3)
+    assert [path.read_bytes() for path in stored_files()] == [CATALOGUE] * (dry_run == "false")
+
+
+class TestUnpackedSize:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, max_upload_bytes=100_000)
+
+    def test_it_is_bounded_as_the_size_of_an_upload_is(self, upload: Upload,
+                                                       stored_files: StoredFiles) -> None:
+        packed = gzip.compress(CATALOGUE + b"\r\n" * 100_000, mtime=0)
+        fault, = upload(packed).json["errors"]
+        assert (fault["code"], stored_files()) == ("unpacked_too_large", [])
 
 
 class TestBehindAPublicAddress:

@@ -56,8 +56,9 @@ def _only_fault(answer: TestResponse) -> dict[str, Any]:
 @pytest.mark.parametrize(("content", "row", "column", "code"), [
     pytest.param(b"", None, None, "empty_file", id="empty"),
     pytest.param(PNG, None, None, "not_a_csv", id="png"),
-    pytest.param(_xlsx(), None, None, "not_a_csv", id="xlsx"),
-    pytest.param(gzip.compress(CATALOGUE), None, None, "not_a_csv", id="gzip"),
+    pytest.param(_xlsx(), None, None, "damaged_file", id="xlsx"),
+    pytest.param(gzip.compress(CATALOGUE, mtime=0)[:-5], None, None, "damaged_file",
+                 id="gzip"),
     pytest.param(HEADER, None, None, "no_rows", id="no rows"),
     pytest.param(b"S. No.,Product Name,Pictures\n1,a,b\n", 1, "Input Image Urls",
                  "missing_column", id="missing column"),

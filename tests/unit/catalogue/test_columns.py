@@ -126,8 +126,9 @@ def test_a_caller_names_the_columns_of_name_and_identifier_too() -> None:
                                          ("id_column", "Side"), ("url_columns", ("Sid*",))])
 def test_a_named_column_that_is_not_there_is_told_with_those_that_are(wish: str,
                                                                       value: Any) -> None:
-    fault, = [found for found in surveyed(table(["Front", "Item"], [A, "x"]), **{wish: value}).faults
-              if found.code == "unknown_column"]
+    text = table(["Front", "Item"], [A, "x"])
+    fault = next(found for found in surveyed(text, **{wish: value}).faults
+                 if found.code == "unknown_column")
     assert fault.message.startswith(f"{wish} names columns that are not there: “Sid")
     assert "“Front”, “Item”" in fault.message
 
@@ -232,3 +233,19 @@ def test_the_file_is_read_later_as_it_was_read_first() -> None:
     text = table(["Front", "Back"], [A, B])
     output = written(text, ImageOutcome(2, 0, "x", None), url_columns=("Back",)).decode()
     assert output.splitlines()[1] == f"{A},{B},x,"
+
+
+def test_patterns_and_wide_rows_take_no_time_to_speak_of() -> None:
+    """What is quadratic in what a caller sends would take minutes here."""
+    wide = ",".join(f"{'a' * 200}{number}" for number in range(2_000))
+    found = surveyed(f"{wide}\n" * 30, url_columns=(",".join(["*a*a*a*a*b"] * 900),))
+    assert {fault.code for fault in found.faults} >= {"unknown_column"}
+
+
+@pytest.mark.parametrize("pattern, meant", [
+    ("*", True), ("I*", True), ("*1", True), ("Image*-*1", True), ("Im*ge - 1", True),
+    ("Image - 1*", True), ("*Image", False), ("*1*1", False), ("Image - 1*1", False),
+    ("*mage*gema*", False)])
+def test_a_star_stands_for_any_text(pattern: str, meant: bool) -> None:
+    found = surveyed(table(["Image - 1", "Y"], [A, "x"]), url_columns=(pattern,))
+    assert (found.fault_count == 0) is meant or pattern == "*"

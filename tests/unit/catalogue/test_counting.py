@@ -14,7 +14,8 @@ from .files import HEADER, allow, stream_of, surveyed
 
 URL = "https://a.test/1.jpg"
 OPTIONS = "format,quality,compression_percentage,max_width,max_height,output name"
-HEADERS = ["S. No.,Product Name,Input Image Urls", "Handle,Title,Image Src,Variant Image", "S. No.,Input Image Urls,Product Name",
+HEADERS = ["S. No.,Product Name,Input Image Urls", "Handle,Title,Image Src,Variant Image",
+           "S. No.,Input Image Urls,Product Name",
            f"S. No.,Product Name,Input Image Urls,{OPTIONS}", "S. No.,Product Name",
            "S. No.,Product Name,Input Image Urls,,",
            "quality,Input Image Urls,S. No.,Product Name,compression_percentage"]
@@ -23,7 +24,8 @@ CELLS = st.sampled_from([
     f'"{URL},{URL}"', f'"{URL}, , {URL} y;https://"', f'"{URL}\n{URL}"', '" ,;\u200b"', "http://",
     "xhttp://a.test", "http:/,http://a.test/", "https://private.test/1.jpg", '"a" b', "\u00a0",
     "https://a.test\\1.jpg", f"https://a.test/{'x' * 8_200}", "webp", "gif", "80", " 96", "²",
-    "a/b", "..", "N/A", f"{URL}|{URL}", f"{URL}<br>{URL}", f"{URL}.{URL}", "a.jpg", "//a.test/1.jpg",
+    "a/b", "..", "N/A", f"{URL}|{URL}", f"{URL}<br>{URL}", f"{URL}.{URL}", "a.jpg",
+    "//a.test/1.jpg",
     f"https://x.test/?u={URL}", "x" * 151, f"{URL};{URL}", "\ufeff", "HTTPS://a.test:444/é.jpg"])
 ROWS = st.lists(st.lists(CELLS, max_size=11).map(",".join), max_size=12)
 
@@ -62,7 +64,8 @@ class Messages(dict[str, str]):
 
 
 @pytest.mark.parametrize("row", [
-    "1,a,x", "1,a,photo.jpg", f"1,a,{URL} x", f"1,a,{URL},x y", '1,"a"b,c', "1,a,http://private.test",
+    "1,a,x", "1,a,photo.jpg", f"1,a,{URL} x", f"1,a,{URL},x y",
+    '1,"a"b,c', "1,a,http://private.test",
     f'1,a,"{URL} x,{URL} y"'])
 def test_no_more_faults_are_put_into_words_than_are_told(monkeypatch: pytest.MonkeyPatch,
                                                          row: str) -> None:

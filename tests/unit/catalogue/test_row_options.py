@@ -40,7 +40,8 @@ def test_a_percentage_of_a_row_replaces_the_quality_of_the_upload_too() -> None:
 
 
 def test_rows_differ_and_empty_cells_ask_for_nothing() -> None:
-    rows = rows_of(table("format,quality,max_width", "png,,", ",,", ",60,200", "png,,"), row_options=True)
+    text = table("format,quality,max_width", "png,,", ",,", ",60,200", "png,,")
+    rows = rows_of(text, row_options=True)
     assert [row.options for row in rows] == [
         {"format": "png"}, None, {"quality": 60, "max_width": 200}, {"format": "png"}]
 

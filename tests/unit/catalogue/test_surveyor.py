@@ -59,7 +59,7 @@ def test_a_file_that_is_no_csv_is_told_by_its_kind(content: bytes, kind: str) ->
     (HEADER, "no_rows", None, None),
     (HEADER.strip(), "no_rows", None, None),
     (f"{HEADER}\n,,\n \n", "no_rows", None, None),
-    (f"\n\nS. No.,Product Name\n1,a\n", "missing_column", 3, URLS),
+    ("\n\nS. No.,Product Name\n1,a\n", "missing_column", 3, URLS),
     (f"\nSKU,Front,Back\n1,{URL},{URL}\n", "unclear_columns", 2, None),
     (f"S. No.,Product Name,{URLS},product name\n1,a,{URL},b\n", "duplicate_column", 1,
      "Product Name"),
