@@ -13,6 +13,7 @@ from flask import Response, stream_with_context
 from ..catalogue import ImageOutcome, write_catalogue
 from ..file_names import output_name
 from ..ledger import queries
+from ..ledger.models import JobRequest
 from ..storage import csv_key
 from .blueprint import JOB_ID, Blueprint
 from .context import current_storage
@@ -40,14 +41,14 @@ def download(query: dict[str, Any], request_id: str) -> Any:
     job = find_job(request_id)
     if JobReport(job).active and not query["partial"]:
         raise JobRunning()
-    response = _stream(job.request_id, DELIMITERS.get(query["delimiter"]))
+    response = _stream(job, DELIMITERS.get(query["delimiter"]))
     return attach(response, output_name(job.source_filename, "-compressed.csv"))
 
 
-def _stream(request_id: UUID, delimiter: str | None) -> Response:
+def _stream(job: JobRequest, delimiter: str | None) -> Response:
     with ExitStack() as opened:
-        source = opened.enter_context(current_storage().open(csv_key(request_id)))
-        chunks = write_catalogue(source, _outcomes(request_id), delimiter)
+        source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
+        chunks = write_catalogue(source, _outcomes(job.request_id), delimiter, job.reading)
         # A fault at the start can still be told as a problem; a later one breaks the answer off.
         first = next(chunks)
         response = Response(stream_with_context(chain((first,), chunks)),

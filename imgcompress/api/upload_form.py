@@ -10,12 +10,16 @@ from flask import request
 from marshmallow import ValidationError
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from ..catalogue import Wishes, known_encoding
 from ..extensions import current_settings
 from .faults import SECRETS, RequestFault, faults_of_fields
 from .refusals import NotMultipart
 from .schemas.upload import UploadSchema
 
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
+# How the file is to be read.
+READING = ("url_columns", "name_column", "id_column", "base_url", "encoding", "on_row_error",
+           "row_options", "sheet")
 FILENAME_CHARS = 200
 MULTIPART = "multipart/form-data"
 
@@ -41,6 +45,18 @@ class UploadForm:
         default = {"compression_percentage": current_settings().compression_percentage}
         return {name: (default | self.values).get(name) for name in OPTIONS}
 
+    @property
+    def wishes(self) -> Wishes:
+        """Return how the file is to be read."""
+        named = self.values.get("encoding")
+        return Wishes(
+            url_columns=tuple(filter(None, [self.values.get("url_columns")])),
+            name_column=self.values.get("name_column"), id_column=self.values.get("id_column"),
+            base_url=self.values.get("base_url"),
+            encoding=known_encoding(named) if named else None,
+            row_options=bool(self.values.get("row_options")),
+            skip_bad_urls=self.values.get("on_row_error") == "skip")
+
 
 def read_form() -> UploadForm:
     """Read the form of the request; nothing is raised for what is wrong with its fields.
@@ -65,7 +81,8 @@ def read_form() -> UploadForm:
 
 def _given() -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
-    filled = [(name, value) for name, value in request.form.items()
+    columns = [("url_columns", ",".join(request.form.getlist("url_columns")))]
+    filled = [(name, value) for name, value in [*columns, *request.form.items()]
               if value or name == "dry_run" or name not in UploadSchema().fields]
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 

@@ -16,12 +16,39 @@ MESSAGES = {
     "empty_file": "The file is empty, or begins with more than {limit:,} blank rows. It needs a"
                   " first line with the names of the columns, and a line for each product.",
     "not_a_csv": "The file is no CSV: it seems to be {kind}. {advice}",
+    "encrypted_file": "The file is protected by a password. Save it without one, and upload that.",
+    "damaged_file": "The {kind} is damaged, or written in a way that is not known. Open and save it"
+                    " anew, or save it as CSV.",
+    "unpacked_too_large": "What is packed in the file has more than {limit:,} bytes or texts, the"
+                          " most that are taken. Leave columns and sheets out that are not needed,"
+                          " or split it into several files.",
+    "several_tables": "The archive holds {kind}: {names}. Upload an archive with one table in it,"
+                      " or the table itself.",
+    "no_table": "The archive holds no table. Pack one CSV, TSV, XLSX or ODS file into it, or upload"
+                " the table itself.",
+    "unknown_sheet": "The workbook has no such sheet. It has sheets called {names}. Send sheet with"
+                     " one of these names, or leave it out for the first.",
     "bad_encoding": "The file has characters that cannot be read as text. Save it anew as CSV in"
                     " UTF-8.",
+    "wrong_encoding": "The file is not in the encoding {encoding}. Send encoding with the one that"
+                      " it has, or leave encoding out to have it detected.",
+    "stray_bytes": "The file is in UTF-8, but this cell has a character in another encoding. It was"
+                   " read as Windows-1252; look whether it is right.",
     "nul_character": "The file has a NUL character, which no text has; it may be damaged. Save it"
                      " anew as CSV in UTF-8.",
-    "missing_column": "There is no column “{name}”. The file has columns called {names}. Add the"
-                      " column, or rename the one that is meant.",
+    "missing_column": "No column of image URLs was found. The file has columns called {names}. Send"
+                      " url_columns with the name of the one that is meant, or call it “Input Image"
+                      " Urls”.",
+    "unclear_columns": "Several columns hold URLs of images: {holding}. Send url_columns with those"
+                       " that are meant, such as url_columns={example}. The file has columns called"
+                       " {names}.",
+    "unknown_column": "{field} names columns that are not there: {missing}. The file has columns"
+                      " called {names}. Name some of these, as they are written.",
+    "unread_columns": "These columns hold URLs of images and are not read: {holding}. Send"
+                      " url_columns with all columns that are meant to have them compressed too.",
+    "unread_options": "These columns are not read as options of their rows: {columns}. Send"
+                      " row_options=true if they are, or call them “imgcompress format” and so"
+                      " on.",
     "duplicate_column": "There are {count} columns called “{name}”. Delete or rename all but one of"
                         " them.",
     "too_many_columns": "The row has {found:,} cells, but at most {limit:,} are taken. Delete the"
@@ -32,9 +59,10 @@ MESSAGES = {
                      " the blank rows, or split it into several files.",
     "too_many_images": "The file has more than {limit:,} images, the most that are taken at once."
                        " Split it into several files.",
-    "missing_url": "The row has no image URL. Add one that starts with http:// or https://, or"
-                   " delete the row.",
+    "no_images": "No row has an image URL in the column {columns}. Fill it, or send url_columns"
+                 " with the column that has them.",
     "invalid_url": "{reason}",
+    "relative_url": "{reason}",
     "url_not_allowed": "{reason}",
     "invalid_format": "This is no format for images. Write one of {formats}, leave the cell empty,"
                       " or rename the column if it means something else.",

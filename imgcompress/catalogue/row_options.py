@@ -15,11 +15,13 @@ from .columns import (
     OUTPUT_NAME,
     QUALITY,
     Column,
+    folded_name,
 )
 from .faults import enumerated, fault
 from .grid import Grid
 from .layout import Layout
 from .model import Fault, RowOptions
+from .sampling import Sample
 
 FORMATS = ("keep", "jpeg", "png", "webp", "avif")
 # No JPEG is wider or higher than this.
@@ -96,6 +98,17 @@ class OptionCells:
             # Else a fixed quality of the job would still replace the percentage.
             options[QUALITY.name] = None
         return options or None, objections
+
+
+def places_of_values(column: Column, sample: Sample) -> list[int]:
+    """Return where columns are that are called like an option and hold nothing but values of it."""
+    found = []
+    for place, title in enumerate(sample.header):
+        if folded_name(title) in column.known_as:
+            texts = {row[place].strip() for row in sample.rows if place < len(row)} - {""}
+            if texts and all(_PARSERS[column](text) is not None for text in texts):
+                found.append(place)
+    return found
 
 
 def _objection(column: Column) -> Objection:

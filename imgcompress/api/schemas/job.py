@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from ...errors import IMAGE_FAULTS
 from ...ledger.states import Channel, DeliveryState, JobStatus
 from .paging import PageQuery, PageSchema, page_number
+from .reading import ReadingSchema
 from .times import Time
 
 MAX_WAIT_SECONDS = 30
@@ -86,7 +87,7 @@ class LastDeliverySchema(Schema):
     next_attempt_at = Time(required=True, allow_none=True)
 
 
-class StatusSchema(JobSchema):
+class StatusSchema(JobSchema, ReadingSchema):
     """A job with the time that it will still take, its failures, and its last delivery."""
 
     stalled_since = Time(required=True, allow_none=True, metadata={

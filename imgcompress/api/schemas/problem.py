@@ -18,11 +18,12 @@ class FaultSchema(Schema):
         "description": "The header of the column; null if none is meant.",
         "example": "Input Image Urls"})
     code = fields.String(required=True, metadata={
-        "description": "What is wrong, in a word that stays the same.", "example": "missing_url"})
+        "description": "What is wrong, in a word that stays the same.", "example": "relative_url"})
     message = fields.String(required=True, metadata={
         "description": "What is wrong and what to do, for people.",
-        "example": "The row has no image URL. Add one that starts with http:// or https://, or"
-                   " delete the row."})
+        "example": "This is a path, and not the whole address of an image. Send base_url with the"
+                   " upload, such as base_url=https://shop.example.com/media/, or write whole"
+                   " addresses."})
     value = fields.String(required=True, allow_none=True, metadata={
         "description": "The text that is meant, shortened to 200 characters.", "example": None})
 

@@ -9,13 +9,15 @@ from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from werkzeug.datastructures import FileStorage
 
-from ...catalogue import FORMATS, MAX_SIDE
+from ...catalogue import FORMATS, MAX_SIDE, known_encoding
 from ...config import check_webhook_secret
 from ...extensions import current_settings
 from ..context import refusal_of
 from .problem import FaultSchema
+from .reading import ReadingSchema
 
 MAX_EMAIL_CHARS = 320
+MAX_READING_CHARS = 10_000
 
 NO_FILE = ("There is no file. Send the CSV as a file in the form field “file”; with curl:"
            " -F file=@products.csv")
@@ -25,11 +27,31 @@ NO_MAIL = ("This installation sends no mail, for SMTP_URL is not set. Leave the 
 NOTHING_TO_SIGN = "webhook_secret is of use with a webhook_url only. Give both, or neither."
 
 
+def _short_enough(name: str) -> validate.Length:
+    return validate.Length(1, MAX_READING_CHARS, error=f"{name} must have 1 to"
+                           f" {MAX_READING_CHARS:,} characters, or be left out.")
+
+
 def _whole_number(name: str, low: int, high: int, description: str) -> fields.Integer:
     fault = f"{name} must be a whole number from {low} to {high:,}."
     return fields.Integer(
         error_messages={"invalid": fault, "null": fault, "too_large": fault},
         validate=validate.Range(low, high, error=fault), metadata={"description": description})
+
+
+def _must_be_known_encoding(value: str) -> None:
+    if known_encoding(value) is None:
+        raise ValidationError("encoding must be the name of an encoding, such as utf-8,"
+                              " windows-1251, shift_jis or gbk.")
+
+
+def _must_be_a_base(url: str) -> None:
+    if not url.lower().startswith(("http://", "https://")) or "?" in url or "#" in url:
+        raise ValidationError("base_url must be the address of a folder, such as"
+                              " https://shop.example.com/media/.")
+    reason = refusal_of(url)
+    if reason is not None:
+        raise ValidationError(reason)
 
 
 def _must_be_a_file(value: Any) -> None:
@@ -71,8 +93,42 @@ class UploadSchema(Schema):
     """
 
     file = Upload(required=True, validate=_must_be_a_file, error_messages={"required": NO_FILE},
-                  metadata={"description": "The CSV, with the columns `S. No.`, `Product Name` and"
-                                           " `Input Image Urls`."})
+                  metadata={"description": "The catalogue, such as the export of a shop: a CSV,"
+                                           " XLSX or ODS file, also in gzip or ZIP; or a CSV"
+                                           " with the columns `S. No.`, `Product Name` and `Input"
+                                           " Image Urls`."})
+    url_columns = fields.String(
+        validate=_short_enough("url_columns"), metadata={
+            "description": "The columns with the image URLs, separated by commas; a `*` stands for"
+                           " any text. Found by itself if left out.",
+            "example": "Image Src,Variant Image"})
+    name_column = fields.String(validate=_short_enough("name_column"), metadata={
+        "description": "The column with the names of the products.", "example": "Title"})
+    id_column = fields.String(validate=_short_enough("id_column"), metadata={
+        "description": "The column with their identifiers.", "example": "Handle"})
+    sheet = fields.String(validate=_short_enough("sheet"), metadata={
+        "description": "The sheet of a workbook that is meant; the first if left out.",
+        "example": "Products"})
+    base_url = fields.String(
+        validate=validate.And(_short_enough("base_url"), _must_be_a_base), metadata={
+            "description": "Stands before paths and file names that have no host.",
+            "format": "uri", "example": "https://shop.example.com/media/catalog/product/"})
+    encoding = fields.String(
+        validate=validate.And(_short_enough("encoding"), _must_be_known_encoding), metadata={
+            "description": "The encoding of a CSV; detected if left out.",
+            "example": "windows-1251"})
+    on_row_error = fields.String(
+        validate=validate.OneOf(("refuse", "skip"), error="on_row_error must be refuse or skip."),
+        load_default=lambda: "refuse", metadata={
+            "description": "What a URL that cannot be fetched does: `refuse` the file, which is so"
+                           " if this is left out, or become a failed image of its row, so that the"
+                           " others go on (`skip`)."})
+    row_options = fields.Boolean(
+        load_default=lambda: False,
+        error_messages={"invalid": "row_options must be true or false."}, metadata={
+            "description": "Read `format`, `quality`, `compression_percentage`, `max_width` and"
+                           " `max_height` from columns with these names. Columns called"
+                           " `imgcompress format` and so on are always read."})
     webhook_url = fields.String(validate=_must_be_callable, metadata={
         "description": "Every change of the job's status is sent to this URL.", "format": "uri",
         "example": "https://shop.example.com/hooks/images"})
@@ -109,7 +165,13 @@ class UploadSchema(Schema):
             raise ValidationError(NOTHING_TO_SIGN, "webhook_secret")
 
 
-class AcceptedSchema(Schema):
+def _warnings() -> fields.Field[Any]:
+    return fields.List(fields.Nested(FaultSchema), required=True, metadata={
+        "description": "What to know of a file that is taken: columns with URLs that are not read,"
+                       " and with `on_row_error=skip` the first 100 URLs that cannot be fetched."})
+
+
+class AcceptedSchema(ReadingSchema):
     """The answer to an upload."""
 
     request_id = fields.UUID(required=True, metadata={
@@ -119,9 +181,10 @@ class AcceptedSchema(Schema):
     total_rows = fields.Integer(required=True, metadata={"example": 2})
     total_images = fields.Integer(required=True, metadata={"example": 6})
     status_url = fields.String(required=True, metadata={"format": "uri"})
+    warnings = _warnings()
 
 
-class DryRunSchema(Schema):
+class DryRunSchema(ReadingSchema):
     """The answer to a dry run."""
 
     message = fields.String(required=True)
@@ -129,4 +192,5 @@ class DryRunSchema(Schema):
     total_images = fields.Integer(required=True, metadata={"example": 6})
     errors = fields.List(fields.Nested(FaultSchema), required=True, metadata={
         "description": "The first 100 faults."})
+    warnings = _warnings()
     error_count = fields.Integer(required=True, metadata={"example": 0})
