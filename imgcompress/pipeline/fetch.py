@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from urllib3 import BaseHTTPResponse
 
 from ..errors import ImageError
 from ..netguard import Deadline, DialPolicy, Session, exchange, origin_of
-from .fetch_body import MinRate, read_body
+from .fetch_body import MinRate, read_body, whole_length
+from .fetch_cookies import Cookies
 from .fetch_hosts import HostLimits
 from .fetch_status import SourceStatus
 
 HEADERS = {"Accept": "image/*,*/*;q=0.8"}
+# Some proxies that change an answer on the way say so by 203.
+ANSWERED = frozenset((HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # An error page or a redirect's body up to this size is read to its end, to keep the connection.
 DRAINED_BYTES = 64 * 1024
@@ -35,7 +40,7 @@ class FetchLimits:
     max_bytes: int
     min_rate: float = 1024.0
     rate_grace: float = 10.0
-    max_redirects: int = 3
+    max_redirects: int = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,13 @@ class Fetched:
     data: bytes
     content_type: str | None
     final_url: str
+
+
+class _Request(NamedTuple):
+    """What is sent for one image, to each host that it is redirected to."""
+
+    headers: Mapping[str, str]
+    cookies: Cookies
 
 
 class Fetcher:
@@ -58,14 +70,15 @@ class Fetcher:
         self.session = session or Session(policy, pool_size=per_host,
                                           connect_timeout=limits.connect_seconds)
 
-    def fetch(self, url: str, owner: str = "") -> Fetched:
-        """Fetch an image for a job's owner, following redirects.
+    def fetch(self, url: str, owner: str = "", headers: Mapping[str, str] | None = None) -> Fetched:
+        """Fetch an image for a job's owner, following redirects; `headers` stand before ours.
 
         Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
         source asks to wait, 300 at most. HostBusy means that the attempt never began.
         """
         seconds = self.limits.total_seconds
         redirected = False
+        request = _Request({**HEADERS, **(headers or {})}, Cookies())
         try:
             for _ in range(self.limits.max_redirects + 1):
                 origin = origin_of(url, self.policy)
@@ -73,7 +86,7 @@ class Fetcher:
                 # charged.
                 with self.hosts.connection(origin.authority, self.limits.total_seconds, owner), \
                         Deadline(seconds) as deadline:
-                    answer = self._ask(url, deadline)
+                    answer = self._ask(url, request, deadline)
                     seconds = deadline.remaining
                 if isinstance(answer, Fetched):
                     return answer
@@ -84,15 +97,18 @@ class Fetcher:
             raise
         raise ImageError("too_many_redirects", f"More than {self.limits.max_redirects} redirects")
 
-    def _ask(self, url: str, deadline: Deadline) -> Fetched | str:
+    def _ask(self, url: str, request: _Request, deadline: Deadline) -> Fetched | str:
         """Return what the URL gives, or the URL that it redirects to."""
-        with exchange(self.session, "GET", url, deadline, headers=HEADERS) as response:
+        headers = {**request.headers, **request.cookies.header(url)}
+        with exchange(self.session, "GET", url, deadline, headers=headers) as response:
             status = response.status
             location = response.headers.get("Location")
-            if status == HTTPStatus.OK:
+            if status in ANSWERED or (status == HTTPStatus.PARTIAL_CONTENT
+                                      and whole_length(response) is not None):
                 return self._read(url, response)
             _drain(response)
             if status in REDIRECTS and location:
+                request.cookies.keep(url, response)
                 return _joined(url, location)
             raise SourceStatus(status, response.headers.get("Retry-After"))
 
