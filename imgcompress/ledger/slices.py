@@ -25,6 +25,9 @@ from .unreadable import mend_image
 
 log = logging.getLogger(__name__)
 
+# Among the options of a job: the headers that its images are asked for with, by their names.
+REQUEST_HEADERS = "request_headers"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -43,6 +46,18 @@ class Claim:
     owner: str | None = None
     # Of the job, which each retry raises.
     epoch: int = 1
+
+    @property
+    def request_headers(self) -> dict[str, str]:
+        """Return the headers that the job's images are asked for with."""
+        headers: dict[str, str] = self.options.get(REQUEST_HEADERS, {})
+        return headers
+
+    def compression_of(self, image: PendingImage) -> dict[str, Any]:
+        """Return how an image is to be compressed: as its row asks, and else as its job."""
+        options = self.options | (image.options or {})
+        options.pop(REQUEST_HEADERS, None)
+        return options
 
 
 class PendingImage(NamedTuple):

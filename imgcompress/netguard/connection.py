@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from typing import Any
 
 from urllib3 import HTTPResponse
@@ -26,18 +26,15 @@ class _Response(http.client.HTTPResponse):
     """An answer whose head is read by `read_head`; what follows from it is left to http.client."""
 
     def begin(self) -> None:
-        if self.headers is not None:
-            return
         whole = self.fp
         head = read_head(whole)
-        self.fp = BytesIO(head.framing)  # type: ignore[assignment]
+        self.fp = BufferedReader(BytesIO(head.framing))
         try:
             super().begin()
-        finally:
-            if self.fp is None:
-                whole.close()
-            else:
-                self.fp = whole
+        except BaseException:
+            whole.close()
+            raise
+        self.fp = whole
         self.headers = self.msg = head.headers
         # Where a line was left out, the next answer comes over a connection of its own.
         self.will_close = self.will_close or not head.intact

@@ -94,7 +94,7 @@ class Shift:
 
     def fetch(self, item: ImageInHand) -> bytes:
         """See Work."""
-        return self.bench.fetch(item.image, item.source)
+        return self.bench.fetch(item.part.claim, item.image, item.source)
 
     def compress(self, item: ImageInHand, data: bytes) -> Made:
         """See Work."""

@@ -13,6 +13,7 @@ from ...catalogue import FORMATS, MAX_SIDE
 from ...config import check_webhook_secret
 from ...extensions import current_settings
 from ..context import refusal_of
+from . import request_headers
 from .problem import FaultSchema
 
 MAX_EMAIL_CHARS = 320
@@ -97,6 +98,9 @@ class UploadSchema(Schema):
                            " source."})
     max_width = _whole_number("max_width", 1, MAX_SIDE, "Scale down to this many pixels across.")
     max_height = _whole_number("max_height", 1, MAX_SIDE, "Scale down to this many pixels high.")
+    user_agent = request_headers.user_agent()
+    referer = request_headers.referer()
+    accept_language = request_headers.accept_language()
     dry_run = fields.Boolean(
         load_default=lambda: False, error_messages={"invalid": "dry_run must be true or false."},
         metadata={"description": "Only look the file over; store nothing."})

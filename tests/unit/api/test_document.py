@@ -70,7 +70,8 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
     assert schema["properties"]["file"]["format"] == "binary"
     assert set(schema["properties"]) == {
         "file", "webhook_url", "webhook_secret", "email", "compression_percentage", "quality",
-        "format", "max_width", "max_height", "dry_run"}
+        "format", "max_width", "max_height", "user_agent", "referer", "accept_language",
+        "dry_run"}
 
 
 def test_every_schema_is_used(document: Any) -> None:

@@ -52,7 +52,9 @@ EMPTY_QUERIES = [
 EMPTY_FIELDS = [
     ("file", "missing_file"), ("webhook_url", "invalid_webhook_url"),
     ("webhook_secret", "invalid_webhook_secret"), ("email", "invalid_email"),
-    ("dry_run", "invalid_dry_run"), ("compression_percentage", None), ("quality", None),
+    ("dry_run", "invalid_dry_run"), ("user_agent", "invalid_user_agent"),
+    ("referer", "invalid_referer"), ("accept_language", "invalid_accept_language"),
+    ("compression_percentage", None), ("quality", None),
     ("format", None), ("max_width", None), ("max_height", None),
 ]
 EMPTY_HEADERS = [
