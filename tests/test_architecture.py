@@ -25,7 +25,7 @@ ROOMS = {
     "pipeline": {"errors", "config", "lifeline", "storage", "netguard"},
     "notify": {"errors", "config", "file_names", "key_files", "netguard"},
     "extensions": {"errors", "config"},
-    "ledger": {"errors", "config", "key_files", "metrics", "extensions"},
+    "ledger": {"errors", "config", "file_names", "key_files", "metrics", "extensions"},
     "tasks": {"errors", "config", "logs", "metrics", "lifeline", "netguard", "storage",
               "catalogue", "pipeline", "notify", "extensions", "ledger"},
     "api": {"errors", "config", "file_names", "logs", "metrics", "netguard", "storage", "catalogue",

@@ -71,6 +71,9 @@ class PendingImage(NamedTuple):
     has_duplicates: bool
     waits: int = 0
     options: dict[str, Any] | None = None
+    # Which of its row's images it is, and the name that the row gives to its files.
+    position: int = 0
+    output_name: str | None = None
     # Whether its row told all that is asked for; if not, the image is to fail.
     readable: bool = True
 
@@ -218,7 +221,8 @@ _REPEATED = select(IMAGES.c.duplicate_of).where(
 # What a PendingImage tells, in its order.
 _PENDING_IMAGES = (
     select(IMAGES.c.image_id, IMAGES.c.ordinal, IMAGES.c.row_number, IMAGES.c.input_url,
-           IMAGES.c.attempts, IMAGES.c.ordinal.in_(_REPEATED), IMAGES.c.waits, IMAGES.c.options)
+           IMAGES.c.attempts, IMAGES.c.ordinal.in_(_REPEATED), IMAGES.c.waits, IMAGES.c.options,
+           IMAGES.c.position, IMAGES.c.output_name)
     .where(*_PENDING, is_due(IMAGES.c.not_before)).order_by(IMAGES.c.ordinal))
 
 

@@ -43,6 +43,7 @@ def test_the_document_names_every_call(app: Flask, document: Any) -> None:
         ("GET", "/job/status/{request_id}"),
         ("GET", "/job/details/{request_id}"), ("GET", "/job/download/{request_id}"),
         ("POST", "/job/cancel/{request_id}"), ("GET", "/image/{image_id}.{extension}"),
+        ("GET", "/image/{image_id}/{name}.{extension}"),
         ("GET", "/job/webhooks/{request_id}"), ("POST", "/job/webhooks/{request_id}/redeliver"),
         ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
 
