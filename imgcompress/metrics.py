@@ -150,11 +150,14 @@ IMAGES = Counter("imgcompress_images", "Images that came to their end, by outcom
                  " code where they failed.", ("outcome", "code"))
 INPUT_BYTES = Counter("imgcompress_image_input_bytes", "Bytes of the sources of compressed images.")
 OUTPUT_BYTES = Counter("imgcompress_image_output_bytes", "Bytes of compressed images.")
+JPEG_ENGINE = Counter("imgcompress_jpeg_engine", "JPEGs that stayed JPEGs: `used` where the engine"
+                      " made them, or else why it left them to the way by pixels.", ("verdict",))
 JOBS_ACCEPTED = Counter("imgcompress_jobs_accepted", "Uploads that became jobs.")
 JOBS_ENDED = Counter("imgcompress_jobs_ended", "Jobs that came to their end.", ("status",))
 DELIVERIES_ENDED = Counter("imgcompress_deliveries_ended", "Webhooks and mails that were delivered,"
                            " or failed for good.", ("channel", "state"))
-COUNTERS = (IMAGES, INPUT_BYTES, OUTPUT_BYTES, JOBS_ACCEPTED, JOBS_ENDED, DELIVERIES_ENDED)
+COUNTERS = (IMAGES, INPUT_BYTES, OUTPUT_BYTES, JPEG_ENGINE, JOBS_ACCEPTED, JOBS_ENDED,
+            DELIVERIES_ENDED)
 
 HTTP = Histogram("imgcompress_http_request_seconds", "From a call to its answer; what callers ask"
                  " to wait for a change is in it.", ("method", "route", "status"))

@@ -20,7 +20,6 @@ MAX_EMAIL_CHARS = 320
 
 NO_FILE = ("There is no file. Send the CSV as a file in the form field “file”; with curl:"
            " -F file=@products.csv")
-EMPTY_URL = "webhook_url is empty. Give the URL that is to be called, or leave webhook_url out."
 NO_ADDRESS = "email must be an address, such as team@example.com."
 NO_MAIL = ("This installation sends no mail, for SMTP_URL is not set. Leave the email out, and give"
            " a webhook_url or poll the status.")
@@ -40,8 +39,6 @@ def _must_be_a_file(value: Any) -> None:
 
 
 def _must_be_callable(url: str) -> None:
-    if not url:
-        raise ValidationError(EMPTY_URL)
     reason = refusal_of(url)
     if reason is not None:
         raise ValidationError(reason)

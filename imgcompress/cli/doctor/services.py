@@ -188,6 +188,20 @@ def check_workers(_: Settings) -> Iterator[Finding]:
         yield ok("workers", "Nothing waits that somebody should have taken")
 
 
+def check_engine(settings: Settings) -> Iterator[Finding]:
+    """Tell whether JPEGs are compressed the fast way."""
+    # Here, because with it come all decoders, which no other command needs.
+    from ...pipeline.compress import missing_engine
+
+    if not settings.jpeg_engine:
+        yield ok("engine", "JPEGs are compressed by way of pixels, since JPEG_ENGINE is off")
+    elif missing := missing_engine():
+        yield warning("engine", f"{missing} JPEGs take more time, and look a little worse. Install"
+                                " a C compiler, and run make setup.")
+    else:
+        yield ok("engine", "JPEGs are compressed without a look at their pixels")
+
+
 def check_mail(settings: Settings) -> Iterator[Finding]:
     """Tell whether the mail server, if there is one, answers and takes the login."""
     if settings.smtp_server is None:

@@ -63,6 +63,10 @@ class Source:
         """Return the lazy Pillow image, which only the decoder of this very format may read."""
         return Image.open(io.BytesIO(self._decodable()), formats=[self.format.upper()])
 
+    def let_go(self) -> None:
+        """Let go of the Pillow image: some decoders hold several more copies of its pixels."""
+        self.__dict__.pop("image", None)
+
     @cached_property
     def segments(self) -> tuple[jpeg.Segment, ...]:
         """Return the segments of a JPEG, nothing for any other format."""

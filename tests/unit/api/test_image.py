@@ -50,8 +50,8 @@ def test_an_image_comes_with_its_type_and_may_be_kept_for_ever(client: FlaskClie
 def test_an_address_ends_in_the_name_of_the_source(app: Flask, upload: Upload,
                                                    client: FlaskClient) -> None:
     content = (b"S. No.,Product Name,Input Image Urls,Output Name\r\n"
-               b'1,SKU1,"https://shop.test/a/Front%20view.jpeg?w=9,https://shop.test/b\xc3\xa4r.png",'
-               b"\r\n"
+               b'1,SKU1,"https://shop.test/a/Front%20view.jpeg?w=9,'
+               b'https://shop.test/b\xc3\xa4r.png",\r\n'
                b'2,SKU2,"https://shop.test/1.jpg,https://shop.test/2.jpg","Lamp, red"\r\n'
                b"3,SKU3,https://shop.test/1.jpg,\r\n")
     request_id = upload(content).json["request_id"]
@@ -131,8 +131,8 @@ def test_no_path_leads_to_another_file(client: FlaskClient, path: str, name: str
     lambda path: path.replace(".jpg", "."), lambda path: path.replace("-", ""),
     lambda path: path.replace("/1.jpg", "/.jpg"), lambda path: path.replace("/1.jpg", ""),
     lambda path: path.replace("/1.jpg", "/a/1.jpg"), lambda path: path.replace("/1", "/1.jpg/1")])
-def test_the_id_and_the_ending_must_fit_exactly(client: FlaskClient, path: str,
-                                                     change: Callable[[str], str]) -> None:
+def test_the_id_and_the_ending_must_fit_exactly(
+        client: FlaskClient, path: str, change: Callable[[str], str]) -> None:
     assert _get(client, change(path)).status_code == 404
 
 

@@ -114,7 +114,7 @@ def test_two_files_are_refused(client: FlaskClient) -> None:
 
 # What would be another header, or no header at all.
 BAD_IN_A_HEADER = ["a\r\nX-Other: 1", "a\n", "\na", "a\rb", "a\0b", "a\x0bb", "a\x85b", "a\u2028b",
-                   "bär", "", " ", " a", "a "]
+                   "bär", " ", " a", "a "]
 
 
 @pytest.mark.parametrize(("field", "value"), [
