@@ -29,7 +29,7 @@ ROOMS = {
     "tasks": {"errors", "config", "logs", "metrics", "lifeline", "netguard", "storage",
               "catalogue", "pipeline", "notify", "extensions", "ledger"},
     "api": {"errors", "config", "file_names", "logs", "metrics", "netguard", "storage", "catalogue",
-            "extensions", "ledger", "tasks"},
+            "pipeline", "extensions", "ledger", "tasks"},
     "cli": {"errors", "config", "logs", "lifeline", "storage", "catalogue", "extensions", "ledger",
             "tasks", "notify", "pipeline"},
     "web": {"errors", "config", "catalogue", "extensions", "ledger", "api"},

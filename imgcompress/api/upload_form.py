@@ -31,6 +31,12 @@ class UploadForm:
     faults: list[RequestFault]
 
     @property
+    def csv_url(self) -> str | None:
+        """Return the address of the table, if there is a good one and no file."""
+        url: str | None = None if "file" in self.values else self.values.get("csv_url")
+        return url
+
+    @property
     def filename(self) -> str:
         """Return the name of the file without its folders and without control characters."""
         told = (self.file and self.file.filename) or ""

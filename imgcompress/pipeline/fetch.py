@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import NamedTuple
+from io import BytesIO
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urljoin
 
 from urllib3 import BaseHTTPResponse
 
 from ..errors import ImageError
 from ..netguard import Deadline, DialPolicy, Session, exchange, origin_of
-from .fetch_body import MinRate, read_body, whole_length
+from .fetch_body import MinRate, copy_body, whole_length
 from .fetch_cookies import Cookies
 from .fetch_hosts import HostLimits
 from .fetch_status import SourceStatus
@@ -45,11 +46,15 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """The bytes that a URL gave; the content type is what the source says, and may be wrong."""
+    """What a URL gave; type and disposition are what the source says, and may be wrong.
+
+    `data` is empty where the bytes went to a file.
+    """
 
     data: bytes
     content_type: str | None
     final_url: str
+    disposition: str | None = None
 
 
 class _Request(NamedTuple):
@@ -57,6 +62,8 @@ class _Request(NamedTuple):
 
     headers: Mapping[str, str]
     cookies: Cookies
+    # Where the bytes of the answer go.
+    target: BinaryIO
 
 
 class Fetcher:
@@ -73,12 +80,24 @@ class Fetcher:
     def fetch(self, url: str, owner: str = "", headers: Mapping[str, str] | None = None) -> Fetched:
         """Fetch an image for a job's owner, following redirects; `headers` stand before ours.
 
+        Raise ImageError as fetch_to() does, and for an image that has no bytes.
+        """
+        body = BytesIO()
+        fetched = self.fetch_to(body, url, owner, headers)
+        if not body.tell():
+            raise ImageError("not_an_image", "The source gives an empty answer")
+        return replace(fetched, data=body.getvalue())
+
+    def fetch_to(self, target: BinaryIO, url: str, owner: str = "",
+                 headers: Mapping[str, str] | None = None) -> Fetched:
+        """Write what a URL gives to a file, following redirects; see fetch().
+
         Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
         source asks to wait, 300 at most. HostBusy means that the attempt never began.
         """
         seconds = self.limits.total_seconds
         redirected = False
-        request = _Request({**HEADERS, **(headers or {})}, Cookies())
+        request = _Request({**HEADERS, **(headers or {})}, Cookies(), target)
         try:
             for _ in range(self.limits.max_redirects + 1):
                 origin = origin_of(url, self.policy)
@@ -105,19 +124,15 @@ class Fetcher:
             location = response.headers.get("Location")
             if status in ANSWERED or (status == HTTPStatus.PARTIAL_CONTENT
                                       and whole_length(response) is not None):
-                return self._read(url, response)
+                rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
+                copy_body(response, request.target, self.limits.max_bytes, rate)
+                return Fetched(b"", response.headers.get("Content-Type"), url,
+                               response.headers.get("Content-Disposition"))
             _drain(response)
             if status in REDIRECTS and location:
                 request.cookies.keep(url, response)
                 return _joined(url, location)
             raise SourceStatus(status, response.headers.get("Retry-After"))
-
-    def _read(self, url: str, response: BaseHTTPResponse) -> Fetched:
-        rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
-        data = read_body(response, self.limits.max_bytes, rate)
-        if not data:
-            raise ImageError("not_an_image", "The source gives an empty answer")
-        return Fetched(data, response.headers.get("Content-Type"), url)
 
 
 def _drain(response: BaseHTTPResponse) -> None:

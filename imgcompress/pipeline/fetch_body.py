@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from io import BytesIO
+from typing import BinaryIO
 
 from urllib3 import BaseHTTPResponse
 
@@ -35,22 +35,23 @@ class MinRate:
                              detail=f"{self._received} bytes in {seconds:.1f} s")
 
 
-def read_body(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> bytes:
-    """Return the decoded body, at most `max_bytes` on the wire and decoded.
+def copy_body(response: BaseHTTPResponse, target: BinaryIO, max_bytes: int,
+              min_rate: MinRate) -> None:
+    """Write the decoded body to a file, at most `max_bytes` on the wire and decoded.
 
     Raise ImageError `too_large`, `bad_encoding`, `source_broken` or `source_timeout`.
     """
     unpack = unpacker(response.headers.get("Content-Encoding"))
     _check_declared(response, max_bytes)
-    body = BytesIO()
+    size = 0
     for data in unpack(_counted(response, max_bytes, min_rate)):
-        if body.tell() + len(data) > max_bytes:
+        size += len(data)
+        if size > max_bytes:
             raise _too_large(max_bytes)
-        body.write(data)
+        target.write(data)
     whole = whole_length(response)
     if whole not in (None, response.tell()):
         raise ImageError("source_broken", detail=f"{response.tell()} bytes of {whole}")
-    return body.getvalue()
 
 
 def whole_length(response: BaseHTTPResponse) -> int | None:

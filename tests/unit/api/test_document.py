@@ -67,11 +67,11 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
     form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
     name = form["schema"]["$ref"].rpartition("/")[2]
     schema = document["components"]["schemas"][name]
-    assert schema["required"] == ["file"]
+    assert "required" not in schema
     assert schema["properties"]["file"]["format"] == "binary"
     assert set(schema["properties"]) == {
-        "file", "webhook_url", "webhook_secret", "email", "compression_percentage", "quality",
-        "format", "max_width", "max_height", "user_agent", "referer", "accept_language",
+        "file", "csv_url", "webhook_url", "webhook_secret", "email", "compression_percentage",
+        "quality", "format", "max_width", "max_height", "user_agent", "referer", "accept_language",
         "dry_run"}
 
 

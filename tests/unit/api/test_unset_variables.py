@@ -52,7 +52,8 @@ EMPTY_QUERIES = [
 ]
 # They count as left out, as the forms of browsers send them.
 EMPTY_FIELDS = [
-    ("file", "missing_file"), ("webhook_url", None), ("webhook_secret", None), ("email", None),
+    ("file", "missing_file"), ("csv_url", None), ("webhook_url", None), ("webhook_secret", None),
+    ("email", None),
     ("dry_run", "invalid_dry_run"), ("compression_percentage", None), ("quality", None),
     ("user_agent", None), ("referer", None), ("accept_language", None),
     ("format", None), ("max_width", None), ("max_height", None),
