@@ -76,8 +76,10 @@ IMAGE_FAULTS: dict[str, ImageFault] = {
         ImageFault("source_status", "The server did not give the image; open the URL in a browser"
                    " to see why.", True, grouped_by_found=True),
         ImageFault("source_broken", "The server broke off its answer; try again later.", True),
+        ImageFault("head_too_large", "The server sends too many headers, or too long ones, with the"
+                   " image; have it send fewer, such as fewer cookies."),
         ImageFault("bad_encoding", "The server packed the image in a content encoding that is not"
-                   " supported; serve it unpacked or with gzip."),
+                   " supported; serve it unpacked, or with gzip, br or zstd."),
         ImageFault("too_many_redirects", "The URL redirects too often; use the final address."),
         ImageFault("host_suspended", "The host failed too often and was left alone; retry the job"
                    " when it is well again.", True, grouped_by_found=True),
