@@ -35,15 +35,16 @@ blueprint = Blueprint("image", __name__, description="Fetch compressed images.")
 @blueprint.doc(operationId="getImage", **PUBLIC)
 @blueprint.response(200, BYTES, content_type="image/*")
 @blueprint.alt_response(206, schema=BYTES, content_type="image/*",
-                        description="The range of bytes that was asked for.")
-@blueprint.alt_response(302, description="The image is in the storage itself, for some minutes.")
-@blueprint.alt_response(304, description="The caller has the image.")
+                        description="The requested byte range.")
+@blueprint.alt_response(302, description="A redirect to the image in the storage, valid for a few"
+                                         " minutes.")
+@blueprint.alt_response(304, description="The caller's copy of the image is current.")
 @blueprint.problems(403, 404, 416, 503)
 def image(image_id: str, extension: str) -> Any:
     """Fetch a compressed image
 
-    It never changes, and may be kept for as long as its address is good: for ever, unless the
-    installation signs addresses.
+    The image never changes and may be cached for as long as its URL is valid: for ever, unless the
+    installation signs image URLs.
     """
     lifetime = check_link(f"{image_id.lower()}.{extension}")
     found = _find(image_id, extension)

@@ -32,11 +32,12 @@ from .idempotency import PARAMETER, Answer, answer_once
 from .schemas.upload import AcceptedSchema, DryRunSchema, UploadSchema
 from .upload_form import UploadForm, read_form
 
-blueprint = Blueprint("upload", __name__, description="Send a CSV of image URLs.")
+blueprint = Blueprint("upload", __name__, description="Upload a CSV of image URLs.")
 
 ACCEPTED = "Upload accepted. Poll status_url for progress."
-FAULTLESS = "All is well. Nothing was stored; upload the file without dry_run to start the job."
-FAULTY = "The upload cannot be used as it is. Nothing was stored; put right what errors lists."
+FAULTLESS = "No issues found. Nothing was stored; upload the file without dry_run to start the job."
+FAULTY = ("The upload cannot be accepted as it is. Nothing was stored; fix the issues listed in"
+          " errors.")
 LOCATION = {"Location": {"description": "The address of the job's status.",
                          "schema": {"type": "string", "format": "uri"}}}
 NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "getWebhooks",
@@ -53,8 +54,8 @@ NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "ge
 def upload() -> Any:
     """Upload a CSV
 
-    Every image that the CSV names is fetched, compressed and stored. The answer comes at once; the
-    work is done in the background. Options may also stand in the query string.
+    Every image in the CSV is fetched, compressed and stored. The response comes at once; the work
+    is done in the background. Options can also be sent in the query string.
     """
     form = read_form()
     if form.file is None:

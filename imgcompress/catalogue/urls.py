@@ -124,8 +124,8 @@ class UrlRules:
         if match is None:
             return "invalid_url", _what_is_odd(url)
         if len(url) > MAX_URL_CHARS:
-            return "invalid_url", (f"The URL has {len(url):,} characters; at most"
-                                   f" {MAX_URL_CHARS:,} are taken. Use a shorter address.")
+            return "invalid_url", (f"The URL has {len(url):,} characters; at most {MAX_URL_CHARS:,}"
+                                   " are accepted. Use a shorter URL.")
         return self._origin_objection(match[1])
 
     def _judge_origin(self, origin: str) -> tuple[str, str] | None:
@@ -135,7 +135,7 @@ class UrlRules:
         except ValueError:
             complete = False
         if not complete:
-            return "invalid_url", ("The URL has no proper host name or port. It must look like"
+            return "invalid_url", ("The URL has no valid host name or port. It must look like"
                                    " https://www.example.com/photo.jpg.")
         reason = self._check_url(origin + "/")
         return None if reason is None else ("url_not_allowed", reason)
@@ -143,12 +143,12 @@ class UrlRules:
 
 def _what_is_odd(url: str) -> str:
     if not url.lower().startswith(("http://", "https://")):
-        return ("This is no image URL: it does not start with http:// or https://. Write the whole"
-                " address, as a browser shows it.")
+        return ("This is not an image URL: it does not start with http:// or https://. Enter the"
+                " full address, as shown by a browser.")
     if "\\" in url:
-        return "The URL has a backslash. Write / instead."
+        return "The URL has a backslash. Use / instead."
     if re.search(r"\s", url):
-        return "The URL has a blank or a line break in it. Write a blank as %20."
+        return "The URL has a space or a line break in it. Write a space as %20."
     if re.search(r"[\x00-\x1f\x7f-\x9f]", url):
-        return "The URL has an invisible control character in it. Type or copy it anew."
+        return "The URL has an invisible control character in it. Type or copy it again."
     return "The URL has no host name. It must look like https://www.example.com/photo.jpg."

@@ -18,15 +18,16 @@ from ..storage import Storage, delete_job_files, open_storage
 
 @click.command("prune")
 @click.option("--older-than", "days", type=click.IntRange(min=1), metavar="DAYS",
-              help="Delete jobs that ended so many days ago.  [default: RETENTION_DAYS]")
-@click.option("--dry-run", is_flag=True, help="Tell what would be deleted, and delete nothing.")
+              help="Delete jobs that ended this many days ago or earlier.  [default:"
+                   " RETENTION_DAYS]")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option("--even-strange", is_flag=True,
-              help="Delete files that belong to no job also where they are the most.")
+              help="Delete files that belong to no job even if they are the majority.")
 @with_appcontext
 def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
     """Delete old jobs with their files, and files that belong to no job.
 
-    It may be broken off at any time: what is left goes the next time.
+    It can be interrupted at any time: the next run deletes the rest.
     """
     settings = current_settings()
     storage = open_storage(settings)
@@ -35,10 +36,10 @@ def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
         if days:
             _prune_jobs(storage, days, dry_run)
         else:
-            click.echo("No job is too old: RETENTION_DAYS is 0, and --older-than is not given.")
+            click.echo("No job is too old: RETENTION_DAYS is 0, and --older-than was not given.")
         _prune_files(storage, dry_run, even_strange)
     except (LedgerUnavailable, StorageUnavailable) as error:
-        raise click.ClickException(f"It was broken off; call it again. {error}") from error
+        raise click.ClickException(f"Interrupted; run it again. {error}") from error
 
 
 def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
@@ -47,7 +48,7 @@ def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
         click.echo(f"{count_old_jobs(before)} jobs ended {days} days ago or earlier.")
         return
     deleted = erase_old_jobs(before, partial(delete_job_files, storage))
-    click.echo(f"{deleted} jobs are deleted that ended {days} days ago or earlier.")
+    click.echo(f"{deleted} jobs that ended {days} days ago or earlier were deleted.")
 
 
 def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
@@ -60,5 +61,5 @@ def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
         deleted = delete_orphans(storage.list, storage.delete, before, even_strange=even_strange)
     except StrangeFiles as error:
         raise click.ClickException(
-            f"{error.message} To delete them all the same: flask prune --even-strange") from error
-    click.echo(f"{deleted} files are deleted that belonged to no job.")
+            f"{error.message} To delete them anyway: flask prune --even-strange") from error
+    click.echo(f"{deleted} files that belonged to no job were deleted.")

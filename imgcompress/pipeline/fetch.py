@@ -100,7 +100,7 @@ class Fetcher:
         rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
         data = read_body(response, self.limits.max_bytes, rate)
         if not data:
-            raise ImageError("not_an_image", "The source gives an empty answer")
+            raise ImageError("not_an_image", "The URL returns an empty file (0 bytes)")
         return Fetched(data, response.headers.get("Content-Type"), url)
 
 

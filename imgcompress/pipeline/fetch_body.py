@@ -56,7 +56,7 @@ def read_body(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> 
 def _check_declared(response: BaseHTTPResponse, max_bytes: int) -> None:
     declared = response.length_remaining
     if declared is not None and declared > max_bytes:
-        raise ImageError("too_large", f"The source announces {declared:,} bytes")
+        raise ImageError("too_large", f"The server announces {declared:,} bytes")
 
 
 def _counted(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> Iterator[bytes]:
@@ -93,7 +93,7 @@ def _unpack(chunks: Iterator[bytes]) -> Iterator[bytes]:
     except zlib.error as error:
         raise ImageError("source_broken", detail=f"unpacking: {error}") from error
     if decoder is not None and not decoder.eof:
-        raise ImageError("source_broken", detail="the packed body ends too early")
+        raise ImageError("source_broken", detail="the compressed body ends too early")
 
 
 def _window_bits(chunk: bytes) -> int:
@@ -103,4 +103,4 @@ def _window_bits(chunk: bytes) -> int:
 
 
 def _too_large(max_bytes: int) -> ImageError:
-    return ImageError("too_large", f"The source gives more than {max_bytes:,} bytes")
+    return ImageError("too_large", f"The server sends more than {max_bytes:,} bytes")

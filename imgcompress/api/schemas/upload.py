@@ -17,13 +17,13 @@ from .problem import FaultSchema
 
 MAX_EMAIL_CHARS = 320
 
-NO_FILE = ("There is no file. Send the CSV as a file in the form field “file”; with curl:"
-           " -F file=@products.csv")
-EMPTY_URL = "webhook_url is empty. Give the URL that is to be called, or leave webhook_url out."
-NO_ADDRESS = "email must be an address, such as team@example.com."
-NO_MAIL = ("This installation sends no mail, for SMTP_URL is not set. Leave the email out, and give"
-           " a webhook_url or poll the status.")
-NOTHING_TO_SIGN = "webhook_secret is of use with a webhook_url only. Give both, or neither."
+NO_FILE = ("No file was sent. Send the CSV as a file in the form field “file”; with curl: -F"
+           " file=@products.csv")
+EMPTY_URL = "webhook_url is empty. Give the URL to call, or leave webhook_url out."
+NO_ADDRESS = "email must be an e-mail address, such as team@example.com."
+NO_MAIL = ("This installation sends no e-mail, because SMTP_URL is not set. Leave email out, and"
+           " give a webhook_url or poll the status.")
+NOTHING_TO_SIGN = "webhook_secret needs a webhook_url. Give both, or neither."
 
 
 def _whole_number(name: str, low: int, high: int, description: str) -> fields.Integer:
@@ -48,7 +48,7 @@ def _must_be_callable(url: str) -> None:
 
 def _must_be_an_address(value: str) -> None:
     check = validate.And(
-        validate.Length(max=MAX_EMAIL_CHARS, error="email is too long for an address."),
+        validate.Length(max=MAX_EMAIL_CHARS, error="email is too long for an e-mail address."),
         validate.Email(error=NO_ADDRESS))
     check(value)
     try:
@@ -80,26 +80,30 @@ class UploadSchema(Schema):
         "description": "Every change of the job's status is sent to this URL.", "format": "uri",
         "example": "https://shop.example.com/hooks/images"})
     webhook_secret = fields.String(validate=_must_be_a_secret, metadata={
-        "description": "Signs this job's webhooks in place of the installation's own secret:"
-                       " `whsec_` and 24 to 64 bytes in base64. In the form only, not in the URL.",
+        "description": "Signs this job's webhooks instead of the installation's own secret:"
+                       " `whsec_` and 24 to 64 bytes in base64. Accepted in the form only, not in"
+                       " the URL.",
         "format": "password"})
     email = fields.String(validate=_must_be_an_address, metadata={
-        "description": "Who gets a mail with the output CSV when the job ends.", "format": "email",
+        "description": "Receives an e-mail with the output CSV when the job ends.",
+        "format": "email",
         "example": "team@example.com"})
     compression_percentage = _whole_number(
-        "compression_percentage", 1, 95, "How much smaller the files become, in per cent; 50"
-        " unless the installation says otherwise.")
-    quality = _whole_number("quality", 1, 95, "A fixed quality, instead of a percentage.")
+        "compression_percentage", 1, 95, "How much smaller the files become, in per cent; 50 unless"
+        " the installation sets another default.")
+    quality = _whole_number("quality", 1, 95, "A fixed encoder quality, instead of a percentage.")
     format = fields.String(
         validate=validate.OneOf(FORMATS, error=f"format must be one of {', '.join(FORMATS)}."),
         load_default=lambda: "keep", metadata={
-            "description": "The format of the compressed images; `keep` if left out: that of each"
-                           " source."})
-    max_width = _whole_number("max_width", 1, MAX_SIDE, "Scale down to this many pixels across.")
-    max_height = _whole_number("max_height", 1, MAX_SIDE, "Scale down to this many pixels high.")
+            "description": "The format of the compressed images; `keep`, the default, keeps that of"
+                           " each original. `jpg` means `jpeg`."})
+    max_width = _whole_number("max_width", 1, MAX_SIDE,
+                              "Maximum width in pixels; wider images are scaled down.")
+    max_height = _whole_number("max_height", 1, MAX_SIDE,
+                               "Maximum height in pixels; taller images are scaled down.")
     dry_run = fields.Boolean(
         load_default=lambda: False, error_messages={"invalid": "dry_run must be true or false."},
-        metadata={"description": "Only look the file over; store nothing."})
+        metadata={"description": "Only check the file; store nothing."})
 
     @validates_schema
     def _one_measure(self, data: dict[str, Any], **_: Any) -> None:
@@ -116,7 +120,7 @@ class AcceptedSchema(Schema):
     """The answer to an upload."""
 
     request_id = fields.UUID(required=True, metadata={
-        "description": "The id of the job, for all further calls."})
+        "description": "The job's id, for all further calls."})
     status = fields.String(required=True, metadata={"example": "PENDING"})
     message = fields.String(required=True)
     total_rows = fields.Integer(required=True, metadata={"example": 2})
@@ -131,5 +135,5 @@ class DryRunSchema(Schema):
     total_rows = fields.Integer(required=True, metadata={"example": 2})
     total_images = fields.Integer(required=True, metadata={"example": 6})
     errors = fields.List(fields.Nested(FaultSchema), required=True, metadata={
-        "description": "The first 100 faults."})
+        "description": "The first 100 issues."})
     error_count = fields.Integer(required=True, metadata={"example": 0})

@@ -14,7 +14,7 @@ from imgcompress.notify.mail import job_mail
 NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
 TOLD = {
     "request_id": "7f1c", "status": "COMPLETED",
-    "message": "The job is done; the counts say how many images failed.",
+    "message": "The job is done; see the counts for failed images.",
     "completion_percentage": 100, "total_images": 1200, "completed_images": 1197,
     "failed_images": 3, "input_bytes": 480_000_000, "output_bytes": 210_000_000,
     "source_filename": "Größe & <b>.csv",

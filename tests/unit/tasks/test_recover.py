@@ -60,7 +60,7 @@ def test_what_waits_for_a_clock_that_was_put_back_is_due(
     monkeypatch.setattr(tasks, "_began", -math.inf)
     tasks.recover()
     assert "times that lay in the future were put right" in caplog.text
-    assert "1 deleted jobs were swept" in caplog.text
+    assert "1 deleted jobs were erased" in caplog.text
     age = recovery_age()
     assert age is not None and age < 60
 
