@@ -9,7 +9,7 @@ from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from werkzeug.datastructures import FileStorage
 
-from ...catalogue import FORMATS, MAX_SIDE
+from ...catalogue import FORMATS, MAX_SIDE, parse_format
 from ...config import check_webhook_secret
 from ...extensions import current_settings
 from ..context import refusal_of
@@ -20,6 +20,10 @@ MAX_EMAIL_CHARS = 320
 NO_FILE = ("No file was sent. Send the CSV as a file in the form field “file”; with curl: -F"
            " file=@products.csv")
 EMPTY_URL = "webhook_url is empty. Give the URL to call, or leave webhook_url out."
+NO_SCHEME = ("webhook_url must start with http:// or https://. Give the full URL, such as"
+             " https://shop.example.com/hooks/images.")
+NOT_CALLABLE = ("This service may not send webhooks to this URL. Use a public http or https URL, or"
+                " ask the operator to allow the network or port.")
 NO_ADDRESS = "email must be an e-mail address, such as team@example.com."
 NO_MAIL = ("This installation sends no e-mail, because SMTP_URL is not set. Leave email out, and"
            " give a webhook_url or poll the status.")
@@ -41,9 +45,10 @@ def _must_be_a_file(value: Any) -> None:
 def _must_be_callable(url: str) -> None:
     if not url:
         raise ValidationError(EMPTY_URL)
-    reason = refusal_of(url)
-    if reason is not None:
-        raise ValidationError(reason)
+    if not url.lower().startswith(("http://", "https://")):
+        raise ValidationError(NO_SCHEME)
+    if refusal_of(url) is not None:
+        raise ValidationError(NOT_CALLABLE)
 
 
 def _must_be_an_address(value: str) -> None:
@@ -64,6 +69,14 @@ def _must_be_a_secret(value: str) -> None:
         check_webhook_secret(value)
     except ValueError as error:
         raise ValidationError(f"webhook_secret {error}.") from error
+
+
+class _Format(fields.String):
+    """A format under any of its names; one that is not known is left to the validator."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name: str = super()._deserialize(value, attr, data, **kwargs)
+        return parse_format(name) or name
 
 
 class UploadSchema(Schema):
@@ -92,7 +105,7 @@ class UploadSchema(Schema):
         "compression_percentage", 1, 95, "How much smaller the files become, in per cent; 50 unless"
         " the installation sets another default.")
     quality = _whole_number("quality", 1, 95, "A fixed encoder quality, instead of a percentage.")
-    format = fields.String(
+    format = _Format(
         validate=validate.OneOf(FORMATS, error=f"format must be one of {', '.join(FORMATS)}."),
         load_default=lambda: "keep", metadata={
             "description": "The format of the compressed images; `keep`, the default, keeps that of"
