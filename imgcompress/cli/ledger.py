@@ -27,4 +27,4 @@ def reset() -> None:
     marked = mark_all_deleted(None)
     for erasure in marked:
         erase_job(erasure, delete_files)
-    click.echo(f"{len(marked)} jobs were deleted.")
+    click.echo(f"Deleted jobs: {len(marked)}")

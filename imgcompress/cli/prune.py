@@ -45,21 +45,21 @@ def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
 def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
     before = ledger_now() - timedelta(days=days)
     if dry_run:
-        click.echo(f"{count_old_jobs(before)} jobs ended {days} days ago or earlier.")
+        click.echo(f"Jobs that ended {days} days ago or earlier: {count_old_jobs(before)}")
         return
     deleted = erase_old_jobs(before, partial(delete_job_files, storage))
-    click.echo(f"{deleted} jobs that ended {days} days ago or earlier were deleted.")
+    click.echo(f"Deleted jobs that ended {days} days ago or earlier: {deleted}")
 
 
 def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
     before = ledger_now() - SPARED
     if dry_run:
         found = count_orphans(storage.list, before)
-        click.echo(f"{found.orphans} of {found.files} files belong to no job.")
+        click.echo(f"Files that belong to no job: {found.orphans} of {found.files}")
         return
     try:
         deleted = delete_orphans(storage.list, storage.delete, before, even_strange=even_strange)
     except StrangeFiles as error:
         raise click.ClickException(
             f"{error.message} To delete them anyway: flask prune --even-strange") from error
-    click.echo(f"{deleted} files that belonged to no job were deleted.")
+    click.echo(f"Deleted files that belonged to no job: {deleted}")

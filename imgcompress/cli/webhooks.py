@@ -57,7 +57,8 @@ def receivers() -> None:
         ailing = ailing_receivers()
     for circuit in ailing:
         spared = circuit.open_until and circuit.open_until > about_now()
-        until = f"suspended until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC" if spared else "tried"
+        until = (f"suspended until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC" if spared
+                 else "still tried")
         click.echo(f"{circuit.receiver}  {circuit.failures} failures in a row, {until}")
     if not ailing:
         click.echo("No receiver is failing.")

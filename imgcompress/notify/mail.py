@@ -64,11 +64,10 @@ def _letter(told: Mapping[str, Any], *, attached: bool) -> Letter:
         "FAILED": f"{name}: no image could be compressed",
         "CANCELLED": f"{name}: cancelled after {done:,} of {total:,} images",
     }[told["status"]]
-    links = {"All images, with the reasons of failures": told["details_url"]}
+    links = {"All images, with the reasons for failures": told["details_url"]}
     if not attached:
         links = {"The output CSV, which is too large to attach": told["download_url"]} | links
-    closing = ("The output CSV is attached: your own file with the new image"
-               " URLs added.",) if attached else ()
+    closing = ("The output CSV is attached: your file with the new URLs.",) if attached else ()
     return Letter(subject, (*_summary(told), *closing), _failures(told), links)
 
 

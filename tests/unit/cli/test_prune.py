@@ -73,10 +73,10 @@ def _run(app: Flask, *arguments: str) -> str:
 
 def test_old_jobs_go_with_their_files(app: Flask, job: UUID) -> None:
     path = app.config["SETTINGS"].data_dir / "storage" / csv_key(job)
-    assert "0 jobs are deleted" in _run(app, "--older-than", "1000")
+    assert "Deleted jobs that ended 50 days ago or earlier: 0\n" in _run(app, "--older-than", "50")
     assert find_job(job) and path.exists()
 
-    assert "1 jobs are deleted that ended 30 days ago" in _run(app)
+    assert "Deleted jobs that ended 30 days ago or earlier: 1\n" in _run(app)
     assert find_job(job) is None and not path.exists()
 
 
@@ -84,13 +84,14 @@ def test_a_dry_run_tells_and_deletes_nothing(app: Flask, job: UUID) -> None:
     orphan = _store(app, csv_key(uuid4()), age=2 * DAYS)
     told = _run(app, "--dry-run")
 
-    assert "1 jobs ended 30 days ago" in told and "1 of 1 files belong to no job" in told
+    assert "Jobs that ended 30 days ago or earlier: 1\n" in told
+    assert "Files that belong to no job: 1 of 1\n" in told
     assert find_job(job) and orphan.exists()
 
 
 def test_orphans_go_and_a_write_in_flight_stays(app: Flask) -> None:
     orphan, young = (_store(app, csv_key(uuid4()), age=age) for age in (2 * DAYS, 60))
-    assert "1 files are deleted that belonged to no job" in _run(app)
+    assert "Deleted files that belonged to no job: 1\n" in _run(app)
     assert not orphan.exists() and young.exists()
 
 

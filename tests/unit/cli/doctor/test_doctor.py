@@ -138,7 +138,7 @@ def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
             patch.setattr(clock, "ADVANCED", timedelta(hours=3))
             note_recovery()
         level, told = _consult(app)[1]["recovery"]
-        assert level == "warning" and "clock was put back" in told and "beat" in told
+        assert level == "warning" and "clock was set back" in told and "beat" in told
         note_recovery()
         assert _consult(app)[1]["recovery"][0] == "ok"
 
