@@ -150,11 +150,14 @@ IMAGES = Counter("imgcompress_images", "Finished images, by outcome, and by erro
                  " failed.", ("outcome", "code"))
 INPUT_BYTES = Counter("imgcompress_image_input_bytes", "Bytes of the sources of compressed images.")
 OUTPUT_BYTES = Counter("imgcompress_image_output_bytes", "Bytes of compressed images.")
+JPEG_ENGINE = Counter("imgcompress_jpeg_engine", "JPEGs that stayed JPEGs: `used` if the engine"
+                      " made them, or else why they were decoded and encoded.", ("verdict",))
 JOBS_ACCEPTED = Counter("imgcompress_jobs_accepted", "Uploads that were accepted as jobs.")
 JOBS_ENDED = Counter("imgcompress_jobs_ended", "Jobs that ended.", ("status",))
 DELIVERIES_ENDED = Counter("imgcompress_deliveries_ended", "Webhooks and e-mails that were"
                            " delivered, or failed for good.", ("channel", "state"))
-COUNTERS = (IMAGES, INPUT_BYTES, OUTPUT_BYTES, JOBS_ACCEPTED, JOBS_ENDED, DELIVERIES_ENDED)
+COUNTERS = (IMAGES, INPUT_BYTES, OUTPUT_BYTES, JPEG_ENGINE, JOBS_ACCEPTED, JOBS_ENDED,
+            DELIVERIES_ENDED)
 
 HTTP = Histogram("imgcompress_http_request_seconds", "From request to response, including the time"
                  " that callers chose to wait for a change.", ("method", "route", "status"))

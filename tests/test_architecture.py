@@ -31,7 +31,7 @@ ROOMS = {
     "api": {"errors", "config", "file_names", "logs", "metrics", "netguard", "storage", "catalogue",
             "extensions", "ledger", "tasks"},
     "cli": {"errors", "config", "logs", "lifeline", "storage", "catalogue", "extensions", "ledger",
-            "tasks", "notify"},
+            "tasks", "notify", "pipeline"},
     "web": {"errors", "config", "catalogue", "extensions", "ledger", "api"},
     "application": {"errors", "config", "extensions", "ledger", "tasks", "api", "cli", "web"},
     "__init__": {"config", "application"},

@@ -33,7 +33,7 @@ def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
     bare = request.path.rstrip("/")
     exact = adapter and bare != request.path and _rule_at(adapter, bare)
     # What stands before the slash may be a word of another call, whose id is missing.
-    if exact and parse_id(bare.rpartition("/")[2]):
+    if exact and (not exact.arguments or parse_id(bare.rpartition("/")[2])):
         return 404, "trailing_slash", (
             "The path must not end in a slash, so nothing was done. Leave the slash out:"
             f" {request.method} {exact.rule}")

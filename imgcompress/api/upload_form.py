@@ -45,9 +45,9 @@ class UploadForm:
 def read_form() -> UploadForm:
     """Read the form of the request; nothing is raised for what is wrong with its fields.
 
-    An option of the images that is left empty counts as left out, as browsers send it. Not so in
-    the URL, and no other field: there an empty variable of a script would start what was not meant,
-    or let its caller wait for a webhook that never comes.
+    A field of the form that is left empty counts as left out, as browsers and the page of the
+    interface send it. Not so in the URL, and not `dry_run`: there an empty variable of a script
+    would start what was not meant.
     Raise NotMultipart for a body of another kind, before any of it is read.
     """
     if request.mimetype not in ("", MULTIPART):
@@ -66,7 +66,7 @@ def read_form() -> UploadForm:
 def _given() -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
     filled = [(name, value) for name, value in request.form.items()
-              if value or name not in OPTIONS]
+              if value or name == "dry_run" or name not in UploadSchema().fields]
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 
 

@@ -19,7 +19,6 @@ MAX_EMAIL_CHARS = 320
 
 NO_FILE = ("No file was sent. Send the CSV as a file in the form field “file”; with curl: -F"
            " file=@products.csv")
-EMPTY_URL = "webhook_url is empty. Give the URL to call, or leave webhook_url out."
 NO_SCHEME = ("webhook_url must start with http:// or https://. Give the full URL, such as"
              " https://shop.example.com/hooks/images.")
 NOT_CALLABLE = ("This service may not send webhooks to this URL. Use a public http or https URL, or"
@@ -43,8 +42,6 @@ def _must_be_a_file(value: Any) -> None:
 
 
 def _must_be_callable(url: str) -> None:
-    if not url:
-        raise ValidationError(EMPTY_URL)
     if not url.lower().startswith(("http://", "https://")):
         raise ValidationError(NO_SCHEME)
     if refusal_of(url) is not None:

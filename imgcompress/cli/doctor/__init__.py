@@ -19,7 +19,7 @@ CHECKS: dict[str, Check] = {
     "database": services.check_database, "clock": services.check_clock,
     "broker": services.check_broker, "storage": services.check_storage,
     "space": services.check_space, "privacy": services.check_privacy,
-    "recovery": services.check_recovery,
+    "engine": services.check_engine, "recovery": services.check_recovery,
     "workers": services.check_workers, "mail": services.check_mail, "user": services.check_user,
     "settings": check_settings,
 }

@@ -188,6 +188,20 @@ def check_workers(_: Settings) -> Iterator[Finding]:
         yield ok("workers", "No work is waiting longer than it should")
 
 
+def check_engine(settings: Settings) -> Iterator[Finding]:
+    """Tell whether JPEGs are compressed the fast way."""
+    # Here, because with it come all decoders, which no other command needs.
+    from ...pipeline.compress import missing_engine
+
+    if not settings.jpeg_engine:
+        yield ok("engine", "JPEG_ENGINE is off, so every JPEG is decoded and encoded again")
+    elif missing := missing_engine():
+        yield warning("engine", f"{missing} JPEGs take longer to compress and look slightly"
+                                " worse. Install a C compiler and run make setup.")
+    else:
+        yield ok("engine", "JPEGs are compressed by the JPEG engine")
+
+
 def check_mail(settings: Settings) -> Iterator[Finding]:
     """Tell whether the mail server, if there is one, answers and accepts the login."""
     if settings.smtp_server is None:

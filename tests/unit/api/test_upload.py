@@ -54,7 +54,7 @@ def test_a_file_may_be_large(upload: Upload, rows: int) -> None:
 
 
 def test_options_left_out_or_left_empty_take_their_defaults(app: Flask, upload: Upload) -> None:
-    answer = upload(quality="", format="")
+    answer = upload(quality="", format="", webhook_url="")
     assert job(app, answer.json["request_id"]).options == {
         "compression_percentage": 50, "quality": None, "format": "keep", "max_width": None,
         "max_height": None}

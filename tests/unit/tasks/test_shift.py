@@ -25,6 +25,8 @@ from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, PendingImage
+from imgcompress.metrics import JPEG_ENGINE, SHARE
+from imgcompress.pipeline.compress import missing_engine
 from imgcompress.storage import delete_job_files
 from imgcompress.tasks import process_csv as task
 from imgcompress.tasks import publish, recorder, slice_in_hand
@@ -91,6 +93,13 @@ def test_a_task_goes_on_with_the_next_slices(bench: Workbench, origin: PlainOrig
     assert all(image.attempts == 1 for image in images_of(request_id))
 
 
+def test_what_the_jpeg_engine_says_is_counted(bench: Workbench, origin: PlainOrigin) -> None:
+    SHARE.take()
+    _process(_job(_photos(origin, 3), slice_size=5))
+    verdict = "not_built" if missing_engine() else "used"
+    assert SHARE.take()[JPEG_ENGINE.sample(verdict)] == 3
+
+
 def test_a_message_that_comes_too_late_is_work_all_the_same(
         bench: Workbench, origin: PlainOrigin) -> None:
     request_id = _job(_photos(origin, 4), slice_size=2)
@@ -121,9 +130,9 @@ def test_a_cancelled_job_is_given_up_and_the_others_go_on(
     cancelled, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 60), 60)
     noted = bench.note
 
-    def cancel(source: object, outcome: object) -> None:
+    def cancel(*given: Any) -> None:
         cancel_job(cancelled)
-        noted(source, outcome)  # type: ignore[arg-type]
+        noted(*given)
 
     monkeypatch.setattr(bench, "note", cancel)
     _process(cancelled)

@@ -142,7 +142,7 @@ def test_a_bug_of_ours_is_not_blamed_on_the_image(raises, monkeypatch):
         raise KeyError("bug")
     monkeypatch.setitem(compress.__globals__, "_compressed", broken)
     with raises("internal_error"):
-        compress(FILES["JPEG"], CompressOptions())
+        compress(FILES["PNG"], CompressOptions())
 
 
 @pytest.mark.parametrize("stage", ["decode", "_compressed"])
@@ -151,7 +151,7 @@ def test_running_out_of_memory_is_an_image_error(stage, raises, monkeypatch):
         raise MemoryError
     monkeypatch.setitem(compress.__globals__, stage, hungry)
     with raises("out_of_memory"):
-        compress(FILES["JPEG"], CompressOptions())
+        compress(FILES["PNG"], CompressOptions())
 
 
 def test_the_filters_of_warnings_are_as_before():
