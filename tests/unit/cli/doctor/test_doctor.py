@@ -193,7 +193,7 @@ def test_little_space_is_told(tmp_path: Path, sqlite_url: str, free: int, level:
 
 
 @pytest.mark.parametrize("missing, enabled, level, told", [
-    (None, True, "ok", "without a look at their pixels"),
+    (None, True, "ok", "by the JPEG engine"),
     ("The JPEG engine is not built.", True, "warning", "run make setup"),
     ("The JPEG engine is not built.", False, "ok", "JPEG_ENGINE is off")])
 def test_a_missing_engine_is_told(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch,
