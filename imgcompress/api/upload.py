@@ -42,11 +42,12 @@ from .schemas.upload import AcceptedSchema, DryRunSchema, UploadSchema
 from .table_url import with_table
 from .upload_form import UploadForm, read_form
 
-blueprint = Blueprint("upload", __name__, description="Send a CSV of image URLs.")
+blueprint = Blueprint("upload", __name__, description="Upload a CSV of image URLs.")
 
 ACCEPTED = "Upload accepted. Poll status_url for progress."
-FAULTLESS = "All is well. Nothing was stored; upload the file without dry_run to start the job."
-FAULTY = "The upload cannot be used as it is. Nothing was stored; put right what errors lists."
+FAULTLESS = "No issues found. Nothing was stored; upload the file without dry_run to start the job."
+FAULTY = ("The upload cannot be accepted as it is. Nothing was stored; fix the issues listed in"
+          " errors.")
 LOCATION = {"Location": {"description": "The address of the job's status.",
                          "schema": {"type": "string", "format": "uri"}}}
 NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "getWebhooks",
@@ -63,9 +64,9 @@ NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "ge
 def upload() -> Any:
     """Upload a CSV
 
-    The CSV is sent as `file`, or fetched from `csv_url`. Every image that it names is fetched,
-    compressed and stored. The answer comes at once; the work is done in the background. Options may
-    also stand in the query string.
+    The CSV is sent as `file`, or fetched from `csv_url`. Every image in it is fetched, compressed
+    and stored. The response comes at once; the work is done in the background. Options can also be
+    sent in the query string.
     """
     form = read_form()
     if form.csv_url is None or form.faults or form.values.get("dry_run"):

@@ -107,4 +107,4 @@ def _faults_of_repeated() -> list[RequestFault]:
     if len(request.files.getlist("file")) < 2:
         return []
     return [RequestFault("file", None, None, "several_files", "There are several files. Send one"
-                         " file at a time, or join them into one.", None)]
+                         " file at a time, or merge them into one.", None)]

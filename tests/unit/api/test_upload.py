@@ -77,6 +77,12 @@ def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
     assert kept.webhook_url == "https://shop.test/hook"
 
 
+@pytest.mark.parametrize("name", ["jpg", "JPG", "JPEG"])
+def test_a_format_may_go_by_its_other_names(app: Flask, upload: Upload, name: str) -> None:
+    answer = upload(format=name)
+    assert job(app, answer.json["request_id"]).options["format"] == "jpeg"
+
+
 def test_options_may_stand_in_the_query_string(app: Flask, client: FlaskClient) -> None:
     answer = client.post("/upload?quality=80",
                          data={"file": (io.BytesIO(CATALOGUE), "products.csv")})

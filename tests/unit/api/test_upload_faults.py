@@ -142,6 +142,16 @@ def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str)
     assert fault["value"] == value[:200]
 
 
+@pytest.mark.parametrize(("url", "advice"), [
+    ("example.com", "must start with http:// or https://"),
+    ("http://10.0.0.1/hook", "may not send webhooks to this URL"),
+])
+def test_a_bad_webhook_url_is_answered_with_what_it_needs(upload: Upload, url: str,
+                                                          advice: str) -> None:
+    message = _only_fault(upload(webhook_url=url))["message"]
+    assert advice in message and "image" not in message.replace("/hooks/images", "")
+
+
 def test_a_percentage_out_of_range_tells_the_range(upload: Upload) -> None:
     fault = _only_fault(upload(compression_percentage="200"))
     assert fault["message"] == "compression_percentage must be a whole number from 1 to 95."
@@ -171,7 +181,7 @@ def test_a_mistyped_option_is_told_with_those_that_exist(upload: Upload) -> None
 
 
 def test_an_address_is_refused_as_long_as_no_mail_is_sent(upload: Upload) -> None:
-    assert "sends no mail" in _only_fault(upload(email="team@shop.test"))["message"]
+    assert "sends no e-mail" in _only_fault(upload(email="team@shop.test"))["message"]
 
 
 def test_faults_of_the_options_and_of_the_file_are_told_together(upload: Upload) -> None:
