@@ -12,8 +12,10 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from ..catalogue import Wishes, known_encoding
 from ..extensions import current_settings
+from ..ledger.slices import REQUEST_HEADERS
 from .faults import SECRETS, RequestFault, faults_of_fields
 from .refusals import NotMultipart
+from .schemas.request_headers import headers_of
 from .schemas.upload import UploadSchema
 
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
@@ -33,6 +35,12 @@ class UploadForm:
     faults: list[RequestFault]
 
     @property
+    def csv_url(self) -> str | None:
+        """Return the address of the table, if there is a good one and no file."""
+        url: str | None = None if "file" in self.values else self.values.get("csv_url")
+        return url
+
+    @property
     def filename(self) -> str:
         """Return the name of the file without its folders and without control characters."""
         told = (self.file and self.file.filename) or ""
@@ -41,9 +49,11 @@ class UploadForm:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return how the images are to be compressed, as the job keeps it."""
+        """Return how the images are to be fetched and compressed, as the job keeps it."""
         default = {"compression_percentage": current_settings().compression_percentage}
-        return {name: (default | self.values).get(name) for name in OPTIONS}
+        options = {name: (default | self.values).get(name) for name in OPTIONS}
+        headers = headers_of(self.values)
+        return options | {REQUEST_HEADERS: headers} if headers else options
 
     @property
     def wishes(self) -> Wishes:
@@ -97,4 +107,4 @@ def _faults_of_repeated() -> list[RequestFault]:
     if len(request.files.getlist("file")) < 2:
         return []
     return [RequestFault("file", None, None, "several_files", "There are several files. Send one"
-                         " file at a time, or join them into one.", None)]
+                         " file at a time, or merge them into one.", None)]

@@ -20,8 +20,8 @@ def test_every_fault_gives_one_sentence_of_advice(fault: ImageFault) -> None:
 
 def test_the_public_message_tells_what_was_found_and_what_to_do() -> None:
     error = ImageError("source_status", "The server answered 403", detail="10.0.0.1 said no")
-    assert error.message == ("The server answered 403. The server did not give the image; open the"
-                             " URL in a browser to see why.")
+    assert error.message == ("The server answered 403. The server refused to send the image; open"
+                             " the URL in a browser to see why.")
     assert "10.0.0.1" not in error.message and "10.0.0.1" in str(error)
 
 

@@ -181,13 +181,13 @@ def test_without_the_engine_all_goes_by_way_of_pixels_and_it_is_said_once(monkey
         result = compress(PLAIN, CompressOptions())
         assert result.jpeg_engine == "not_built" and result.outcome == "target_met"
     assert [record.message for record in caplog.records if "not built" in record.message] == [
-        "The JPEG engine is not built. JPEGs are compressed the slower way, and look a little"
-        " worse; `make setup` builds it where there is a C compiler."]
+        "The JPEG engine is not built. JPEGs take longer to compress and look slightly worse;"
+        " install a C compiler and run `make setup`."]
 
 
 def test_a_library_of_another_version_is_not_called(monkeypatch):
     monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
-    assert library.library.__wrapped__() == "The JPEG engine is that of another version."
+    assert library.library.__wrapped__() == "The JPEG engine was built for another version."
 
 
 def test_what_the_engine_finds_damaged_the_other_way_judges(raises):
