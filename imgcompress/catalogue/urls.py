@@ -128,8 +128,8 @@ class UrlRules:
             return "invalid_url", (f"The URL has {len(url):,} characters; at most {MAX_URL_CHARS:,}"
                                    " are accepted. Use a shorter URL.")
         if _runs_on(url):
-            return "invalid_url", ("Two URLs run into each other here. Separate them with a comma"
-                                   " and a space.")
+            return "invalid_url", ("Two URLs are joined here without a separator. Separate them"
+                                   " with a comma and a space.")
         return self._origin_objection(match[1])
 
     def _judge_origin(self, origin: str) -> tuple[str, str] | None:
