@@ -25,9 +25,10 @@ def write_catalogue(source: BinaryIO, outcomes: Iterable[ImageOutcome],
 
     `outcomes` come ordered by row and position; where some are missing, their slots stay empty.
     Output columns of an earlier run are overwritten. Columns, order and Excel's `sep=` line are the
-    caller's, and so is the separator unless there is a `delimiter`. The text is UTF-8, with a byte order mark unless the input was UTF-8 without one;
-    lines end with LF if the caller's did, and otherwise with CRLF (RFC 4180). `kept` is what
-    `kept_layout` made of the survey's layout; without it the file is looked at anew.
+    caller's, and so is the separator unless there is a `delimiter`. The text is UTF-8, with a byte
+    order mark unless the input was UTF-8 without one; lines end with LF if the caller's did, and
+    otherwise with CRLF (RFC 4180). `kept` is what `kept_layout` made of the survey's layout;
+    without it the file is looked at anew.
     """
     layout = reopened(source, kept) if kept else open_good_layout(source)
     delimiter = delimiter or layout.format.delimiter
