@@ -9,6 +9,7 @@ VENV = .venv
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check --no-input --quiet
 UV = $(VENV)/uv/bin/uv
+ENGINE = imgcompress/pipeline/compress/jpeg_engine
 # One lock for every system, and for every Python that the project runs on.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url
@@ -40,16 +41,17 @@ migrate: setup ## Bring the database to the newest schema (make run does it too)
 	@$(PY) -m flask --app wsgi db upgrade
 
 .PHONY: setup
-setup: $(VENV)/.installed ## Install what the service needs into .venv
+setup: $(VENV)/.installed $(VENV)/.engine ## Install what the service needs into .venv
 
 .PHONY: setup-dev
-setup-dev: $(VENV)/.installed-dev ## Install what its tests need as well
+setup-dev: $(VENV)/.installed-dev $(VENV)/.engine ## Install what its tests need as well
 
 .PHONY: lock
 lock: $(UV) ## Pin the newest allowed dependencies, with hashes (ARGS=--upgrade)
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
 	$(COMPILE) $(ARGS) requirements-s3.in -o requirements-s3.txt
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) $(ARGS) requirements-build.in -o requirements-build.txt
 
 # The empty files named .created and .installed say that a step has come to its end: one that was
 # broken off is done again.
@@ -68,6 +70,17 @@ $(VENV)/.installed: requirements.txt | $(VENV)/.created
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing the dependencies of the tests into $(VENV)."
 	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The JPEG engine is built in its place. Without a C compiler there is none, and all else works.
+$(VENV)/.engine: requirements-build.txt setup.py $(wildcard $(ENGINE)/core/*) | $(VENV)/.installed
+	@$(PIP) install --require-hashes -r requirements-build.txt
+	@rm -f $(ENGINE)/_core.*
+	@$(PY) setup.py --quiet build_ext --inplace --build-temp $(VENV)/engine \
+		>$(VENV)/engine.log 2>&1 || true
+	@ls $(ENGINE)/_core.* >/dev/null 2>&1 || { \
+		echo "The JPEG engine cannot be built, so JPEGs are compressed the slower way:" \
+		"it needs a C compiler ($(VENV)/engine.log)."; }
 	@touch $@
 
 # uv lives apart, so that it is no dependency of the project.

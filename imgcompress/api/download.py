@@ -24,7 +24,7 @@ from .report import JobReport
 from .schemas.job import DELIMITERS, DownloadQuery
 
 blueprint = Blueprint("download", __name__, url_prefix="/job",
-                      description="Take the output CSV.")
+                      description="Download the output CSV.")
 
 
 @blueprint.route("/download/<request_id>", parameters=[JOB_ID])
@@ -35,8 +35,8 @@ blueprint = Blueprint("download", __name__, url_prefix="/job",
 def download(query: dict[str, Any], request_id: str) -> Any:
     """Download the output CSV
 
-    The columns that were uploaded, then `Output Image Urls` and `Image Errors`. The separator is
-    that of the upload, unless `delimiter` asks for another one.
+    The uploaded columns, followed by `Output Image Urls` and `Image Errors`. The delimiter is that
+    of the upload, unless `delimiter` sets another one.
     """
     job = find_job(request_id)
     if JobReport(job).active and not query["partial"]:

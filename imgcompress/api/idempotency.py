@@ -20,19 +20,21 @@ from .faults import VALUE_CHARS, RequestFault
 HEADER = "Idempotency-Key"
 KEY_CHARS = 255
 PARAMETER = {"in": "header", "name": HEADER, "schema": {"type": "string", "maxLength": KEY_CHARS},
-             "description": "A text of your own, such as a UUID. An upload that is sent again with"
-                            " it, within 24 hours, makes no second job and gets the first answer."}
+             "description": "A text of your choice, such as a UUID. An upload repeated with the"
+                            " same key within 24 hours creates no second job and returns the first"
+                            " response."}
 REPLAYED = {"Idempotency-Replayed": "true"}
 # What an upload is answered: the body, which is kept for a repetition, the status, the headers.
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 
 
-def answer_once(stream: BinaryIO, values: Mapping[str, Any],
+def answer_once(stream: BinaryIO | None, values: Mapping[str, Any],
                 answer: Callable[[KeyClaim | None], Answer]) -> Answer:
     """Answer an upload, or tell again what the first one with its key was answered.
 
-    `answer` keeps its answer with the claim that it is given. When it raises, the key is free for
-    a better upload. Raise KeyInUse and KeyReused.
+    Without a stream the fields alone say whether it is the same upload: what is to be fetched may
+    have changed since. `answer` keeps its answer with the claim that it is given. When it raises,
+    the key is free for a better upload. Raise KeyInUse and KeyReused.
     """
     key = _key()
     if key is None:
@@ -59,15 +61,17 @@ def _key() -> str | None:
     key = request.headers.get(HEADER)
     if key is not None and not (0 < len(key) <= KEY_CHARS and key.isascii() and key.isprintable()):
         raise InvalidRequest([RequestFault(
-            HEADER, None, None, "invalid_idempotency_key", f"{HEADER} must be a text of 1 to"
-            f" {KEY_CHARS} plain characters, such as a UUID.", key[:VALUE_CHARS])])
+            HEADER, None, None, "invalid_idempotency_key", f"{HEADER} must be 1 to {KEY_CHARS}"
+            " printable ASCII characters, such as a UUID.", key[:VALUE_CHARS])])
     return key
 
 
-def _fingerprint(stream: BinaryIO, values: Mapping[str, Any]) -> str:
+def _fingerprint(stream: BinaryIO | None, values: Mapping[str, Any]) -> str:
     """Return the SHA-256, in hex, of the file and of the fields that stand beside it."""
-    stream.seek(0)
-    file = file_digest(cast("BufferedIOBase", stream), sha256).hexdigest()
-    stream.seek(0)
+    file = None
+    if stream is not None:
+        stream.seek(0)
+        file = file_digest(cast("BufferedIOBase", stream), sha256).hexdigest()
+        stream.seek(0)
     fields = {name: value for name, value in values.items() if name != "file"}
     return sha256(json.dumps([file, fields], sort_keys=True, default=str).encode()).hexdigest()

@@ -39,13 +39,15 @@ from .faults import FAULTS_TOLD, RequestFault, faults_of_file
 from .idempotency import PARAMETER, Answer, answer_once
 from .schemas.problem import FaultSchema
 from .schemas.upload import AcceptedSchema, DryRunSchema, UploadSchema
+from .table_url import with_table
 from .upload_form import UploadForm, read_form
 
-blueprint = Blueprint("upload", __name__, description="Send a CSV of image URLs.")
+blueprint = Blueprint("upload", __name__, description="Upload a CSV of image URLs.")
 
 ACCEPTED = "Upload accepted. Poll status_url for progress."
-FAULTLESS = "All is well. Nothing was stored; upload the file without dry_run to start the job."
-FAULTY = "The upload cannot be used as it is. Nothing was stored; put right what errors lists."
+FAULTLESS = "No issues found. Nothing was stored; upload the file without dry_run to start the job."
+FAULTY = ("The upload cannot be accepted as it is. Nothing was stored; fix the issues listed in"
+          " errors.")
 LOCATION = {"Location": {"description": "The address of the job's status.",
                          "schema": {"type": "string", "format": "uri"}}}
 NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "getWebhooks",
@@ -62,10 +64,23 @@ NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "ge
 def upload() -> Any:
     """Upload a CSV
 
-    Every image that the CSV names is fetched, compressed and stored. The answer comes at once; the
-    work is done in the background. Options may also stand in the query string.
+    The CSV is sent as `file`, or fetched from `csv_url`. Every image in it is fetched, compressed
+    and stored. The response comes at once; the work is done in the background. Options can also be
+    sent in the query string.
     """
     form = read_form()
+    if form.csv_url is None or form.faults or form.values.get("dry_run"):
+        return _upload(form)
+    check_room(current_owner(), current_settings().max_active_jobs)
+    return answer_once(None, form.values, partial(_upload, form))
+
+
+def _upload(form: UploadForm, claim: KeyClaim | None = None) -> Any:
+    with with_table(form) as complete:
+        return _take(complete, claim)
+
+
+def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
     if form.file is None:
         raise InvalidUpload(form.faults)
     limits = CatalogueLimits(max_images=current_settings().max_images_per_job)
@@ -78,18 +93,20 @@ def upload() -> Any:
             table, found = stream, Survey(0, 0, (bad.fault,), 1)
         else:
             found = survey(table, limits, refusal_of, form.wishes)
-        return _answer(form, stream, table, found, limits)
+        return _answer(form, stream, table, found, limits, claim)
 
 
 def _answer(form: UploadForm, stream: BinaryIO, table: BinaryIO, found: Survey,
-            limits: CatalogueLimits) -> Any:
+            limits: CatalogueLimits, claim: KeyClaim | None) -> Any:
     faults = [*form.faults, *faults_of_file(found.faults)]
     fault_count = len(form.faults) + found.fault_count
     if form.values.get("dry_run"):
         return _dry_run(found, faults, fault_count)
     if faults:
         raise InvalidUpload(faults, fault_count)
-    return answer_once(stream, form.values, partial(_accept, form, table, found, limits))
+    accept = partial(_accept, form, table, found, limits)
+    # For a table that was fetched, the key was claimed before.
+    return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
 
 def _dry_run(found: Survey, faults: list[RequestFault], fault_count: int) -> Response:

@@ -12,8 +12,10 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from ..catalogue import Wishes, known_encoding
 from ..extensions import current_settings
+from ..ledger.slices import REQUEST_HEADERS
 from .faults import SECRETS, RequestFault, faults_of_fields
 from .refusals import NotMultipart
+from .schemas.request_headers import headers_of
 from .schemas.upload import UploadSchema
 
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
@@ -33,6 +35,12 @@ class UploadForm:
     faults: list[RequestFault]
 
     @property
+    def csv_url(self) -> str | None:
+        """Return the address of the table, if there is a good one and no file."""
+        url: str | None = None if "file" in self.values else self.values.get("csv_url")
+        return url
+
+    @property
     def filename(self) -> str:
         """Return the name of the file without its folders and without control characters."""
         told = (self.file and self.file.filename) or ""
@@ -41,9 +49,11 @@ class UploadForm:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return how the images are to be compressed, as the job keeps it."""
+        """Return how the images are to be fetched and compressed, as the job keeps it."""
         default = {"compression_percentage": current_settings().compression_percentage}
-        return {name: (default | self.values).get(name) for name in OPTIONS}
+        options = {name: (default | self.values).get(name) for name in OPTIONS}
+        headers = headers_of(self.values)
+        return options | {REQUEST_HEADERS: headers} if headers else options
 
     @property
     def wishes(self) -> Wishes:
@@ -61,9 +71,9 @@ class UploadForm:
 def read_form() -> UploadForm:
     """Read the form of the request; nothing is raised for what is wrong with its fields.
 
-    An option of the images or of the reading that is left empty counts as left out, as browsers
-    send it. Not so in the URL, and no other field: there an empty variable of a script would start
-    what was not meant, or let its caller wait for a webhook that never comes.
+    A field of the form that is left empty counts as left out, as browsers and the page of the
+    interface send it. Not so in the URL, and not `dry_run`: there an empty variable of a script
+    would start what was not meant.
     Raise NotMultipart for a body of another kind, before any of it is read.
     """
     if request.mimetype not in ("", MULTIPART):
@@ -83,7 +93,7 @@ def _given() -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
     columns = [("url_columns", ",".join(request.form.getlist("url_columns")))]
     filled = [(name, value) for name, value in [*columns, *request.form.items()]
-              if value or name not in (*OPTIONS, *READING)]
+              if value or name == "dry_run" or name not in UploadSchema().fields]
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 
 
@@ -97,4 +107,4 @@ def _faults_of_repeated() -> list[RequestFault]:
     if len(request.files.getlist("file")) < 2:
         return []
     return [RequestFault("file", None, None, "several_files", "There are several files. Send one"
-                         " file at a time, or join them into one.", None)]
+                         " file at a time, or merge them into one.", None)]

@@ -5,25 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import wraps
-from threading import BoundedSemaphore
 from typing import Any
 
 from flask import Response, current_app, request
 
 from ..ledger.queries import Progress, progress_of
+from .auth import current_owner
 from .ids import parse_id
+from .waiting_places import Places
 
 POLL_SECONDS = 0.5
 # Each of them asks the ledger twice in a second. Most of the web server's threads stay free.
 MAX_WAITERS = 32
-_places = BoundedSemaphore(MAX_WAITERS)
+_places = Places(MAX_WAITERS)
 
 
 def waiting(view: Callable[[str], Response]) -> Callable[[dict[str, Any], str], Response]:
     """Hold the answer back for up to `wait` seconds while the job's status and percentage stay.
 
     A caller whose If-None-Match no longer holds is answered at once, and so is one for whom there
-    is no place to wait.
+    is no place to wait, or whose place another owner of jobs needs more.
     """
     @wraps(view)
     def wrapper(query: dict[str, Any], request_id: str) -> Response:
@@ -44,15 +45,14 @@ def _wait(request_id: str, seen: Progress, seconds: float) -> bool:
 
     No transaction is open meanwhile.
     """
-    if not _places.acquire(blocking=False):
-        return False
-    try:
+    with _places.taken(current_owner() or "", request_id) as place:
+        if place is None:
+            return False
         end = time.monotonic() + seconds
-        while _progress(request_id) == seen and _serving() and time.monotonic() < end:
+        while (_progress(request_id) == seen and _serving() and not place.lost
+               and time.monotonic() < end):
             time.sleep(min(POLL_SECONDS, max(0.0, end - time.monotonic())))
         return True
-    finally:
-        _places.release()
 
 
 def _progress(request_id: str) -> Progress | None:

@@ -13,7 +13,7 @@ from .model import (
 )
 from .opening import KeptLayout, kept_layout
 from .reader import read_images, read_rows
-from .row_options import FORMATS, MAX_SIDE
+from .row_options import FORMATS, MAX_SIDE, parse_format
 from .surveyor import survey
 from .unpacking import opened_table
 from .urls import CheckUrl
@@ -22,5 +22,5 @@ from .writer import write_catalogue
 __all__ = [
     "FORMATS", "MAX_SIDE", "BadCatalogue", "CatalogueLimits", "CatalogueRow", "CheckUrl", "Fault",
     "ImageOutcome", "KeptLayout", "RowOptions", "Survey", "Wishes", "kept_layout", "known_encoding",
-    "opened_table", "read_images", "read_rows", "survey", "write_catalogue",
+    "opened_table", "parse_format", "read_images", "read_rows", "survey", "write_catalogue",
 ]

@@ -118,7 +118,8 @@ def _objection(column: Column) -> Objection:
     return column, "invalid_number", {"low": low, "high": high}
 
 
-def _parse_format(text: str) -> str | None:
+def parse_format(text: str) -> str | None:
+    """Return the format that a text names, or None; `jpg` means `jpeg`, and case does not count."""
     name = text.casefold()
     name = _SPELLINGS.get(name, name)
     return name if name in FORMATS else None
@@ -133,7 +134,7 @@ def _number_parser(low: int, high: int) -> Callable[[str], int | None]:
 
 
 _PARSERS: dict[Column, Callable[[str], str | int | None]] = {
-    FORMAT: _parse_format,
+    FORMAT: parse_format,
     **{column: _number_parser(*bounds) for column, bounds in _BOUNDS.items()},
 }
 

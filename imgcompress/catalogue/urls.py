@@ -125,11 +125,11 @@ class UrlRules:
         if match is None:
             return "relative_url" if _PATH.fullmatch(url) else "invalid_url", _what_is_odd(url)
         if len(url) > MAX_URL_CHARS:
-            return "invalid_url", (f"The URL has {len(url):,} characters; at most"
-                                   f" {MAX_URL_CHARS:,} are taken. Use a shorter address.")
+            return "invalid_url", (f"The URL has {len(url):,} characters; at most {MAX_URL_CHARS:,}"
+                                   " are accepted. Use a shorter URL.")
         if _runs_on(url):
-            return "invalid_url", ("Two addresses run into each other here. Part them with a comma"
-                                   " and a blank.")
+            return "invalid_url", ("Two URLs run into each other here. Separate them with a comma"
+                                   " and a space.")
         return self._origin_objection(match[1])
 
     def _judge_origin(self, origin: str) -> tuple[str, str] | None:
@@ -139,7 +139,7 @@ class UrlRules:
         except ValueError:
             complete = False
         if not complete:
-            return "invalid_url", ("The URL has no proper host name or port. It must look like"
+            return "invalid_url", ("The URL has no valid host name or port. It must look like"
                                    " https://www.example.com/photo.jpg.")
         reason = self._check_url(origin + "/")
         return None if reason is None else ("url_not_allowed", reason)
@@ -152,20 +152,19 @@ def _runs_on(url: str) -> bool:
 
 def _what_is_odd(url: str) -> str:
     if _PATH.fullmatch(url):
-        return ("This is a path, and not the whole address of an image. Send base_url with the"
-                " upload, such as base_url=https://shop.example.com/media/, or write whole"
-                " addresses.")
+        return ("This is a path, not a full image URL. Send base_url with the upload, such as"
+                " base_url=https://shop.example.com/media/, or enter full URLs.")
     if url[:5].lower() == "data:":
-        return ("This is an image written into the cell, and not its address. Put the image on a"
-                " server and write its address.")
+        return ("This is the image itself, not its URL. Put the image on a server and enter its"
+                " URL.")
     if not url.lower().startswith(("http://", "https://")):
-        return ("This is no image URL: it does not start with http:// or https://. Write the whole"
-                " address, as a browser shows it.")
+        return ("This is not an image URL: it does not start with http:// or https://. Enter the"
+                " full address, as shown by a browser.")
     if "\\" in url:
-        return "The URL has a backslash. Write / instead."
+        return "The URL has a backslash. Use / instead."
     if re.search(r"\s", url):
-        return ("The URL has a blank or a line break in it, or is followed by a text. Write a blank"
-                " as %20, and leave other text out.")
+        return ("The URL has a space or a line break in it, or is followed by text. Write a space"
+                " as %20, and delete other text.")
     if re.search(r"[\x00-\x1f\x7f-\x9f]", url):
-        return "The URL has an invisible control character in it. Type or copy it anew."
+        return "The URL has an invisible control character in it. Type or copy it again."
     return "The URL has no host name. It must look like https://www.example.com/photo.jpg."

@@ -14,7 +14,7 @@ from flask.cli import with_appcontext
 COLLECTION = Path(__file__).parents[2] / "docs" / "postman_collection.json"
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 VARIABLES = {"baseUrl": "http://127.0.0.1:5000", "apiKey": "", "request_id": "", "image_id": "",
-             "extension": "jpg"}
+             "name": "image", "extension": "jpg"}
 
 AS_DOCUMENTED = """pm.test("{name} answers as documented", function () {{
     pm.expect(pm.response.code).to.be.oneOf({statuses});
@@ -30,8 +30,10 @@ SCRIPTS = {
 }""",
     "getDetails": """const done = pm.response.json().images.find((image) => image.output_url);
 if (done) {
-    const [, id, extension] = done.output_url.match(/\\/image\\/([^.]+)\\.(\\w+)/);
+    const [, id, name, extension] = done.output_url.match(
+        /\\/image\\/([^./]+)\\/([^?]+)\\.(\\w+)/);
     pm.collectionVariables.set("image_id", id);
+    pm.collectionVariables.set("name", name);
     pm.collectionVariables.set("extension", extension);
 }""",
 }
@@ -49,7 +51,7 @@ SENT = {"getStatus": {"wait": "10"}}
 @click.option("--output", type=click.Path(path_type=Path), default=COLLECTION, show_default=True)
 @with_appcontext
 def postman(output: Path) -> None:
-    """Write the interface as a Postman collection."""
+    """Export the API as a Postman collection."""
     document = current_app.test_client().get("/openapi.json").get_json()
     text = json.dumps(collection_of(document), indent=2, ensure_ascii=False)
     output.write_text(text + "\n", encoding="utf-8")
@@ -123,7 +125,7 @@ def _entry(parameter: dict[str, Any], *, disabled: bool) -> dict[str, Any]:
 def _form(document: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
     reference = body["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
     schema = document["components"]["schemas"][reference]
-    return [_field(name, field, required=name in schema["required"])
+    return [_field(name, field, required=name in schema.get("required", ["file"]))
             for name, field in schema["properties"].items()]
 
 

@@ -58,6 +58,7 @@ class Settings:
     worker_processes: int
     compression_percentage: int
     min_quality: int
+    jpeg_engine: bool
     trusted_proxies: int
     max_upload_bytes: int
     max_images_per_job: int
@@ -159,6 +160,7 @@ def _read(env: Env) -> dict[str, Any]:
         "worker_processes": env.int("WORKER_PROCESSES", 0, validate=validate.Range(min=0)),
         "compression_percentage": env.int("COMPRESSION_PERCENTAGE", 50, validate=percentage),
         "min_quality": env.int("MIN_QUALITY", 30, validate=percentage),
+        "jpeg_engine": env.bool("JPEG_ENGINE", True),
         "trusted_proxies": env.int("TRUSTED_PROXIES", 0, validate=not_negative),
         "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 200 * 2**20, validate=positive),
         "max_images_per_job": env.int("MAX_IMAGES_PER_JOB", 1_000_000, validate=positive),

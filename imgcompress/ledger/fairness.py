@@ -1,71 +1,101 @@
-"""Fairness: a job that waits for a worker gets one before another job gets its second.
+"""Fairness: an owner that waits for a worker gets one before another owner gets its second.
 
-A job may spread over every idle worker. But where jobs wait, none may hold two slices more than
-one that waits: so a job whose origins hang cannot keep all workers waiting with it. A worker that
-waits for the last images of its slices takes another slice meanwhile, of the job with the fewest.
+A job may spread over every idle worker. But where others wait, no owner of jobs may hold two slices
+more than one who waits, however many jobs it has; and among the jobs of one owner it is the same.
+So a job whose origins hang cannot keep all workers waiting with it. A worker that waits for the
+last images of its slices takes another slice meanwhile, of the owner and then the job that holds
+the fewest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from .clock import NOW, from_now_by, is_due
-from .leases import IS_ACTIVE, job_is_active
+from .leases import IS_ACTIVE
 from .models import JOBS, SLICES
 from .sessions import reading
 from .states import SliceState
 
 # An idle worker takes a message within milliseconds: what stands for longer waits for a worker.
 WAITS_AFTER = timedelta(seconds=1)
-JOBS_LOOKED_AT = 50
+
+# The name of the API key; empty where none is asked for.
+_OWNER = func.coalesce(JOBS.c.owner, "")
+# The condition that a slice is to be worked on now, and nobody does. The state is written out, for
+# an index holds these slices alone: a job that is nearly done has thousands of others.
+DUE = (SLICES.c.state == literal(SliceState.QUEUED.value, literal_execute=True),
+       is_due(SLICES.c.not_before))
+
+
+class _Held:
+    """How many slices each job and each owner of jobs holds."""
+
+    def __init__(self, session: Session) -> None:
+        self.jobs: Counter[UUID] = Counter()
+        self.owners: Counter[str] = Counter()
+        for job, owner, slices in session.execute(_HELD):
+            self.jobs[job] = slices
+            self.owners[owner] += slices
+
+
+_SLICES_OF_JOBS = SLICES.join(JOBS, JOBS.c.request_id == SLICES.c.request_id)
+_HELD = (select(JOBS.c.request_id, _OWNER, func.count()).select_from(_SLICES_OF_JOBS)
+         .where(SLICES.c.state == SliceState.LEASED, SLICES.c.lease_until > NOW)
+         .group_by(JOBS.c.request_id, _OWNER))
 
 
 def next_slice(but_not: Collection[UUID] = ()) -> tuple[UUID, int] | None:
     """Return the slice that a worker with nothing to begin should claim, if there is one.
 
-    It is the first one that is due of the job that holds the fewest slices, and of several such
-    jobs of the oldest; `but_not` names jobs to pass over.
+    It is the first one that is due of the owner who holds the fewest slices, of that owner's job
+    that holds the fewest, and of several such jobs of the oldest. `but_not` names jobs to pass
+    over.
     """
-    query = _NEXT_OF_OTHERS if but_not else _NEXT
     with reading() as session:
-        found = session.execute(query, {"but_not": but_not}).one_or_none()
+        found = next(_next_slices(session, _Held(session), list(but_not)), None)
     return None if found is None else (found.request_id, found.slice_no)
 
 
-# The condition that a slice is to be worked on now, and nobody does.
-DUE = SLICES.c.state == SliceState.QUEUED, is_due(SLICES.c.not_before)
-_HELD = SLICES.c.state == SliceState.LEASED, SLICES.c.lease_until > NOW
+def _next_slices(session: Session, held: _Held, but_not: list[UUID]) -> Iterator[Any]:
+    """Yield slices that are due, the one to be preferred first."""
+    passed_over = {"but_not": but_not}
+    yield from session.execute(_OLDEST, passed_over | {"owners": list(held.owners)})
+    for owner, _ in reversed(held.owners.most_common()):
+        of_owner = {"owner": owner, "jobs": list(held.jobs)}
+        yield from session.execute(_OLDEST_OF_OWNER, passed_over | of_owner)
+        rows = session.execute(_IN_HAND_OF_OWNER, passed_over | of_owner).all()
+        yield from sorted(rows, key=lambda row: held.jobs[row.request_id])
 
 
-def _slices_held() -> Subquery:
-    """Return the jobs that hold slices, and how many."""
-    return (select(SLICES.c.request_id, func.count().label("slices"))
-            .where(*_HELD).group_by(SLICES.c.request_id).subquery("held"))
+def _first_due(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select jobs that have something due, the oldest first, and their first slice of that."""
+    # A scalar subquery is one look into the index for each job.
+    first = (select(func.min(SLICES.c.slice_no))
+             .where(SLICES.c.request_id == JOBS.c.request_id, *DUE)
+             .correlate(JOBS).scalar_subquery())
+    return (select(JOBS.c.request_id, first.label("slice_no"))
+            .where(IS_ACTIVE, JOBS.c.request_id.not_in(_several("but_not")), *conditions,
+                   first.is_not(None))
+            .order_by(JOBS.c.created_at))
 
 
-def _next_slice(*conditions: ColumnElement[bool]) -> Select[Any]:
-    held = _slices_held()
-    oldest = (select(JOBS.c.request_id, JOBS.c.created_at)
-              .where(IS_ACTIVE, exists().where(SLICES.c.request_id == JOBS.c.request_id, *DUE),
-                     *conditions)
-              .order_by(JOBS.c.created_at).limit(JOBS_LOOKED_AT).subquery("oldest"))
-    chosen = (select(oldest.c.request_id)
-              .outerjoin(held, held.c.request_id == oldest.c.request_id)
-              .order_by(func.coalesce(held.c.slices, 0), oldest.c.created_at)
-              .limit(1).subquery("chosen"))
-    first = select(func.min(SLICES.c.slice_no)).where(
-        SLICES.c.request_id == chosen.c.request_id, *DUE).scalar_subquery()
-    return select(chosen.c.request_id, first.label("slice_no"))
+def _several(name: str) -> Any:
+    return bindparam(name, expanding=True)
 
 
-_NEXT = _next_slice()
-_NEXT_OF_OTHERS = _next_slice(JOBS.c.request_id.not_in(bindparam("but_not", expanding=True)))
+_OLDEST = _first_due(_OWNER.not_in(_several("owners"))).limit(1)
+_OLDEST_OF_OWNER = _first_due(_OWNER == bindparam("owner"),
+                              JOBS.c.request_id.not_in(_several("jobs"))).limit(1)
+_IN_HAND_OF_OWNER = _first_due(_OWNER == bindparam("owner"),
+                               JOBS.c.request_id.in_(_several("jobs")))
 
 
 def crowds_out(request_id: UUID) -> bool:
@@ -75,19 +105,26 @@ def crowds_out(request_id: UUID) -> bool:
 
 
 def is_ahead(session: Session, request_id: UUID, *, by: int) -> bool:
-    """Tell whether a job holds at least `by` slices more than some job that waits."""
-    return bool(session.scalar(_IS_AHEAD, {"job": request_id, "by": by, "waits": -WAITS_AFTER}))
+    """Tell whether a job's owner holds at least `by` slices more than another who waits.
+
+    Or whether the job itself does, beside another job of its owner that waits.
+    """
+    held = _Held(session)
+    owner = session.scalar(_OWNER_OF_JOB, {"job": request_id})
+    jobs, owners = held.jobs[request_id] - by, held.owners[owner or ""] - by
+    if owner is None or owners < 0:
+        return False
+    return bool(session.scalar(_WAITS_BEHIND, {
+        "job": request_id, "waits": -WAITS_AFTER, "stranger_to": owner,
+        "sibling_of": owner if jobs >= 0 else None,
+        # Those who hold more than that are not behind.
+        "jobs": [job for job, slices in held.jobs.items() if slices > jobs],
+        "owners": [name for name, slices in held.owners.items() if slices > owners]}))
 
 
-def _is_ahead() -> Select[tuple[bool]]:
-    held = _slices_held()
-    others = (select(func.coalesce(held.c.slices, 0).label("slices"))
-              .select_from(SLICES.outerjoin(held, held.c.request_id == SLICES.c.request_id))
-              .where(*DUE, SLICES.c.published_at < from_now_by("waits"), job_is_active(),
-                     SLICES.c.request_id != bindparam("job")).subquery("other"))
-    own = select(func.count()).where(
-        SLICES.c.request_id == bindparam("job"), *_HELD).scalar_subquery()
-    return select(exists().where(others.c.slices + bindparam("by") <= own))
-
-
-_IS_AHEAD = _is_ahead()
+_OWNER_OF_JOB = select(_OWNER).where(JOBS.c.request_id == bindparam("job"))
+_WAITS_BEHIND = select(exists().select_from(_SLICES_OF_JOBS).where(
+    *DUE, SLICES.c.published_at < from_now_by("waits"), IS_ACTIVE,
+    JOBS.c.request_id != bindparam("job"),
+    or_(and_(_OWNER == bindparam("sibling_of"), JOBS.c.request_id.not_in(_several("jobs"))),
+        and_(_OWNER != bindparam("stranger_to"), _OWNER.not_in(_several("owners"))))))

@@ -123,7 +123,12 @@ class JobSlice(Base):
     """A run of a job's images that one worker processes under one lease."""
 
     __tablename__ = "job_slice"
-    __table_args__ = (Index(None, "state", "lease_until"), Index(None, "state", "published_at"))
+    __table_args__ = (
+        Index(None, "state", "lease_until"), Index(None, "state", "published_at"),
+        # The first slice of a job that waits is found at once, however many are done.
+        Index(None, "request_id", "slice_no", postgresql_where=text("state = 'QUEUED'"),
+              sqlite_where=text("state = 'QUEUED'")),
+    )
 
     request_id: Mapped[UUID] = _job_key(primary_key=True)
     slice_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -38,14 +38,22 @@ def forget_lost_messages(in_queue: int, *, older_than: float) -> int:
 
 
 def jobs_to_publish(limit: int) -> list[UUID]:
-    """Return active jobs that have due slices nobody has published, the oldest first."""
-    waiting = exists().where(JobSlice.request_id == JobRequest.request_id, *DUE,
-                             JobSlice.published_at.is_(None))
+    """Return active jobs that have due slices nobody has published: the oldest of each owner first.
+
+    Then the second of each, and so on: whoever has many jobs takes the place of nobody else.
+    """
+    # A scalar subquery is one look into an index for each job; of EXISTS, SQLite makes a walk over
+    # all slices that wait, again for each job (seconds for 3,000 jobs, measured).
+    waiting = (select(func.min(JobSlice.slice_no))
+               .where(JobSlice.request_id == JobRequest.request_id, *DUE,
+                      JobSlice.published_at.is_(None))
+               .correlate(JobRequest).scalar_subquery())
+    place = func.row_number().over(partition_by=JobRequest.owner, order_by=JobRequest.created_at)
     with reading() as session:
         return list(session.scalars(
             select(JobRequest.request_id)
-            .where(JobRequest.status.in_(ACTIVE_JOB), waiting)
-            .order_by(JobRequest.created_at).limit(limit)))
+            .where(JobRequest.status.in_(ACTIVE_JOB), waiting.is_not(None))
+            .order_by(place, JobRequest.created_at).limit(limit)))
 
 
 def close_finished_jobs() -> int:

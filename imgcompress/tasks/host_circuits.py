@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from ..errors import ImageError, LedgerUnavailable
 from ..ledger import circuits
@@ -21,7 +22,8 @@ log = logging.getLogger(__name__)
 # After so many failures in a row of one owner's images, as one process sees them, a host is left
 # alone for that owner; and for everybody, if as many in a row could not reach it at all.
 FAILURES_TO_OPEN = 10
-# After so many openings in a row, the owner's images of the host fail instead of waiting on.
+# After so many openings in a row, the owner's images of the host fail instead of waiting on, once
+# this process has tried one of their job: it may be that another job's URLs alone are to blame.
 OPENINGS_TO_FAIL = 3
 # Where another worker tries the host, its verdict is awaited for so long at a time.
 VERDICT_SECONDS = 5.0
@@ -29,6 +31,7 @@ VERDICT_SECONDS = 5.0
 HOST_FAULTS = frozenset(("dns_failed", "connect_failed", "source_timeout", "source_status",
                          "source_broken"))
 REMEMBERED_HOSTS = 1024
+REMEMBERED_TRIALS = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class HostCircuits:
         # Failures in a row: of the images of one owner, and to reach a host at all.
         self._failures: Counter[Source] = Counter()
         self._unreached: Counter[str] = Counter()
+        # The jobs of which an image was tried, and at which hosts.
+        self._tried: set[tuple[UUID, str]] = set()
 
     def look_up(self, owner: str, authorities: Collection[str]) -> None:
         """Learn which of these hosts are left alone, and try those whose turn it is.
@@ -68,15 +73,17 @@ class HostCircuits:
         try:
             self._read(owner, [source.authority for source in unknown])
         except LedgerUnavailable as error:
-            log.warning("The circuits of the hosts are unknown: %s", error)
+            log.warning("The host circuits cannot be read: %s", error)
 
-    def check(self, source: Source) -> None:
-        """Raise ImageError `host_suspended` for a host that is left alone.
+    def check(self, source: Source, job: UUID) -> None:
+        """Raise ImageError `host_suspended` for an image of a job whose host is left alone.
 
-        It is NotTried while waiting may help, and else a failure.
+        It is NotTried while waiting may help, and else a failure, for which the host was tried.
         """
         found = self._suspended.get(source)
         if found is None or found.trying:
+            return
+        if found.final and (job, source.authority) not in self._tried:
             return
         if found.final:
             raise ImageError("host_suspended", found.fault, retryable=False)
@@ -85,21 +92,29 @@ class HostCircuits:
                        retry_after=rest)
 
     def trying(self, source: Source) -> bool:
-        """Tell whether this process tries the host for an owner, and should do so by one image."""
+        """Tell whether this process tries the host, whose circuit is half-open, for an owner."""
         found = self._suspended.get(source)
         return found is not None and found.trying
 
-    def note(self, source: Source, error: ImageError | None) -> None:
-        """Take note of how an image of the host ended, which may open or close its circuit."""
+    def one_at_a_time(self, source: Source) -> bool:
+        """Tell whether the host is to be tried by one image at a time."""
+        found = self._suspended.get(source)
+        return found is not None and (found.trying or found.final)
+
+    def note(self, source: Source, error: ImageError | None, job: UUID) -> None:
+        """Take note of how an image of a job ended, which may open or close its host's circuit."""
         if error is not None and error.code in ("host_suspended", "internal_error"):
             return  # It says nothing about the host.
+        if len(self._tried) >= REMEMBERED_TRIALS:
+            self._tried.clear()
+        self._tried.add((job, source.authority))
         try:
             if error is not None and error.retryable and error.code in HOST_FAULTS:
                 self._failed(source, error)
             else:
                 self._succeeded(source)
         except LedgerUnavailable as away:
-            log.warning("The circuit of %s was not written: %s", source.authority, away)
+            log.warning("The circuit of %s could not be saved: %s", source.authority, away)
 
     def _failed(self, source: Source, error: ImageError) -> None:
         trying = self.trying(source)
@@ -117,7 +132,7 @@ class HostCircuits:
         if suspended:
             del self._failures[source]
             if circuits.open_circuit(source, fault, seconds=self.pause):
-                log.warning("%s is left alone for %g s: %s", source.authority, self.pause, fault)
+                log.warning("%s is suspended for %g s: %s", source.authority, self.pause, fault)
         if unreached:
             del self._unreached[source.authority]
             circuits.open_for_everybody(source.authority, fault, seconds=self.pause)
@@ -134,7 +149,7 @@ class HostCircuits:
     def _succeeded(self, source: Source) -> None:
         del self._failures[source]
         del self._unreached[source.authority]
-        if self.trying(source):
+        if self.one_at_a_time(source):
             circuits.close_circuit(source)
             del self._suspended[source]
             log.warning("%s works again", source.authority)

@@ -94,7 +94,7 @@ class Shift:
 
     def fetch(self, item: ImageInHand) -> bytes:
         """See Work."""
-        return self.bench.fetch(item.image, item.source)
+        return self.bench.fetch(item.part.claim, item.image, item.source)
 
     def compress(self, item: ImageInHand, data: bytes) -> Made:
         """See Work."""
@@ -146,7 +146,7 @@ class Shift:
         return [job for job, images in waiting.items() if images >= self.bench.runner.slots.most]
 
     def _take_note(self, item: ImageInHand, outcome: Success | ImageError) -> None:
-        self.bench.note(item.source, outcome)
+        self.bench.note(item.part.claim, item.source, outcome)
         if not item.part.ended:
             item.part.add(item.image, outcome)
         elif isinstance(outcome, Success):
@@ -164,7 +164,7 @@ class Shift:
             act()
         except ClaimLost as lost:
             part.bind_logs()
-            log.info("The slice was given up: %s", lost)
+            log.info("The slice was abandoned: %s", lost)
             part.ended = True
             self._take_away(part.claim, part.stored)
 

@@ -13,7 +13,7 @@ from ..extensions import current_settings
 from ..ledger.circuits import Source
 from ..ledger.results import Success
 from ..ledger.slices import Claim, PendingImage
-from ..metrics import COMPRESS, FETCH, STORE
+from ..metrics import COMPRESS, FETCH, JPEG_ENGINE, SHARE, STORE
 from ..netguard import DialPolicy, origin_of
 from ..pipeline.compress import EXTENSIONS, Compressed, CompressOptions, compress
 from ..pipeline.fetch import Fetcher, FetchLimits
@@ -65,19 +65,20 @@ class Workbench:
 
     def limit_of(self, source: Source) -> int:
         """Return how many images of a source may be in hand at the moment."""
-        if self.circuits.trying(source):
+        if self.circuits.one_at_a_time(source):
             return 1
         return self.fetcher.hosts.limit(source.authority, source.owner)
 
-    def fetch(self, image: PendingImage, source: Source) -> bytes:
-        """Fetch an image from its host. Raise ImageError."""
-        self.circuits.check(source)
+    def fetch(self, claim: Claim, image: PendingImage, source: Source) -> bytes:
+        """Fetch an image from its host, as its job asks for it. Raise ImageError."""
+        self.circuits.check(source, claim.request_id)
         with FETCH.timing():
-            return self.fetcher.fetch(image.input_url, source.owner).data
+            return self.fetcher.fetch(image.input_url, source.owner, claim.request_headers).data
 
-    def note(self, source: Source, outcome: Success | ImageError) -> None:
+    def note(self, claim: Claim, source: Source, outcome: Success | ImageError) -> None:
         """Take note of what an image tells about its host."""
-        self.circuits.note(source, outcome if isinstance(outcome, ImageError) else None)
+        error = outcome if isinstance(outcome, ImageError) else None
+        self.circuits.note(source, error, claim.request_id)
 
     def compress(self, claim: Claim, image: PendingImage, data: bytes) -> Made:
         """Compress an image. Raise ImageError.
@@ -88,9 +89,11 @@ class Workbench:
         run = self.quarantine.compress if claim.crashes else compress
         try:
             with COMPRESS.timing():
-                made = run(data, self._options(claim.options | (image.options or {})))
+                made = run(data, self._options(claim.compression_of(image)))
         except MemoryError as error:
             raise ImageError("out_of_memory", detail=repr(error)) from error
+        if made.jpeg_engine:
+            SHARE.add([(JPEG_ENGINE.sample(made.jpeg_engine), 1.0)])
         return Made(len(data), made)
 
     def compress_seconds(self, claim: Claim) -> float:
@@ -124,7 +127,8 @@ class Workbench:
     def _options(self, options: dict[str, Any]) -> CompressOptions:
         return CompressOptions(**options, min_quality=self.settings.min_quality,
                                max_pixels=self.settings.max_image_pixels,
-                               max_frames=self.settings.max_frames)
+                               max_frames=self.settings.max_frames,
+                               jpeg_engine=self.settings.jpeg_engine)
 
 
 def _fetcher(settings: Settings) -> Fetcher:

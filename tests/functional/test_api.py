@@ -94,6 +94,27 @@ def test_a_job_can_be_deleted_while_it_runs(service: Service) -> None:
     assert "Traceback" not in service.log
 
 
+def test_jobs_that_end_while_they_run_leave_no_files(embedded_service: Service) -> None:
+    service, names = embedded_service, [f"/{number}.jpg" for number in range(200)]
+    jobs: dict[str, int] = {}
+    with PlainOrigin(dict.fromkeys(names, PHOTO), delay=0.05) as origin:
+        csv = _csv(*map(origin.url, names))
+        for end in ("cancel", "delete") * 2:
+            request_id = service.submit(csv)
+            wait_until(lambda job=request_id: service.status(job)["completed_images"] > 5, 60)
+            if end == "cancel":
+                answer = requests.post(f"{service.url}/job/cancel/{request_id}", timeout=30)
+                # The CSV, and the images that it told of.
+                jobs[request_id] = 1 + answer.json()["completed_images"]
+            else:
+                answer = requests.delete(f"{service.url}/job/{request_id}", timeout=30)
+                jobs[request_id] = 0
+            assert answer.ok, answer.text
+    wait_until(lambda: {job: len(_files_of(service, job)) for job in jobs} == jobs, 20,
+               lambda: f"{jobs} {[len(_files_of(service, job)) for job in jobs]}")
+    assert "are waiting for the storage" not in service.log
+
+
 def test_one_key_makes_one_job(service: Service, origin: PlainOrigin) -> None:
     origin.files["/a.jpg"] = PHOTO
     content, key = _csv(origin.url("/a.jpg")), f"order-{time.time_ns()}"

@@ -76,6 +76,12 @@ class TestTheFiles:
                 for volume in service["volumes"]]
         assert set(kept) == set(told["volumes"])
 
+    def test_the_workers_as_a_whole_have_a_limit_of_memory(self) -> None:
+        worker = deployment.compose_services()["worker"]
+        assert worker["mem_limit"] == worker["memswap_limit"] != ""
+        unit = (DEPLOY / "systemd" / "imgcompress-worker.service").read_text(encoding="utf-8")
+        assert {"MemoryMax=75%", "MemorySwapMax=0", "OOMPolicy=continue"} <= set(unit.splitlines())
+
     def test_the_image_runs_as_nobody_special(self) -> None:
         stage = [name for name, _ in deployment.dockerfile()]
         assert dict(deployment.dockerfile())["USER"] == "imgcompress"

@@ -49,8 +49,8 @@ def test_a_job_from_its_upload_to_its_deletion(service: Installation, shared: Bu
     images = service.details(request_id)
     assert sorted(shared.objects()) == sorted(
         [f"some/prefix/csv/{request_id}/input.csv",
-         *(f"some/prefix/images/{request_id}/{image['output_url'].rpartition('/')[2]}"
-           for image in images)])
+         *(f"some/prefix/images/{request_id}/{image['image_id']}"
+           f".{image['output_url'].rpartition('.')[2]}" for image in images)])
     for image, (_, media_type, source) in zip(images, PHOTOS.values(), strict=True):
         answer = requests.get(image["output_url"], timeout=30)
         assert answer.headers["Content-Type"] == media_type
@@ -75,7 +75,7 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
                        30)
             refused = service.upload(catalogue_of(job.origin, 1))
             assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
-            wait_until(lambda: "wait for the storage" in service.log, 30)
+            wait_until(lambda: "are waiting for the storage" in service.log, 30)
             time.sleep(1)
             assert service.status(job.request_id)["status"] == "PROCESSING"
             assert job.done() < 60

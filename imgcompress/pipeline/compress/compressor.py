@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from ...errors import ImageError
 from .encoders import MAX_SIDE, SHRINK
 from .encoders.goal import Goal
 from .faults import let_go, reading_faults, writing_faults
+from .jpeg_engine import recompressed
 from .options import CompressOptions
 from .picture import Picture, decode
 from .result import Compressed
@@ -29,19 +31,24 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
     """
     try:
         with pillow_silenced():
-            return _judged(data, options)
+            with reading_faults():
+                made = recompressed(data, options)
+            if isinstance(made, Compressed):
+                return made
+            return replace(_from_pixels(data, options), jpeg_engine=made)
     except ImageError as error:
         let_go(error)
         raise
 
 
-def _judged(data: bytes, options: CompressOptions) -> Compressed:
+def _from_pixels(data: bytes, options: CompressOptions) -> Compressed:
     with reading_faults():
         source = inspect(data, options)
     animated = source.animated and options.format != "jpeg"
     pixels = prod(source.shape if animated else source.shape[:2])
     with reading_faults(pixels):
         picture = decode(source, options, animated=animated)
+    source.let_go()
     with writing_faults(pixels):
         return _compressed(source, picture, options)
 

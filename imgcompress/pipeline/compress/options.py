@@ -14,7 +14,8 @@ class CompressOptions:
     `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
     `min_quality` is the floor of the search on the JPEG scale; `max_pixels` counts width x height
     x frames, and `max_frames` the frames alone. `smallest` spends several times the time for the
-    last few per cent of the bytes.
+    last few per cent of the bytes. `jpeg_engine` lets JPEGs that stay JPEGs be compressed without a
+    look at their pixels.
     """
 
     compression_percentage: int = 50
@@ -26,6 +27,7 @@ class CompressOptions:
     max_pixels: int = 50_000_000
     max_frames: int = 2_000
     smallest: bool = False
+    jpeg_engine: bool = True
 
     def budget(self, source_bytes: int) -> int:
         """Return the most bytes that an output may have to keep the promise."""

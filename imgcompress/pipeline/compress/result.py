@@ -28,6 +28,9 @@ class Compressed:
     * larger: a format that the caller forced, or that TIFF and BMP had to become, is larger than
       the input. With `keep` and any other format it happens only to a drawing of about 100 bytes
       that was resized: its new edges have more colours than it had.
+
+    `jpeg_engine` tells of a JPEG that stays one whether the engine made it (`used`), or in a word
+    why not; None for all others.
     """
 
     data: bytes
@@ -37,3 +40,4 @@ class Compressed:
     quality: int | None
     outcome: str
     similarity: float | None
+    jpeg_engine: str | None = None

@@ -29,9 +29,10 @@ def rewrapped(data: bytes, format: str, most: int | None = None) -> bytes | None
     result = strip(data) if strip else None
     if result is None or len(result) > min(len(data), most or len(data)):
         return None
-    return None if _has_payload(result) else result
+    return None if has_payload(result) else result
 
 
-def _has_payload(data: bytes) -> bool:
+def has_payload(data: bytes) -> bool:
+    """Tell whether there is something that another program would take for its own."""
     small = data.lower()
     return any(payload in small for payload in _PAYLOADS)

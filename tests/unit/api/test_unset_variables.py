@@ -30,7 +30,9 @@ EMPTY_PATHS = [
     ("getWebhooks", "request_id", 404, "missing_id"),
     ("redeliverWebhook", "request_id", 404, "missing_id"),
     ("getImage", "image_id", 404, "missing_id"),
-    ("getImage", "extension", 404, "not_found"),
+    ("getImage", "name", 404, "missing_id"), ("getImage", "extension", 404, "not_found"),
+    ("getImageById", "image_id", 404, "missing_id"),
+    ("getImageById", "extension", 404, "missing_id"),
 ]
 EMPTY_QUERIES = [
     ("listJobs", "status", 400, "invalid_request"),
@@ -48,11 +50,12 @@ EMPTY_QUERIES = [
     ("retryJob", "codes", 400, "invalid_request"),
     ("redeliverWebhook", "id", 400, "invalid_request"),
 ]
-# Options of the images count as left out, as the forms of browsers send them.
+# They count as left out, as the forms of browsers send them.
 EMPTY_FIELDS = [
-    ("file", "missing_file"), ("webhook_url", "invalid_webhook_url"),
-    ("webhook_secret", "invalid_webhook_secret"), ("email", "invalid_email"),
+    ("file", "missing_file"), ("csv_url", None), ("webhook_url", None), ("webhook_secret", None),
+    ("email", None),
     ("dry_run", "invalid_dry_run"), ("compression_percentage", None), ("quality", None),
+    ("user_agent", None), ("referer", None), ("accept_language", None),
     ("format", None), ("max_width", None), ("max_height", None),
     ("url_columns", None), ("name_column", None), ("id_column", None), ("base_url", None),
     ("encoding", None), ("on_row_error", None), ("row_options", None), ("sheet", None),
@@ -66,7 +69,7 @@ EMPTY_HEADERS = [
     ("upload", "X-Request-ID", 202, None), ("getStatus", "If-None-Match", 200, None),
     ("getImage", "Range", 404, "image_not_found"), ("upload", "Cookie", 202, None),
 ]
-VALUES = {"image_id": str(UUID(int=7)), "extension": "jpg"}
+VALUES = {"image_id": str(UUID(int=7)), "name": "front", "extension": "jpg"}
 
 
 @pytest.fixture
@@ -163,11 +166,6 @@ def test_an_empty_field_that_nobody_knows(upload: Upload, name: str) -> None:
     assert [fault["code"] for fault in answer.json["errors"]] == ["unknown_field"]
 
 
-def test_an_empty_secret_is_not_replaced_by_that_of_the_installation(upload: Upload) -> None:
-    answer = upload(webhook_url="https://hooks.test/", webhook_secret="")
-    assert [fault["code"] for fault in answer.json["errors"]] == ["invalid_webhook_secret"]
-
-
 @pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_HEADERS)
 def test_an_empty_header(client: FlaskClient, document: Any, job: str, operation: str, name: str,
                          status: int, code: str | None) -> None:
@@ -188,8 +186,8 @@ def test_nobody_is_told_to_delete_at_another_address(client: FlaskClient, call: 
                                        if name != "extension"])
 def test_what_languages_write_for_nothing_is_no_id(client: FlaskClient, document: Any,
                                                    operation: str) -> None:
-    expected = "image_not_found" if operation == "getImage" else "job_not_found"
+    expected = "image_not_found" if "Image" in operation else "job_not_found"
     for word in ("null", "undefined", "None", "$ID", "%20", "{request_id}", "%00"):
-        values = {"request_id": word, "image_id": word, "extension": "jpg"}
+        values = {"request_id": word, "image_id": word, "name": word, "extension": "jpg"}
         answer = _send(client, document, operation, values)
         assert (answer.status_code, answer.json["code"]) == (404, expected), word

@@ -62,7 +62,7 @@ def test_a_file_may_be_large(upload: Upload, rows: int) -> None:
 
 
 def test_options_left_out_or_left_empty_take_their_defaults(app: Flask, upload: Upload) -> None:
-    answer = upload(quality="", format="")
+    answer = upload(quality="", format="", webhook_url="")
     assert job(app, answer.json["request_id"]).options == {
         "compression_percentage": 50, "quality": None, "format": "keep", "max_width": None,
         "max_height": None}
@@ -75,6 +75,12 @@ def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
     assert kept.options == {"compression_percentage": 70, "quality": None, "format": "webp",
                             "max_width": 800, "max_height": 600}
     assert kept.webhook_url == "https://shop.test/hook"
+
+
+@pytest.mark.parametrize("name", ["jpg", "JPG", "JPEG"])
+def test_a_format_may_go_by_its_other_names(app: Flask, upload: Upload, name: str) -> None:
+    answer = upload(format=name)
+    assert job(app, answer.json["request_id"]).options["format"] == "jpeg"
 
 
 def test_options_may_stand_in_the_query_string(app: Flask, client: FlaskClient) -> None:
@@ -189,6 +195,15 @@ class TestUnpackedSize:
         packed = gzip.compress(CATALOGUE + b"\r\n" * 100_000, mtime=0)
         fault, = upload(packed).json["errors"]
         assert (fault["code"], stored_files()) == ("unpacked_too_large", [])
+
+
+def test_how_images_are_asked_for_is_kept_with_the_job(app: Flask, upload: Upload) -> None:
+    told = {"user_agent": "ShopBot/1.0 (+https://shop.test/bot)", "accept_language": "de;q=0.9, *",
+            "referer": "https://shop.test/page?a=1#b"}
+    kept = job(app, upload(**told).json["request_id"]).options["request_headers"]
+    assert kept == {"User-Agent": told["user_agent"], "Referer": told["referer"],
+                    "Accept-Language": told["accept_language"]}
+    assert "request_headers" not in job(app, upload().json["request_id"]).options
 
 
 class TestBehindAPublicAddress:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import BoundedSemaphore
+from contextlib import ExitStack
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress.api import waiting
+from imgcompress.api.waiting_places import Places
 
 from .work import process
 
@@ -100,7 +101,7 @@ def test_a_job_that_is_deleted_meanwhile_is_not_found(client: FlaskClient, reque
 def test_where_too_many_wait_the_next_is_answered_at_once(
         client: FlaskClient, request_id: str, clock: Clock,
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_places", BoundedSemaphore(1))
+    monkeypatch.setattr(waiting, "_places", Places(1))
     slept = []
 
     def another(_: int) -> None:
@@ -114,6 +115,22 @@ def test_where_too_many_wait_the_next_is_answered_at_once(
     clock.on_sleep = lambda _: None
     client.get(f"/job/status/{request_id}?wait=1")
     assert clock.slept == 4
+
+
+def test_who_loses_the_place_is_answered_at_once(
+        client: FlaskClient, request_id: str, clock: Clock,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_places", places := Places(2))
+    with ExitStack() as others:
+        def come(slept: int) -> None:
+            if slept == 1:
+                others.enter_context(places.taken("", request_id))
+            if slept == 3:
+                others.enter_context(places.taken("agency", "another"))
+
+        clock.on_sleep = come
+        assert client.get(f"/job/status/{request_id}?wait=10").status_code == 200
+        assert clock.slept == 3
 
 
 def test_a_server_that_ends_keeps_nobody_waiting(app: Flask, client: FlaskClient, request_id: str,

@@ -94,8 +94,8 @@ def test_an_option_column_may_not_be_there_twice() -> None:
 def test_the_advice_says_what_to_write() -> None:
     fault, = surveyed(table("Format", "tiff"), row_options=True).faults
     assert fault.message == (
-        "This is no format for images. Write one of “keep”, “jpeg”, “png”, “webp”, “avif”, leave"
-        " the cell empty, or rename the column if it means something else.")
+        "This is not an image format. Enter one of “keep”, “jpeg”, “png”, “webp”, “avif”, leave the"
+        " cell empty, or rename the column if it means something else.")
 
 
 def test_spilled_urls_pass_over_option_columns() -> None:

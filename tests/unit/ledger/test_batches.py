@@ -32,9 +32,11 @@ def statements() -> Iterator[list[tuple[str, Any]]]:
         if "FROM compressed_images" in statement and statement.startswith("SELECT"):
             seen.append((statement, parameters))
 
-    event.listen(db.engine, "before_cursor_execute", note)
+    for engine in db.engines.values():
+        event.listen(engine, "before_cursor_execute", note)
     yield seen
-    event.remove(db.engine, "before_cursor_execute", note)
+    for engine in db.engines.values():
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def _most_rows(plan: dict[str, Any]) -> int:

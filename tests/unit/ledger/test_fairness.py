@@ -1,11 +1,15 @@
-"""Fairness: where jobs wait, no other job gets ahead of them by two slices."""
+"""Fairness: where owners or jobs wait, no other gets ahead of them by two slices."""
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
+from flask import Flask
+from sqlalchemy import event
 
+from imgcompress.extensions import db
 from imgcompress.ledger import fairness, recovery
 from imgcompress.ledger.fairness import crowds_out, next_slice
 from imgcompress.ledger.jobs import cancel_job
@@ -97,3 +101,95 @@ def test_slices_that_are_not_due_and_jobs_that_have_ended_are_left(make_job: Mak
     cancel_job(cancelled)
     release_slice(claim(later), delay_seconds=60)
     assert next_slice() is None
+
+
+@pytest.fixture
+def many(make_job: MakeJob) -> list[UUID]:
+    """Return jobs of one owner, older than all others and more than a query should look at."""
+    return [make_job(2, slice_size=1, owner="many") for _ in range(60)]
+
+
+def test_an_owner_of_many_jobs_gets_no_more_than_an_owner_of_one(
+        make_job: MakeJob, many: list[UUID]) -> None:
+    one = make_job(10, slice_size=1, owner="one")
+    served = []
+    for _ in range(8):
+        found = next_slice()
+        assert found is not None
+        claim(*found)
+        served.append(found[0] == one)
+        assert abs(2 * sum(served) - len(served)) <= 1, served
+
+
+def test_while_one_owner_alone_has_work_it_gets_all(make_job: MakeJob, many: list[UUID]) -> None:
+    one = make_job(1, owner="one")
+    claim(one)
+    for request_id in many:
+        claim(request_id, 0)
+    assert not any(crowds_out(request_id) for request_id in many)
+    assert next_slice() == (many[0], 1)
+
+
+def test_an_owner_who_waits_is_served_before_another_gets_a_second_slice(
+        make_job: MakeJob, many: list[UUID], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = make_job(4, slice_size=1, owner="one")
+    for request_id in (*many[:3], one):
+        reserve_slices(request_id, 2)
+    monkeypatch.setattr(fairness, "WAITS_AFTER", -fairness.WAITS_AFTER)
+    claim(many[0])
+    # Another job of the same owner holds nothing: that is no reason to serve it first.
+    assert claim_slice(many[1], 0, lease_seconds=30) is None
+    assert claim(one, 0)
+    assert claim(many[1], 0) and claim_slice(many[2], 0, lease_seconds=30) is None
+    assert not crowds_out(many[0])
+
+
+def test_an_owner_that_is_two_slices_ahead_hands_one_back(
+        make_job: MakeJob, many: list[UUID], monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [claim(request_id) for request_id in many[:2]]
+    one = make_job(1, owner="one")
+    reserve_slices(one, 2)
+    monkeypatch.setattr(fairness, "WAITS_AFTER", -fairness.WAITS_AFTER)
+    assert crowds_out(many[0]) and crowds_out(many[1]) and not crowds_out(one)
+    release_slice(held[0])
+    assert not crowds_out(many[1])
+
+
+def test_jobs_of_one_owner_are_served_in_turn(
+        make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, small = (make_job(4, slice_size=1, owner="one") for _ in range(2))
+    other = make_job(4, slice_size=1, owner="other")
+    monkeypatch.setattr(fairness, "WAITS_AFTER", -fairness.WAITS_AFTER)
+    for request_id in (large, small, other):
+        reserve_slices(request_id, 2)
+    for request_id, slice_no in ((other, 0), (large, 0), (other, 1)):
+        claim(request_id, slice_no)
+    assert claim_slice(large, 1, lease_seconds=30) is None
+    assert claim(small, 0)
+    assert claim_slice(small, 1, lease_seconds=30) is not None
+
+
+def test_recovery_publishes_the_jobs_of_owners_in_turn(
+        make_job: MakeJob, many: list[UUID]) -> None:
+    one, nobodys = make_job(1, owner="one"), make_job(1)
+    assert recovery.jobs_to_publish(4) == [many[0], one, nobodys, many[1]]
+
+
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+def test_what_waits_is_found_by_its_index(app: Flask) -> None:
+    seen: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any,
+             *_: object) -> None:
+        if "min(job_slice.slice_no)" in statement:
+            seen.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    next_slice()
+    recovery.jobs_to_publish(10)
+    event.remove(db.engine, "before_cursor_execute", note)
+    assert len(seen) == 2
+    with db.engine.connect() as connection:
+        for statement, parameters in seen:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            assert "ix_job_slice_request_id_slice_no" in str(plan.all())

@@ -171,11 +171,11 @@ def test_recovery_takes_away_what_a_dead_writer_left(app: Flask) -> None:
 
     with pytest.raises(KeyError):
         create_job(job, by_columns(broken()), slice_size=5)
-    erase_due_jobs(deleted.append)
+    erase_due_jobs(lambda job, *_: deleted.append(job))
     assert deleted == []
     with writing() as session:
         session.execute(update(JobDeletion).values(due_at=utcnow()))
-    erase_due_jobs(deleted.append)
+    erase_due_jobs(lambda job, *_: deleted.append(job))
     assert deleted == [job.request_id]
     assert rows_in_the_ledger() == {"job_request": 0, "compressed_images": 0, "job_slice": 0,
                                     "job_deletion": 1}

@@ -20,6 +20,7 @@ from imgcompress.config import SmtpServer, load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger import clock
 from imgcompress.ledger.heartbeat import note_recovery, recovery_age
+from imgcompress.pipeline import compress
 
 from ....databases import set_read_only
 from ....mail_server import PASSWORD, USER, MailServer
@@ -59,7 +60,7 @@ def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> No
     for name in ("database", "clock", "storage", "recovery", "workers", "mail"):
         assert lines[name][0] == "ok", lines[name]
     assert lines["broker"][0] != "fault"
-    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "privacy",
+    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "privacy", "engine",
                             "recovery", "workers", "mail", "user", "settings"}
 
 
@@ -138,7 +139,7 @@ def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
             patch.setattr(clock, "ADVANCED", timedelta(hours=3))
             note_recovery()
         level, told = _consult(app)[1]["recovery"]
-        assert level == "warning" and "clock was put back" in told and "beat" in told
+        assert level == "warning" and "clock was set back" in told and "beat" in told
         note_recovery()
         assert _consult(app)[1]["recovery"][0] == "ok"
 
@@ -189,3 +190,16 @@ def test_little_space_is_told(tmp_path: Path, sqlite_url: str, free: int, level:
     monkeypatch.setattr(services.shutil, "disk_usage", lambda _: usage)
     with _installation(tmp_path, sqlite_url) as app:
         assert _consult(app)[1]["space"][0] == level
+
+
+@pytest.mark.parametrize("missing, enabled, level, told", [
+    (None, True, "ok", "by the JPEG engine"),
+    ("The JPEG engine is not built.", True, "warning", "run make setup"),
+    ("The JPEG engine is not built.", False, "ok", "JPEG_ENGINE is off")])
+def test_a_missing_engine_is_told(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch,
+                                  missing: str | None, enabled: bool, level: str,
+                                  told: str) -> None:
+    monkeypatch.setattr(compress, "missing_engine", lambda: missing)
+    with _installation(tmp_path, sqlite_url, jpeg_engine=enabled) as app:
+        _, lines = _consult(app)
+    assert lines["engine"][0] == level and told in lines["engine"][1]

@@ -6,8 +6,20 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from imgcompress.errors import ImageError
+from imgcompress.pipeline.compress.jpeg_engine import library
 
 Raises = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(autouse=True, scope="module", params=["engine", "pixels"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run all tests of this room with the JPEG engine, and as if it were not built."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "pixels":
+            patch.setattr(library, "library", lambda: "It is switched off.")
+        elif library.missing_engine():
+            pytest.skip("the JPEG engine is not built")
+        yield request.param
 
 
 @pytest.fixture

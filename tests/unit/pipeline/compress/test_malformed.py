@@ -103,7 +103,7 @@ def zipped():
 
 
 @pytest.mark.parametrize("data, found", [
-    (b"", "nothing (0 bytes)"),
+    (b"", "an empty file (0 bytes)"),
     (b"<!DOCTYPE html><html><body>not found</body></html>", "an HTML page (text/html)"),
     (b"\n\n <html lang=en>", "an HTML page (text/html)"),
     (b"\xef\xbb\xbf<!doctype HTML>", "an HTML page (text/html)"),
@@ -117,7 +117,7 @@ def zipped():
     (b"\x00\x01\x02\x03" * 20, "data of an unknown kind"),
 ])
 def test_what_is_no_image_is_named(data, found, raises):
-    with raises("not_an_image", f"The URL gives {found}"):
+    with raises("not_an_image", f"The URL returns {found}"):
         compress(data, CompressOptions())
 
 
@@ -142,7 +142,7 @@ def test_a_bug_of_ours_is_not_blamed_on_the_image(raises, monkeypatch):
         raise KeyError("bug")
     monkeypatch.setitem(compress.__globals__, "_compressed", broken)
     with raises("internal_error"):
-        compress(FILES["JPEG"], CompressOptions())
+        compress(FILES["PNG"], CompressOptions())
 
 
 @pytest.mark.parametrize("stage", ["decode", "_compressed"])
@@ -151,7 +151,7 @@ def test_running_out_of_memory_is_an_image_error(stage, raises, monkeypatch):
         raise MemoryError
     monkeypatch.setitem(compress.__globals__, stage, hungry)
     with raises("out_of_memory"):
-        compress(FILES["JPEG"], CompressOptions())
+        compress(FILES["PNG"], CompressOptions())
 
 
 def test_the_filters_of_warnings_are_as_before():

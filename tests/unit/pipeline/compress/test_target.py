@@ -39,7 +39,7 @@ def test_a_budget_is_spent_and_not_only_kept():
     assert 0.4 * len(data) < len(result.data) <= 0.5 * len(data)
 
 
-@pytest.mark.parametrize("quality", [60, 70])
+@pytest.mark.parametrize("quality", [35, 40])
 def test_a_photo_of_low_quality_stops_at_the_floor(quality):
     data = encoded(photo(600, 400), "JPEG", quality=quality)
     result = compress(data, CompressOptions())
@@ -118,20 +118,24 @@ def test_a_forced_format_may_be_larger_and_says_so():
     assert len(result.data) > len(data)
 
 
-def test_smallest_spends_time_on_bytes():
+def test_smallest_spends_time_on_bytes(way):
     data = encoded(photo(600, 400), "JPEG", quality=90)
     usual = compress(data, CompressOptions(quality=60))
     smallest = compress(data, CompressOptions(quality=60, smallest=True))
-    assert len(smallest.data) < len(usual.data)
-    assert opened(smallest.data).info.get("progressive")
+    if way == "engine":  # It has no slower setting that is worth its time.
+        assert smallest == usual
+    else:
+        assert len(smallest.data) < len(usual.data)
+        assert opened(smallest.data).info.get("progressive")
 
 
-def test_sharp_chroma_is_kept_where_the_quality_allows_it():
+def test_sharp_chroma_is_kept_where_the_quality_allows_it(way):
     data = encoded(photo(600, 400), "JPEG", quality=97, subsampling=0)
     kept = opened(compress(data, CompressOptions()).data)
     coarse = opened(compress(data, CompressOptions(compression_percentage=80)).data)
     assert kept.layer[0][1:3] == kept.layer[1][1:3]
-    assert coarse.layer[0][1:3] == (2, 2)
+    # Without pixels it cannot be halved, and costs little where its coefficients are coarse.
+    assert coarse.layer[0][1:3] == ((1, 1) if way == "engine" else (2, 2))
 
 
 @pytest.mark.parametrize("image", [photo(), cutout(), drawing()], ids=["photo", "cutout", "flat"])

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imgcompress.errors import ImageError
-from imgcompress.pipeline.compress import CompressOptions, compress
+from imgcompress.pipeline.compress import CompressOptions, compress, compressor
 from imgcompress.pipeline.compress.similarity import ssim
 from imgcompress.pipeline.compress.source import MAX_SIDE, MIN_FRAME_PIXELS
 from imgcompress.pipeline.compress.structure import avif, tiff
@@ -92,7 +92,7 @@ def test_what_is_refused_takes_no_memory(tmp_path: Path):
 def test_the_longest_side_is_exact(size, raises):
     width, height = size
     assert compress(tricks.png(width, height), CompressOptions()).width == width
-    with raises("too_many_pixels", f"a side may have {MAX_SIDE}"):
+    with raises("too_many_pixels", f"at most {MAX_SIDE}"):
         compress(tricks.png(width + (width > 1), height + (height > 1)), CompressOptions())
 
 
@@ -163,3 +163,16 @@ def test_what_is_not_refused_ends_well(name):
         assert error.code in (DAMAGED, PIXELS)
     else:
         assert result.outcome in ("target_met", "floor_reached", "already_small")
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+def test_a_decoder_is_gone_before_an_encoder_begins(format, monkeypatch):
+    kept = []
+    shrink = compressor.SHRINK[format.lower()]
+
+    def watched(picture, source, goal):
+        kept.append("image" in source.__dict__)
+        return shrink(picture, source, goal)
+    monkeypatch.setitem(compressor.SHRINK, format.lower(), watched)
+    compress(encoded(photo(), format), CompressOptions())
+    assert kept and not any(kept)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from imgcompress.errors import ImageError
 from imgcompress.pipeline.compress import CompressOptions, compress, picture, turbo
+from imgcompress.pipeline.compress.jpeg_engine import library
 from imgcompress.pipeline.compress.sample import mosaic, sampled_similarity
 from imgcompress.pipeline.compress.similarity import similarity
 
@@ -36,6 +37,14 @@ NOT_PLAIN = {
     "marker inside": PLAIN["restarts"].replace(b"\xff\xd1", b"\xff\xd5", 1),
     "arithmetic": PLAIN["4:2:0"].replace(b"\xff\xc0\x00\x11", b"\xff\xc9\x00\x11"),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def way():
+    """Go by way of pixels, as if the JPEG engine were not built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "library", lambda: "It is switched off.")
+        yield "pixels"
 
 
 @pytest.fixture

@@ -304,4 +304,12 @@ ENDLESS: dict[str, Make] = {
         "AVIF", [colourful(220)] * 1_000, speed=10, duration=20),
     "TIFF of 100,000 pages": lambda: tiff(1, 1, pixels=zeros(1), pages=100_000),
 }
-TRICKS: dict[str, Make] = NARROW | LYING | ENDLESS
+# No tricks, but as many pixels as are accepted in as few bytes as can be.
+FULL: dict[str, Make] = {
+    "JPEG of 7,000 x 7,000": lambda: encoded(
+        Image.new("RGB", (7_000, 7_000)), "JPEG", progressive=True, subsampling=0),
+    "WebP of 16,383 x 3,050": partial(webp, 16_383, 3_050, 1),
+    "AVIF of 7,000 x 7,000": lambda: encoded(
+        Image.new("RGB", (7_000, 7_000)), "AVIF", speed=10),
+}
+TRICKS: dict[str, Make] = NARROW | LYING | ENDLESS | FULL

@@ -1,0 +1,142 @@
+/* An image on its way from bytes to tokens; private to the engine. */
+#ifndef IMAGE_H
+#define IMAGE_H
+
+#include "engine.h"
+
+enum { MAX_COMPONENTS = 3, MAX_MCU_BLOCKS = 10, BLOCK = 64, LOOKUP_BITS = 12 };
+/* The highest magnitudes of 8-bit images: T.81, tables F.1 and F.2. */
+enum { MAX_DC_SIZE = 11, MAX_AC_SIZE = 10, MAX_DC = 2047, MAX_AC = 1023 };
+
+extern const uint8_t ZIGZAG[BLOCK];  /* row << 3 | column of each place in zigzag order */
+
+/* A Huffman code to decode: by one look at the next 12 bits, or else length by length. */
+struct decoder {
+    uint16_t symbol[1 << LOOKUP_BITS];  /* length << 8 | symbol; 0: a longer code, or none */
+    /* The same for a whole coefficient: 32 - its size, the run of zeros, the length with its bits,
+     * and the length of the code alone, a byte each. For the end of a block it is the length alone,
+     * and 0 for what has to be looked up otherwise. */
+    uint32_t coefficient[1 << LOOKUP_BITS];
+    int32_t last_code[17], first_place[17];
+    uint8_t symbols[256];
+    int present;
+};
+
+struct component {
+    int id, h, v, table;
+    int dc, ac;                     /* which decoders the scan uses */
+    uint32_t width, height;         /* in blocks, with those that only fill MCUs */
+    uint32_t own_width, own_height; /* in blocks, without them */
+};
+
+struct scan {
+    int count, component[MAX_COMPONENTS];
+    int first, last, high, low;  /* T.81: Ss, Se, Ah, Al */
+};
+
+struct image {
+    const uint8_t *data;
+    size_t size, position, first_scan;
+    struct engine_facts facts;
+    struct component component[MAX_COMPONENTS];
+    struct decoder *dc, *ac;  /* four of each; null where only the headers are read */
+    uint16_t tables[4][BLOCK];
+    int has_table[4], has_frame, scanned, jfif, adobe;
+    uint32_t mcus_wide, mcus_high;
+    int mcu_blocks;
+    uint8_t block_component[MAX_MCU_BLOCKS];
+    size_t mcus, blocks;
+    uint8_t *entropy;  /* one interval of a scan without its stuffed bytes, and the padding */
+    /* What is decoded: a token for each coefficient that is not zero, place << 16 | value, block by
+     * block in the order of a scan that interleaves all components. */
+    uint32_t *tokens;
+    uint32_t *first_token;  /* of each MCU, and one more for the end */
+    uint8_t *counts;        /* of tokens, for each block */
+    int16_t *means;         /* the DC coefficient of each block */
+};
+
+/* header.c: go on to the next scan; *found is 0 at the end of the image. */
+int read_to_scan(struct image *image, struct scan *scan, int *found);
+void image_release(struct image *image);
+
+/* huffman.c */
+int decoder_build(struct decoder *decoder, const uint8_t *lengths, const uint8_t *symbols,
+                  int count, int coefficients);
+
+struct code {
+    uint8_t lengths[16], symbols[256];
+    int count;
+    uint16_t bits[256];
+    uint8_t length[256];
+};
+void code_build(struct code *code, const uint32_t *frequencies);
+
+/* sequential.c, progressive.c: decode to tokens; the first scan's header has been read. */
+int decode_sequential(struct image *image, const struct scan *scan);
+int decode_progressive(struct image *image, struct scan *scan);
+int tokens_allocate(struct image *image, size_t tokens);
+
+/* turn.c: by an orientation of EXIF, 2 to 8. */
+int turn_is_possible(const struct image *image, int orientation);
+int turn_upright(struct image *image, int orientation);
+
+/* recode.c: count, search, write. */
+int recode(const struct image *image, const struct engine_request *request,
+           struct engine_result *result);
+
+/* quantiser.c: how one component's coefficients are made coarser. */
+struct quantiser {
+    uint32_t ratio[BLOCK];  /* old step / new step, in 1 / 65536; at most 1 */
+};
+struct dead_zone {
+    uint32_t threshold, rounding;  /* in 1 / 65536 of a step */
+};
+
+/* similarity.c */
+struct levels {
+    const struct quantiser *quantiser;  /* that of the first component */
+    struct dead_zone zone[2];
+    uint32_t share;  /* of the MCUs that have the second zone, in 1 / 65536 */
+    const uint16_t *steps;
+};
+double similarity(const struct image *image, const struct levels *levels);
+
+/* Place an MCU, by chance but always alike, within 0 to 65535. */
+static inline uint32_t chance(size_t mcu)
+{
+    return ((uint32_t)mcu * 2654435761u) >> 16;
+}
+
+static inline uint32_t magnitude(int32_t value)
+{
+    return (uint32_t)(value < 0 ? -value : value);
+}
+
+/* Set in a token of the result that may become 0 as well. */
+enum { MARK_BIT = 24, MARK = 1 << MARK_BIT };
+
+static inline uint32_t place_of(uint32_t token)
+{
+    return token >> 16 & (BLOCK - 1);
+}
+
+/* Return how many bits a magnitude has; 0 for 0. */
+static inline unsigned size_of(uint32_t value)
+{
+    return value ? 32u - (unsigned)__builtin_clz(value) : 0u;
+}
+
+/* Return the new level of one token's value; 0 where it falls into the dead zone. */
+static inline uint32_t level_of(uint32_t value, uint32_t ratio, struct dead_zone zone)
+{
+    uint32_t scaled = value * ratio;
+    return scaled < zone.threshold ? 0 : (scaled + zone.rounding) >> 16;
+}
+
+static inline int32_t mean_level(int32_t mean, uint32_t ratio)
+{
+    int32_t level = (int32_t)((magnitude(mean) * ratio + 32768) >> 16);
+    return mean < 0 ? -level : level;
+}
+
+#endif

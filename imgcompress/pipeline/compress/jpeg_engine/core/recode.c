@@ -1,0 +1,374 @@
+/* Make coefficients coarser, count what they take, and search for the step that fits a budget. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "write.h"
+
+/* A result within these shares of the budget is taken; what is counted is to come out at AIM. */
+static const double LEAST = 0.9875, AIM = 0.9935, MOST = 0.9992;
+/* Of what is aimed at, a sample is to say at least and at most so much: it may be mistaken by some
+ * per cent, and what is too much can be thinned out. */
+static const double OVER = 1.004, WELL_OVER = 1.05;
+/* Bytes that are stuffed, per byte: FF is 1 of 256 values, and less frequent than most. */
+static const double STUFFING = 1.0025;
+/* Bytes fall with about this power of the step; only first guesses depend on it. */
+static const double EXPONENT = 0.75;
+/* What is saved by a token that is left out, of the bits of such tokens: measured. */
+static const double THINNED = 0.75;
+/* Of what can be saved by thinning out, as much as is relied on. */
+static const double THINNABLE = 0.9;
+static const double FINEST = 0.4, COARSEST = 3000;
+enum { ROUNDS = 4, SAMPLINGS = 8 };
+/* A sample of MCUs is counted first, about so many blocks, where there are twice as many or more. */
+enum { SAMPLE_BLOCKS = 2000 };
+
+/* What becomes 0: below `threshold` of a step; above, a value is rounded up from 1 - `rounding` on.
+ * The threshold stays above that, or tokens of value 0 would be left. */
+static const struct dead_zone USUAL = {41288, 27525};  /* 0.63, 0.42 */
+/* What may become 0 as well, where the search comes out a little above the budget. */
+static const struct dead_zone THIN = {57672, 27525};  /* 0.88 */
+
+struct tally {
+    uint32_t dc[2][256], ac[2][256];
+    uint64_t value_bits;
+    size_t thin;  /* tokens that may become 0 as well */
+};
+
+struct job {
+    const struct image *image;
+    double table[BLOCK];
+    struct coding coding;
+    struct quantiser quantiser[MAX_COMPONENTS];
+    struct blocks blocks;
+    double thin_bits;  /* about what can be saved by thinning all MCUs out */
+    size_t stride;   /* one MCU of so many is in the sample */
+    int lossless, own_tables;
+    struct engine_result *result;
+};
+
+/* Return the table's value at a place: flatter than that of T.81, annex K. `rho` is the spatial
+ * frequency as a share of the highest one along an axis; means are kept finer. */
+static double table_value(int place)
+{
+    double rho = hypot(ZIGZAG[place] >> 3, ZIGZAG[place] & 7) / 7;
+    return place ? 16 * (1 + 5 * rho) : 11;
+}
+
+/* Return how much coarser a component is quantised than the first one. Where colours are not halved
+ * they have as many samples, and each matters less. */
+static double coarseness(const struct image *image, int c)
+{
+    const struct component *first = image->component, *own = first + c;
+    return c ? 2.5 * sqrt((double)(own->h * own->v) / (first->h * first->v)) : 1;
+}
+
+/* Set the steps of quantisation to `step` per cent of the table, but never finer than the source's,
+ * which would cost bytes for nothing. */
+static void set_steps(struct job *job, double step)
+{
+    const struct image *image = job->image;
+    job->lossless = job->own_tables = 1;
+    for (int c = 0; c < image->facts.components; c++) {
+        const uint16_t *source = image->tables[image->component[c].table];
+        double part = step / 100 * coarseness(image, c);
+        for (int k = 0; k < BLOCK; k++) {
+            double wanted = floor(job->table[k] * part + 0.5);
+            uint32_t usual = (uint32_t)(wanted < 1 ? 1 : wanted > 255 ? 255 : wanted);
+            uint32_t old = source[k], new = old > usual ? old : usual;
+            job->coding.steps[c][k] = (uint16_t)new;
+            job->quantiser[c].ratio[k] = (old * 65536 + new / 2) / new;
+            job->own_tables &= new == usual;
+            job->lossless &= new == old;
+        }
+    }
+}
+
+/* Keep what the dead zone leaves of a block's tokens, with new values; return how many. Those that
+ * may become 0 as well are marked. */
+static inline int requantise(const uint32_t *tokens, int count, const struct quantiser *quantiser,
+                             uint32_t *out)
+{
+    uint32_t *next = out;
+    for (int i = 0; i < count; i++) {
+        uint32_t token = tokens[i], place = token >> 16;
+        int32_t value = (int16_t)(token & 0xFFFF), sign = -(value < 0);
+        uint32_t scaled = (uint32_t)((value ^ sign) - sign) * quantiser->ratio[place];
+        int32_t level = (int32_t)((scaled + USUAL.rounding) >> 16);
+        /* The top bit of a difference tells without a branch, which nobody could predict. */
+        uint32_t mark = (scaled - THIN.threshold) >> 31 << MARK_BIT;
+        *next = mark | place << 16 | (uint16_t)((level ^ sign) - sign);
+        next += (USUAL.threshold - 1 - scaled) >> 31;
+    }
+    return (int)(next - out);
+}
+
+static inline void count_block(struct tally *tally, int other, int32_t difference,
+                               const uint32_t *tokens, int count)
+{
+    unsigned size = size_of(magnitude(difference));
+    uint32_t *symbols = tally->ac[other], last = 0, bits = size, thin = 0;
+    tally->dc[other][size]++;
+    for (int i = 0; i < count; i++) {
+        uint32_t place = place_of(tokens[i]), run = place - last - 1;
+        thin += tokens[i] >> MARK_BIT;
+        for (; run > 15; run -= 16)
+            symbols[0xF0]++;
+        size = size_of(magnitude((int16_t)(tokens[i] & 0xFFFF)));
+        symbols[run << 4 | size]++;
+        bits += size;
+        last = place;
+    }
+    symbols[0] += last < BLOCK - 1;
+    tally->value_bits += bits;
+    tally->thin += thin;
+}
+
+/* Count one MCU, and keep its blocks where they are all kept. */
+static uint32_t *count_mcu(struct job *job, struct tally *tally, size_t mcu, int32_t *means,
+                           uint32_t *out)
+{
+    const struct image *image = job->image;
+    const uint32_t *tokens = image->tokens + image->first_token[mcu];
+    size_t block = mcu * (size_t)image->mcu_blocks;
+    for (int i = 0; i < image->mcu_blocks; i++, block++) {
+        int c = image->block_component[i];
+        int count = requantise(tokens, image->counts[block], job->quantiser + c, out);
+        int32_t mean = mean_level(image->means[block], job->quantiser[c].ratio[0]);
+        int32_t difference = mean - means[c];
+        tokens += image->counts[block];
+        means[c] = mean;
+        count_block(tally, c > 0, difference, out, count);
+        if (job->stride == 1) {
+            job->blocks.differences[block] = (int16_t)difference;
+            job->blocks.counts[block] = (uint8_t)count;
+            out += count;
+        }
+    }
+    return out;
+}
+
+/* Set the means to those at the end of an MCU. */
+static void means_after(const struct job *job, size_t mcu, int32_t *means)
+{
+    const struct image *image = job->image;
+    for (int i = 0; i < image->mcu_blocks; i++) {
+        int c = image->block_component[i];
+        means[c] = mean_level(image->means[mcu * (size_t)image->mcu_blocks + (size_t)i],
+                              job->quantiser[c].ratio[0]);
+    }
+}
+
+/* Return the bits that symbols take by the best code for them, which is built. */
+static double code_bits(struct code *code, const uint32_t *frequencies)
+{
+    double bits = 0;
+    code_build(code, frequencies);
+    for (int symbol = 0; symbol < 256; symbol++)
+        bits += (double)frequencies[symbol] * code->length[symbol];
+    return bits;
+}
+
+/* Return about how many bytes the image takes at a step; of all blocks or of the sample. */
+static double size_at(struct job *job, double step)
+{
+    const struct image *image = job->image;
+    struct tally tally;
+    uint32_t *out = job->blocks.tokens, tokens = 0;
+    int32_t means[MAX_COMPONENTS] = {0};
+    size_t sampled = 0;
+    memset(&tally, 0, sizeof tally);
+    set_steps(job, step);
+    for (size_t mcu = job->stride / 2; mcu < image->mcus; mcu += job->stride, sampled++) {
+        if (job->stride > 1)
+            means_after(job, mcu - 1, means);
+        out = count_mcu(job, &tally, mcu, means, out);
+        tokens += image->first_token[mcu + 1] - image->first_token[mcu];
+    }
+    double means_bits = 0, bits = (double)tally.value_bits, ones = 0, ones_bits = 0;
+    for (int i = 0; i < (image->facts.components > 1 ? 2 : 1); i++) {
+        means_bits += code_bits(job->coding.dc + i, tally.dc[i]);
+        bits += code_bits(job->coding.ac + i, tally.ac[i]);
+        for (int symbol = 1; symbol < 256; symbol += 16) {
+            ones += tally.ac[i][symbol];
+            ones_bits += (double)tally.ac[i][symbol] * (job->coding.ac[i].length[symbol] + 1);
+        }
+    }
+    /* What follows a token that is left out gets a longer run, and often a longer code. */
+    job->thin_bits = ones > 0 ? THINNED * ones_bits / ones * (double)tally.thin : 0;
+    job->result->step = step;
+    if (job->stride == 1)
+        job->result->countings++;
+    else {
+        /* What the sample is to the whole: by MCUs for means, by tokens for what is left of them. */
+        means_bits *= (double)image->mcus / (double)sampled;
+        bits *= (image->first_token[image->mcus] + 1.0) / (tokens + 1.0);
+        job->result->samplings++;
+    }
+    return (double)header_size(image, &job->coding) + (means_bits + bits) / 8 * STUFFING;
+}
+
+static double whole_size(struct job *job, double step)
+{
+    size_t stride = job->stride;
+    job->stride = 1;
+    double size = size_at(job, step);
+    job->stride = stride;
+    return size;
+}
+
+/* Where log(size) = log(want) on the line between two points, or on the usual one through one. */
+struct bracket {
+    double finer, larger;    /* a step that takes too much, and the size there; 0: unknown */
+    double coarser, smaller; /* a step that takes less, and the size there */
+};
+
+static double next_step(const struct bracket *bracket, double step, double size, double want,
+                        int tries)
+{
+    if (bracket->finer > 0 && bracket->coarser > 0) {
+        double low = log(bracket->finer), high = log(bracket->coarser);
+        double part = log(bracket->larger / want) / log(bracket->larger / bracket->smaller);
+        if (tries > 3)
+            part = 0.5;
+        part = part < 0.08 ? 0.08 : part > 0.92 ? 0.92 : part;
+        return exp(low + part * (high - low));
+    }
+    double change = log(size / want) / EXPONENT;
+    return step * exp(change > 1.2 ? 1.2 : change < -1.2 ? -1.2 : change);
+}
+
+/* Find a step at which the sample says `want` or a little more, from `step` on; set *size to what
+ * it says there. Steps of quantisation are whole numbers, so that sizes move in jumps: the last step
+ * before one is taken then. */
+static double step_for(struct job *job, double want, double step, double coarsest, double *size)
+{
+    struct bracket bracket = {0};
+    double aim = want * sqrt(OVER * WELL_OVER);
+    for (int tries = 0;; tries++) {
+        step = step < FINEST ? FINEST : step > coarsest ? coarsest : step;
+        *size = size_at(job, step);
+        int over = *size >= want * OVER;
+        if ((over && *size <= want * WELL_OVER) || (over ? step >= coarsest : step <= FINEST))
+            return step;
+        if (over) {
+            bracket.finer = step;
+            bracket.larger = *size;
+        } else {
+            bracket.coarser = step;
+            bracket.smaller = *size;
+        }
+        int between = bracket.finer > 0 && bracket.coarser > 0;
+        if (tries + 1 >= SAMPLINGS || (between && bracket.coarser / bracket.finer < 1.004))
+            break;
+        step = next_step(&bracket, step, *size, aim, tries);
+    }
+    *size = bracket.finer > 0 ? bracket.larger : bracket.smaller;
+    return bracket.finer > 0 ? bracket.finer : bracket.coarser;
+}
+
+/* Guess the step from the source's own, as if the share of the bytes told it. */
+static double first_step(const struct job *job, double want)
+{
+    const struct image *image = job->image;
+    const uint16_t *old = image->tables[image->component[0].table];
+    double sum = 0, usual = 0;
+    for (int k = 1; k < 20; k++) {
+        sum += old[k];
+        usual += job->table[k];
+    }
+    return 100 * sum / usual * pow((double)image->size / want, 1 / 0.62);
+}
+
+static int fits(double size, double budget)
+{
+    return size <= budget * MOST && size >= budget * LEAST;
+}
+
+/* Set the job to the finest steps that fit, or to the coarsest; return about the size. *excess is
+ * how many bits of it are to be thinned out. */
+static double search(struct job *job, double budget, double coarsest, double *excess)
+{
+    double step = first_step(job, budget), sampled, size, want = budget * AIM;
+    for (int round = 0; round < ROUNDS; round++) {
+        step = step_for(job, want, step, coarsest, &sampled);
+        size = job->stride > 1 || job->result->step != step ? whole_size(job, step) : sampled;
+        int over = size > budget * MOST;
+        if (fits(size, budget) || (over ? step >= coarsest : step <= FINEST))
+            return size;
+        *excess = (size - budget * AIM) * 8 / STUFFING;
+        if (over && *excess <= job->thin_bits * THINNABLE)
+            return size;
+        want = budget * AIM * sampled / size;  /* what the sample would say of what is wanted */
+    }
+    *excess = 0;
+    for (double more = 0.01;; more *= 1.5) {
+        size = whole_size(job, step);
+        if (size <= budget * MOST || step >= coarsest)
+            return size;
+        step = fmin(step * (1 + more), coarsest);
+    }
+}
+
+static int allocate(struct job *job)
+{
+    const struct image *image = job->image;
+    /* A block's tokens are written one too far, and a sampled MCU's at the beginning. */
+    job->blocks.tokens = malloc(((size_t)image->first_token[image->mcus] + BLOCK) * sizeof(uint32_t));
+    job->blocks.differences = malloc(image->blocks * sizeof(int16_t));
+    job->blocks.counts = malloc(image->blocks);
+    return job->blocks.tokens && job->blocks.differences && job->blocks.counts;
+}
+
+/* Write the image as it was counted last, about `size` bytes; return whether there was memory. */
+static int write_result(struct job *job, double size, struct thinning *thinning)
+{
+    /* Stuffing may double what it takes, and not more. */
+    size_t room = (size_t)(2 * size) + 4096;
+    uint8_t *data = malloc(room);
+    free(job->result->data);
+    job->result->data = data;
+    job->result->size = data ? write_image(job->image, &job->coding, &job->blocks, thinning,
+                                          data, room) : 0;
+    return job->result->size > 0;
+}
+
+int recode(const struct image *image, const struct engine_request *request,
+           struct engine_result *result)
+{
+    struct job job = {.image = image, .result = result};
+    struct thinning thinning = {0};
+    double coarsest = request->step > FINEST ? fmin(request->step, COARSEST) : FINEST;
+    double budget = (double)request->budget;
+    job.stride = image->blocks / SAMPLE_BLOCKS;
+    job.stride = job.stride < 2 ? 1 : job.stride > 48 ? 48 : job.stride;
+    if (job.stride > 1 && image->mcus_wide % job.stride == 0)
+        job.stride++;  /* or the sample would be of some columns */
+    for (int k = 0; k < BLOCK; k++)
+        job.table[k] = table_value(k);
+    int written = 0;
+    if (allocate(&job)) {
+        double size = budget > 0 ? search(&job, budget, coarsest, &thinning.wanted)
+                                 : whole_size(&job, coarsest);
+        thinning.available = job.thin_bits;
+        written = write_result(&job, size, &thinning);
+        /* What is stuffed may be more than expected, of small images above all. */
+        for (double more = 0.01; written && budget > 0 && result->size > request->budget
+                                 && result->step < coarsest; more *= 1.5) {
+            thinning.wanted += ((double)result->size - budget * AIM) * 8;
+            if (more > 0.03 || thinning.wanted > job.thin_bits * THINNABLE) {
+                thinning.wanted = 0;
+                size = whole_size(&job, fmin(result->step * (1 + more), coarsest));
+            }
+            written = write_result(&job, size, &thinning);
+        }
+    }
+    struct levels levels = {job.quantiser, {USUAL, THIN}, thinning.share, job.coding.steps[0]};
+    result->lossless = job.lossless;
+    result->own_tables = job.own_tables;
+    result->similarity = !written ? 0 : job.lossless ? 1 : similarity(image, &levels);
+    free(job.blocks.tokens);
+    free(job.blocks.differences);
+    free(job.blocks.counts);
+    return written ? ENGINE_OK : ENGINE_NO_MEMORY;
+}

@@ -1,0 +1,240 @@
+/* Write a baseline JPEG: T.81, annexes B and F.1, with a JFIF header. */
+#include <string.h>
+
+#include "write.h"
+
+static const uint8_t START[] = {0xFF, 0xD8, 0xFF, 0xE0, 0, 16, 'J', 'F', 'I', 'F', 0,
+                                1, 1, 0, 0, 1, 0, 1, 0, 0};
+/* The most that one block may take, stuffing included: 64 codes of 16 bits with their values. */
+enum { BLOCK_BYTES = 2 * (64 * 26 + 64) / 8 + 16 };
+
+static int codes_of(const struct image *image)
+{
+    return image->facts.components > 1 ? 2 : 1;
+}
+
+/* Return how many tables of steps are written: the last two components mostly share theirs. */
+static int tables_of(const struct image *image, const struct coding *coding)
+{
+    if (image->facts.components == 1)
+        return 1;
+    return memcmp(coding->steps[1], coding->steps[2], sizeof coding->steps[1]) ? 3 : 2;
+}
+
+size_t header_size(const struct image *image, const struct coding *coding)
+{
+    size_t components = (size_t)image->facts.components;
+    size_t tables = (size_t)tables_of(image, coding), codes = (size_t)codes_of(image);
+    size_t size = sizeof START + 4 + tables * (1 + BLOCK) + 10 + 3 * components + 4;
+    for (size_t i = 0; i < codes; i++)
+        size += 34 + (size_t)(coding->dc[i].count + coding->ac[i].count);
+    return size + 8 + 2 * components + 2;
+}
+
+static uint8_t *put_number(uint8_t *out, size_t number)
+{
+    *out++ = (uint8_t)(number >> 8);
+    *out++ = (uint8_t)number;
+    return out;
+}
+
+static uint8_t *put_marker(uint8_t *out, int marker, size_t length)
+{
+    *out++ = 0xFF;
+    *out++ = (uint8_t)marker;
+    return put_number(out, length);
+}
+
+static uint8_t *put_code(uint8_t *out, int name, const struct code *code)
+{
+    *out++ = (uint8_t)name;
+    memcpy(out, code->lengths, 16);
+    memcpy(out + 16, code->symbols, (size_t)code->count);
+    return out + 16 + code->count;
+}
+
+static uint8_t *put_header(uint8_t *out, const struct image *image, const struct coding *coding)
+{
+    int components = image->facts.components, tables = tables_of(image, coding);
+    memcpy(out, START, sizeof START);
+    out = put_marker(out + sizeof START, 0xDB, 2 + (size_t)tables * (1 + BLOCK));
+    for (int i = 0; i < tables; i++) {
+        *out++ = (uint8_t)i;
+        for (int k = 0; k < BLOCK; k++)
+            *out++ = (uint8_t)coding->steps[i][k];
+    }
+    out = put_marker(out, 0xC0, 8 + 3 * (size_t)components);
+    *out++ = 8;
+    out = put_number(out, (size_t)image->facts.height);
+    out = put_number(out, (size_t)image->facts.width);
+    *out++ = (uint8_t)components;
+    for (int c = 0; c < components; c++) {
+        *out++ = (uint8_t)(c + 1);
+        *out++ = (uint8_t)image->facts.sampling[c];
+        *out++ = (uint8_t)(c < tables ? c : tables - 1);
+    }
+    uint8_t *codes = out;
+    out += 4;
+    for (int i = 0; i < codes_of(image); i++) {
+        out = put_code(out, i, coding->dc + i);
+        out = put_code(out, 0x10 | i, coding->ac + i);
+    }
+    put_marker(codes, 0xC4, (size_t)(out - codes) - 2);
+    out = put_marker(out, 0xDA, 6 + 2 * (size_t)components);
+    *out++ = (uint8_t)components;
+    for (int c = 0; c < components; c++) {
+        *out++ = (uint8_t)(c + 1);
+        *out++ = c ? 0x11 : 0;
+    }
+    *out++ = 0;
+    *out++ = 63;
+    *out++ = 0;
+    return out;
+}
+
+struct writer {
+    uint8_t *next;
+    uint64_t waiting;  /* bits that make no four bytes yet, the last one lowest */
+    unsigned count;    /* how many of them, below 32 */
+};
+
+/* Write up to 32 bits. */
+static inline void put_bits(struct writer *out, uint32_t bits, unsigned count)
+{
+    out->waiting = out->waiting << count | bits;
+    out->count += count;
+    if (out->count < 32)
+        return;
+    out->count -= 32;
+    uint32_t word = (uint32_t)(out->waiting >> out->count);
+    /* Four bytes at once, unless one of them is FF and has to be stuffed. */
+    int has_ff = ((word & ~(word + 0x01010101u)) & 0x80808080u) != 0;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        uint8_t byte = (uint8_t)(word >> shift);
+        *out->next++ = byte;
+        if (has_ff && byte == 0xFF)
+            *out->next++ = 0;
+    }
+}
+
+/* Fill the last byte with ones: T.81, F.1.2.3. */
+static void put_end(struct writer *out)
+{
+    unsigned spare = (8 - (out->count & 7)) & 7;
+    out->waiting = out->waiting << spare | ((1u << spare) - 1);
+    for (unsigned count = out->count + spare; count; count -= 8) {
+        uint8_t byte = (uint8_t)(out->waiting >> (count - 8));
+        *out->next++ = byte;
+        if (byte == 0xFF)
+            *out->next++ = 0;
+    }
+}
+
+/* Write a code and the value's bits: T.81, F.1.2.1. */
+static inline void put_value(struct writer *out, const struct code *code, unsigned run,
+                             int32_t value)
+{
+    unsigned size = size_of(magnitude(value)), symbol = run << 4 | size;
+    uint32_t bits = (uint32_t)(value - (value < 0)) & ((1u << size) - 1);
+    put_bits(out, (uint32_t)code->bits[symbol] << size | bits, code->length[symbol] + size);
+}
+
+static inline void put_block(struct writer *stream, int32_t difference, const uint32_t *tokens,
+                             int count, const struct code *dc, const struct code *ac)
+{
+    struct writer out = *stream;
+    uint32_t last = 0;
+    put_value(&out, dc, 0, difference);
+    for (int i = 0; i < count; i++) {
+        uint32_t place = place_of(tokens[i]), run = place - last - 1;
+        for (; run > 15; run -= 16)
+            put_bits(&out, ac->bits[0xF0], ac->length[0xF0]);
+        put_value(&out, ac, run, (int16_t)(tokens[i] & 0xFFFF));
+        last = place;
+    }
+    if (last < BLOCK - 1)
+        put_bits(&out, ac->bits[0], ac->length[0]);
+    *stream = out;
+}
+
+/* Return the bits of a block's coefficients. */
+static uint32_t block_bits(const uint32_t *tokens, int count, const struct code *ac)
+{
+    uint32_t last = 0, bits = 0;
+    for (int i = 0; i < count; i++) {
+        uint32_t place = place_of(tokens[i]), run = place - last - 1;
+        unsigned size = size_of(magnitude((int16_t)(tokens[i] & 0xFFFF)));
+        for (; run > 15; run -= 16)
+            bits += ac->length[0xF0];
+        bits += ac->length[run << 4 | size] + size;
+        last = place;
+    }
+    return last < BLOCK - 1 ? bits + ac->length[0] : bits;
+}
+
+/* Copy the tokens that are not marked, if what is longer then has codes; return how many. */
+static int thin_out(const uint32_t *tokens, int count, const struct code *ac, uint32_t *kept)
+{
+    int left = 0;
+    uint32_t last = 0;
+    for (int i = 0; i < count; i++)
+        if (tokens[i] < MARK)
+            kept[left++] = tokens[i];
+    for (int i = 0; i < left; i++) {
+        uint32_t run = place_of(kept[i]) - last - 1;
+        unsigned size = size_of(magnitude((int16_t)(kept[i] & 0xFFFF)));
+        if (!ac->length[(run & 15) << 4 | size] || (run > 15 && !ac->length[0xF0]))
+            return -1;
+        last = place_of(kept[i]);
+    }
+    return last < BLOCK - 1 && !ac->length[0] ? -1 : left;
+}
+
+/* Set the share so that what is still to be saved is saved by the MCUs that follow. */
+static void set_share(struct thinning *thinning, double saved, double thinned, size_t left,
+                      size_t all)
+{
+    /* What they save is known better with each that is thinned; at first it is an estimate. */
+    double each = (thinning->available / (double)all * 64 + saved) / (64 + thinned);
+    double share = each > 0 ? (thinning->wanted - saved) / each / (double)left : 0;
+    thinning->share = (uint32_t)(65536 * (share < 0 ? 0 : share > 1 ? 1 : share));
+}
+
+size_t write_image(const struct image *image, const struct coding *coding,
+                   const struct blocks *blocks, struct thinning *thinning, uint8_t *out,
+                   size_t room)
+{
+    const uint32_t *tokens = blocks->tokens;
+    size_t header = header_size(image, coding);
+    double saved = 0, thinned = 0;
+    if (room < header + BLOCK_BYTES)
+        return 0;
+    thinning->share = 0;
+    struct writer writer = {put_header(out, image, coding), 0, 0};
+    const uint8_t *last = out + room - BLOCK_BYTES;
+    for (size_t mcu = 0, block = 0; mcu < image->mcus; mcu++) {
+        if (thinning->wanted > 0 && mcu % image->mcus_wide == 0)
+            set_share(thinning, saved, thinned, image->mcus - mcu, image->mcus);
+        int thin = chance(mcu) < thinning->share;
+        for (int i = 0; i < image->mcu_blocks; i++, block++) {
+            const struct code *dc = coding->dc + (image->block_component[i] > 0);
+            const struct code *ac = coding->ac + (image->block_component[i] > 0);
+            uint32_t kept[BLOCK];
+            int count = blocks->counts[block], left = -1;
+            if (writer.next > last)
+                return 0;
+            if (thin)
+                left = thin_out(tokens, count, ac, kept);
+            if (left >= 0)
+                saved += (double)block_bits(tokens, count, ac) - block_bits(kept, left, ac);
+            put_block(&writer, blocks->differences[block], left >= 0 ? kept : tokens,
+                      left >= 0 ? left : count, dc, ac);
+            tokens += count;
+        }
+        thinned += thin;
+    }
+    put_end(&writer);
+    writer.next[0] = 0xFF;
+    writer.next[1] = 0xD9;
+    return (size_t)(writer.next + 2 - out);
+}

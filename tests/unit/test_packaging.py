@@ -1,0 +1,22 @@
+"""What pyproject.toml says agrees with what the project is installed from."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _wanted(name: str) -> list[str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith(("-", "#"))]
+
+
+@pytest.mark.parametrize("name, extra", [("requirements.in", None), ("requirements-s3.in", "s3")])
+def test_a_package_needs_what_the_project_needs(name: str, extra: str | None) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    told = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    assert told == _wanted(name)
