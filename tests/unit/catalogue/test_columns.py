@@ -170,7 +170,11 @@ def test_columns_with_images_that_are_not_read_are_warned_of() -> None:
                            ["1", A, B, C, "https://a.test/1.html"]))
     warning, = found.warnings
     assert (warning.code, found.fault_count, found.total_images) == ("unread_columns", 0, 1)
+<<<<<<< ours
     assert "“Image 2”, “Image 3”. To have them" in warning.message
+=======
+    assert "“Image 2”, “Image 3”. To have" in warning.message
+>>>>>>> theirs
 
 
 def test_the_output_of_an_earlier_run_is_not_warned_of() -> None:
