@@ -50,6 +50,22 @@ class StorageNotFound(ImgcompressError):
     message = "There is nothing stored under this address. It may have been deleted."
 
 
+class NetworkError(ImgcompressError):
+    """A server may not be dialled, could not be reached, or broke off its answer.
+
+    The code is `url_not_allowed`, `dns_failed`, `connect_failed`, `tls_invalid`, `timeout` or
+    `connection_broken`. `answered` says that the server had answered something before it failed.
+    """
+
+    answered = False
+    FINAL = frozenset(("url_not_allowed", "tls_invalid"))
+
+    def __init__(self, code: str, *, detail: str = "", retryable: bool | None = None) -> None:
+        self.code = code
+        self.retryable = code not in self.FINAL if retryable is None else retryable
+        super().__init__("The server could not be reached.", detail=detail)
+
+
 @dataclass(frozen=True)
 class ImageFault:
     """One way in which an image can fail: its code, one sentence of advice, and retryable.

@@ -111,3 +111,10 @@ def test_no_state_is_changed_outside_the_ledger(path: Path) -> None:
         if isinstance(node, ast.Assign):
             targets = [target.attr for target in node.targets if isinstance(target, ast.Attribute)]
             assert "status" not in targets or _room(path) == "api", f"line {node.lineno}"
+
+
+def test_only_the_pipeline_and_the_worker_know_errors_of_images() -> None:
+    """Receivers and callers are no images: the network has an error of its own."""
+    for path in MODULES:
+        if _room(path) in {"netguard", "notify", "storage", "catalogue", "ledger", "web"}:
+            assert "errors.ImageError" not in _own(_imports(path)), path

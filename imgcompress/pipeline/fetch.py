@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, urljoin
 
 from urllib3 import BaseHTTPResponse
 
-from ..errors import ImageError
+from ..errors import ImageError, NetworkError
 from ..netguard import Deadline, DialPolicy, Session, exchange, origin_of
 from .fetch_body import MinRate, read_body
 from .fetch_hosts import HostLimits
@@ -18,6 +20,9 @@ HEADERS = {"Accept": "image/*,*/*;q=0.8"}
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # An error page or a redirect's body up to this size is read to its end, to keep the connection.
 DRAINED_BYTES = 64 * 1024
+
+# Codes of the network that have another name as errors of an image.
+IMAGE_CODES = {"timeout": "source_timeout", "connection_broken": "source_broken"}
 
 # What may stand in a URL beside letters and digits (RFC 3986); all else is percent-encoded.
 URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
@@ -68,7 +73,8 @@ class Fetcher:
         redirected = False
         try:
             for _ in range(self.limits.max_redirects + 1):
-                origin = origin_of(url, self.policy)
+                with _as_image_errors():
+                    origin = origin_of(url, self.policy)
                 # Waiting for a free connection is no fault of the source, so its time is not
                 # charged.
                 with self.hosts.connection(origin.authority, self.limits.total_seconds, owner), \
@@ -86,15 +92,23 @@ class Fetcher:
 
     def _ask(self, url: str, deadline: Deadline) -> Fetched | str:
         """Return what the URL gives, or the URL that it redirects to."""
-        with exchange(self.session, "GET", url, deadline, headers=HEADERS) as response:
-            status = response.status
-            location = response.headers.get("Location")
-            if status == HTTPStatus.OK:
-                return self._read(url, response)
-            _drain(response)
-            if status in REDIRECTS and location:
-                return _joined(url, location)
-            raise SourceStatus(status, response.headers.get("Retry-After"))
+        with _as_image_errors(), \
+                exchange(self.session, "GET", url, deadline, headers=HEADERS) as response:
+            try:
+                return self._take(url, response)
+            except ImageError as error:
+                error.answered = True
+                raise
+
+    def _take(self, url: str, response: BaseHTTPResponse) -> Fetched | str:
+        status = response.status
+        location = response.headers.get("Location")
+        if status == HTTPStatus.OK:
+            return self._read(url, response)
+        _drain(response)
+        if status in REDIRECTS and location:
+            return _joined(url, location)
+        raise SourceStatus(status, response.headers.get("Retry-After"))
 
     def _read(self, url: str, response: BaseHTTPResponse) -> Fetched:
         rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
@@ -102,6 +116,18 @@ class Fetcher:
         if not data:
             raise ImageError("not_an_image", "The source gives an empty answer")
         return Fetched(data, response.headers.get("Content-Type"), url)
+
+
+@contextmanager
+def _as_image_errors() -> Iterator[None]:
+    """Turn an error of the network into an error of the image."""
+    try:
+        yield
+    except NetworkError as error:
+        failed = ImageError(IMAGE_CODES.get(error.code, error.code), detail=error.detail,
+                            retryable=error.retryable)
+        failed.answered = error.answered
+        raise failed from error
 
 
 def _drain(response: BaseHTTPResponse) -> None:

@@ -41,7 +41,8 @@ class MinRate:
 def read_body(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> bytes:
     """Return the decoded body, at most `max_bytes` on the wire and decoded.
 
-    Raise ImageError `too_large`, `bad_encoding`, `source_broken` or `source_timeout`.
+    Raise ImageError `too_large`, `bad_encoding`, `source_broken` or `source_timeout`, or
+    NetworkError.
     """
     unpack = _unpacker(response.headers.get("Content-Encoding"))
     _check_declared(response, max_bytes)
