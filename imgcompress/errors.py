@@ -53,15 +53,18 @@ class StorageNotFound(ImgcompressError):
 class NetworkError(ImgcompressError):
     """A server may not be dialled, could not be reached, or broke off its answer.
 
-    The code is `url_not_allowed`, `dns_failed`, `connect_failed`, `tls_invalid`, `timeout` or
-    `connection_broken`. `answered` says that the server had answered something before it failed.
+    The code is `url_not_allowed`, `dns_failed`, `connect_failed`, `tls_invalid`, `timeout`,
+    `head_too_large` or `connection_broken`. `found` is what was met, in words that callers may see.
+    `answered` says that the server had answered something before it failed.
     """
 
     answered = False
-    FINAL = frozenset(("url_not_allowed", "tls_invalid"))
+    FINAL = frozenset(("url_not_allowed", "tls_invalid", "head_too_large"))
 
-    def __init__(self, code: str, *, detail: str = "", retryable: bool | None = None) -> None:
+    def __init__(self, code: str, found: str = "", *, detail: str = "",
+                 retryable: bool | None = None) -> None:
         self.code = code
+        self.found = found
         self.retryable = code not in self.FINAL if retryable is None else retryable
         super().__init__("The server could not be reached.", detail=detail)
 
@@ -92,8 +95,10 @@ IMAGE_FAULTS: dict[str, ImageFault] = {
         ImageFault("source_status", "The server did not give the image; open the URL in a browser"
                    " to see why.", True, grouped_by_found=True),
         ImageFault("source_broken", "The server broke off its answer; try again later.", True),
+        ImageFault("head_too_large", "The server sends too many headers, or too long ones, with the"
+                   " image; have it send fewer, such as fewer cookies."),
         ImageFault("bad_encoding", "The server packed the image in a content encoding that is not"
-                   " supported; serve it unpacked or with gzip."),
+                   " supported; serve it unpacked, or with gzip, br or zstd."),
         ImageFault("too_many_redirects", "The URL redirects too often; use the final address."),
         ImageFault("host_suspended", "The host failed too often and was left alone; retry the job"
                    " when it is well again.", True, grouped_by_found=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 # File systems take names of 255 bytes; what is appended needs some of them.
 STEM_BYTES = 180
@@ -13,6 +14,11 @@ RESERVED = frozenset('<>:"/\\|?*')
 # Where a name begins with one of these, a command takes it for an option (-), a shell for a home
 # (~), others for a list of names (@), or a spreadsheet for a formula.
 LEADING = frozenset("-~@+=")
+# What stands in a URL as it is; some shops take no other names of images.
+NOT_IN_URL = re.compile(r"[^A-Za-z0-9._-]+")
+URL_STEM_CHARS = 100
+# The ending of a file name that says what kind of file it is.
+ENDING = re.compile(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{1,4}\Z")
 # Windows opens a device whatever follows the first dot ("Naming Files, Paths, and Namespaces").
 DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³]|conin\$|conout\$|clock\$) *(?:\.|\Z)",
                     re.IGNORECASE)
@@ -46,3 +52,13 @@ def ascii_name(name: str) -> str:
     plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
     # A letter or a sign that is gone or was folded may have left anything at the start.
     return (safe_stem(plain) or "upload") + path.suffix
+
+
+def name_in_url(source: str) -> str:
+    """Return the stem of a file name, or of the path of a URL, as it can stand in any URL.
+
+    It is plain ASCII: letters lose their marks, and what has no such form becomes a hyphen.
+    """
+    name = unquote(source.rstrip("/").rpartition("/")[2])
+    plain = unicodedata.normalize("NFKD", ENDING.sub("", name)).encode("ascii", "ignore").decode()
+    return NOT_IN_URL.sub("-", plain)[:URL_STEM_CHARS].strip("-._") or "image"

@@ -27,12 +27,13 @@ REPLAYED = {"Idempotency-Replayed": "true"}
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 
 
-def answer_once(stream: BinaryIO, values: Mapping[str, Any],
+def answer_once(stream: BinaryIO | None, values: Mapping[str, Any],
                 answer: Callable[[KeyClaim | None], Answer]) -> Answer:
     """Answer an upload, or tell again what the first one with its key was answered.
 
-    `answer` keeps its answer with the claim that it is given. When it raises, the key is free for
-    a better upload. Raise KeyInUse and KeyReused.
+    Without a stream the fields alone say whether it is the same upload: what is to be fetched may
+    have changed since. `answer` keeps its answer with the claim that it is given. When it raises,
+    the key is free for a better upload. Raise KeyInUse and KeyReused.
     """
     key = _key()
     if key is None:
@@ -64,10 +65,12 @@ def _key() -> str | None:
     return key
 
 
-def _fingerprint(stream: BinaryIO, values: Mapping[str, Any]) -> str:
+def _fingerprint(stream: BinaryIO | None, values: Mapping[str, Any]) -> str:
     """Return the SHA-256, in hex, of the file and of the fields that stand beside it."""
-    stream.seek(0)
-    file = file_digest(cast("BufferedIOBase", stream), sha256).hexdigest()
-    stream.seek(0)
+    file = None
+    if stream is not None:
+        stream.seek(0)
+        file = file_digest(cast("BufferedIOBase", stream), sha256).hexdigest()
+        stream.seek(0)
     fields = {name: value for name, value in values.items() if name != "file"}
     return sha256(json.dumps([file, fields], sort_keys=True, default=str).encode()).hexdigest()

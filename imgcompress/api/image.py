@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import reduce
 from typing import Any, BinaryIO
 
 from flask import Response, request
@@ -12,7 +13,7 @@ from werkzeug.wsgi import wrap_file
 from ..config.storage import REDIRECT
 from ..extensions import current_settings
 from ..ledger import queries
-from .blueprint import Blueprint
+from .blueprint import Blueprint, Decorator
 from .context import current_storage
 from .document import PUBLIC
 from .errors import ImageNotFound
@@ -27,24 +28,52 @@ BYTES = {"type": "string", "format": "binary"}
 blueprint = Blueprint("image", __name__, description="Fetch compressed images.")
 
 
-# Shops and their caches add parameters of their own to the addresses of images.
-@blueprint.route("/image/<image_id>.<extension>", any_query=True, parameters=[
-    {"in": "path", "name": "image_id", "schema": {"type": "string", "format": "uuid"}},
-    {"in": "path", "name": "extension",
-     "schema": {"enum": ["jpg", "png", "webp", "avif", "gif"]}}])
-@blueprint.doc(operationId="getImage", **PUBLIC)
-@blueprint.response(200, BYTES, content_type="image/*")
-@blueprint.alt_response(206, schema=BYTES, content_type="image/*",
-                        description="The range of bytes that was asked for.")
-@blueprint.alt_response(302, description="The image is in the storage itself, for some minutes.")
-@blueprint.alt_response(304, description="The caller has the image.")
-@blueprint.problems(403, 404, 416, 503)
-def image(image_id: str, extension: str) -> Any:
+IMAGE_ID = {"in": "path", "name": "image_id", "schema": {"type": "string", "format": "uuid"}}
+NAME = {"in": "path", "name": "name", "schema": {"type": "string"},
+        "description": "For people and shops: the name of the source. The image is found by its"
+                       " id, whatever the name is."}
+EXTENSION = {"in": "path", "name": "extension",
+             "schema": {"enum": ["jpg", "png", "webp", "avif", "gif"]}}
+
+
+def _image_call(rule: str, operation: str, *parameters: dict[str, Any]) -> Decorator:
+    """Return what registers a view that gives an image."""
+    decorators = [
+        # Shops and their caches add parameters of their own to the addresses of images.
+        # An empty id or name is told, and not left out by a redirect to what is another address.
+        blueprint.route(rule, any_query=True, parameters=list(parameters), merge_slashes=False),
+        blueprint.doc(operationId=operation, **PUBLIC),
+        blueprint.response(200, BYTES, content_type="image/*"),
+        blueprint.alt_response(206, schema=BYTES, content_type="image/*",
+                               description="The range of bytes that was asked for."),
+        blueprint.alt_response(302, description="The image is in the storage itself, for some"
+                                                " minutes."),
+        blueprint.alt_response(304, description="The caller has the image."),
+        blueprint.problems(403, 404, 416, 503),
+    ]
+    return lambda view: reduce(lambda done, decorate: decorate(done), reversed(decorators), view)
+
+
+@_image_call("/image/<image_id>/<name>.<extension>", "getImage", IMAGE_ID, NAME, EXTENSION)
+def image(image_id: str, name: str, extension: str) -> Any:
     """Fetch a compressed image
 
     It never changes, and may be kept for as long as its address is good: for ever, unless the
     installation signs addresses.
     """
+    return _answer(image_id, extension)
+
+
+@_image_call("/image/<image_id>.<extension>", "getImageById", IMAGE_ID, EXTENSION)
+def image_by_id(image_id: str, extension: str) -> Any:
+    """Fetch a compressed image by its id
+
+    Versions before 0.2 told this address. It stays valid.
+    """
+    return _answer(image_id, extension)
+
+
+def _answer(image_id: str, extension: str) -> Any:
     lifetime = check_link(f"{image_id.lower()}.{extension}")
     found = _find(image_id, extension)
     # The link is for GET alone, so HEAD is answered here.

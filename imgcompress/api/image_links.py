@@ -15,7 +15,7 @@ A_YEAR = 31_536_000
 
 
 def check_link(name: str) -> int:
-    """Return for how many seconds the address of the image with this file name may be kept.
+    """Return for how many seconds the address of an image may be kept; `name` is its id and kind.
 
     Raise InvalidImageLink and ImageLinkExpired where addresses are signed.
     """

@@ -98,6 +98,15 @@ class NoImages(ImgcompressError):
                " the job's status tells why.")
 
 
+class TooManyFetches(ImgcompressError):
+    """As many tables are being fetched as there are places for."""
+
+    code = "too_many_fetches"
+    message = ("Too many tables are being fetched at the moment. Send the upload again in a few"
+               " seconds, or send the file itself.")
+    retryable = True
+
+
 class InvalidImageLink(ImgcompressError):
     """The signature of an image's address is missing or wrong."""
 
@@ -129,4 +138,5 @@ REFUSALS: Mapping[type, int] = {
     KeyReused: 422,
     TooManyRequests: 429,
     TooManyJobs: 429,
+    TooManyFetches: 429,
 }

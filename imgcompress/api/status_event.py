@@ -20,8 +20,9 @@ EXAMPLE = {
     "input_bytes": 401408,
     "output_bytes": 196704,
     "images": [
-        {"input_url": "https://shop.example.com/1.jpg",
-         "output_url": "https://images.example.com/image/0c9d2f5e-3a41-4a53-8f57-9d6c2b1e7a10.jpg",
+        {"input_url": "https://shop.example.com/front.jpg",
+         "output_url":
+             "https://images.example.com/image/0c9d2f5e-3a41-4a53-8f57-9d6c2b1e7a10/front.jpg",
          "status": "COMPLETED"},
         {"input_url": "https://shop.example.com/2.jpg", "output_url": None, "status": "FAILED"},
     ],

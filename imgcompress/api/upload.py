@@ -30,6 +30,7 @@ from .errors import InvalidUpload
 from .faults import FAULTS_TOLD, RequestFault, faults_of_file
 from .idempotency import PARAMETER, Answer, answer_once
 from .schemas.upload import AcceptedSchema, DryRunSchema, UploadSchema
+from .table_url import with_table
 from .upload_form import UploadForm, read_form
 
 blueprint = Blueprint("upload", __name__, description="Send a CSV of image URLs.")
@@ -53,10 +54,23 @@ NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "ge
 def upload() -> Any:
     """Upload a CSV
 
-    Every image that the CSV names is fetched, compressed and stored. The answer comes at once; the
-    work is done in the background. Options may also stand in the query string.
+    The CSV is sent as `file`, or fetched from `csv_url`. Every image that it names is fetched,
+    compressed and stored. The answer comes at once; the work is done in the background. Options may
+    also stand in the query string.
     """
     form = read_form()
+    if form.csv_url is None or form.faults or form.values.get("dry_run"):
+        return _upload(form)
+    check_room(current_owner(), current_settings().max_active_jobs)
+    return answer_once(None, form.values, partial(_upload, form))
+
+
+def _upload(form: UploadForm, claim: KeyClaim | None = None) -> Any:
+    with with_table(form) as complete:
+        return _take(complete, claim)
+
+
+def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
     if form.file is None:
         raise InvalidUpload(form.faults)
     limits = CatalogueLimits(max_images=current_settings().max_images_per_job)
@@ -68,7 +82,9 @@ def upload() -> Any:
         return _dry_run(found, faults, fault_count)
     if faults:
         raise InvalidUpload(faults, fault_count)
-    return answer_once(stream, form.values, partial(_accept, form, stream, found, limits))
+    accept = partial(_accept, form, stream, found, limits)
+    # For a table that was fetched, the key was claimed before.
+    return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
 
 def _dry_run(found: Survey, faults: list[RequestFault], fault_count: int) -> Response:

@@ -11,8 +11,10 @@ from marshmallow import ValidationError
 from werkzeug.datastructures import FileStorage, MultiDict
 
 from ..extensions import current_settings
+from ..ledger.slices import REQUEST_HEADERS
 from .faults import SECRETS, RequestFault, faults_of_fields
 from .refusals import NotMultipart
+from .schemas.request_headers import headers_of
 from .schemas.upload import UploadSchema
 
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
@@ -29,6 +31,12 @@ class UploadForm:
     faults: list[RequestFault]
 
     @property
+    def csv_url(self) -> str | None:
+        """Return the address of the table, if there is a good one and no file."""
+        url: str | None = None if "file" in self.values else self.values.get("csv_url")
+        return url
+
+    @property
     def filename(self) -> str:
         """Return the name of the file without its folders and without control characters."""
         told = (self.file and self.file.filename) or ""
@@ -37,9 +45,11 @@ class UploadForm:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return how the images are to be compressed, as the job keeps it."""
+        """Return how the images are to be fetched and compressed, as the job keeps it."""
         default = {"compression_percentage": current_settings().compression_percentage}
-        return {name: (default | self.values).get(name) for name in OPTIONS}
+        options = {name: (default | self.values).get(name) for name in OPTIONS}
+        headers = headers_of(self.values)
+        return options | {REQUEST_HEADERS: headers} if headers else options
 
 
 def read_form() -> UploadForm:

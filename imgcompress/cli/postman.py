@@ -14,7 +14,7 @@ from flask.cli import with_appcontext
 COLLECTION = Path(__file__).parents[2] / "docs" / "postman_collection.json"
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 VARIABLES = {"baseUrl": "http://127.0.0.1:5000", "apiKey": "", "request_id": "", "image_id": "",
-             "extension": "jpg"}
+             "name": "image", "extension": "jpg"}
 
 AS_DOCUMENTED = """pm.test("{name} answers as documented", function () {{
     pm.expect(pm.response.code).to.be.oneOf({statuses});
@@ -30,8 +30,10 @@ SCRIPTS = {
 }""",
     "getDetails": """const done = pm.response.json().images.find((image) => image.output_url);
 if (done) {
-    const [, id, extension] = done.output_url.match(/\\/image\\/([^.]+)\\.(\\w+)/);
+    const [, id, name, extension] = done.output_url.match(
+        /\\/image\\/([^./]+)\\/([^?]+)\\.(\\w+)/);
     pm.collectionVariables.set("image_id", id);
+    pm.collectionVariables.set("name", name);
     pm.collectionVariables.set("extension", extension);
 }""",
 }

@@ -13,9 +13,12 @@ from uuid import UUID
 from ..extensions import current_settings
 
 
-def image_url(base_url: str, image_id: UUID, extension: str) -> str:
-    """Return the plain address of an image of a job whose links begin with `base_url`."""
-    return f"{current_settings().image_base_url or base_url}/image/{image_id}.{extension}"
+def image_url(base_url: str, image_id: UUID, name: str) -> str:
+    """Return the plain address of an image of a job whose links begin with `base_url`.
+
+    `name` is that of a file, and for people and shops alone: the image is found by its id.
+    """
+    return f"{current_settings().image_base_url or base_url}/image/{image_id}/{name}"
 
 
 def told_url(image_url: str | None) -> str | None:
@@ -24,8 +27,16 @@ def told_url(image_url: str | None) -> str | None:
     if image_url is None or not settings.signed_image_urls:
         return image_url
     expires = int(time.time()) + settings.image_url_seconds
-    name = image_url.rpartition("/")[2]
-    return f"{image_url}?expires={expires}&signature={_signature(name, expires)}"
+    return f"{image_url}?expires={expires}&signature={_signature(_signed(image_url), expires)}"
+
+
+def _signed(image_url: str) -> str:
+    """Return what of an address is signed: its id and its extension, in both of its forms.
+
+    Versions before 0.2 told `/image/<image_id>.<extension>`.
+    """
+    _, parent, name = image_url.rsplit("/", 2)
+    return name if parent == "image" else f"{parent}.{name.rpartition('.')[2]}"
 
 
 def is_signed(name: str, expires: int, signature: str) -> bool:

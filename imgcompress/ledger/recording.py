@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Boolean, ColumnElement, Integer, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
+from ..file_names import name_in_url
 from .clock import from_now_by
 from .failures import add_failures
 from .image_urls import image_url
@@ -18,7 +20,7 @@ from .jobs import close_if_finished, lock_job
 from .metric_values import add_values
 from .models import JOBS, SLICES, CompressedImage
 from .result_rows import Row, update_pending
-from .results import Failure, Postponement, Result
+from .results import Failure, Postponement, Result, Success
 from .sessions import rowcount, writing
 from .slices import CLAIM_STANDS, Claim, fence_of, release
 from .states import ImageStatus
@@ -39,6 +41,8 @@ class Target(NamedTuple):
 
     image_id: UUID
     row_number: int
+    position: int
+    output_name: str | None
 
 
 def record_results(claim: Claim, results: Sequence[Result], *, lease_seconds: float) -> bool:
@@ -103,10 +107,11 @@ def _write_images(session: Session, claim: Claim, results: Sequence[Result]) -> 
 def _targets(session: Session, claim: Claim, result: Result) -> list[Target]:
     """Return the image and those that repeat its URL: they share its terminal state."""
     image = result.image
-    targets = [Target(image.image_id, image.row_number)]
+    targets = [Target(image.image_id, image.row_number, image.position, image.output_name)]
     if image.has_duplicates and not isinstance(result, Postponement):
         rows = session.execute(
-            select(CompressedImage.image_id, CompressedImage.row_number)
+            select(CompressedImage.image_id, CompressedImage.row_number,
+                   CompressedImage.position, CompressedImage.output_name)
             .where(CompressedImage.request_id == claim.request_id,
                    CompressedImage.duplicate_of == image.ordinal)
             .order_by(CompressedImage.ordinal))
@@ -125,7 +130,18 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
                       "error_message": result.error_message}
     return row | dict(zip(MADE, _made(result), strict=True)) | {
         "status": ImageStatus.COMPLETED,
-        "image_url": image_url(claim.base_url, target.image_id, result.extension)}
+        "image_url": image_url(claim.base_url, target.image_id, _file_name(target, result))}
+
+
+def _file_name(target: Target, result: Success) -> str:
+    """Return what the address of an image ends in: the name that its row gives, or its source's.
+
+    The second image of a row gets a number beside the name of the row, as do those after it.
+    """
+    stem = name_in_url(target.output_name or urlsplit(result.image.input_url).path)
+    if target.output_name and target.position:
+        stem = f"{stem}-{target.position + 1}"
+    return f"{stem}.{result.extension}"
 
 
 def _move_counters(session: Session, request_id: UUID, tally: Tally) -> None:

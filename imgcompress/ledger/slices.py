@@ -25,6 +25,9 @@ from .unreadable import mend_image
 
 log = logging.getLogger(__name__)
 
+# Among the options of a job: the headers that its images are asked for with, by their names.
+REQUEST_HEADERS = "request_headers"
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -44,6 +47,18 @@ class Claim:
     # Of the job, which each retry raises.
     epoch: int = 1
 
+    @property
+    def request_headers(self) -> dict[str, str]:
+        """Return the headers that the job's images are asked for with."""
+        headers: dict[str, str] = self.options.get(REQUEST_HEADERS, {})
+        return headers
+
+    def compression_of(self, image: PendingImage) -> dict[str, Any]:
+        """Return how an image is to be compressed: as its row asks, and else as its job."""
+        options = self.options | (image.options or {})
+        options.pop(REQUEST_HEADERS, None)
+        return options
+
 
 class PendingImage(NamedTuple):
     """One image of a claimed slice that is still to be done."""
@@ -56,6 +71,9 @@ class PendingImage(NamedTuple):
     has_duplicates: bool
     waits: int = 0
     options: dict[str, Any] | None = None
+    # Which of its row's images it is, and the name that the row gives to its files.
+    position: int = 0
+    output_name: str | None = None
     # Whether its row told all that is asked for; if not, the image is to fail.
     readable: bool = True
 
@@ -203,7 +221,8 @@ _REPEATED = select(IMAGES.c.duplicate_of).where(
 # What a PendingImage tells, in its order.
 _PENDING_IMAGES = (
     select(IMAGES.c.image_id, IMAGES.c.ordinal, IMAGES.c.row_number, IMAGES.c.input_url,
-           IMAGES.c.attempts, IMAGES.c.ordinal.in_(_REPEATED), IMAGES.c.waits, IMAGES.c.options)
+           IMAGES.c.attempts, IMAGES.c.ordinal.in_(_REPEATED), IMAGES.c.waits, IMAGES.c.options,
+           IMAGES.c.position, IMAGES.c.output_name)
     .where(*_PENDING, is_due(IMAGES.c.not_before)).order_by(IMAGES.c.ordinal))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from typing import Any
 
 from urllib3 import HTTPResponse
@@ -16,43 +16,28 @@ from urllib3.util.ssl_match_hostname import CertificateError
 from ..errors import NetworkError
 from .deadline import current_deadline
 from .dial import Dialer
-
-# All status and header lines of an answer together, as much as http.client takes in one line.
-MAX_HEAD_BYTES = 64 * 1024
+from .head import HeadTooLarge, read_head
 
 # How a connection looks that the server closed while it was idle: not one byte comes.
 _DEAD = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
-class _HeadReader:
-    """Reads the lines of an answer's head, and no more than MAX_HEAD_BYTES of them."""
-
-    def __init__(self, lines: BufferedReader) -> None:
-        self._lines = lines
-        self._left = MAX_HEAD_BYTES
-
-    def readline(self, limit: int) -> bytes:
-        line = self._lines.readline(min(limit, self._left + 1))
-        self._left -= len(line)
-        if self._left < 0:
-            raise http.client.HTTPException("the head of the answer is too large")
-        return line
-
-    def close(self) -> None:
-        self._lines.close()
-
-
 class _Response(http.client.HTTPResponse):
-    """An answer whose head is limited, interim (1xx) heads included."""
+    """An answer whose head is read by `read_head`; what follows from it is left to http.client."""
 
     def begin(self) -> None:
         whole = self.fp
-        self.fp = _HeadReader(whole)  # type: ignore[assignment]
+        head = read_head(whole)
+        self.fp = BufferedReader(BytesIO(head.framing))
         try:
             super().begin()
-        finally:
-            if self.fp is not None:
-                self.fp = whole
+        except BaseException:
+            whole.close()
+            raise
+        self.fp = whole
+        self.headers = self.msg = head.headers
+        # Where a line was left out, the next answer comes over a connection of its own.
+        self.will_close = self.will_close or not head.intact
 
 
 class GuardedHTTPConnection(HTTPConnection):
@@ -85,6 +70,10 @@ class GuardedHTTPConnection(HTTPConnection):
             response = self._response_of_live_connection()
         except TimeoutError as error:
             raise NetworkError("timeout", detail=f"head: {error}") from error
+        except HeadTooLarge as error:
+            too_large = NetworkError("head_too_large", str(error))
+            too_large.answered = True
+            raise too_large from error
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
             broken = NetworkError("connection_broken", detail=f"head: {error!r}")
             # What is no answer in HTTP is an answer all the same; a connection that is cut is none.

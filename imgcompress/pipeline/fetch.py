@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from io import BytesIO
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, urljoin
 
 from urllib3 import BaseHTTPResponse
 
 from ..errors import ImageError, NetworkError
 from ..netguard import Deadline, DialPolicy, Session, exchange, origin_of
-from .fetch_body import MinRate, read_body
+from .fetch_body import MinRate, copy_body, whole_length
+from .fetch_cookies import Cookies
 from .fetch_hosts import HostLimits
 from .fetch_status import SourceStatus
 
 HEADERS = {"Accept": "image/*,*/*;q=0.8"}
+# Some proxies that change an answer on the way say so by 203.
+ANSWERED = frozenset((HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # An error page or a redirect's body up to this size is read to its end, to keep the connection.
 DRAINED_BYTES = 64 * 1024
@@ -40,16 +45,29 @@ class FetchLimits:
     max_bytes: int
     min_rate: float = 1024.0
     rate_grace: float = 10.0
-    max_redirects: int = 3
+    max_redirects: int = 5
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """The bytes that a URL gave; the content type is what the source says, and may be wrong."""
+    """What a URL gave; type and disposition are what the source says, and may be wrong.
+
+    `data` is empty where the bytes went to a file.
+    """
 
     data: bytes
     content_type: str | None
     final_url: str
+    disposition: str | None = None
+
+
+class _Request(NamedTuple):
+    """What is sent for one image, to each host that it is redirected to."""
+
+    headers: Mapping[str, str]
+    cookies: Cookies
+    # Where the bytes of the answer go.
+    target: BinaryIO
 
 
 class Fetcher:
@@ -63,14 +81,27 @@ class Fetcher:
         self.session = session or Session(policy, pool_size=per_host,
                                           connect_timeout=limits.connect_seconds)
 
-    def fetch(self, url: str, owner: str = "") -> Fetched:
-        """Fetch an image for a job's owner, following redirects.
+    def fetch(self, url: str, owner: str = "", headers: Mapping[str, str] | None = None) -> Fetched:
+        """Fetch an image for a job's owner, following redirects; `headers` stand before ours.
+
+        Raise ImageError as fetch_to() does, and for an image that has no bytes.
+        """
+        body = BytesIO()
+        fetched = self.fetch_to(body, url, owner, headers)
+        if not body.tell():
+            raise ImageError("not_an_image", "The source gives an empty answer")
+        return replace(fetched, data=body.getvalue())
+
+    def fetch_to(self, target: BinaryIO, url: str, owner: str = "",
+                 headers: Mapping[str, str] | None = None) -> Fetched:
+        """Write what a URL gives to a file, following redirects; see fetch().
 
         Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
         source asks to wait, 300 at most. HostBusy means that the attempt never began.
         """
         seconds = self.limits.total_seconds
         redirected = False
+        request = _Request({**HEADERS, **(headers or {})}, Cookies(), target)
         try:
             for _ in range(self.limits.max_redirects + 1):
                 with _as_image_errors():
@@ -79,7 +110,7 @@ class Fetcher:
                 # charged.
                 with self.hosts.connection(origin.authority, self.limits.total_seconds, owner), \
                         Deadline(seconds) as deadline:
-                    answer = self._ask(url, deadline)
+                    answer = self._ask(url, request, deadline)
                     seconds = deadline.remaining
                 if isinstance(answer, Fetched):
                     return answer
@@ -90,32 +121,31 @@ class Fetcher:
             raise
         raise ImageError("too_many_redirects", f"More than {self.limits.max_redirects} redirects")
 
-    def _ask(self, url: str, deadline: Deadline) -> Fetched | str:
+    def _ask(self, url: str, request: _Request, deadline: Deadline) -> Fetched | str:
         """Return what the URL gives, or the URL that it redirects to."""
+        headers = {**request.headers, **request.cookies.header(url)}
         with _as_image_errors(), \
-                exchange(self.session, "GET", url, deadline, headers=HEADERS) as response:
+                exchange(self.session, "GET", url, deadline, headers=headers) as response:
             try:
-                return self._take(url, response)
+                return self._take(url, request, response)
             except ImageError as error:
                 error.answered = True
                 raise
 
-    def _take(self, url: str, response: BaseHTTPResponse) -> Fetched | str:
+    def _take(self, url: str, request: _Request, response: BaseHTTPResponse) -> Fetched | str:
         status = response.status
         location = response.headers.get("Location")
-        if status == HTTPStatus.OK:
-            return self._read(url, response)
+        if status in ANSWERED or (status == HTTPStatus.PARTIAL_CONTENT
+                                  and whole_length(response) is not None):
+            rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
+            copy_body(response, request.target, self.limits.max_bytes, rate)
+            return Fetched(b"", response.headers.get("Content-Type"), url,
+                           response.headers.get("Content-Disposition"))
         _drain(response)
         if status in REDIRECTS and location:
+            request.cookies.keep(url, response)
             return _joined(url, location)
         raise SourceStatus(status, response.headers.get("Retry-After"))
-
-    def _read(self, url: str, response: BaseHTTPResponse) -> Fetched:
-        rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
-        data = read_body(response, self.limits.max_bytes, rate)
-        if not data:
-            raise ImageError("not_an_image", "The source gives an empty answer")
-        return Fetched(data, response.headers.get("Content-Type"), url)
 
 
 @contextmanager
@@ -124,8 +154,8 @@ def _as_image_errors() -> Iterator[None]:
     try:
         yield
     except NetworkError as error:
-        failed = ImageError(IMAGE_CODES.get(error.code, error.code), detail=error.detail,
-                            retryable=error.retryable)
+        failed = ImageError(IMAGE_CODES.get(error.code, error.code), error.found,
+                            detail=error.detail, retryable=error.retryable)
         failed.answered = error.answered
         raise failed from error
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from io import BytesIO
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from urllib3 import BaseHTTPResponse
 
 from ..errors import ImageError
 from ..netguard import wire_chunks
+from .fetch_encoding import unpacker
 
-# How much is unpacked at once, so that a bomb is noticed early.
-UNPACKED_CHUNK_BYTES = 256 * 1024
-
-# zlib's window bits that read a gzip or zlib header, whichever comes, and those for no header.
-_WITH_HEADER = 32 + zlib.MAX_WBITS
-_WITHOUT_HEADER = -zlib.MAX_WBITS
+# The range that a server gives which was asked for none: from the first byte to the last.
+_WHOLE = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
 
 
 class MinRate:
@@ -38,20 +35,30 @@ class MinRate:
                              detail=f"{self._received} bytes in {seconds:.1f} s")
 
 
-def read_body(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> bytes:
-    """Return the decoded body, at most `max_bytes` on the wire and decoded.
+def copy_body(response: BaseHTTPResponse, target: BinaryIO, max_bytes: int,
+              min_rate: MinRate) -> None:
+    """Write the decoded body to a file, at most `max_bytes` on the wire and decoded.
 
     Raise ImageError `too_large`, `bad_encoding`, `source_broken` or `source_timeout`, or
     NetworkError.
     """
-    unpack = _unpacker(response.headers.get("Content-Encoding"))
+    unpack = unpacker(response.headers.get("Content-Encoding"))
     _check_declared(response, max_bytes)
-    body = BytesIO()
+    size = 0
     for data in unpack(_counted(response, max_bytes, min_rate)):
-        if body.tell() + len(data) > max_bytes:
+        size += len(data)
+        if size > max_bytes:
             raise _too_large(max_bytes)
-        body.write(data)
-    return body.getvalue()
+        target.write(data)
+    whole = whole_length(response)
+    if whole not in (None, response.tell()):
+        raise ImageError("source_broken", detail=f"{response.tell()} bytes of {whole}")
+
+
+def whole_length(response: BaseHTTPResponse) -> int | None:
+    """Return how many bytes a range has on the wire that is all of its file; None for others."""
+    told = _WHOLE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(told[2]) if told and int(told[1]) + 1 == int(told[2]) else None
 
 
 def _check_declared(response: BaseHTTPResponse, max_bytes: int) -> None:
@@ -69,38 +76,6 @@ def _counted(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> I
             raise _too_large(max_bytes)
         min_rate.count(len(chunk))
         yield chunk
-
-
-def _unpacker(encoding: str | None) -> Callable[[Iterator[bytes]], Iterator[bytes]]:
-    names = [name.strip().lower() for name in (encoding or "").split(",") if name.strip()]
-    packed = [name for name in names if name != "identity"]
-    if not packed:
-        return iter
-    if packed in (["gzip"], ["x-gzip"], ["deflate"]):
-        return _unpack
-    raise ImageError("bad_encoding", f"Content-Encoding: {', '.join(packed)[:80]}")
-
-
-def _unpack(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield what gzip or deflate has packed, in small pieces. Raise ImageError `source_broken`."""
-    decoder = None
-    try:
-        for chunk in chunks:
-            decoder = decoder or zlib.decompressobj(_window_bits(chunk))
-            # What follows the packed body is read, so that the connection can be kept, and dropped.
-            while chunk and not decoder.eof:
-                yield decoder.decompress(chunk, UNPACKED_CHUNK_BYTES)
-                chunk = decoder.unconsumed_tail
-    except zlib.error as error:
-        raise ImageError("source_broken", detail=f"unpacking: {error}") from error
-    if decoder is not None and not decoder.eof:
-        raise ImageError("source_broken", detail="the packed body ends too early")
-
-
-def _window_bits(chunk: bytes) -> int:
-    """Some servers send deflate without the zlib header that RFC 9110 asks for."""
-    has_zlib_header = chunk[0] & 0x0F == 8 and int.from_bytes(chunk[:2], "big") % 31 == 0
-    return _WITH_HEADER if has_zlib_header or chunk[0] == 0x1F else _WITHOUT_HEADER
 
 
 def _too_large(max_bytes: int) -> ImageError:

@@ -70,10 +70,10 @@ class Workbench:
         return self.fetcher.hosts.limit(source.authority, source.owner)
 
     def fetch(self, claim: Claim, image: PendingImage, source: Source) -> bytes:
-        """Fetch an image from its host. Raise ImageError."""
+        """Fetch an image from its host, as its job asks for it. Raise ImageError."""
         self.circuits.check(source, claim.request_id)
         with FETCH.timing():
-            return self.fetcher.fetch(image.input_url, source.owner).data
+            return self.fetcher.fetch(image.input_url, source.owner, claim.request_headers).data
 
     def note(self, claim: Claim, source: Source, outcome: Success | ImageError) -> None:
         """Take note of what an image tells about its host."""
@@ -89,7 +89,7 @@ class Workbench:
         run = self.quarantine.compress if claim.crashes else compress
         try:
             with COMPRESS.timing():
-                made = run(data, self._options(claim.options | (image.options or {})))
+                made = run(data, self._options(claim.compression_of(image)))
         except MemoryError as error:
             raise ImageError("out_of_memory", detail=repr(error)) from error
         if made.jpeg_engine:

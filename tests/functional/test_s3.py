@@ -49,8 +49,8 @@ def test_a_job_from_its_upload_to_its_deletion(service: Installation, shared: Bu
     images = service.details(request_id)
     assert sorted(shared.objects()) == sorted(
         [f"some/prefix/csv/{request_id}/input.csv",
-         *(f"some/prefix/images/{request_id}/{image['output_url'].rpartition('/')[2]}"
-           for image in images)])
+         *(f"some/prefix/images/{request_id}/{image['image_id']}"
+           f".{image['output_url'].rpartition('.')[2]}" for image in images)])
     for image, (_, media_type, source) in zip(images, PHOTOS.values(), strict=True):
         answer = requests.get(image["output_url"], timeout=30)
         assert answer.headers["Content-Type"] == media_type

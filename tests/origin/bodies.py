@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import zlib
+from functools import cache
 
-from .behaviour import JPEG, OK, Exchange, at
+import brotli
+
+from .behaviour import BEHAVIOURS, JPEG, OK, Behaviour, Exchange, at
 from .server import head
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+# What servers write for Content-Encoding that is no coding.
+NO_CODINGS = ("aws-chunked", "none", "UTF-8", "undefined", "binary", "image/jpeg", "identity",
+              "aws-chunked, none", "")
 
 
 @at("/good")
@@ -147,10 +160,109 @@ def _(exchange: Exchange) -> bool:
     return True
 
 
-@at("/brotli")
+@at("/false-brotli")
 def _(exchange: Exchange) -> bool:
     exchange.answer(exchange.origin.image, "Content-Encoding: br")
     return True
+
+
+@at("/false-zstd")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(exchange.origin.image, "Content-Encoding: zstd")
+    return True
+
+
+@at("/brotli")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(brotli.compress(exchange.origin.image), "Content-Encoding: br")
+    return True
+
+
+@at("/zstd")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(zstd.compress(exchange.origin.image), "Content-Encoding: zstd")
+    return True
+
+
+@at("/zstd-frames")
+def _(exchange: Exchange) -> bool:
+    image = exchange.origin.image
+    frames = [zstd.compress(image[at:at + 1000]) for at in range(0, len(image), 1000)]
+    exchange.answer(b"".join(frames), "Content-Encoding: zstd")
+    return True
+
+
+@at("/gzip-of-aws")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(gzip.compress(exchange.origin.image), "Content-Encoding: aws-chunked,gzip")
+    return True
+
+
+@at("/cut-brotli")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(brotli.compress(exchange.origin.image)[:-12], "Content-Encoding: br")
+    return True
+
+
+@at("/cut-zstd")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(zstd.compress(exchange.origin.image)[:-12], "Content-Encoding: zstd")
+    return True
+
+
+@at("/brotli-bomb")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(_zeros_in_brotli(), "Content-Encoding: br")
+    return True
+
+
+@at("/zstd-bomb")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(_zeros_in_zstd(), "Content-Encoding: zstd")
+    return True
+
+
+@cache
+def _zeros_in_brotli() -> bytes:
+    return brotli.compress(bytes(2**28), quality=1)
+
+
+@cache
+def _zeros_in_zstd() -> bytes:
+    return zstd.compress(bytes(2**28))
+
+
+@at("/hollow-zstd")
+def _(exchange: Exchange) -> bool:
+    """Send very many frames that hold nothing."""
+    exchange.answer(zstd.compress(b"") * 50_000, "Content-Encoding: zstd")
+    return True
+
+
+@at("/wide-zstd")
+def _(exchange: Exchange) -> bool:
+    """Ask for a window of 128 MiB."""
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
+    exchange.answer(packer.compress(exchange.origin.image) + packer.flush(),
+                    "Content-Encoding: zstd")
+    return True
+
+
+@at("/compress")
+def _(exchange: Exchange) -> bool:
+    exchange.answer(exchange.origin.image, "Content-Encoding: compress")
+    return True
+
+
+def _labelled(encoding: str) -> Behaviour:
+    def behave(exchange: Exchange) -> bool:
+        exchange.answer(exchange.origin.image, f"Content-Encoding: {encoding}")
+        return True
+    return behave
+
+
+BEHAVIOURS.update({f"/no-coding/{number}": _labelled(encoding)
+                   for number, encoding in enumerate(NO_CODINGS)})
 
 
 @at("/image-as-text")

@@ -28,7 +28,7 @@ HOSTILE = {
     "/text-as-image": {"not_an_image"},
     "/429/seconds": {"source_status"},
     "/redirect-loop": {"too_many_redirects"},
-    "/huge-header": {"source_broken"},
+    "/huge-header": {"head_too_large"},
     "/reset": {"source_broken"},
     "/hang-up": {"source_broken"},
     "/http-0.9": {"source_broken"},

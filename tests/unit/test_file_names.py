@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgcompress.file_names import STEM_BYTES, ascii_name, output_name, safe_stem
+from imgcompress.file_names import STEM_BYTES, ascii_name, name_in_url, output_name, safe_stem
 
 DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9]|conin\$|conout\$|clock\$) *(\.|$)", re.I)
 
@@ -54,3 +54,19 @@ def test_a_name_is_plain_whatever_it_is_made_of(text: str) -> None:
     name = ascii_name(output_name(text, ".zip"))
     assert name.isascii() and name.endswith(".zip")
     assert safe_stem(name.removesuffix(".zip")) == name.removesuffix(".zip")
+
+
+@pytest.mark.parametrize(("source", "name"), [
+    ("/a/front.jpg", "front"), ("/a/front.side.JPEG", "front.side"), ("front", "front"),
+    ("/a/b%20c%2Fd.png", "b-c-d"), ("/Größe 42.jpg", "Groe-42"), ("/café.jpg", "cafe"),
+    ("/商品.jpg", "image"), ("/", "image"), ("", "image"), ("/...", "image"), ("/.jpg", "jpg"),
+    ("/a/photo-2.5", "photo-2.5"), ("/view.php", "view"), ("/-rf.jpg", "rf"),
+    ("/%00%0d%0aSet-Cookie:a.jpg", "Set-Cookie-a"), ("/" + "a" * 300 + ".jpg", "a" * 100),
+    ("/%252e%252e.jpg", "2e-2e"), ("/front/", "front"), ("Lamp, red", "Lamp-red")])
+def test_the_name_in_an_address_is_plain(source: str, name: str) -> None:
+    assert name_in_url(source) == name
+
+
+@given(st.text())
+def test_a_name_in_an_address_needs_no_quotation(source: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", name_in_url(source))

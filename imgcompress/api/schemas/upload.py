@@ -13,12 +13,14 @@ from ...catalogue import FORMATS, MAX_SIDE
 from ...config import check_webhook_secret
 from ...extensions import current_settings
 from ..context import refusal_of
+from . import request_headers
 from .problem import FaultSchema
 
 MAX_EMAIL_CHARS = 320
 
 NO_FILE = ("There is no file. Send the CSV as a file in the form field “file”; with curl:"
-           " -F file=@products.csv")
+           " -F file=@products.csv. Or give its address as csv_url.")
+TWO_FILES = "Give the file or csv_url, not both."
 NO_ADDRESS = "email must be an address, such as team@example.com."
 NO_MAIL = ("This installation sends no mail, for SMTP_URL is not set. Leave the email out, and give"
            " a webhook_url or poll the status.")
@@ -70,9 +72,12 @@ class UploadSchema(Schema):
     field that has one for one that must be given.
     """
 
-    file = Upload(required=True, validate=_must_be_a_file, error_messages={"required": NO_FILE},
-                  metadata={"description": "The CSV, with the columns `S. No.`, `Product Name` and"
-                                           " `Input Image Urls`."})
+    file = Upload(validate=_must_be_a_file, metadata={
+        "description": "The CSV, with the columns `S. No.`, `Product Name` and `Input Image Urls`."
+                       " It, or `csv_url`, has to be given."})
+    csv_url = fields.String(validate=_must_be_callable, metadata={
+        "description": "The address of the CSV, in place of `file`: it is fetched once, now.",
+        "format": "uri", "example": "https://shop.example.com/export/products.csv"})
     webhook_url = fields.String(validate=_must_be_callable, metadata={
         "description": "Every change of the job's status is sent to this URL.", "format": "uri",
         "example": "https://shop.example.com/hooks/images"})
@@ -94,9 +99,22 @@ class UploadSchema(Schema):
                            " source."})
     max_width = _whole_number("max_width", 1, MAX_SIDE, "Scale down to this many pixels across.")
     max_height = _whole_number("max_height", 1, MAX_SIDE, "Scale down to this many pixels high.")
+    user_agent = request_headers.user_agent()
+    referer = request_headers.referer()
+    accept_language = request_headers.accept_language()
     dry_run = fields.Boolean(
         load_default=lambda: False, error_messages={"invalid": "dry_run must be true or false."},
         metadata={"description": "Only look the file over; store nothing."})
+
+    @validates_schema(skip_on_field_errors=False)
+    def _one_file(self, data: dict[str, Any], **_: Any) -> None:
+        if "file" in data and "csv_url" in data:
+            raise ValidationError(TWO_FILES, "csv_url")
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _some_file(self, _data: dict[str, Any], original: Any, **_: Any) -> None:
+        if not {"file", "csv_url"} & set(original):
+            raise ValidationError(NO_FILE, "file")
 
     @validates_schema
     def _one_measure(self, data: dict[str, Any], **_: Any) -> None:

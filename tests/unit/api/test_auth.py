@@ -19,7 +19,7 @@ from .work import images, process
 
 # What everybody may call, by the name of its endpoint. A new call belongs here only if it tells
 # nothing about any job.
-PUBLIC = {"health.healthz", "health.readyz", "image.image"}
+PUBLIC = {"health.healthz", "health.readyz", "image.image", "image.image_by_id"}
 PUBLIC_ROOMS = {"docs", "web"}
 # What asks for the operator's key instead of a caller's.
 OPERATOR = {"metrics.metrics"}

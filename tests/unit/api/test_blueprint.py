@@ -27,7 +27,8 @@ def calls(app: Flask, client: FlaskClient, request_id: str) -> list[Call]:
 def _calls(document: Any, request_id: str) -> Iterator[Call]:
     for path, methods in document["paths"].items():
         for method, call in methods.items():
-            if method != "parameters" and call["operationId"] not in ("upload", "getImage"):
+            if method != "parameters" and call["operationId"] not in (
+                    "upload", "getImage", "getImageById"):
                 names = [parameter["name"] for parameter in call.get("parameters", ())
                          if parameter["in"] == "query"]
                 yield method, path.format(request_id=request_id), names

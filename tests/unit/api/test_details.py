@@ -32,7 +32,7 @@ def test_every_field_of_a_compressed_image_is_told(app: Flask, client: FlaskClie
     assert image == {
         "image_id": image["image_id"], "row_number": 2, "serial_number": "1",
         "product_name": "SKU1", "position": 1, "input_url": "https://shop.test/2.jpg",
-        "output_url": f"http://localhost/image/{image['image_id']}.jpg", "status": "COMPLETED",
+        "output_url": f"http://localhost/image/{image['image_id']}/2.jpg", "status": "COMPLETED",
         "outcome": "target_met", "error": None, "input_bytes": 4096, "output_bytes": 1024,
         "width": 20, "height": 10, "output_format": "jpeg", "quality": 60,
         "similarity": 0.98}

@@ -43,6 +43,7 @@ def test_the_document_names_every_call(app: Flask, document: Any) -> None:
         ("GET", "/job/status/{request_id}"),
         ("GET", "/job/details/{request_id}"), ("GET", "/job/download/{request_id}"),
         ("POST", "/job/cancel/{request_id}"), ("GET", "/image/{image_id}.{extension}"),
+        ("GET", "/image/{image_id}/{name}.{extension}"),
         ("GET", "/job/webhooks/{request_id}"), ("POST", "/job/webhooks/{request_id}/redeliver"),
         ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
 
@@ -66,11 +67,12 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
     form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
     name = form["schema"]["$ref"].rpartition("/")[2]
     schema = document["components"]["schemas"][name]
-    assert schema["required"] == ["file"]
+    assert "required" not in schema
     assert schema["properties"]["file"]["format"] == "binary"
     assert set(schema["properties"]) == {
-        "file", "webhook_url", "webhook_secret", "email", "compression_percentage", "quality",
-        "format", "max_width", "max_height", "dry_run"}
+        "file", "csv_url", "webhook_url", "webhook_secret", "email", "compression_percentage",
+        "quality", "format", "max_width", "max_height", "user_agent", "referer", "accept_language",
+        "dry_run"}
 
 
 def test_every_schema_is_used(document: Any) -> None:

@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from imgcompress.config import Settings
 
 from ...buckets import Bucket
+from .conftest import Upload
 from .work import PHOTO, images, process
 
 
@@ -44,6 +45,34 @@ def test_an_image_comes_with_its_type_and_may_be_kept_for_ever(client: FlaskClie
     assert {"public", "immutable", "max-age=31536000"} == set(
         answer.headers["Cache-Control"].split(", "))
     assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+def test_an_address_ends_in_the_name_of_the_source(app: Flask, upload: Upload,
+                                                   client: FlaskClient) -> None:
+    content = (b"S. No.,Product Name,Input Image Urls,Output Name\r\n"
+               b'1,SKU1,"https://shop.test/a/Front%20view.jpeg?w=9,'
+               b'https://shop.test/b\xc3\xa4r.png",\r\n'
+               b'2,SKU2,"https://shop.test/1.jpg,https://shop.test/2.jpg","Lamp, red"\r\n'
+               b"3,SKU3,https://shop.test/1.jpg,\r\n")
+    request_id = upload(content).json["request_id"]
+    process(app, request_id)
+    names = ["Front-view", "bar", "Lamp-red", "Lamp-red-2", "1"]
+    urls = [image.image_url or "" for image in images(app, request_id)]
+    assert urls == [f"http://localhost/image/{image.image_id}/{name}.jpg"
+                    for image, name in zip(images(app, request_id), names, strict=True)]
+    assert [_get(client, url).status_code for url in urls] == [200] * 5
+
+
+def test_an_image_is_found_by_its_id_whatever_its_name(client: FlaskClient, path: str) -> None:
+    folder, _, name = path.rpartition("/")
+    assert name == "1.jpg"
+    told = _get(client, path)
+    for other in (f"{folder}/another.name.jpg", f"{folder}.jpg"):
+        answer = _get(client, other)
+        assert (answer.status_code, answer.data) == (200, PHOTO)
+        assert dict(answer.headers) | {"Date": "", "X-Request-ID": ""} == (
+            dict(told.headers) | {"Date": "", "X-Request-ID": ""})
+        assert _get(client, other, If_None_Match=told.headers["ETag"]).status_code == 304
 
 
 def test_an_image_is_harmless_content_of_others(client: FlaskClient, path: str) -> None:
@@ -98,10 +127,12 @@ def test_no_path_leads_to_another_file(client: FlaskClient, path: str, name: str
 
 @pytest.mark.parametrize("change", [
     lambda path: path.replace(".jpg", ".png"), lambda path: path.replace(".jpg", ".JPG"),
-    lambda path: f"{path}.jpg", lambda path: path.replace(".jpg", ""),
-    lambda path: path.replace(".jpg", "."), lambda path: path.replace("-", "")])
-def test_the_name_must_fit_exactly(client: FlaskClient, path: str,
-                                   change: Callable[[str], str]) -> None:
+    lambda path: f"{path}.webp", lambda path: path.replace(".jpg", ""),
+    lambda path: path.replace(".jpg", "."), lambda path: path.replace("-", ""),
+    lambda path: path.replace("/1.jpg", "/.jpg"), lambda path: path.replace("/1.jpg", ""),
+    lambda path: path.replace("/1.jpg", "/a/1.jpg"), lambda path: path.replace("/1", "/1.jpg/1")])
+def test_the_id_and_the_ending_must_fit_exactly(
+        client: FlaskClient, path: str, change: Callable[[str], str]) -> None:
     assert _get(client, change(path)).status_code == 404
 
 

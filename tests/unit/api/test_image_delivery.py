@@ -98,7 +98,8 @@ class TestByACdn:
         answer = upload(webhook_url="https://hooks.test/").json
         request_id = answer["request_id"]
         process(app, request_id)
-        expected = [f"{CDN}/image/{image.image_id}.jpg" for image in images(app, request_id)]
+        expected = [f"{CDN}/image/{image.image_id}/{number}.jpg"
+                    for number, image in enumerate(images(app, request_id), 1)]
         assert _told(client, request_id) == expected
         told = client.get(f"/job/download/{request_id}", buffered=True).data.decode("utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(told, newline="")))

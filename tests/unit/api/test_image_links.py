@@ -93,6 +93,22 @@ def test_a_signature_is_for_one_image(app: Flask, client: FlaskClient, request_i
     assert _get(client, told.replace(".jpg", ".png")).status_code == 403
 
 
+def test_a_signature_is_good_for_both_forms_of_an_address(client: FlaskClient, told: str) -> None:
+    path, _, query = told.partition("?")
+    folder = path.rpartition("/")[0]
+    assert _get(client, f"{folder}.jpg?{query}").status_code == 200
+    assert _get(client, f"{folder}/another-name.jpg?{query}").status_code == 200
+    assert _get(client, f"{folder}/another-name.png?{query}").status_code == 403
+
+
+def test_addresses_of_older_versions_are_signed_as_well(app: Flask, client: FlaskClient,
+                                                        told: str) -> None:
+    folder = told.partition("?")[0].rpartition("/")[0]
+    with app.app_context():
+        old = image_urls.told_url(f"{folder}.jpg") or ""
+    assert old.startswith(f"{folder}.jpg?") and _get(client, old).status_code == 200
+
+
 def test_the_csv_tells_signed_addresses(client: FlaskClient, request_id: str, told: str) -> None:
     answer = _get(client, f"/job/download/{request_id}")
     rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))

@@ -30,7 +30,9 @@ EMPTY_PATHS = [
     ("getWebhooks", "request_id", 404, "missing_id"),
     ("redeliverWebhook", "request_id", 404, "missing_id"),
     ("getImage", "image_id", 404, "missing_id"),
-    ("getImage", "extension", 404, "not_found"),
+    ("getImage", "name", 404, "missing_id"), ("getImage", "extension", 404, "not_found"),
+    ("getImageById", "image_id", 404, "missing_id"),
+    ("getImageById", "extension", 404, "missing_id"),
 ]
 EMPTY_QUERIES = [
     ("listJobs", "status", 400, "invalid_request"),
@@ -50,8 +52,10 @@ EMPTY_QUERIES = [
 ]
 # They count as left out, as the forms of browsers send them.
 EMPTY_FIELDS = [
-    ("file", "missing_file"), ("webhook_url", None), ("webhook_secret", None), ("email", None),
+    ("file", "missing_file"), ("csv_url", None), ("webhook_url", None), ("webhook_secret", None),
+    ("email", None),
     ("dry_run", "invalid_dry_run"), ("compression_percentage", None), ("quality", None),
+    ("user_agent", None), ("referer", None), ("accept_language", None),
     ("format", None), ("max_width", None), ("max_height", None),
 ]
 EMPTY_HEADERS = [
@@ -63,7 +67,7 @@ EMPTY_HEADERS = [
     ("upload", "X-Request-ID", 202, None), ("getStatus", "If-None-Match", 200, None),
     ("getImage", "Range", 404, "image_not_found"), ("upload", "Cookie", 202, None),
 ]
-VALUES = {"image_id": str(UUID(int=7)), "extension": "jpg"}
+VALUES = {"image_id": str(UUID(int=7)), "name": "front", "extension": "jpg"}
 
 
 @pytest.fixture
@@ -180,8 +184,8 @@ def test_nobody_is_told_to_delete_at_another_address(client: FlaskClient, call: 
                                        if name != "extension"])
 def test_what_languages_write_for_nothing_is_no_id(client: FlaskClient, document: Any,
                                                    operation: str) -> None:
-    expected = "image_not_found" if operation == "getImage" else "job_not_found"
+    expected = "image_not_found" if "Image" in operation else "job_not_found"
     for word in ("null", "undefined", "None", "$ID", "%20", "{request_id}", "%00"):
-        values = {"request_id": word, "image_id": word, "extension": "jpg"}
+        values = {"request_id": word, "image_id": word, "name": word, "extension": "jpg"}
         answer = _send(client, document, operation, values)
         assert (answer.status_code, answer.json["code"]) == (404, expected), word

@@ -109,6 +109,15 @@ def test_a_dry_run_tells_the_faults_of_the_file_and_of_the_options(upload: Uploa
         ("quality", None, "invalid_quality"), ("file", 4, "missing_url")]
 
 
+def test_how_images_are_asked_for_is_kept_with_the_job(app: Flask, upload: Upload) -> None:
+    told = {"user_agent": "ShopBot/1.0 (+https://shop.test/bot)", "accept_language": "de;q=0.9, *",
+            "referer": "https://shop.test/page?a=1#b"}
+    kept = job(app, upload(**told).json["request_id"]).options["request_headers"]
+    assert kept == {"User-Agent": told["user_agent"], "Referer": told["referer"],
+                    "Accept-Language": told["accept_language"]}
+    assert "request_headers" not in job(app, upload().json["request_id"]).options
+
+
 class TestBehindAPublicAddress:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:

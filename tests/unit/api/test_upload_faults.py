@@ -112,6 +112,11 @@ def test_two_files_are_refused(client: FlaskClient) -> None:
     assert _only_fault(client.post("/upload", data={"file": files}))["code"] == "several_files"
 
 
+# What would be another header, or no header at all.
+BAD_IN_A_HEADER = ["a\r\nX-Other: 1", "a\n", "\na", "a\rb", "a\0b", "a\x0bb", "a\x85b", "a\u2028b",
+                   "bär", " ", " a", "a "]
+
+
 @pytest.mark.parametrize(("field", "value"), [
     ("compression_percentage", "0"), ("compression_percentage", "96"),
     ("compression_percentage", "fifty"), ("compression_percentage", "50.5"),
@@ -122,6 +127,13 @@ def test_two_files_are_refused(client: FlaskClient) -> None:
     ("webhook_url", "shop.test"), ("webhook_url", "http://user:password@shop.test/"),
     ("email", "nobody"), ("email", "a@shop.test\r\nBcc: b@shop.test"),
     ("email", f"{'a' * 400}@shop.test"),
+    *(("user_agent", value) for value in BAD_IN_A_HEADER), ("user_agent", "a" * 501),
+    *(("referer", value) for value in BAD_IN_A_HEADER), ("referer", "shop.test"),
+    ("referer", "https://shop.test/" + "a" * 2000), ("referer", "https://me:pass@shop.test/"),
+    ("referer", "https://shop.test/a b"), ("referer", "ftp://shop.test/"),
+    ("referer", "https://shop.test/\r\nX-Other: 1"),
+    *(("accept_language", value) for value in BAD_IN_A_HEADER), ("accept_language", "de" * 101),
+    ("accept_language", "de\nX: 1"), ("accept_language", "de: 1"),
 ])
 def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str) -> None:
     fault = _only_fault(upload(**{field: value}))
@@ -136,7 +148,7 @@ def test_a_percentage_out_of_range_tells_the_range(upload: Upload) -> None:
 
 @pytest.mark.parametrize("option", [
     "webhook_url", "email", "compression_percentage", "quality", "format", "max_width",
-    "max_height", "dry_run"])
+    "max_height", "user_agent", "referer", "accept_language", "dry_run"])
 def test_an_empty_option_in_the_url_is_not_left_out(client: FlaskClient, option: str) -> None:
     answer = client.post(f"/upload?{option}=", data={"file": (io.BytesIO(CATALOGUE), "a.csv")})
     assert _only_fault(answer)["code"] == f"invalid_{option}"

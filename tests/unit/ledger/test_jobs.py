@@ -69,7 +69,7 @@ def test_the_event_of_a_completed_job_lists_its_images(make_job: MakeJob) -> Non
     assert payload["status"] == "COMPLETED"
     assert payload["images"] == [
         {"input_url": first.input_url, "status": "COMPLETED",
-         "output_url": f"http://service.test/image/{first.image_id}.jpg"},
+         "output_url": f"http://service.test/image/{first.image_id}/0.jpg"},
         {"input_url": second.input_url, "output_url": None, "status": "FAILED"}]
     assert payload["images_truncated"] is False
     assert payload["download_url"] == f"http://service.test/job/download/{request_id}"

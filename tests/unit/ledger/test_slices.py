@@ -98,7 +98,7 @@ def test_duplicates_share_the_result_under_addresses_of_their_own(make_job: Make
     first, second, third = images_of(request_id)
     assert (first.status, second.status, third.status) == ("COMPLETED", "COMPLETED", "PENDING")
     assert first.storage_key == second.storage_key
-    assert second.image_url == f"http://service.test/image/{second.image_id}.jpg"
+    assert second.image_url == f"http://service.test/image/{second.image_id}/1.jpg"
     assert job_of(request_id).completed_images == 2
 
 

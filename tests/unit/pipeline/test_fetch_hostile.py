@@ -17,6 +17,8 @@ from imgcompress.pipeline.fetch import Fetcher, FetchLimits
 
 from .test_fetch import POLICY
 from tests.origin import HostileOrigin, SilentOrigin
+from tests.origin.bodies import NO_CODINGS
+from tests.origin.heads import DOUBTFUL, MALFORMED
 
 SECONDS = 0.3
 HASTY = FetchLimits(total_seconds=SECONDS, connect_seconds=0.3, max_bytes=1_000_000)
@@ -41,19 +43,33 @@ CODES = {
     "/cut-chunks": "source_broken",
     "/cut-gzip": "source_broken",
     "/false-gzip": "source_broken",
-    "/huge-head": "source_broken",
-    "/huge-header": "source_broken",
-    "/many-headers": "source_broken",
-    "/interim-flood": "source_broken",
+    "/huge-head": "head_too_large",
+    "/huge-header": "head_too_large",
+    "/many-headers": "head_too_large",
+    "/two-hundred-and-one-headers": "head_too_large",
+    "/interim-flood": "head_too_large",
+    "/cut-head": "source_broken",
     "/reset": "source_broken",
     "/reset-at-once": "source_broken",
     "/hang-up": "source_broken",
     "/http-0.9": "source_broken",
     "/bad-status-line": "source_broken",
     "/five-encodings": "bad_encoding",
-    "/brotli": "bad_encoding",
+    "/compress": "bad_encoding",
+    "/false-brotli": "source_broken",
+    "/false-zstd": "source_broken",
+    "/cut-brotli": "source_broken",
+    "/cut-zstd": "source_broken",
+    "/brotli-bomb": "too_large",
+    "/zstd-bomb": "too_large",
+    "/hollow-zstd": "source_broken",
+    "/wide-zstd": "source_broken",
+    "/206/part": "source_status",
+    "/206/unknown": "source_status",
+    "/206/short": "source_broken",
     "/empty": "not_an_image",
     "/redirect-nowhere": "source_status",
+    **{f"/doubtful/{number}": "source_broken" for number in range(len(DOUBTFUL))},
 }
 RETRYABLE = {"source_timeout", "source_broken"}
 
@@ -92,7 +108,10 @@ def test_it_ends_in_time_with_the_right_code_and_spoils_no_other_image(
 
 @pytest.mark.parametrize("path", [
     "/gzip", "/gzip-and-more", "/deflate", "/raw-deflate", "/image-as-text", "/closes-idle",
-    "/dies-when-reused"])
+    "/dies-when-reused", "/brotli", "/zstd", "/zstd-frames", "/gzip-of-aws", "/203", "/206/whole",
+    "/hints", "/two-hundred-headers", "/long-header",
+    *(f"/no-coding/{number}" for number in range(len(NO_CODINGS))),
+    *(f"/malformed/{number}" for number in range(len(MALFORMED)))])
 def test_what_is_odd_but_whole_is_taken(fetcher, hostile, path):
     for _ in range(2):
         assert fetcher.fetch(hostile.url(path)).data == hostile.image
@@ -141,14 +160,38 @@ def test_an_origin_that_hangs_does_not_hold_up_another(hostile):
         assert {str(fetch.exception())[:14] for fetch in hanging} == {"source_timeout"}
 
 
-@pytest.mark.parametrize("path", ["/endless", "/endless-chunks", "/gzip-bomb", "/endless-trailers",
-                                  "/interim-flood", "/huge-head"])
+@pytest.mark.parametrize("number", range(len(MALFORMED)))
+def test_after_a_malformed_head_the_next_image_has_a_connection_of_its_own(
+        fetcher, hostile, number):
+    assert fetcher.fetch(hostile.url("/good")).data == hostile.image
+    fetched = fetcher.fetch(hostile.url(f"/malformed/{number}"))
+    assert (fetched.data, fetched.content_type) == (hostile.image, "image/jpeg")
+    assert fetcher.fetch(hostile.url("/good")).data == hostile.image
+    odd_but_clear = MALFORMED[number].startswith(("X-Folded", "X-Blank"))
+    assert hostile.connections == (1 if odd_but_clear else 2)
+
+
+@pytest.mark.parametrize(("path", "found"), [
+    ("/many-headers", "The answer has more than 200 headers"),
+    ("/huge-header", "The answer's headers have more than 131,072 bytes")])
+def test_a_head_that_is_too_large_is_told_by_a_message_of_its_own(fetcher, hostile, path, found):
+    with pytest.raises(ImageError) as caught:
+        fetcher.fetch(hostile.url(path))
+    assert caught.value.message == (
+        f"{found}. The server sends too many headers, or too long ones, with the image; have it"
+        " send fewer, such as fewer cookies.")
+    assert caught.value.answered
+
+
+@pytest.mark.parametrize("path", [
+    "/endless", "/endless-chunks", "/gzip-bomb", "/brotli-bomb", "/zstd-bomb", "/wide-zstd",
+    "/endless-trailers", "/interim-flood", "/huge-head"])
 def test_memory_stays_small(hostile, path):
     """Fetch in a process of its own, since the peak of this one holds all earlier tests."""
     run = subprocess.run([sys.executable, "-c", PEAK_GROWTH, hostile.url(path)], cwd=ROOT,
                          capture_output=True, text=True, check=True, timeout=60)
     code, growth = run.stdout.split()
-    assert code in ("too_large", "source_timeout", "source_broken")
+    assert code in ("too_large", "source_timeout", "source_broken", "head_too_large")
     assert int(growth) < 50 * MIB
 
 

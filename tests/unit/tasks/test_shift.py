@@ -68,8 +68,8 @@ def origin() -> Iterator[PlainOrigin]:
         yield origin
 
 
-def _job(urls: list[str], slice_size: int) -> UUID:
-    job = NewJob(uuid4(), "products.csv", {}, "http://service.test", total_rows=len(urls),
+def _job(urls: list[str], slice_size: int, **options: Any) -> UUID:
+    job = NewJob(uuid4(), "products.csv", options, "http://service.test", total_rows=len(urls),
                  total_images=len(urls), webhook_url=None)
     create_job(job, by_columns(NewImage(2, place, "", "", url) for place, url in enumerate(urls)),
                slice_size=slice_size)
@@ -91,6 +91,19 @@ def test_a_task_goes_on_with_the_next_slices(bench: Workbench, origin: PlainOrig
     assert (job.status, job.completed_images) == ("COMPLETED", 12)
     assert {part.state for part in slices_of(request_id)} == {"DONE"}
     assert all(image.attempts == 1 for image in images_of(request_id))
+
+
+def test_images_are_asked_for_as_their_job_wants_it(
+        bench: Workbench, origin: PlainOrigin) -> None:
+    plain = _job(_photos(origin, 1), slice_size=1)
+    asking = _job(_photos(origin, 2), slice_size=2, quality=60, request_headers={
+        "User-Agent": "ShopBot/1.0", "Referer": "https://shop.test/", "Accept-Language": "de"})
+    _process(plain)
+    _process(asking)
+    assert [job_of(request_id).completed_images for request_id in (plain, asking)] == [1, 2]
+    assert [[request.headers.get(name) for name in ("user-agent", "referer", "accept-language")]
+            for request in origin.requests] == [
+        ["imgcompress/1.0", None, None], *[["ShopBot/1.0", "https://shop.test/", "de"]] * 2]
 
 
 def test_what_the_jpeg_engine_says_is_counted(bench: Workbench, origin: PlainOrigin) -> None:
