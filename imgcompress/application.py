@@ -39,7 +39,7 @@ def _make_folder(data_dir: Path) -> None:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"DATA_DIR cannot be made: {error}") from error
+        raise SettingsError(f"DATA_DIR cannot be created: {error}") from error
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -12,7 +12,7 @@ class ImgcompressError(Exception):
     """Base of every error that this service raises on purpose."""
 
     code = "internal_error"
-    message = "Something went wrong on our side. Try again; if it stays, tell the operator."
+    message = "Internal error. Try again; if it persists, contact the operator."
     retryable = False
 
     def __init__(self, message: str | None = None, *, detail: str = "") -> None:
@@ -28,10 +28,10 @@ class SettingsError(ImgcompressError):
 
 
 class LedgerUnavailable(ImgcompressError):
-    """The database cannot be used: it did not answer, or took nothing, for a reason that passes."""
+    """The database did not answer, or accepted nothing, for a reason that passes."""
 
     code = "ledger_unavailable"
-    message = "The database cannot be used at the moment. Nothing was changed; try again shortly."
+    message = "The database is unavailable at the moment. Nothing was changed; try again shortly."
     retryable = True
 
 
@@ -39,7 +39,7 @@ class StorageUnavailable(ImgcompressError):
     """The storage refused a read or a write."""
 
     code = "storage_unavailable"
-    message = "The storage cannot be used at the moment. Nothing was lost; try again shortly."
+    message = "The storage is unavailable at the moment. Nothing was lost; try again shortly."
     retryable = True
 
 
@@ -47,7 +47,7 @@ class StorageNotFound(ImgcompressError):
     """Nothing is stored under this key."""
 
     code = "not_found"
-    message = "There is nothing stored under this address. It may have been deleted."
+    message = "Nothing is stored at this address. It may have been deleted."
 
 
 class NetworkError(ImgcompressError):
@@ -85,44 +85,46 @@ class ImageFault:
 IMAGE_FAULTS: dict[str, ImageFault] = {
     fault.code: fault
     for fault in (
-        ImageFault("url_not_allowed", "This address may not be fetched; use a public http or https"
-                   " URL, or ask the operator to allow the network or the port."),
-        ImageFault("dns_failed", "The host name could not be found; check its spelling.", True),
-        ImageFault("connect_failed", "The server could not be reached; check that it is up.", True),
+        ImageFault("url_not_allowed", "This service may not fetch from this address; use a public"
+                   " http or https URL, or ask the operator to allow the network or port."),
+        ImageFault("dns_failed", "The host name could not be resolved; check its spelling.", True),
+        ImageFault("connect_failed", "Could not connect to the server; check that it is online.",
+                   True),
         ImageFault("tls_invalid", "The server's certificate is not valid for this host; have it"
                    " renewed, or use another host name."),
-        ImageFault("source_timeout", "The server answered too slowly; try again later.", True),
-        ImageFault("source_status", "The server did not give the image; open the URL in a browser"
-                   " to see why.", True, grouped_by_found=True),
-        ImageFault("source_broken", "The server broke off its answer; try again later.", True),
-        ImageFault("head_too_large", "The server sends too many headers, or too long ones, with the"
-                   " image; have it send fewer, such as fewer cookies."),
-        ImageFault("bad_encoding", "The server packed the image in a content encoding that is not"
-                   " supported; serve it unpacked, or with gzip, br or zstd."),
-        ImageFault("too_many_redirects", "The URL redirects too often; use the final address."),
-        ImageFault("host_suspended", "The host failed too often and was left alone; retry the job"
-                   " when it is well again.", True, grouped_by_found=True),
-        ImageFault("not_an_image", "The URL does not give an image; use the address of the image"
-                   " itself, not of a page that shows it.", grouped_by_found=True),
-        ImageFault("unsupported_format", "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF are"
-                   " compressed; convert the image first.", grouped_by_found=True),
-        ImageFault("corrupt_image", "The image file is damaged; upload it anew at its source."),
-        ImageFault("truncated_image", "The image file ends too early; upload it anew at its"
+        ImageFault("source_timeout", "The server took too long to respond; try again later.", True),
+        ImageFault("source_status", "The server refused to send the image; open the URL in a"
+                   " browser to see why.", True, grouped_by_found=True),
+        ImageFault("source_broken", "The server's response was incomplete or invalid; try again"
+                   " later.", True),
+        ImageFault("head_too_large", "The server sends too many or too large headers with the image;"
+                   " have it send fewer, such as fewer cookies."),
+        ImageFault("bad_encoding", "The server sent the image with an unsupported Content-Encoding;"
+                   " serve it uncompressed, or with gzip, br or zstd."),
+        ImageFault("too_many_redirects", "The URL redirects too many times; use the final URL."),
+        ImageFault("host_suspended", "The host failed too often, so requests to it were suspended;"
+                   " retry the job when the host works again.", True, grouped_by_found=True),
+        ImageFault("not_an_image", "This is not an image URL; use the address of the image itself,"
+                   " not of a page that shows it.", grouped_by_found=True),
+        ImageFault("unsupported_format", "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images can"
+                   " be compressed; convert the image first.", grouped_by_found=True),
+        ImageFault("corrupt_image", "The image file is damaged; replace the file at its source."),
+        ImageFault("truncated_image", "The image file is incomplete; replace the file at its"
                    " source."),
         ImageFault("too_many_pixels", "The image has more pixels than this installation accepts;"
-                   " scale it down, or ask for a higher limit."),
+                   " scale it down, or ask the operator for a higher limit."),
         ImageFault("too_many_frames", "The animation has more frames than this installation"
-                   " accepts; shorten it, or ask for a higher limit."),
-        ImageFault("too_large", "The image has more bytes than this installation accepts; scale it"
-                   " down, or ask for a higher limit."),
+                   " accepts; shorten it, or ask the operator for a higher limit."),
+        ImageFault("too_large", "The image file is larger than this installation accepts; scale it"
+                   " down, or ask the operator for a higher limit."),
         ImageFault("out_of_memory", "The image needs more memory than a worker has; scale it down,"
-                   " or ask for larger workers."),
-        ImageFault("compress_timeout", "The image took too long to compress; save it anew in a"
+                   " or ask the operator for larger workers."),
+        ImageFault("compress_timeout", "The image took too long to compress; save it again as a"
                    " plain JPEG or PNG."),
-        ImageFault("worker_crashed", "The image brought the worker down twice and was left out;"
-                   " save it anew in a plain JPEG or PNG."),
-        ImageFault("internal_error", "Something went wrong on our side; retry the job, and if it"
-                   " stays, tell the operator.", True),
+        ImageFault("worker_crashed", "The image crashed the worker twice and was skipped; save it"
+                   " again as a plain JPEG or PNG."),
+        ImageFault("internal_error", "Internal error; retry the job, and contact the operator if it"
+                   " persists.", True),
     )
 }
 

@@ -24,18 +24,18 @@ def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
     without_id = adapter and _call_without_id(adapter)
     if without_id:
         return 404, "missing_id", (
-            "The address lacks an id, as when a variable of a script is empty, so nothing was done."
-            f" Put the id into it: {request.method} {without_id.rule}")
+            "The URL has no id, as happens when a variable in a script is empty, so nothing was"
+            f" done. Add the id: {request.method} {without_id.rule}")
     if isinstance(error, MethodNotAllowed) and not _deletes_what_is_no_job(error):
         proposed = ", ".join(method for method in PROPOSED if method in (error.valid_methods or ()))
-        advice = f"Use {proposed}." if proposed else "/docs lists the calls and their addresses."
-        return 405, "method_not_allowed", f"{request.method} cannot be used here. {advice}"
+        advice = f"Use {proposed}." if proposed else "/docs lists all calls."
+        return 405, "method_not_allowed", f"{request.method} is not allowed here. {advice}"
     bare = request.path.rstrip("/")
     exact = adapter and bare != request.path and _rule_at(adapter, bare)
     # What stands before the slash may be a word of another call, whose id is missing.
     if exact and (not exact.arguments or parse_id(bare.rpartition("/")[2])):
         return 404, "trailing_slash", (
-            "This call must not end in a slash, so nothing was done. Leave the slash out:"
+            "The path must not end in a slash, so nothing was done. Leave the slash out:"
             f" {request.method} {exact.rule}")
     return 404, "not_found", "There is nothing at this address. Check the path and the id in it."
 

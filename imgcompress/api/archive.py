@@ -31,7 +31,7 @@ from .schemas.job import ArchiveQuery
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("archive", __name__, url_prefix="/job",
-                      description="Take all compressed images at once.")
+                      description="Download all compressed images at once.")
 
 CHUNK_BYTES = 256 * 1024
 # It ends in no row and place, so no image can have this name.
@@ -46,8 +46,8 @@ MISSING_IMAGES = "missing-images.txt"
 def archive(query: dict[str, Any], request_id: str) -> Any:
     """Download the images as a ZIP
 
-    Each is named by its product, its row and its place in the row: `Rocket-2-1.jpg`. An image
-    whose file is no longer stored is left out, and `missing-images.txt` in the ZIP names it.
+    Each image is named after its product, its row and its position in the row: `Rocket-2-1.jpg`.
+    An image whose file is no longer stored is left out and listed in `missing-images.txt`.
     """
     job = find_job(request_id)
     if JobReport(job).active and not query["partial"]:

@@ -20,8 +20,8 @@ PUBLIC = frozenset({"health", "image", "docs", "web"})
 # The rooms that tell about the installation as a whole: a caller's key does not open them.
 OPERATOR = frozenset({"metrics"})
 KEY_HEADER = "X-API-Key"
-EMPTY_KEY = ("The header that should hold the API key is empty, as when a variable of a script is"
-             " empty. Put the key into it.")
+EMPTY_KEY = ("The API key header is empty, as happens when a variable in a script is empty. Put the"
+             " key into it.")
 
 _bearer = HTTPTokenAuth("Bearer", realm="imgcompress")
 _header = HTTPTokenAuth("Bearer", realm="imgcompress", header=KEY_HEADER)

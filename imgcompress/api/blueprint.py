@@ -22,7 +22,7 @@ View = Callable[..., Any]
 Decorator = Callable[[View], View]
 
 JOB_ID = {"in": "path", "name": "request_id", "schema": {"type": "string", "format": "uuid"},
-          "description": "The id of the job, as the answer to the upload told it."}
+          "description": "The job's id, as returned by the upload."}
 
 
 class _Parser(FlaskParser):

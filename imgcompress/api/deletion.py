@@ -49,8 +49,8 @@ def confirmed(view: View) -> View:
 def delete(request_id: str) -> Any:
     """Delete a job
 
-    With its images, its CSV and its deliveries. If it is running it is cancelled first. From now on
-    nobody sees it; of a very large job the last files are gone within minutes.
+    Its images, its CSV and its deliveries are deleted too. A running job is cancelled first. The
+    job disappears at once; the last files of a very large job are removed within minutes.
     """
     job = find_job(request_id)
     erasure = mark_deleted(job.request_id, current_owner())
@@ -69,8 +69,8 @@ def delete(request_id: str) -> Any:
 def delete_all(_query: dict[str, Any]) -> Any:
     """Delete all jobs
 
-    Every job of the key that is used, or every job where no keys are asked for. Only `all=true`
-    says that this is meant; without it nothing is deleted.
+    Every job of the API key in use, or every job if no keys are required. Nothing is deleted
+    without `all=true`.
     """
     marked = mark_all_deleted(current_owner())
     _erase(marked)

@@ -12,7 +12,7 @@ from .report import ImageReport, JobReport
 from .schemas.details import DetailsQuery, DetailsSchema
 
 blueprint = Blueprint("details", __name__, url_prefix="/job",
-                      description="See what became of every image.")
+                      description="See the result of every image.")
 
 
 @blueprint.route("/details/<request_id>", parameters=[JOB_ID])
@@ -23,7 +23,7 @@ blueprint = Blueprint("details", __name__, url_prefix="/job",
 def details(query: dict[str, Any], request_id: str) -> Any:
     """List a job's images
 
-    In the order of the CSV. Follow `next` to read all of them while the job runs.
+    In the order of the CSV. Follow `next` to read all of them, even while the job runs.
     """
     job = find_job(request_id)
     page = Page.of(query)

@@ -25,7 +25,7 @@ ONLY_FROM_HERE = (
 @blueprint.route("/openapi.json")
 @without_query
 def document() -> Response:
-    """Give the interface as an OpenAPI document."""
+    """Return the OpenAPI document."""
     text = current_app.json.dumps(current_app.extensions[DOCUMENT](), indent=2)
     return current_app.response_class(text, mimetype="application/json")
 

@@ -16,19 +16,21 @@ DESCRIPTION = """Upload a CSV of product image URLs, and get it back with the UR
 at least 50 % smaller.
 
 1. `POST /upload` takes the CSV and answers with a `request_id`.
-2. `GET /job/status/{request_id}` tells how far its images have come; with `wait` it answers when
-   something has changed. With a `webhook_url` every change of status is sent to you.
-3. `GET /job/download/{request_id}` gives your own CSV with the new URLs beside the old ones.
+2. `GET /job/status/{request_id}` returns its progress; with `wait` it responds when something has
+   changed. With a `webhook_url`, every change of status is sent to you.
+3. `GET /job/download/{request_id}` returns your own CSV with the new URLs beside the old ones.
 
-Errors are problems as RFC 9457 has them, with a stable `code`, a `detail` that says what to do, and
+Errors are problem details (RFC 9457) with a stable `code`, a `detail` that says what to do, and
 `retryable`. Times are in UTC. Ids are UUIDs."""
 
 BEARER, HEADER, OPERATOR_KEY = "bearer", "apiKey", "operatorKey"
 SCHEMES = {
-    BEARER: {"type": "http", "scheme": "bearer", "description": "A key that the operator made."},
+    BEARER: {"type": "http", "scheme": "bearer",
+             "description": "An API key created by the operator."},
     HEADER: {"type": "apiKey", "in": "header", "name": KEY_HEADER,
-             "description": "The same key in a header of its own."},
-    OPERATOR_KEY: {"type": "http", "scheme": "bearer", "description": "The key of METRICS_KEY."},
+             "description": "The same key in its own header."},
+    OPERATOR_KEY: {"type": "http", "scheme": "bearer",
+                   "description": "The key set by METRICS_KEY."},
 }
 # What flask-smorest adds of its own: other errors and pages than ours.
 UNUSED = ("Error", "PaginationMetadata")

@@ -13,6 +13,7 @@ from flask import Response, stream_with_context
 from ..catalogue import ImageOutcome, write_catalogue
 from ..file_names import output_name
 from ..ledger import queries
+from ..ledger.models import JobRequest
 from ..storage import csv_key
 from .blueprint import JOB_ID, Blueprint
 from .context import current_storage
@@ -23,7 +24,7 @@ from .report import JobReport
 from .schemas.job import DELIMITERS, DownloadQuery
 
 blueprint = Blueprint("download", __name__, url_prefix="/job",
-                      description="Take the output CSV.")
+                      description="Download the output CSV.")
 
 
 @blueprint.route("/download/<request_id>", parameters=[JOB_ID])
@@ -34,20 +35,20 @@ blueprint = Blueprint("download", __name__, url_prefix="/job",
 def download(query: dict[str, Any], request_id: str) -> Any:
     """Download the output CSV
 
-    The columns that were uploaded, then `Output Image Urls` and `Image Errors`. The separator is
-    that of the upload, unless `delimiter` asks for another one.
+    The uploaded columns, followed by `Output Image Urls` and `Image Errors`. The delimiter is that
+    of the upload, unless `delimiter` sets another one.
     """
     job = find_job(request_id)
     if JobReport(job).active and not query["partial"]:
         raise JobRunning()
-    response = _stream(job.request_id, DELIMITERS.get(query["delimiter"]))
+    response = _stream(job, DELIMITERS.get(query["delimiter"]))
     return attach(response, output_name(job.source_filename, "-compressed.csv"))
 
 
-def _stream(request_id: UUID, delimiter: str | None) -> Response:
+def _stream(job: JobRequest, delimiter: str | None) -> Response:
     with ExitStack() as opened:
-        source = opened.enter_context(current_storage().open(csv_key(request_id)))
-        chunks = write_catalogue(source, _outcomes(request_id), delimiter)
+        source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
+        chunks = write_catalogue(source, _outcomes(job.request_id), delimiter, job.reading)
         # A fault at the start can still be told as a problem; a later one breaks the answer off.
         first = next(chunks)
         response = Response(stream_with_context(chain((first,), chunks)),

@@ -29,7 +29,7 @@ class InvalidRequest(ImgcompressError):
     """The values of a request are wrong; `faults` tells each of them."""
 
     code = "invalid_request"
-    message = "The request has values that cannot be used; see errors."
+    message = "The request has invalid values; see errors."
 
     def __init__(self, faults: Sequence[RequestFault], count: int | None = None) -> None:
         self.faults = faults[:FAULTS_TOLD]
@@ -41,37 +41,38 @@ class InvalidUpload(InvalidRequest):
     """The uploaded file or its options are wrong; nothing was stored."""
 
     code = "invalid_upload"
-    message = "Nothing was stored. Put right what errors lists, and upload the file again."
+    message = "Nothing was stored. Fix the issues listed in errors, and upload the file again."
 
 
 class JobNotFound(ImgcompressError):
     """There is no job with this id."""
 
     code = "job_not_found"
-    message = "There is no job with this id. Check it; the job may also have been deleted."
+    message = "There is no job with this id. Check the id; the job may also have been deleted."
 
 
 class ImageNotFound(ImgcompressError):
     """There is no compressed image with this id and extension."""
 
     code = "image_not_found"
-    message = "There is no image at this address. Check it; the job may also have been deleted."
+    message = ("There is no image at this address. Check the address; its job may also have been"
+               " deleted.")
 
 
 class DeliveryNotFound(ImgcompressError):
     """The job has no delivery with this id, or none at all."""
 
     code = "delivery_not_found"
-    message = ("The job has no such delivery. GET /job/webhooks/<request_id> lists those it has; a"
-               " job without webhook_url has no webhooks.")
+    message = ("The job has no such delivery. GET /job/webhooks/<request_id> lists its deliveries;"
+               " a job without webhook_url has no webhooks.")
 
 
 class JobRunning(ImgcompressError):
     """The job has to end first."""
 
     code = "job_running"
-    message = ("The job is still running. Ask again when it has ended, or add ?partial=true to get"
-               " what is done so far.")
+    message = ("The job is still running. Try again when it has ended, or add ?partial=true to get"
+               " the results so far.")
     retryable = True
 
 
@@ -137,18 +138,19 @@ def _told(error: HTTPException) -> tuple[int, str, str]:
     if status == 413:
         return status, "too_large", _size_limits()
     return status, *{
-        400: ("bad_request", "The request could not be read. Check how it is written."),
-        416: ("range_not_satisfiable", "The image does not have this range of bytes."),
+        400: ("bad_request", "The request is malformed. Check its syntax."),
+        416: ("range_not_satisfiable", "The requested byte range is outside the image."),
     }.get(status, (f"http_{status}", f"{error.name}."))
 
 
 def _size_limits() -> str:
     most = request.max_content_length or 0
     if most == current_app.config["MAX_CONTENT_LENGTH"]:
-        return f"The body of this call may have {most:,} bytes at most. Send less, or leave it out."
+        return (f"The body of this request may have at most {most:,} bytes. Send less, or leave it"
+                " out.")
     size = f"{round(most / MEBIBYTE, 1):g} MiB" if most >= MEBIBYTE else f"{most:,} bytes"
-    return (f"The upload is larger than {size}, or has a text field that is far too long. Split the"
-            " file into several, and send it as a file (with curl: -F file=@products.csv).")
+    return (f"The upload is larger than {size}, or one of its text fields is far too long. Split"
+            " the file, and send it as a file (with curl: -F file=@products.csv).")
 
 
 def _answer_unforeseen_error(error: Exception) -> Response:

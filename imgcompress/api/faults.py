@@ -47,7 +47,7 @@ def faults_of_unknown_parameters(names: Iterable[str], known: Iterable[str],
                                  values: Mapping[str, str]) -> list[RequestFault]:
     """Return one fault for each query parameter that a call does not know."""
     listed = ", ".join(known)
-    advice = f"The parameters are {listed}." if listed else "This call has no parameters."
+    advice = f"The parameters are {listed}." if listed else "This call takes no parameters."
     return [RequestFault(name[:VALUE_CHARS], None, None, "unknown_parameter",
                          f"There is no parameter called “{name[:VALUE_CHARS]}”. {advice}",
                          values[name][:VALUE_CHARS]) for name in names]

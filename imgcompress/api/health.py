@@ -11,7 +11,7 @@ from .document import PUBLIC
 from .readiness import UNAVAILABLE, Readiness
 from .schemas.health import HealthSchema, ReadinessSchema
 
-blueprint = Blueprint("health", __name__, description="Watch the service.")
+blueprint = Blueprint("health", __name__, description="Monitor the service.")
 
 # Where the application keeps what its process found.
 READINESS = "readiness"
@@ -22,19 +22,19 @@ READINESS = "readiness"
 @blueprint.response(200, HealthSchema)
 @blueprint.problems()
 def healthz() -> Any:
-    """Tell that the process answers"""
+    """Check that the process responds"""
     return {"status": "ok"}
 
 
 @blueprint.route("/readyz")
 @blueprint.doc(operationId="getReadiness", **PUBLIC)
 @blueprint.response(200, ReadinessSchema)
-@blueprint.alt_response(503, schema=ReadinessSchema, description="Uploads cannot be taken.")
+@blueprint.alt_response(503, schema=ReadinessSchema, description="Uploads are not accepted.")
 @blueprint.problems()
 def readyz() -> Any:
-    """Tell whether uploads can be taken
+    """Check that uploads can be accepted
 
-    What was found is told again for three seconds.
+    The result is kept for three seconds.
     """
     readiness: Readiness = current_app.extensions[READINESS]
     found = readiness.look()

@@ -20,8 +20,9 @@ from .faults import VALUE_CHARS, RequestFault
 HEADER = "Idempotency-Key"
 KEY_CHARS = 255
 PARAMETER = {"in": "header", "name": HEADER, "schema": {"type": "string", "maxLength": KEY_CHARS},
-             "description": "A text of your own, such as a UUID. An upload that is sent again with"
-                            " it, within 24 hours, makes no second job and gets the first answer."}
+             "description": "A text of your choice, such as a UUID. An upload repeated with the"
+                            " same key within 24 hours creates no second job and returns the first"
+                            " response."}
 REPLAYED = {"Idempotency-Replayed": "true"}
 # What an upload is answered: the body, which is kept for a repetition, the status, the headers.
 Answer = tuple[dict[str, Any], int, dict[str, str]]
@@ -60,8 +61,8 @@ def _key() -> str | None:
     key = request.headers.get(HEADER)
     if key is not None and not (0 < len(key) <= KEY_CHARS and key.isascii() and key.isprintable()):
         raise InvalidRequest([RequestFault(
-            HEADER, None, None, "invalid_idempotency_key", f"{HEADER} must be a text of 1 to"
-            f" {KEY_CHARS} plain characters, such as a UUID.", key[:VALUE_CHARS])])
+            HEADER, None, None, "invalid_idempotency_key", f"{HEADER} must be 1 to {KEY_CHARS}"
+            " printable ASCII characters, such as a UUID.", key[:VALUE_CHARS])])
     return key
 
 

@@ -30,8 +30,8 @@ blueprint = Blueprint("image", __name__, description="Fetch compressed images.")
 
 IMAGE_ID = {"in": "path", "name": "image_id", "schema": {"type": "string", "format": "uuid"}}
 NAME = {"in": "path", "name": "name", "schema": {"type": "string"},
-        "description": "For people and shops: the name of the source. The image is found by its"
-                       " id, whatever the name is."}
+        "description": "The name of the source file, for people and shops. The image is found by"
+                       " its id, whatever the name."}
 EXTENSION = {"in": "path", "name": "extension",
              "schema": {"enum": ["jpg", "png", "webp", "avif", "gif"]}}
 
@@ -40,15 +40,15 @@ def _image_call(rule: str, operation: str, *parameters: dict[str, Any]) -> Decor
     """Return what registers a view that gives an image."""
     decorators = [
         # Shops and their caches add parameters of their own to the addresses of images.
-        # An empty id or name is told, and not left out by a redirect to what is another address.
+        # An empty id or name is an error, and not left out by a redirect to another address.
         blueprint.route(rule, any_query=True, parameters=list(parameters), merge_slashes=False),
         blueprint.doc(operationId=operation, **PUBLIC),
         blueprint.response(200, BYTES, content_type="image/*"),
         blueprint.alt_response(206, schema=BYTES, content_type="image/*",
-                               description="The range of bytes that was asked for."),
-        blueprint.alt_response(302, description="The image is in the storage itself, for some"
-                                                " minutes."),
-        blueprint.alt_response(304, description="The caller has the image."),
+                               description="The requested byte range."),
+        blueprint.alt_response(302, description="A redirect to the image in the storage, valid for a"
+                                                " few minutes."),
+        blueprint.alt_response(304, description="The caller's copy of the image is current."),
         blueprint.problems(403, 404, 416, 503),
     ]
     return lambda view: reduce(lambda done, decorate: decorate(done), reversed(decorators), view)
@@ -58,8 +58,8 @@ def _image_call(rule: str, operation: str, *parameters: dict[str, Any]) -> Decor
 def image(image_id: str, name: str, extension: str) -> Any:
     """Fetch a compressed image
 
-    It never changes, and may be kept for as long as its address is good: for ever, unless the
-    installation signs addresses.
+    The image never changes and may be cached for as long as its URL is valid: for ever, unless the
+    installation signs image URLs.
     """
     return _answer(image_id, extension)
 
@@ -68,7 +68,7 @@ def image(image_id: str, name: str, extension: str) -> Any:
 def image_by_id(image_id: str, extension: str) -> Any:
     """Fetch a compressed image by its id
 
-    Versions before 0.2 told this address. It stays valid.
+    The form of URL that 0.1.0 returned. It stays valid.
     """
     return _answer(image_id, extension)
 

@@ -20,7 +20,7 @@ from .report import JobReport
 from .schemas.job import JobListQuery, JobListSchema, StatusQuery, StatusSchema
 from .waiting import waiting
 
-blueprint = Blueprint("job", __name__, url_prefix="/job", description="Follow and end jobs.")
+blueprint = Blueprint("job", __name__, url_prefix="/job", description="Follow and cancel jobs.")
 
 
 def find_job(text: str) -> JobRequest:
@@ -40,7 +40,7 @@ def find_job(text: str) -> JobRequest:
 def list_jobs(query: dict[str, Any]) -> Any:
     """List jobs
 
-    The newest first.
+    Newest first.
     """
     page = Page.of(query)
     jobs = queries.list_jobs(owner=current_owner(), status=query.get("status"), skip=page.skip,
@@ -57,10 +57,10 @@ def list_jobs(query: dict[str, Any]) -> Any:
 @blueprint.alt_response(304, description="Nothing has changed since the ETag in If-None-Match.")
 @blueprint.problems(400, 404, 503)
 def status(request_id: str) -> Any:
-    """Tell how far a job has come
+    """Get a job's status
 
-    Poll with the ETag of the last answer in If-None-Match: while nothing changes, 304 comes back.
-    Or let the answer wait for a change.
+    Poll with the ETag of the last response in If-None-Match: unchanged polls return 304. Or use
+    `wait` to hold the response until something changes.
     """
     return report_of(find_job(request_id))
 
@@ -72,8 +72,8 @@ def status(request_id: str) -> Any:
 def cancel(request_id: str) -> Any:
     """Cancel a job
 
-    Images that are done stay; nothing is written to the job afterwards. To cancel a cancelled job
-    again changes nothing.
+    Finished images are kept; nothing is written to the job afterwards. Cancelling a cancelled job
+    changes nothing.
     """
     job = find_job(request_id)
     if cancel_job(job.request_id):

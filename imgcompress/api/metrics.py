@@ -23,12 +23,12 @@ from ..ledger.metric_values import read_values
 from ..metrics import COUNTERS, HISTOGRAMS, Histogram, Sample
 from .blueprint import Blueprint
 
-blueprint = Blueprint("metrics", __name__, description="Watch the service.")
+blueprint = Blueprint("metrics", __name__, description="Monitor the service.")
 
 COUNTED = {
-    Counter.LEASES_EXPIRED: "Leases that ended because their worker died or fell silent.",
-    Counter.MESSAGES_LOST: "Messages that the broker lost, and that were sent again.",
-    Counter.COUNTERS_REPAIRED: "Jobs whose counters did not agree with their images.",
+    Counter.LEASES_EXPIRED: "Leases that expired because their worker died or stopped responding.",
+    Counter.MESSAGES_LOST: "Messages that the broker lost and that were sent again.",
+    Counter.COUNTERS_REPAIRED: "Jobs whose counters did not match their images.",
 }
 
 
@@ -47,22 +47,23 @@ class LedgerCollector(Collector):
 
 def _gauges(gauges: Gauges) -> Iterator[Metric]:
     yield _labelled("jobs", "Jobs by status.", "status", gauges.jobs)
-    yield _labelled("slices", "Slices of active jobs that are not done: waiting for their turn,"
-                    " published to the workers, or leased by one.", "state", gauges.slices)
-    yield _labelled("deliveries_pending", "Webhooks and mails that are still to be delivered.",
+    yield _labelled("slices", "Unfinished slices of active jobs: waiting for their turn, published"
+                    " to the workers, or leased by one.", "state", gauges.slices)
+    yield _labelled("deliveries_pending", "Webhooks and e-mails that are still to be delivered.",
                     "channel", gauges.deliveries)
     for name, meaning, value in (
-            ("queue_lag_seconds", "For how long the oldest slice is published that no worker has"
-             " taken.", gauges.queue_lag),
-            ("oldest_slice_seconds", "How long the slice that waits longest has made no progress.",
+            ("queue_lag_seconds", "Age of the oldest published slice that no worker has taken.",
+             gauges.queue_lag),
+            ("oldest_slice_seconds", "Time since the slice that has waited longest made progress.",
              gauges.oldest_slice),
-            ("oldest_delivery_seconds", "For how long the delivery that waits longest is due.",
+            ("oldest_delivery_seconds", "Time since the most overdue delivery became due.",
              gauges.oldest_delivery),
-            ("suspended_hosts", "Hosts of images that failed too often, and are left alone.",
+            ("suspended_hosts", "Image hosts that failed too often and are suspended.",
              gauges.suspended_hosts),
-            ("suspended_receivers", "Receivers of webhooks and mails that are left alone.",
+            ("suspended_receivers", "Receivers of webhooks and e-mails that failed too often and"
+                                    " are suspended.",
              gauges.suspended_receivers),
-            ("recovery_age_seconds", "How long ago recovery was at work, to within half a minute.",
+            ("recovery_age_seconds", "Time since recovery last ran, to within half a minute.",
              gauges.recovery_age)):
         if value is not None:
             yield GaugeMetricFamily(f"imgcompress_{name}", meaning, value)
@@ -108,10 +109,10 @@ def _labels_of(name: str, values: Mapping[Sample, float], number: int) -> Iterab
 @blueprint.response(200, {"type": "string"}, content_type="text/plain")
 @blueprint.problems(503)
 def metrics() -> Response:
-    """Tell the metrics, as Prometheus reads them
+    """Get the metrics for Prometheus
 
-    They hold for all processes on all machines, so ask one address, and not each machine. Where
-    callers need keys, or METRICS_KEY is set, they are for the operator alone.
+    They cover all processes on all machines, so scrape one address, not each machine. Where API
+    keys are required or METRICS_KEY is set, only the operator has access.
     """
     registry = CollectorRegistry()
     registry.register(LedgerCollector())

@@ -69,6 +69,6 @@ def _check(name: str, attempt: Callable[[], None]) -> str:
     try:
         attempt()
     except Exception as error:
-        log.warning("Not ready: the %s does not work: %s", name, error)
+        log.warning("Not ready: the %s is unavailable: %s", name, error)
         return UNAVAILABLE
     return OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 
 from ..errors import ImgcompressError
 from ..ledger.idempotency import KeyInUse, KeyReused
@@ -13,35 +14,35 @@ class MalformedHost(ImgcompressError):
     """The call names no host, more than one, or what cannot be a host."""
 
     code = "malformed_host"
-    message = ("The Host header of the call is not a host name or an IP address, with or without a"
-               " port. Most clients write it by themselves from the address that they call.")
+    message = ("The Host header is not a host name or an IP address, with or without a port. Most"
+               " clients set it themselves from the URL.")
 
 
 class UnknownHost(ImgcompressError):
     """The call was sent to a host that this installation is not known by."""
 
     code = "unknown_host"
-    message = ("This service is not known by the host name of the call, so nothing was done. If the"
-               " name is right, the operator adds it to ALLOWED_HOSTS, or sets PUBLIC_BASE_URL; by"
-               " its IP address the service is always reached.")
+    message = ("This service is not configured for the host name of the request, so nothing was"
+               " done. If the name is right, the operator can add it to ALLOWED_HOSTS or set"
+               " PUBLIC_BASE_URL; the IP address of the service always works.")
 
     def __init__(self, name: str) -> None:
-        super().__init__(self.message.replace("the host name of the call", f"the name “{name}”"))
+        super().__init__(self.message.replace("the host name of the request", f"the name “{name}”"))
 
 
 class ApiKeyRequired(ImgcompressError):
     """The call has no API key."""
 
     code = "api_key_required"
-    message = ("This call needs an API key. Send it as “Authorization: Bearer …” or as “X-API-Key:"
-               " …”; the operator makes keys.")
+    message = ("This request needs an API key. Send it as “Authorization: Bearer …” or as"
+               " “X-API-Key: …”; the operator creates keys.")
 
 
 class InvalidApiKey(ImgcompressError):
     """The key of the call is unknown or was revoked."""
 
     code = "invalid_api_key"
-    message = ("This API key is not valid, or no longer. Check it, or ask the operator for a new"
+    message = ("This API key is invalid or was revoked. Check it, or ask the operator for a new"
                " one.")
 
 
@@ -49,29 +50,31 @@ class OperatorKeyRequired(ImgcompressError):
     """The call tells about the whole installation, and does not come from its operator."""
 
     code = "operator_key_required"
-    message = ("This is for the operator of the installation. Send the key that METRICS_KEY sets as"
-               " “Authorization: Bearer …”; API keys do not open it, and where METRICS_KEY is unset"
-               " nothing does.")
+    message = ("Only the operator of this installation has access. Send the key set by METRICS_KEY"
+               " as “Authorization: Bearer …”; API keys give no access, and without METRICS_KEY"
+               " there is none.")
 
 
 class NotMultipart(ImgcompressError):
     """The body of an upload is not a multipart form."""
 
     code = "unsupported_media_type"
-    message = ("An upload has to be multipart/form-data, with the CSV in its field “file”. With"
-               " curl: -F file=@products.csv")
+    message = ("An upload must be multipart/form-data, with the CSV in the field “file”. With curl:"
+               " -F file=@products.csv")
 
 
 class TooManyRequests(ImgcompressError):
     """The caller calls too often."""
 
     code = "too_many_requests"
-    message = "You call too often. Wait for the seconds that Retry-After tells, and try again."
+    message = "Too many requests; try again in 60 seconds."
     retryable = True
 
     def __init__(self, retry_after: float) -> None:
         self.retry_after = retry_after
-        super().__init__()
+        seconds = ceil(retry_after)
+        unit = "second" if seconds == 1 else "seconds"
+        super().__init__(f"Too many requests; try again in {seconds} {unit}.")
 
 
 class NotAllConfirmed(ImgcompressError):
@@ -79,23 +82,23 @@ class NotAllConfirmed(ImgcompressError):
 
     code = "all_not_confirmed"
     message = ("Nothing was deleted. To delete one job, put its id into the path: DELETE"
-               " /job/<request_id>. To delete every job, send DELETE /job?all=true.")
+               " /job/<request_id>. To delete all jobs, send DELETE /job?all=true.")
 
 
 class NothingToRetry(ImgcompressError):
     """The job has no failed image, or none with the codes that were asked for."""
 
     code = "nothing_to_retry"
-    message = ("No image of the job failed, or none with these codes; the job's status lists the"
-               " codes that it has.")
+    message = ("No image of this job failed, or none with these codes; the job's status lists its"
+               " codes.")
 
 
 class NoImages(ImgcompressError):
     """None of the job's images is compressed."""
 
     code = "no_images"
-    message = ("None of the job's images is compressed, so there is nothing to put into an archive;"
-               " the job's status tells why.")
+    message = ("None of the job's images was compressed, so there is nothing to download; see the"
+               " job's status for the reasons.")
 
 
 class TooManyFetches(ImgcompressError):
@@ -111,15 +114,15 @@ class InvalidImageLink(ImgcompressError):
     """The signature of an image's address is missing or wrong."""
 
     code = "invalid_image_link"
-    message = ("The address of the image is not signed, or was changed. Take it anew from the"
-               " details of the job, and leave it as it is.")
+    message = ("The image URL is not signed, or was changed. Get it again from the details of the"
+               " job, and use it unchanged.")
 
 
 class ImageLinkExpired(ImgcompressError):
     """The address of an image was told too long ago."""
 
     code = "image_link_expired"
-    message = "The address of the image has expired. Take a new one from the details of the job."
+    message = "The image URL has expired. Get a new one from the details of the job."
 
 
 REFUSALS: Mapping[type, int] = {

@@ -34,6 +34,16 @@ class JobReport:
         return self.job.status in ACTIVE_JOB
 
     @property
+    def layout(self) -> str | None:
+        """Return whose export the file is, or None for jobs of earlier versions."""
+        return (self.job.reading or {}).get("layout")
+
+    @property
+    def columns(self) -> dict[str, Any] | None:
+        """Return the columns that are read, or None for jobs of earlier versions."""
+        return (self.job.reading or {}).get("columns")
+
+    @property
     def stalled_since(self) -> datetime | None:
         """Return when the job last moved, if it should have moved since."""
         return stalled_since(self.job)

@@ -13,9 +13,9 @@ from .refusals import NothingToRetry
 from .report import JobReport
 from .schemas.job import RetryQuery, StatusSchema
 
-blueprint = Blueprint("retry", __name__, url_prefix="/job", description="Try failed images again.")
+blueprint = Blueprint("retry", __name__, url_prefix="/job", description="Retry failed images.")
 
-STILL_RUNNING = "The job is still running. Retry it when it has ended, or cancel it first."
+STILL_RUNNING = "The job is still running. Retry it after it has ended, or cancel it first."
 
 
 @blueprint.route("/retry/<request_id>", methods=["POST"], parameters=[JOB_ID])
@@ -26,8 +26,8 @@ STILL_RUNNING = "The job is still running. Retry it when it has ended, or cancel
 def retry(query: dict[str, Any], request_id: str) -> Any:
     """Retry a job's failed images
 
-    Of those with `codes` only, if there are some. What was compressed stays as it is; the job keeps
-    its id, and tells its changes of status anew. A cancelled job also goes on where it was.
+    With `codes`, only images that failed with one of these codes. Compressed images are kept; the
+    job keeps its id and reports its changes of status again. A cancelled job also resumes.
     """
     job = find_job(request_id)
     if not retry_job(job.request_id, query["codes"]):

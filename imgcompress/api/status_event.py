@@ -12,7 +12,7 @@ JOB = "7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"
 EXAMPLE = {
     "request_id": JOB,
     "status": "COMPLETED",
-    "message": "The job is done; the counts say how many images failed.",
+    "message": "The job is done; see the counts for failed images.",
     "completion_percentage": 100,
     "total_images": 2,
     "completed_images": 1,
@@ -31,10 +31,10 @@ EXAMPLE = {
     "download_url": f"https://images.example.com/job/download/{JOB}",
 }
 HEADERS = {
-    "webhook-id": "The id of the event, the same in every attempt: take an id that came before for"
-                  " the same event.",
-    "webhook-timestamp": "When this attempt was made, in seconds since 1970.",
-    "webhook-signature": "One or two signatures as Standard Webhooks has them, `v1,…`.",
+    "webhook-id": "The event's id, the same in every attempt; ignore an event whose id you have"
+                  " already processed.",
+    "webhook-timestamp": "The time of this attempt, in seconds since 1970.",
+    "webhook-signature": "One or two signatures as defined by Standard Webhooks, `v1,…`.",
 }
 
 
@@ -46,12 +46,12 @@ def document_status_event(api: Api) -> None:
     api.spec.options["webhooks"] = {"jobStatus": {"post": {
         "operationId": "receiveStatus",
         "summary": "A job's status has changed",
-        "description": "Sent to the webhook_url of the upload. Answer with 2xx within 15 s; else it"
-                       " is sent again, over about three days. 410 ends that.",
+        "description": "Sent to the webhook_url of the upload. Answer with 2xx within 15 s;"
+                       " otherwise it is sent again, over about three days. 410 stops that.",
         "parameters": [_header(header, told) for header, told in HEADERS.items()],
         "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": {"2XX": {"description": "The event is taken."},
-                      "410": {"description": "The event is not wanted any more."}},
+        "responses": {"2XX": {"description": "The event was accepted."},
+                      "410": {"description": "The event is no longer wanted."}},
     }}}
 
 

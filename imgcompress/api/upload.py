@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -11,7 +11,15 @@ from uuid import UUID
 
 from flask import Response, jsonify
 
-from ..catalogue import CatalogueLimits, Survey, read_images, survey
+from ..catalogue import (
+    BadCatalogue,
+    CatalogueLimits,
+    Survey,
+    kept_layout,
+    opened_table,
+    read_images,
+    survey,
+)
 from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.idempotency import KeyClaim, keep_answer
@@ -29,15 +37,17 @@ from .document import links_to
 from .errors import InvalidUpload
 from .faults import FAULTS_TOLD, RequestFault, faults_of_file
 from .idempotency import PARAMETER, Answer, answer_once
+from .schemas.problem import FaultSchema
 from .schemas.upload import AcceptedSchema, DryRunSchema, UploadSchema
 from .table_url import with_table
 from .upload_form import UploadForm, read_form
 
-blueprint = Blueprint("upload", __name__, description="Send a CSV of image URLs.")
+blueprint = Blueprint("upload", __name__, description="Upload a CSV of image URLs.")
 
 ACCEPTED = "Upload accepted. Poll status_url for progress."
-FAULTLESS = "All is well. Nothing was stored; upload the file without dry_run to start the job."
-FAULTY = "The upload cannot be used as it is. Nothing was stored; put right what errors lists."
+FAULTLESS = "No issues found. Nothing was stored; upload the file without dry_run to start the job."
+FAULTY = ("The upload cannot be accepted as it is. Nothing was stored; fix the issues listed in"
+          " errors.")
 LOCATION = {"Location": {"description": "The address of the job's status.",
                          "schema": {"type": "string", "format": "uri"}}}
 NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "getWebhooks",
@@ -54,9 +64,9 @@ NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "ge
 def upload() -> Any:
     """Upload a CSV
 
-    The CSV is sent as `file`, or fetched from `csv_url`. Every image that it names is fetched,
-    compressed and stored. The answer comes at once; the work is done in the background. Options may
-    also stand in the query string.
+    The CSV is sent as `file`, or fetched from `csv_url`. Every image in it is fetched, compressed
+    and stored. The response comes at once; the work is done in the background. Options can also be
+    sent in the query string.
     """
     form = read_form()
     if form.csv_url is None or form.faults or form.values.get("dry_run"):
@@ -75,14 +85,26 @@ def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
         raise InvalidUpload(form.faults)
     limits = CatalogueLimits(max_images=current_settings().max_images_per_job)
     stream = cast("BinaryIO", form.file.stream)
-    found = survey(stream, limits, refusal_of)
+    with ExitStack() as opened:
+        try:
+            table = opened.enter_context(opened_table(
+                stream, limits, current_settings().max_upload_bytes, form.values.get("sheet")))
+        except BadCatalogue as bad:
+            table, found = stream, Survey(0, 0, (bad.fault,), 1)
+        else:
+            found = survey(table, limits, refusal_of, form.wishes)
+        return _answer(form, stream, table, found, limits, claim)
+
+
+def _answer(form: UploadForm, stream: BinaryIO, table: BinaryIO, found: Survey,
+            limits: CatalogueLimits, claim: KeyClaim | None) -> Any:
     faults = [*form.faults, *faults_of_file(found.faults)]
     fault_count = len(form.faults) + found.fault_count
     if form.values.get("dry_run"):
         return _dry_run(found, faults, fault_count)
     if faults:
         raise InvalidUpload(faults, fault_count)
-    accept = partial(_accept, form, stream, found, limits)
+    accept = partial(_accept, form, table, found, limits)
     # For a table that was fetched, the key was claimed before.
     return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
@@ -90,8 +112,17 @@ def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
 def _dry_run(found: Survey, faults: list[RequestFault], fault_count: int) -> Response:
     return jsonify(DryRunSchema().dump({
         "message": FAULTY if faults else FAULTLESS, "total_rows": found.total_rows,
-        "total_images": found.total_images, "errors": faults[:FAULTS_TOLD],
+        "total_images": found.total_images, **_reading(found), "errors": faults[:FAULTS_TOLD],
         "error_count": fault_count}))
+
+
+def _reading(found: Survey) -> dict[str, Any]:
+    """Return what the answer tells of how the file was read."""
+    layout = found.layout if found.layout and found.layout.chosen else None
+    kept = kept_layout(layout) if layout else {}
+    schema = FaultSchema(many=True)
+    return {"layout": kept.get("layout"), "columns": kept.get("columns"),
+            "warnings": schema.dump(faults_of_file(found.warnings))}
 
 
 def _accept(form: UploadForm, stream: BinaryIO, found: Survey, limits: CatalogueLimits,
@@ -102,17 +133,19 @@ def _accept(form: UploadForm, stream: BinaryIO, found: Survey, limits: Catalogue
         request_id=UUID(time_ordered_ids(1)[0]),
         source_filename=form.filename, options=form.options,
         base_url=base_url(), total_rows=found.total_rows, total_images=found.total_images,
+        reading=kept_layout(found.layout) if found.layout else None,
         owner=owner, webhook_url=form.values.get("webhook_url"),
         webhook_secret=form.values.get("webhook_secret"), email=form.values.get("email"))
     bind(request_id=job.request_id)
     status_url = f"{job.base_url}/job/status/{job.request_id}"
     body = {"request_id": str(job.request_id), "status": JobStatus.PENDING, "message": ACCEPTED,
             "total_rows": job.total_rows, "total_images": job.total_images,
-            "status_url": status_url}
+            "status_url": status_url, **_reading(found)}
     # With the ledger away, or no room for one more job, there is no reason to store the file.
     check_room(owner, current_settings().max_active_jobs)
     with _stored(job.request_id, stream):
-        create_job(job, read_images(stream, limits), slice_size=current_settings().slice_size,
+        create_job(job, read_images(stream, limits, found.layout),
+                   slice_size=current_settings().slice_size,
                    conditions=_conditions(owner, claim, body))
     publish_slices(job.request_id)
     return body, 202, {"Location": status_url}

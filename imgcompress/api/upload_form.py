@@ -10,6 +10,7 @@ from flask import request
 from marshmallow import ValidationError
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from ..catalogue import Wishes, known_encoding
 from ..extensions import current_settings
 from ..ledger.slices import REQUEST_HEADERS
 from .faults import SECRETS, RequestFault, faults_of_fields
@@ -18,6 +19,9 @@ from .schemas.request_headers import headers_of
 from .schemas.upload import UploadSchema
 
 OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
+# How the file is to be read.
+READING = ("url_columns", "name_column", "id_column", "base_url", "encoding", "on_row_error",
+           "row_options", "sheet")
 FILENAME_CHARS = 200
 MULTIPART = "multipart/form-data"
 
@@ -51,6 +55,18 @@ class UploadForm:
         headers = headers_of(self.values)
         return options | {REQUEST_HEADERS: headers} if headers else options
 
+    @property
+    def wishes(self) -> Wishes:
+        """Return how the file is to be read."""
+        named = self.values.get("encoding")
+        return Wishes(
+            url_columns=tuple(filter(None, [self.values.get("url_columns")])),
+            name_column=self.values.get("name_column"), id_column=self.values.get("id_column"),
+            base_url=self.values.get("base_url"),
+            encoding=known_encoding(named) if named else None,
+            row_options=bool(self.values.get("row_options")),
+            skip_bad_urls=self.values.get("on_row_error") == "skip")
+
 
 def read_form() -> UploadForm:
     """Read the form of the request; nothing is raised for what is wrong with its fields.
@@ -75,7 +91,8 @@ def read_form() -> UploadForm:
 
 def _given() -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
-    filled = [(name, value) for name, value in request.form.items()
+    columns = [("url_columns", ",".join(request.form.getlist("url_columns")))]
+    filled = [(name, value) for name, value in [*columns, *request.form.items()]
               if value or name == "dry_run" or name not in UploadSchema().fields]
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 
@@ -90,4 +107,4 @@ def _faults_of_repeated() -> list[RequestFault]:
     if len(request.files.getlist("file")) < 2:
         return []
     return [RequestFault("file", None, None, "several_files", "There are several files. Send one"
-                         " file at a time, or join them into one.", None)]
+                         " file at a time, or merge them into one.", None)]

@@ -17,7 +17,7 @@ from .job import find_job
 from .schemas.webhooks import DeliveryLogSchema, RedeliverQuery
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/job",
-                      description="See what became of webhooks and mails.")
+                      description="See the deliveries of webhooks and e-mails.")
 
 
 @blueprint.route("/webhooks/<request_id>", parameters=[JOB_ID])
@@ -27,7 +27,8 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/job",
 def webhooks(request_id: str) -> Any:
     """List a job's deliveries
 
-    Each webhook and mail with its attempts, when the next one is due, and how its receiver fares.
+    Each webhook and e-mail with its attempts, the time of the next one, and the state of its
+    receiver.
     """
     return _log(find_job(request_id))
 
@@ -38,10 +39,10 @@ def webhooks(request_id: str) -> Any:
 @blueprint.response(202, DeliveryLogSchema)
 @blueprint.problems(400, 404, 503)
 def send_again(query: dict[str, Any], request_id: str) -> Any:
-    """Send an event again
+    """Resend an event
 
-    With the same id and payload, at once, whatever became of it before; its receiver is no longer
-    spared.
+    It is sent at once with the same id and payload, whatever the result of earlier attempts. Its
+    receiver is no longer suspended.
     """
     job = find_job(request_id)
     if not redeliver(_chosen(deliveries_of(job), query.get("id"))):

@@ -6,9 +6,9 @@ the first faults are told, so that a file with a million of them costs little mo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from .columns import INPUT_URLS
 from .grid import Grid
 from .layout import Layout
 from .model import CatalogueLimits
@@ -18,11 +18,15 @@ from .urls import UrlRules
 
 
 class RunCount(NamedTuple):
-    """How many rows that are not blank, images and faults a run of records has."""
+    """How many rows that are not blank, images and faults a run of records has.
+
+    URLs that cannot be fetched are counted apart from the other faults.
+    """
 
     rows: int
     images: int
     faults: int
+    bad_urls: int = 0
 
 
 class RunCounter:
@@ -43,13 +47,13 @@ class RunCounter:
         grid = self._layout.grid(run)
         if grid is None:
             return self._count_uneven(run)
-        images, faults, without = self._count_columns(grid)
+        images, faults, bad_urls, without = self._count_columns(grid)
         blank = sum(not has_text([column[index] for column in grid.columns]) for index in without)
-        return RunCount(len(grid) - blank, images, faults - blank)
+        return RunCount(len(grid) - blank, images, faults, bad_urls)
 
     def _count_uneven(self, run: Rows) -> RunCount:
         """Count rows of different widths: each is lined up with the header first."""
-        rows = faults = images = 0
+        rows = faults = images = bad_urls = 0
         lined_up = []
         for cells in run:
             if not has_text(cells):
@@ -57,17 +61,23 @@ class RunCounter:
             rows += 1
             if len(cells) > self._max_columns:
                 faults += 1
-            elif INPUT_URLS in self._layout.indices:
+            elif self._layout.chosen:
                 row, surplus = self._layout.sorted_out(cells)
                 lined_up.append(row)
                 faults += bool(surplus)
         if lined_up:
-            images, more, _ = self._count_columns(Grid(list(zip(*lined_up, strict=True))))
+            images, more, bad_urls, _ = self._count_columns(
+                Grid(list(zip(*lined_up, strict=True))))
             faults += more
-        return RunCount(rows, images, faults)
+        return RunCount(rows, images, faults, bad_urls)
 
-    def _count_columns(self, grid: Grid) -> tuple[int, int, list[int]]:
-        """Return the number of images and of faults, and which rows have no URL."""
-        images, faults, without = self._rules.count(
-            grid.columns[self._layout.indices[INPUT_URLS]])
-        return images, faults + len(without) + self._options.count_faults(grid), without
+    def _count_columns(self, grid: Grid) -> tuple[int, int, int, Collection[int]]:
+        """Return the number of images, faults and bad URLs, and which rows have no URL."""
+        images = bad_urls = 0
+        without: Collection[int] | None = None
+        for place in self._layout.url_places:
+            found, bad, none = self._rules.count(grid.columns[place])
+            images += found
+            bad_urls += bad
+            without = none if without is None else set(without).intersection(none)
+        return images, self._options.count_faults(grid), bad_urls, without or ()

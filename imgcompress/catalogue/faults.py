@@ -13,50 +13,77 @@ _NAMES_SHOWN = 20
 
 # What was found, and what to do about it. Row and column stand beside the message, not in it.
 MESSAGES = {
-    "empty_file": "The file is empty, or begins with more than {limit:,} blank rows. It needs a"
-                  " first line with the names of the columns, and a line for each product.",
-    "not_a_csv": "The file is no CSV: it seems to be {kind}. {advice}",
-    "bad_encoding": "The file has characters that cannot be read as text. Save it anew as CSV in"
+    "empty_file": "The file is empty, or begins with more than {limit:,} blank rows. The first line"
+                  " must hold the names of the columns, followed by a line for each product.",
+    "not_a_csv": "This is not a CSV file: it appears to be {kind}. {advice}",
+    "encrypted_file": "The file is protected by a password. Save it without one, and upload that.",
+    "damaged_file": "The {kind} is damaged or in an unknown format. Open it and save it again, or"
+                    " save it as CSV.",
+    "unpacked_too_large": "The file has more than {limit:,} bytes or texts when unpacked, the"
+                          " maximum. Delete columns and sheets that are not needed, or split it into"
+                          " several files.",
+    "several_tables": "The archive holds {kind}: {names}. Upload an archive with one table in it,"
+                      " or the table itself.",
+    "no_table": "The archive holds no table. Put one CSV, TSV, XLSX or ODS file into it, or upload"
+                " the table itself.",
+    "unknown_sheet": "The workbook has no such sheet. Its sheets are {names}. Send sheet with one of"
+                     " these names, or leave it out to use the first.",
+    "bad_encoding": "The file has characters that cannot be read as text. Save it again as CSV in"
                     " UTF-8.",
-    "nul_character": "The file has a NUL character, which no text has; it may be damaged. Save it"
-                     " anew as CSV in UTF-8.",
-    "missing_column": "There is no column “{name}”. The file has columns called {names}. Add the"
-                      " column, or rename the one that is meant.",
+    "wrong_encoding": "The file is not in the encoding {encoding}. Send its actual encoding, or leave"
+                      " encoding out to have it detected.",
+    "stray_bytes": "The file is in UTF-8, but this cell has a character in another encoding. It was"
+                   " read as Windows-1252; check that it is correct.",
+    "nul_character": "The file has a NUL character, which does not belong in text; it may be"
+                     " damaged. Save it again as CSV in UTF-8.",
+    "missing_column": "No column of image URLs was found. The file has columns called {names}. Send"
+                      " url_columns with the name of the right one, or rename it to “Input Image"
+                      " Urls”.",
+    "unclear_columns": "Several columns hold image URLs: {holding}. Send url_columns with the right"
+                       " ones, such as url_columns={example}. The file has columns called {names}.",
+    "unknown_column": "{field} names columns that do not exist: {missing}. The file has columns"
+                      " called {names}. Use some of these names, exactly as written.",
+    "unread_columns": "These columns hold image URLs and are not read: {holding}. To have them"
+                      " compressed too, send url_columns with all columns to read.",
+    "unread_options": "These columns are not read as options of their rows: {columns}. If they are"
+                      " options, send row_options=true, or rename them to “imgcompress format” and"
+                      " so on.",
     "duplicate_column": "There are {count} columns called “{name}”. Delete or rename all but one of"
                         " them.",
-    "too_many_columns": "The row has {found:,} cells, but at most {limit:,} are taken. Delete the"
-                        " columns that are not needed.",
-    "no_rows": "The file has the names of the columns but no products. Add a row for each product"
-               " below row {header_row}.",
+    "too_many_columns": "The row has {found:,} cells, but at most {limit:,} are accepted. Delete"
+                        " the columns that are not needed.",
+    "no_rows": "The file has column names but no products. Add a row for each product below row"
+               " {header_row}.",
     "too_many_rows": "The file has more than {limit:,} rows, so the rest of it was not read. Delete"
-                     " the blank rows, or split it into several files.",
-    "too_many_images": "The file has more than {limit:,} images, the most that are taken at once."
-                       " Split it into several files.",
-    "missing_url": "The row has no image URL. Add one that starts with http:// or https://, or"
-                   " delete the row.",
+                     " the blank rows, or split the file.",
+    "too_many_images": "The file has more than {limit:,} images, the maximum for one upload. Split"
+                       " the file.",
+    "no_images": "No row has an image URL in the column {columns}. Fill it, or send url_columns"
+                 " with the column that has them.",
     "invalid_url": "{reason}",
+    "relative_url": "{reason}",
     "url_not_allowed": "{reason}",
-    "invalid_format": "This is no format for images. Write one of {formats}, leave the cell empty,"
+    "invalid_format": "This is not an image format. Enter one of {formats}, leave the cell empty,"
                       " or rename the column if it means something else.",
-    "invalid_number": "This is no whole number from {low} to {high:,}. Write one, leave the cell"
+    "invalid_number": "This is not a whole number from {low} to {high:,}. Enter one, leave the cell"
                       " empty, or rename the column if it means something else.",
-    "conflicting_options": "The row has a quality and a compression percentage. Leave one of the"
-                           " two cells empty.",
-    "invalid_output_name": "This cannot be a file name. Write at most {limit} characters without"
+    "conflicting_options": "The row has both a quality and a compression percentage. Leave one of"
+                           " the two cells empty.",
+    "invalid_output_name": "This is not a valid file name. Use at most {limit} characters without"
                            " slashes, or leave the cell empty.",
-    "extra_cells": "The row has more cells than the file has columns, and they are no image URLs."
-                   " Put a value that has the separator in it between quotation marks, or give the"
-                   " cells a column.",
-    "unclosed_quote": "A quotation mark opens this cell and is not closed where the cell ends, so"
-                      " the rest of the file could not be read. Close it, or write a mark that"
-                      " belongs to the text twice (\"\").",
-    "stray_quote": "Text follows the quotation mark that closes this cell. Write a mark that"
-                   " belongs to the text twice (\"\").",
+    "extra_cells": "The row has more cells than the file has columns, and the extra cells are not"
+                   " image URLs. Put quotation marks around a value that contains the separator, or"
+                   " add a column for the cells.",
+    "unclosed_quote": "This cell begins with a quotation mark that is not closed at its end, so the"
+                      " rest of the file could not be read. Close it, or double a quotation mark"
+                      " that belongs to the text (\"\").",
+    "stray_quote": "There is text after the closing quotation mark of this cell. Double a quotation"
+                   " mark that belongs to the text (\"\").",
     "cell_too_long": "The cell has more than {limit:,} characters. Shorten it, or leave its column"
                      " out.",
     "row_too_long": "The row has more than {limit:,} characters, so the rest of the file could not"
-                    " be read. Check that each product has a line of its own and that every"
-                    " quotation mark is closed.",
+                    " be read. Check that each product is on its own line and that every quotation"
+                    " mark is closed.",
 }
 
 

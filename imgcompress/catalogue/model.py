@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ImgcompressError
+
+if TYPE_CHECKING:
+    from .layout import Layout
 
 # The options of a row by their names, such as {"format": "webp"}.
 RowOptions = dict[str, Any]
@@ -44,13 +47,36 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What a caller says of how a file is to be read; all of it may be left out.
+
+    `url_columns` are names of columns, or patterns with a `*`. With `skip_bad_urls` a URL that
+    cannot be fetched becomes a failed image of its row, and the other rows go on.
+    """
+
+    url_columns: tuple[str, ...] = ()
+    name_column: str | None = None
+    id_column: str | None = None
+    base_url: str | None = None
+    encoding: str | None = None
+    row_options: bool = False
+    skip_bad_urls: bool = False
+
+
+@dataclass(frozen=True)
 class Survey:
-    """What one pass over a file found: its size, the first faults, and how many there are."""
+    """What one pass over a file found: its size, the first faults, and how many there are.
+
+    `warnings` are what a caller should know of a file that is taken. `layout` is how the file is
+    laid out, for those who read it next; None where that could not be found out.
+    """
 
     total_rows: int
     total_images: int
     faults: tuple[Fault, ...]
     fault_count: int
+    warnings: tuple[Fault, ...] = field(default=(), compare=False)
+    layout: Layout | None = field(default=None, compare=False, repr=False)
 
 
 class BadCatalogue(ImgcompressError):

@@ -3,50 +3,119 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from .columns import find_columns, header_faults
+from .columns import (
+    DETECTED,
+    ChosenColumns,
+    choose_columns,
+    find_options,
+    header_faults,
+    with_names,
+)
 from .encoding import Encoding, detect_encoding, text_blocks
 from .faults import fault
 from .layout import Format, Layout
-from .model import BadCatalogue, Fault
-from .records import BrokenRecord
+from .model import BadCatalogue, Fault, Wishes
+from .records import BrokenRecord, Records
+from .sampling import SAMPLED_ROWS, Sample, holds_image_url
 from .signatures import BINARY, HEAD_BYTES, ForeignKind, foreign_kind, is_binary
 
 DELIMITERS = ",;\t|"
 HEADER_SEARCHED_ROWS = 1_000
+# Titles, units and descriptions above the header are no more rows than these.
+HEADER_CANDIDATES = 30
+NO_WISHES = Wishes()
 _SEP_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r|\Z)", re.I)
 
+# A layout as JSON, for those who read the file later.
+KeptLayout = dict[str, Any]
 
-def open_layout(stream: BinaryIO) -> Layout:
-    """Return the layout of a seekable file; raise BadCatalogue if it is empty or no CSV.
 
-    The separator is the one that yields the most of our columns, unless a `sep=` line names it;
-    nothing is guessed from the rows.
+@dataclass(frozen=True)
+class _Top:
+    """The first rows of a file, as one format reads them, and the header that was found there."""
+
+    format: Format
+    line_ending: str
+    rows: Sequence[tuple[int, list[str]]]
+    broken_row: int
+    chosen: ChosenColumns | None
+    at: int
+
+    @property
+    def rank(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return how likely it is that this is how the file is meant."""
+        # The rows of a table have as many cells as one another, if the separator is the right one.
+        widths = Counter(len(cells) for _, cells in self.rows if len(cells) > 1)
+        return (self.chosen.rank if self.chosen else (-1, 0),
+                max(((rows, width) for width, rows in widths.items()), default=(0, 0)))
+
+
+def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, Sample]:
+    """Return the layout of a seekable file and its first rows.
+
+    Raise BadCatalogue if it is empty or no CSV. The separator is the one that yields the most of
+    our columns, unless a `sep=` line names it. Where no header has columns that are known, the
+    first rows tell which column has the images.
     """
     stream.seek(0)
     head = stream.read(HEAD_BYTES)
     foreign = foreign_kind(head)
     if foreign is not None:
         raise BadCatalogue(_foreign(foreign))
-    encoding = detect_encoding(stream)
-    layouts = [_layout(stream, format_) for format_ in _formats(stream, encoding)]
-    found = [layout for layout in layouts if layout is not None]
-    if not found:
+    encoding = detect_encoding(stream, wishes.encoding)
+    tops = [top for format_ in _formats(stream, encoding)
+            if (top := _top(stream, format_, wishes)) is not None]
+    if not tops:
         raise BadCatalogue(fault("empty_file", limit=HEADER_SEARCHED_ROWS))
-    best = max(found, key=lambda layout: (len(layout.indices), len(layout.header)))
-    if not best.indices and not encoding.wide and is_binary(head):
+    best = max(tops, key=lambda top: top.rank)
+    if best.chosen is None and not encoding.wide and is_binary(head):
         raise BadCatalogue(_foreign(BINARY))
-    return best
+    if best.chosen is None and not wishes.url_columns:
+        for top in sorted(tops, key=lambda top: top.rank, reverse=True):
+            detected = _with_detected(stream, top, wishes)
+            if detected is not None:
+                best = detected
+                break
+    layout = _layout(best, wishes)
+    return layout, Sample(layout.header, _rows_below(stream, layout))
 
 
 def open_good_layout(stream: BinaryIO) -> Layout:
     """Return the layout of a file that has our columns; raise BadCatalogue for any other."""
-    layout = open_layout(stream)
-    for found in header_faults(layout.header_row, layout.header):
+    layout, _ = open_layout(stream)
+    for found in header_faults(layout.header_row, layout.header, layout.chosen, NO_WISHES):
         raise BadCatalogue(found)
     return layout
+
+
+def kept_layout(layout: Layout) -> KeptLayout:
+    """Return what `reopened` needs to read the file as it is read now, whatever changes here."""
+    chosen = layout.chosen
+    assert chosen is not None
+    return {"layout": chosen.layout, "columns": layout.titles(), "urls": list(chosen.urls),
+            "name": chosen.name, "id": chosen.id, "header_row": layout.header_row,
+            "line_ending": layout.line_ending, "base_url": layout.base_url,
+            "delimiter": layout.format.delimiter, "sep_line": layout.format.sep_line,
+            "blanks_before_quotes": layout.format.blanks_before_quotes,
+            "encoding": layout.format.encoding.name, "errors": layout.format.encoding.errors}
+
+
+def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
+    """Return the layout of a file that was kept; raise BadCatalogue if the file is another."""
+    encoding = Encoding(kept["encoding"], errors=kept["errors"])
+    format_ = Format(encoding, kept["delimiter"], kept["sep_line"], kept["blanks_before_quotes"])
+    chosen = ChosenColumns(kept["layout"], tuple(kept["urls"]), kept["name"], kept["id"])
+    for number, cells in format_.records(stream):
+        if number == kept["header_row"] and not isinstance(cells, BrokenRecord):
+            return Layout(format_, kept["line_ending"], number, tuple(cells), chosen, {},
+                          kept["base_url"])
+    raise BadCatalogue(fault("empty_file", limit=HEADER_SEARCHED_ROWS))
 
 
 def _foreign(kind: ForeignKind) -> Fault:
@@ -56,17 +125,78 @@ def _foreign(kind: ForeignKind) -> Fault:
 def _formats(stream: BinaryIO, encoding: Encoding) -> list[Format]:
     match = _SEP_LINE.match(next(text_blocks(stream, encoding), ""))
     if match:
-        return [Format(encoding, match[1], sep_line=match[0])]
-    return [Format(encoding, delimiter) for delimiter in DELIMITERS]
+        return [Format(encoding, match[1], match[0], match[1] in encoding.blanks_before_quotes)]
+    return [Format(encoding, delimiter, "", delimiter in encoding.blanks_before_quotes)
+            for delimiter in DELIMITERS]
 
 
-def _layout(stream: BinaryIO, format_: Format) -> Layout | None:
-    """Take the first row that is not blank for the header; None where there is none."""
+def _top(stream: BinaryIO, format_: Format, wishes: Wishes) -> _Top | None:
+    """Read the first rows that are not blank, and look for the header among them."""
     records = format_.records(stream)
+    rows: list[tuple[int, list[str]]] = []
+    endings: list[str] = []
+    broken_row = 0
     for number, cells in islice(records, HEADER_SEARCHED_ROWS):
         if isinstance(cells, BrokenRecord):
-            return Layout(format_, records.line_ending, number, (), {})
+            broken_row = number
+            if not rows:
+                endings.append(records.line_ending)
+            break
         # A row of nothing but separators is blank, whichever of them is tried.
         if "".join(cells).strip(DELIMITERS + " "):
-            return Layout(format_, records.line_ending, number, tuple(cells), find_columns(cells))
-    return None
+            rows.append((number, cells))
+            endings.append(records.line_ending)
+            if len(rows) == HEADER_CANDIDATES:
+                break
+    if not endings:
+        return None
+    choices = [choose_columns(cells, wishes) for _, cells in rows]
+    found = [(choice.rank, -at) for at, choice in enumerate(choices) if choice]
+    at = -max(found)[1] if found else 0
+    return _Top(format_, endings[0], rows, broken_row, choices[at] if found else None, at)
+
+
+def _with_detected(stream: BinaryIO, top: _Top, wishes: Wishes) -> _Top | None:
+    """Return the same rows with the one column that holds images; None where there is none."""
+    before = next((at for at, (_, cells) in enumerate(top.rows) if holds_image_url(cells)),
+                  len(top.rows))
+    # The header is the fullest row above the first image: titles have few cells.
+    at = max(range(before), key=lambda at: (_filled(top.rows[at][1]), -at), default=None)
+    if at is None:
+        return None
+    found = replace(top, at=at, chosen=None)
+    layout = _layout(found, wishes)
+    places = Sample(layout.header, _rows_below(stream, layout)).image_columns()
+    titles = {layout.title(place) for place in places}
+    if not places:
+        return None
+    if len(titles) > 1 or titles == {None}:
+        # There are images, but in several columns: the caller must say in which.
+        return found
+    # Columns with one name are one, also those that are still empty.
+    same = [place for place in range(len(layout.header)) if layout.title(place) in titles]
+    chosen = ChosenColumns(DETECTED, tuple(same))
+    return replace(found, chosen=with_names(chosen, layout.header, wishes))
+
+
+def _layout(top: _Top, wishes: Wishes) -> Layout:
+    if not top.rows:
+        return Layout(top.format, top.line_ending, top.broken_row, (), None, {}, wishes.base_url)
+    number, header = top.rows[top.at]
+    return Layout(top.format, top.line_ending, number, tuple(header), top.chosen,
+                  find_options(header, wishes), wishes.base_url)
+
+
+def _rows_below(stream: BinaryIO, layout: Layout) -> list[list[str]]:
+    records = islice(_unbroken(layout.format.records(stream)), layout.header_row + SAMPLED_ROWS)
+    return [cells for number, cells in records if number > layout.header_row]
+
+
+def _unbroken(records: Records) -> Iterable[tuple[int, list[str]]]:
+    for number, cells in records:
+        if not isinstance(cells, BrokenRecord):
+            yield number, cells
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(not cell.isspace() for cell in filter(None, cells))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
 
 from .grid import Grid, cut
 
 # The limit of the csv module is one for the whole process, so it is a constant and no argument.
-# It is Python's own default, set here so that what the messages say stays true, and it is what
-# bounds the memory that a quotation mark takes that is never closed.
-MAX_CELL_CHARS = 131_072
+# It is what bounds the memory that a quotation mark takes that is never closed. A description with
+# pictures in it is longer than Python's own default of 131,072.
+MAX_CELL_CHARS = 524_288
 csv.field_size_limit(MAX_CELL_CHARS)
 
 # A row of a thousand columns may still hold a thousand characters in each.
@@ -56,9 +56,11 @@ class Records:
     number and the cells of each record, or a BrokenRecord in place of the cells.
     """
 
-    def __init__(self, blocks: Iterable[str], delimiter: str) -> None:
+    def __init__(self, blocks: Iterable[str], delimiter: str,
+                 blanks_before_quotes: bool = False) -> None:
         self._blocks = blocks
         self._delimiter = delimiter
+        self._skip_blanks = blanks_before_quotes
         self._number = 0
         self._lines_read: list[str] = []
 
@@ -122,7 +124,8 @@ class Records:
     def _one_by_one(self, block: str,
                     blocks: Generator[str, None, None]) -> Iterator[NumberedRecord]:
         """Yield the records that begin in a block; the last of them may end in a later one."""
-        reader = self._reader(self._lines(block, blocks))
+        lines = self._lines(block, blocks)
+        reader = self._reader(lines)
         while True:
             self._lines_read.clear()
             record: list[str] | BrokenRecord
@@ -131,16 +134,31 @@ class Records:
             except StopIteration:
                 return
             except csv.Error as error:
-                # A record that is broken within one line ends with it; only quotation marks go on.
-                final = isinstance(error, _RowTooLong) or len(self._lines_read) != 1
-                record = self._broken(self._number + 1, error, final=final)
-                if final:
+                record = self._mended(lines, error)
+                if isinstance(record, BrokenRecord) and record.final:
                     blocks.close()
             self._number += 1
             yield self._number, record
 
+    def _mended(self, lines: Iterator[str], error: csv.Error) -> list[str] | BrokenRecord:
+        """Return a record with the quotation marks that PHP writes as \\", or what is wrong."""
+        # A record that is broken within one line ends with it; only quotation marks go on.
+        final = isinstance(error, _RowTooLong) or len(self._lines_read) != 1
+        broken = self._broken(self._number + 1, error, final=final)
+        if isinstance(error, _RowTooLong) or not any('\\"' in line for line in self._lines_read):
+            return broken
+        read = list(self._lines_read)
+        try:
+            record: list[str] = next(self._reader(
+                line.replace('\\"', '""') for line in chain(read, lines)))
+        except (csv.Error, StopIteration):
+            # What was read in vain beyond the record is lost.
+            return broken if self._lines_read == read else replace(broken, final=True)
+        return record
+
     def _reader(self, lines: Iterable[str]) -> Any:
-        return csv.reader(lines, delimiter=self._delimiter, strict=True)
+        return csv.reader(lines, delimiter=self._delimiter, strict=True,
+                          skipinitialspace=self._skip_blanks)
 
     def _broken(self, number: int, error: csv.Error, *, final: bool) -> BrokenRecord:
         return BrokenRecord(number, "".join(self._lines_read)[:MAX_ROW_CHARS],

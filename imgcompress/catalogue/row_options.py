@@ -15,11 +15,13 @@ from .columns import (
     OUTPUT_NAME,
     QUALITY,
     Column,
+    folded_name,
 )
 from .faults import enumerated, fault
 from .grid import Grid
 from .layout import Layout
 from .model import Fault, RowOptions
+from .sampling import Sample
 
 FORMATS = ("keep", "jpeg", "png", "webp", "avif")
 # No JPEG is wider or higher than this.
@@ -98,6 +100,17 @@ class OptionCells:
         return options or None, objections
 
 
+def places_of_values(column: Column, sample: Sample) -> list[int]:
+    """Return where columns are that are called like an option and hold nothing but values of it."""
+    found = []
+    for place, title in enumerate(sample.header):
+        if folded_name(title) in column.known_as:
+            texts = {row[place].strip() for row in sample.rows if place < len(row)} - {""}
+            if texts and all(_PARSERS[column](text) is not None for text in texts):
+                found.append(place)
+    return found
+
+
 def _objection(column: Column) -> Objection:
     if column is FORMAT:
         return column, "invalid_format", {"formats": enumerated(FORMATS)}
@@ -105,7 +118,8 @@ def _objection(column: Column) -> Objection:
     return column, "invalid_number", {"low": low, "high": high}
 
 
-def _parse_format(text: str) -> str | None:
+def parse_format(text: str) -> str | None:
+    """Return the format that a text names, or None; `jpg` means `jpeg`, and case does not count."""
     name = text.casefold()
     name = _SPELLINGS.get(name, name)
     return name if name in FORMATS else None
@@ -120,7 +134,7 @@ def _number_parser(low: int, high: int) -> Callable[[str], int | None]:
 
 
 _PARSERS: dict[Column, Callable[[str], str | int | None]] = {
-    FORMAT: _parse_format,
+    FORMAT: parse_format,
     **{column: _number_parser(*bounds) for column, bounds in _BOUNDS.items()},
 }
 

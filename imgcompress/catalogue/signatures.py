@@ -43,7 +43,8 @@ _MARKUP = (
     (re.compile(rb"<\?xml\b", re.I), ForeignKind("an XML document", _WRONG)),
     (re.compile(rb'[\[{]\s*["\[{}\]]'), ForeignKind("a JSON document", _WRONG)),
 )
-BINARY = ForeignKind("binary data", f"{_WRONG} If it is that one, it is damaged: save it anew.")
+BINARY = ForeignKind("binary data", f"{_WRONG} If this is the right file, it is damaged: save it"
+                                    " again.")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b"))
 # Text has next to none of these characters; of evenly spread bytes one in ten is one.
 _BINARY_SHARE = 0.03

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
-from .columns import INPUT_URLS, header_faults
+from .columns import OPTION_COLUMNS, header_faults
 from .counting import RunCounter
-from .encoding import REPLACEMENT
-from .faults import FaultList, fault
+from .encoding import REPLACEMENT, STRAY
+from .faults import FaultList, enumerated, fault
 from .layout import Layout
-from .model import BadCatalogue, CatalogueLimits, Fault, Survey
+from .model import BadCatalogue, CatalogueLimits, Fault, Survey, Wishes
 from .opening import open_layout
 from .quoting import fault_of_broken
 from .records import BrokenRecord, Rows, Run, has_text
-from .row_options import OptionCells
-from .urls import CheckUrl, UrlRules, split_urls
+from .row_options import OptionCells, places_of_values
+from .sampling import Sample
+from .urls import CheckUrl, UrlRules
+
+NO_WISHES = Wishes()
+URL_CODES = {"invalid_url", "relative_url", "url_not_allowed"}
 
 
-def survey(stream: BinaryIO, limits: CatalogueLimits, check_url: CheckUrl) -> Survey:
+def survey(stream: BinaryIO, limits: CatalogueLimits, check_url: CheckUrl,
+           wishes: Wishes = NO_WISHES) -> Survey:
     """Count the rows and images of a seekable file and find all its faults; nothing is raised.
 
     `check_url` returns None, or the public reason why a URL may not be fetched. It is asked once
@@ -26,28 +32,34 @@ def survey(stream: BinaryIO, limits: CatalogueLimits, check_url: CheckUrl) -> Su
     """
     found = FaultList()
     try:
-        layout = open_layout(stream)
+        layout, sample = open_layout(stream, wishes)
     except BadCatalogue as bad:
         found.add_for_file([bad.fault])
         return Survey(0, 0, found.first, found.count)
-    found.add_for_file(_character_faults(stream, layout))
-    found.add_for_file(_header_faults(layout))
-    rows = _RowSurvey(layout, limits, UrlRules(check_url), found)
+    found.add_for_file(_character_faults(stream, layout, wishes.encoding))
+    found.add_for_file(_header_faults(layout, sample, wishes))
+    # Bad URLs that the caller lets pass are told beside the faults, and not among them.
+    passed = FaultList() if wishes.skip_bad_urls else found
+    rules = UrlRules(check_url, layout.url_cells)
+    rows = _RowSurvey(layout, limits, rules, found, passed)
     rows.read(stream)
-    return Survey(rows.total_rows, rows.total_images, found.first, found.count)
+    warnings = [*_warnings(stream, layout, sample), *(passed.first if passed is not found else ())]
+    return Survey(rows.total_rows, rows.total_images, found.first, found.count,
+                  tuple(warnings), layout)
 
 
 class _RowSurvey:
     """The pass over the rows: two counts, and faults into a list."""
 
     def __init__(self, layout: Layout, limits: CatalogueLimits, rules: UrlRules,
-                 found: FaultList) -> None:
+                 found: FaultList, passed: FaultList) -> None:
         self.total_rows = 0
         self.total_images = 0
         self._layout = layout
         self._limits = limits
         self._rules = rules
         self._found = found
+        self._passed = passed
         self._options = OptionCells(layout)
 
     def read(self, stream: BinaryIO) -> None:
@@ -60,8 +72,15 @@ class _RowSurvey:
             count = counter.count(run)
             self.total_rows += count.rows
             self.total_images += count.images
+            if self._passed is self._found:
+                faults = count.faults + count.bad_urls
+                if faults:
+                    self._found.add_for_rows(faults, self._faults_of(first, run))
+                continue
             if count.faults:
-                self._found.add_for_rows(count.faults, self._faults_of(first, run))
+                self._found.add_for_rows(count.faults, self._faults_of(first, run, urls=False))
+            if count.bad_urls:
+                self._passed.add_for_rows(count.bad_urls, self._bad_urls_of(first, run))
         self._judge_counts()
 
     def _within_limit(self, runs: Iterator[Run]) -> Iterator[Run]:
@@ -76,7 +95,11 @@ class _RowSurvey:
             room -= length
             yield first, run
 
-    def _faults_of(self, first: int, run: Rows | BrokenRecord) -> Iterator[Fault]:
+    def _bad_urls_of(self, first: int, run: Rows | BrokenRecord) -> Iterator[Fault]:
+        return (found for found in self._faults_of(first, run) if found.code in URL_CODES)
+
+    def _faults_of(self, first: int, run: Rows | BrokenRecord, *,
+                   urls: bool = True) -> Iterator[Fault]:
         """Yield the faults of a run, which are as many as were counted."""
         if isinstance(run, BrokenRecord):
             yield fault_of_broken(run, self._layout)
@@ -86,24 +109,22 @@ class _RowSurvey:
         for number, cells in enumerate(run, first):
             if len(cells) > most:
                 yield from self._width_faults(number, cells, most)
-            elif INPUT_URLS in self._layout.indices and has_text(cells):
+            elif self._layout.chosen and has_text(cells):
                 row, surplus = self._layout.sorted_out(cells)
                 if surplus:
                     yield fault("extra_cells", number, value=surplus)
-                yield from self._url_faults(number, row)
+                if urls:
+                    yield from self._url_faults(number, row)
                 yield from self._options.faults(number, row)
 
     def _url_faults(self, number: int, cells: Sequence[str]) -> Iterator[Fault]:
-        urls_at = self._layout.indices[INPUT_URLS]
-        title = self._layout.title(urls_at)
-        urls = split_urls(cells[urls_at])
-        if not urls:
-            yield fault("missing_url", number, title)
-        for url in urls:
-            objection = self._rules.objection(url)
-            if objection is not None:
-                code, reason = objection
-                yield fault(code, number, title, url, reason=reason)
+        for place in self._layout.url_places:
+            title = self._layout.title(place)
+            for url in self._layout.url_cells.split(cells[place]):
+                objection = self._rules.objection(url)
+                if objection is not None:
+                    code, reason = objection
+                    yield fault(code, number, title, url, reason=reason)
 
     def _width_faults(self, number: int, cells: Sequence[str], most: int) -> Iterator[Fault]:
         if len(cells) > most and has_text(cells):
@@ -112,20 +133,61 @@ class _RowSurvey:
     def _judge_counts(self) -> None:
         if not self.total_rows and not self._found.count:
             self._found.add_for_file([fault("no_rows", header_row=self._layout.header_row)])
+        elif not self.total_images and not self._found.count:
+            self._found.add_for_file([fault("no_images", columns=enumerated(
+                [self._layout.title(place) or "" for place in self._layout.url_places]))])
         if self.total_images > self._limits.max_images:
             self._found.add_for_file([fault("too_many_images", limit=self._limits.max_images)])
 
 
-def _header_faults(layout: Layout) -> Iterator[Fault]:
+def _header_faults(layout: Layout, sample: Sample, wishes: Wishes) -> Iterator[Fault]:
     # A header whose quotation marks are broken has no names to judge; its row tells the fault.
-    return header_faults(layout.header_row, layout.header) if layout.header else iter(())
+    if not layout.header:
+        return iter(())
+    holding = [] if layout.chosen else [
+        layout.title(place) or "" for place in sample.image_columns()]
+    return header_faults(layout.header_row, layout.header, layout.chosen, wishes, holding)
 
 
-def _character_faults(stream: BinaryIO, layout: Layout) -> Iterator[Fault]:
+def _warnings(stream: BinaryIO, layout: Layout, sample: Sample) -> Iterator[Fault]:
+    """Yield what is in a file and is not read, though it looks as if it were meant to be."""
+    if not layout.chosen:
+        return
+    if layout.format.encoding.errors == STRAY:
+        yield _first_stray(stream, layout)
+    unread = [layout.title(place) or "" for place in sample.image_columns()
+              if place not in layout.url_places]
+    if unread:
+        yield fault("unread_columns", layout.header_row, holding=enumerated(unread))
+    options = [layout.title(place) or "" for column in OPTION_COLUMNS
+               if column not in layout.indices
+               for place in places_of_values(column, sample)]
+    if options:
+        yield fault("unread_options", layout.header_row, columns=enumerated(options))
+
+
+def _character_faults(stream: BinaryIO, layout: Layout, named: str | None) -> Iterator[Fault]:
     if not layout.format.encoding.intact:
-        yield _fault_at("bad_encoding", REPLACEMENT, stream, layout)
+        if named:
+            yield fault("wrong_encoding", encoding=named)
+        else:
+            yield _fault_at("bad_encoding", REPLACEMENT, stream, layout)
     if layout.format.encoding.has_nul:
         yield _fault_at("nul_character", "\0", stream, layout)
+
+
+def _first_stray(stream: BinaryIO, layout: Layout) -> Fault:
+    """Return the warning of bytes that are no UTF-8, placed at the first cell that has one."""
+    apart = replace(layout.format, encoding=replace(layout.format.encoding,
+                                                    errors="surrogateescape"))
+    for number, cells in apart.records(stream):
+        if not isinstance(cells, BrokenRecord):
+            for index, cell in enumerate(cells):
+                if not cell.isascii() and any("\udc80" <= character <= "\udcff"
+                                              for character in cell):
+                    plain = cell.encode("utf-8", "surrogateescape").decode("utf-8", STRAY)
+                    return fault("stray_bytes", number, layout.title(index), plain)
+    return fault("stray_bytes")
 
 
 def _fault_at(code: str, character: str, stream: BinaryIO, layout: Layout) -> Fault:

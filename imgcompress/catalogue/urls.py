@@ -1,4 +1,4 @@
-"""The URL cell: where one URL ends and the next begins, and what a URL may look like."""
+"""What a URL may look like, and what is wrong with one that may not be fetched."""
 
 from __future__ import annotations
 
@@ -6,51 +6,32 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import urlsplit
 
 # What browsers, proxies and the address guard agree to take.
 MAX_URL_CHARS = 8_192
 _ORIGINS_REMEMBERED = 4_096
 
-# A separator only parts two URLs; anywhere else it belongs to the URL that it stands in.
-_SEPARATORS = ",;" + "".join(filter(str.isspace, map(chr, range(0x3001))))
-_EDGES = "\u200b\ufeff" + _SEPARATORS
-_START = re.compile("[hH][tT][tT][pP][sS]?://")
+# What may stand around the URLs of a cell, and between them.
+EDGES = "\u200b\ufeff,;|" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 # Possessive, here and below: whatever does not match is given up at once.
 _URL = re.compile(r"(https?://[^\s\\/?#\x00-\x1f\x7f-\x9f]++)"
                   r"(?:[/?#][^\s\\\x00-\x1f\x7f-\x9f]*+)?+", re.I)
-# One URL of printable ASCII without comma, semicolon and backslash, as nearly every cell holds:
-# with plain classes it takes 0.27 µs to match, with \s and IGNORECASE 0.46 µs.
-_LONE_URL = re.compile(r"([hH][tT][tT][pP][sS]?://[!\"$-+\-.0-:<->@-\[\]-~]++)"
-                       r"(?:[/?#][!-+\--:<-\[\]-~]*+)?+")
+# One URL of printable ASCII without separators and marks, as nearly every cell holds: with plain
+# classes it takes 0.27 µs to match, with \s and IGNORECASE 0.46 µs.
+_LONE_URL = re.compile(r"([hH][tT][tT][pP][sS]?://[!$-+\-.0-:=@-\[\]_a-z~]++)"
+                       r"(?:[/?#](?:[!#-+\--9=?-\[\]-_a-z{}~]++|:(?!//))*+)?+")
+# A second address is a part of the first, as of a service that scales images, only behind / or =.
+_NESTED = re.compile(r"[/=](?:https?|ftp)://", re.I)
+_PATH = re.compile(r"[^\s:]*\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp)(?:[?#]\S*)?", re.I)
 # Each line of a text: the origin of a lone URL, or nothing. One look at many lines takes half the
 # time of one look at each.
 _LONE_URL_LINES = re.compile(rf"{_LONE_URL.pattern}\n|[^\n]*\n")
 
 # Return None, or the public reason why a URL may not be fetched.
 CheckUrl = Callable[[str], str | None]
-
-
-def split_urls(cell: str) -> tuple[str, ...]:
-    """Return the URLs of a cell, parted at commas, semicolons or blanks before http(s)://."""
-    if is_one_url(cell):
-        return (cell,)
-    return tuple(_parts(cell.strip(_EDGES)))
-
-
-def _parts(bare: str) -> list[str]:
-    """Return the URLs of a text without separators at its ends."""
-    # A second URL begins behind the first character and a separator, its mark at 6 or later.
-    if bare.find("://", 6) < 0:
-        return [bare] if bare else []
-    parts, start = [], 0
-    for match in _START.finditer(bare, 1):
-        # A separator is looked for where a URL begins: a long run of them costs nothing else.
-        if bare[match.start() - 1] in _SEPARATORS:
-            parts.append(bare[start:match.start()].rstrip(_SEPARATORS))
-            start = match.start()
-    return [*parts, bare[start:]]
 
 
 def is_one_url(cell: str) -> bool:
@@ -60,7 +41,7 @@ def is_one_url(cell: str) -> bool:
 
 def is_url_or_blank(cell: str) -> bool:
     """Tell whether a cell begins with a URL, or has nothing in it."""
-    bare = cell.strip(_EDGES)
+    bare = cell.strip(EDGES)
     return not bare or bare[:8].lower().startswith(("http://", "https://"))
 
 
@@ -79,6 +60,13 @@ def _origin_of_lone(cell: str) -> str:
     return match[1] if match else ""
 
 
+class SplitsCells(Protocol):
+    """Takes the cells of image URLs apart."""
+
+    def split(self, cell: str) -> tuple[str, ...]:
+        """Return the URLs of a cell."""
+
+
 class UrlRules:
     """Judge URLs: first as texts, then by `check_url`, which is asked once for each origin.
 
@@ -86,8 +74,9 @@ class UrlRules:
     judged here.
     """
 
-    def __init__(self, check_url: CheckUrl) -> None:
+    def __init__(self, check_url: CheckUrl, cells: SplitsCells) -> None:
         self._check_url = check_url
+        self._split = cells.split
         self._origin_objection = lru_cache(maxsize=_ORIGINS_REMEMBERED)(self._judge_origin)
 
     def count(self, cells: Sequence[str]) -> tuple[int, int, list[int]]:
@@ -105,7 +94,7 @@ class UrlRules:
         without = []
         if urls < len(cells):
             for place in [place for place, origin in enumerate(found) if not origin]:
-                parts = _parts(cells[place].strip(_EDGES))
+                parts = self._split(cells[place])
                 urls += len(parts)
                 faults += len(parts) - sum(map(self._is_good, parts))
                 if not parts:
@@ -115,17 +104,20 @@ class UrlRules:
     def _is_good(self, url: str) -> bool:
         """Tell whether there is no objection to a URL, in less time than it takes to tell one."""
         match = _URL.fullmatch(url) if "://" in url else None
-        return (match is not None and len(url) <= MAX_URL_CHARS
+        return (match is not None and len(url) <= MAX_URL_CHARS and not _runs_on(url)
                 and self._origin_objection(match[1]) is None)
 
     def objection(self, url: str) -> tuple[str, str] | None:
         """Return None, or the code and the reason why a URL cannot be fetched."""
         match = _URL.fullmatch(url)
         if match is None:
-            return "invalid_url", _what_is_odd(url)
+            return "relative_url" if _PATH.fullmatch(url) else "invalid_url", _what_is_odd(url)
         if len(url) > MAX_URL_CHARS:
-            return "invalid_url", (f"The URL has {len(url):,} characters; at most"
-                                   f" {MAX_URL_CHARS:,} are taken. Use a shorter address.")
+            return "invalid_url", (f"The URL has {len(url):,} characters; at most {MAX_URL_CHARS:,}"
+                                   " are accepted. Use a shorter URL.")
+        if _runs_on(url):
+            return "invalid_url", ("Two URLs run into each other here. Separate them with a comma"
+                                   " and a space.")
         return self._origin_objection(match[1])
 
     def _judge_origin(self, origin: str) -> tuple[str, str] | None:
@@ -135,20 +127,32 @@ class UrlRules:
         except ValueError:
             complete = False
         if not complete:
-            return "invalid_url", ("The URL has no proper host name or port. It must look like"
+            return "invalid_url", ("The URL has no valid host name or port. It must look like"
                                    " https://www.example.com/photo.jpg.")
         reason = self._check_url(origin + "/")
         return None if reason is None else ("url_not_allowed", reason)
 
 
+def _runs_on(url: str) -> bool:
+    """Tell whether another address begins within a URL, which would be lost."""
+    return url.find("://", 8) > 0 and url.count("://") - 1 > len(_NESTED.findall(url, 8))
+
+
 def _what_is_odd(url: str) -> str:
+    if _PATH.fullmatch(url):
+        return ("This is a path, not a full image URL. Send base_url with the upload, such as"
+                " base_url=https://shop.example.com/media/, or enter full URLs.")
+    if url[:5].lower() == "data:":
+        return ("This is the image itself, not its URL. Put the image on a server and enter its"
+                " URL.")
     if not url.lower().startswith(("http://", "https://")):
-        return ("This is no image URL: it does not start with http:// or https://. Write the whole"
-                " address, as a browser shows it.")
+        return ("This is not an image URL: it does not start with http:// or https://. Enter the"
+                " full address, as shown by a browser.")
     if "\\" in url:
-        return "The URL has a backslash. Write / instead."
+        return "The URL has a backslash. Use / instead."
     if re.search(r"\s", url):
-        return "The URL has a blank or a line break in it. Write a blank as %20."
+        return ("The URL has a space or a line break in it, or is followed by text. Write a space"
+                " as %20, and delete other text.")
     if re.search(r"[\x00-\x1f\x7f-\x9f]", url):
-        return "The URL has an invisible control character in it. Type or copy it anew."
+        return "The URL has an invisible control character in it. Type or copy it again."
     return "The URL has no host name. It must look like https://www.example.com/photo.jpg."

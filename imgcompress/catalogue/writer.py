@@ -7,29 +7,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO
 
-from .columns import INPUT_URLS
 from .formulas import inert
 from .layout import Layout
 from .model import ImageOutcome
-from .opening import open_good_layout
+from .opening import KeptLayout, open_good_layout, reopened
 from .reader import intact
 from .records import has_text
-from .urls import split_urls
 
 OUTPUT_COLUMNS = ("Output Image Urls", "Image Errors")
 _CHUNK_ROWS = 500
 
 
 def write_catalogue(source: BinaryIO, outcomes: Iterable[ImageOutcome],
-                    delimiter: str | None = None) -> Iterator[bytes]:
+                    delimiter: str | None = None,
+                    kept: KeptLayout | None = None) -> Iterator[bytes]:
     """Yield the output CSV in chunks; raise BadCatalogue if `source` is no good catalogue.
 
     `outcomes` come ordered by row and position; where some are missing, their slots stay empty.
     Columns, order and Excel's `sep=` line are the caller's, and so is the separator unless there is
     a `delimiter`. The text is UTF-8, with a byte order mark unless the input was UTF-8 without one;
-    lines end with LF if the caller's did, and otherwise with CRLF (RFC 4180).
+    lines end with LF if the caller's did, and otherwise with CRLF (RFC 4180). `kept` is what
+    `kept_layout` made of the survey's layout; without it the file is looked at anew.
     """
-    layout = open_good_layout(source)
+    layout = reopened(source, kept) if kept else open_good_layout(source)
     delimiter = delimiter or layout.format.delimiter
     if layout.format.encoding.name != "utf-8":
         yield "\ufeff".encode()
@@ -60,20 +60,20 @@ class _Lines(list[str]):
 def _output_rows(source: BinaryIO, layout: Layout,
                  outcomes: Iterable[ImageOutcome]) -> Iterator[list[str]]:
     of_rows = _OutcomesOfRows(outcomes)
-    urls_at = layout.indices[INPUT_URLS]
     for number, cells in intact(layout.format.records(source), layout):
         if number == layout.header_row:
             yield [*cells, *OUTPUT_COLUMNS]
-        elif has_text(cells):
+        elif number > layout.header_row and has_text(cells):
             row = layout.lined_up(cells)
-            slots = len(split_urls(row[urls_at]))
+            slots = len(layout.urls(row))
             yield [*row, *_output_cells(slots, of_rows.take(number))]
         else:
             yield cells
 
 
 def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, str]:
-    urls = [""] * slots
+    # A job of an earlier version may have found more URLs in a cell.
+    urls = [""] * max([slots, *(outcome.position + 1 for outcome in outcomes)])
     errors = []
     for outcome in outcomes:
         if outcome.output_url:

@@ -53,8 +53,8 @@ def answers(url: str) -> bool:
 def _explain(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         other = port + 1 if port < 65535 else port - 1
-        return (f"Port {port} on {host} is taken by another program.\n"
-                f"Choose another one: make run PORT={other}  (or PORT={other} flask serve)")
+        return (f"Port {port} on {host} is in use by another program.\nChoose another port: make"
+                f" run PORT={other}  (or PORT={other} flask serve)")
     if error.errno == errno.EACCES:
-        return f"Port {port} needs the rights of root; choose one from 1024 upwards with PORT=."
-    return f"HOST={host} PORT={port} cannot be listened on: {error.strerror}."
+        return f"Port {port} needs root privileges; choose a port from 1024 upwards with PORT=."
+    return f"Cannot listen on HOST={host} PORT={port}: {error.strerror}."

@@ -60,16 +60,16 @@ def broker_answers(path: Path) -> bool:
 def broker() -> None:
     """Run the embedded broker alone.
 
-    It is for those who start each process by a command of its own.
+    For installations that start each process with its own command.
     """
     settings = current_settings()
     if not settings.embedded_broker:
-        raise click.ClickException("CELERY_BROKER_URL names a broker, so the embedded one has"
-                                   " nothing to do. Unset it to use the embedded one.")
+        raise click.ClickException("CELERY_BROKER_URL names a broker, so the embedded one is not"
+                                   " needed. Unset it to use the embedded broker.")
     address = embedded_broker_socket(settings.data_dir)
     lock = lock_installation(settings.data_dir, f"broker at {address}")
     command = broker_command(settings)
-    click.echo(f"The broker listens on {address}; Ctrl-C stops it.")
+    click.echo(f"The broker is listening on {address}; Ctrl-C stops it.")
     # The server takes the place of this process and keeps its lock.
     os.set_inheritable(lock.fileno(), True)
     os.execv(command[0], command)
@@ -88,8 +88,8 @@ def _server() -> str:
 
 def _no_server(error: Exception) -> click.ClickException:
     return click.ClickException(
-        f"There is no embedded broker for this machine: {error}\n"
-        "Set CELERY_BROKER_URL to a Redis or RabbitMQ server instead.")
+        f"The embedded broker does not run on this machine: {error}\nSet CELERY_BROKER_URL to a"
+        " Redis or RabbitMQ server instead.")
 
 
 def _make_private(folder: Path) -> None:
@@ -101,6 +101,6 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise click.ClickException(f"{folder} belongs to somebody else. Remove it, or choose"
-                                   " another DATA_DIR.")
+        raise click.ClickException(f"{folder} belongs to another user. Remove it, or choose another"
+                                   " DATA_DIR.")
     folder.chmod(0o700)

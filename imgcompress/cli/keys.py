@@ -16,34 +16,35 @@ NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
 @click.group("keys")
 def keys() -> None:
-    """Make, list and revoke API keys."""
+    """Create, list and revoke API keys."""
 
 
 @keys.command("create")
 @click.argument("name")
 @with_appcontext
 def create(name: str) -> None:
-    """Make a key for NAME and show it, this once.
+    """Create a key for NAME and show it once.
 
-    Jobs belong to the name: a key that takes the place of a revoked one sees the same jobs.
+    Jobs belong to the name: a key that replaces a revoked one sees the same jobs.
     """
     if not NAME.fullmatch(name):
         raise click.ClickException("A name has 1 to 64 letters, digits, dots, hyphens, underscores"
                                    " or @.")
     token = create_key(name)
     if token is None:
-        raise click.ClickException(f"{name} has a key. Revoke it first, or choose another name.")
+        raise click.ClickException(f"{name} already has a key. Revoke it first, or choose another"
+                                   " name.")
     click.echo(token)
     click.echo("Keep it safe: it cannot be shown again. Callers send it as “Authorization: Bearer"
                " …” or as “X-API-Key: …”.", err=True)
     if not current_settings().require_api_key:
-        click.echo("Keys are not asked for until REQUIRE_API_KEY=true is set.", err=True)
+        click.echo("Keys are not required until REQUIRE_API_KEY=true is set.", err=True)
 
 
 @keys.command("list")
 @with_appcontext
 def list_all() -> None:
-    """List all keys: their names, what they begin with, and when they were made and revoked."""
+    """List all keys: names, first characters, and the dates of creation and revocation."""
     rows = [(key.name, f"{key.prefix}…", _day(key.created_at),
              f"revoked {_day(key.revoked_at)}" if key.revoked_at else "active")
             for key in list_keys()]
@@ -56,7 +57,7 @@ def list_all() -> None:
 @click.argument("name")
 @with_appcontext
 def revoke(name: str) -> None:
-    """End the key of NAME at once; its jobs stay."""
+    """Revoke the key of NAME at once; its jobs stay."""
     if not revoke_key(name):
         raise click.ClickException(f"{name} has no key; “flask keys list” shows those that have.")
     click.echo(f"The key of {name} is revoked.")

@@ -14,12 +14,12 @@ from ..storage import delete_job_files, open_storage
 
 @click.group("ledger")
 def ledger() -> None:
-    """Look after the ledger."""
+    """Maintain the ledger."""
 
 
 @ledger.command("reset")
 @click.confirmation_option(prompt="This deletes every job of every caller, with its images."
-                                  " Go on?")
+                                  " Continue?")
 @with_appcontext
 def reset() -> None:
     """Delete every job of every caller, its rows and its files; API keys stay."""
@@ -27,4 +27,4 @@ def reset() -> None:
     marked = mark_all_deleted(None)
     for erasure in marked:
         erase_job(erasure, delete_files)
-    click.echo(f"{len(marked)} jobs are deleted.")
+    click.echo(f"Deleted jobs: {len(marked)}")

@@ -26,8 +26,8 @@ def lock_installation(data_dir: Path, place: str) -> TextIO:
         holder = lock.read().strip() or "starting"
         lock.close()
         raise click.ClickException(
-            f"imgcompress is already running in {data_dir} ({holder}).\n"
-            "Stop that one first, or give this one a DATA_DIR and a PORT of its own.") from None
+            f"imgcompress is already running in {data_dir} ({holder}).\nStop that one first, or"
+            " give this one its own DATA_DIR and PORT.") from None
     lock.truncate(0)
     lock.write(f"pid {os.getpid()}, {place}\n")
     lock.flush()

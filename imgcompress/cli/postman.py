@@ -51,7 +51,7 @@ SENT = {"getStatus": {"wait": "10"}}
 @click.option("--output", type=click.Path(path_type=Path), default=COLLECTION, show_default=True)
 @with_appcontext
 def postman(output: Path) -> None:
-    """Write the interface as a Postman collection."""
+    """Export the API as a Postman collection."""
     document = current_app.test_client().get("/openapi.json").get_json()
     text = json.dumps(collection_of(document), indent=2, ensure_ascii=False)
     output.write_text(text + "\n", encoding="utf-8")

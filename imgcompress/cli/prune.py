@@ -18,15 +18,16 @@ from ..storage import Storage, delete_job_files, open_storage
 
 @click.command("prune")
 @click.option("--older-than", "days", type=click.IntRange(min=1), metavar="DAYS",
-              help="Delete jobs that ended so many days ago.  [default: RETENTION_DAYS]")
-@click.option("--dry-run", is_flag=True, help="Tell what would be deleted, and delete nothing.")
+              help="Delete jobs that ended this many days ago or earlier.  [default:"
+                   " RETENTION_DAYS]")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option("--even-strange", is_flag=True,
-              help="Delete files that belong to no job also where they are the most.")
+              help="Delete files that belong to no job even if they are the majority.")
 @with_appcontext
 def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
     """Delete old jobs with their files, and files that belong to no job.
 
-    It may be broken off at any time: what is left goes the next time.
+    It can be interrupted at any time: the next run deletes the rest.
     """
     settings = current_settings()
     storage = open_storage(settings)
@@ -35,30 +36,30 @@ def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
         if days:
             _prune_jobs(storage, days, dry_run)
         else:
-            click.echo("No job is too old: RETENTION_DAYS is 0, and --older-than is not given.")
+            click.echo("No job is too old: RETENTION_DAYS is 0, and --older-than was not given.")
         _prune_files(storage, dry_run, even_strange)
     except (LedgerUnavailable, StorageUnavailable) as error:
-        raise click.ClickException(f"It was broken off; call it again. {error}") from error
+        raise click.ClickException(f"Interrupted; run it again. {error}") from error
 
 
 def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
     before = ledger_now() - timedelta(days=days)
     if dry_run:
-        click.echo(f"{count_old_jobs(before)} jobs ended {days} days ago or earlier.")
+        click.echo(f"Jobs that ended {days} days ago or earlier: {count_old_jobs(before)}")
         return
     deleted = erase_old_jobs(before, partial(delete_job_files, storage))
-    click.echo(f"{deleted} jobs are deleted that ended {days} days ago or earlier.")
+    click.echo(f"Deleted jobs that ended {days} days ago or earlier: {deleted}")
 
 
 def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
     before = ledger_now() - SPARED
     if dry_run:
         found = count_orphans(storage.list, before)
-        click.echo(f"{found.orphans} of {found.files} files belong to no job.")
+        click.echo(f"Files that belong to no job: {found.orphans} of {found.files}")
         return
     try:
         deleted = delete_orphans(storage.list, storage.delete, before, even_strange=even_strange)
     except StrangeFiles as error:
         raise click.ClickException(
-            f"{error.message} To delete them all the same: flask prune --even-strange") from error
-    click.echo(f"{deleted} files are deleted that belonged to no job.")
+            f"{error.message} To delete them anyway: flask prune --even-strange") from error
+    click.echo(f"Deleted files that belonged to no job: {deleted}")

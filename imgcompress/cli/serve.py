@@ -30,8 +30,8 @@ PARENT_SECONDS = 0.5
 def serve(stop_with_parent: bool) -> None:
     """Run the whole service on this machine.
 
-    That is the web server, the workers, recovery and, unless CELERY_BROKER_URL names one, the
-    embedded broker. What dies is started again; Ctrl-C or SIGTERM stops all of it.
+    Starts the web server, the workers, recovery and, unless CELERY_BROKER_URL names one, the
+    embedded broker. A process that dies is restarted; Ctrl-C or SIGTERM stops everything.
     """
     settings = current_settings()
     url = local_url(settings.host, settings.port)
@@ -40,7 +40,7 @@ def serve(stop_with_parent: bool) -> None:
         check_port(settings.host, settings.port)
         console.say(f"Starting imgcompress in {settings.data_dir}")
         if os.geteuid() == 0:
-            console.say("This runs as root; in production, give it a user of its own.", fg="yellow")
+            console.say("This runs as root; in production, give it its own user.", fg="yellow")
         _migrate()
         signals = StopSignals()
         if stop_with_parent:
@@ -54,9 +54,10 @@ def _supervise(settings: Settings, url: str, signals: StopSignals, console: Cons
         if supervisor.start():
             console.say(f"imgcompress is ready at {url}  (Ctrl-C stops it)", bold=True)
             supervisor.watch()
-        console.say("Stopping; images in work are handed back. Ctrl-C again stops at once.")
+        console.say("Stopping; unfinished images are handed back. Press Ctrl-C again to stop at"
+                    " once.")
     except GaveUp as reason:
-        raise click.ClickException(f"{reason} Everything is stopped.") from reason
+        raise click.ClickException(f"{reason} Everything was stopped.") from reason
     finally:
         supervisor.stop(signals.hurry)
     console.say("Stopped.")
@@ -68,8 +69,8 @@ def _migrate() -> None:
         flask_migrate.upgrade(directory=str(MIGRATIONS))
     except DBAPIError as error:
         raise click.ClickException(
-            f"The database cannot be used: {error.orig}\n"
-            "Check DATABASE_URL, or unset it to use SQLite.") from error
+            f"The database is unavailable: {error.orig}\nCheck DATABASE_URL, or unset it to use"
+            " SQLite.") from error
     finally:
         db.engine.dispose()
 

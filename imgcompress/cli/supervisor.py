@@ -46,8 +46,8 @@ class Post:
         self._deaths.append(now)
         recent = [death for death in self._deaths if now - death < DEATHS_WINDOW]
         if len(recent) >= DEATHS_ALLOWED:
-            raise GaveUp(f"{self.program.name} ended {len(recent)} times within"
-                         f" {DEATHS_WINDOW:.0f} s; {self.program.traces} should tell why.")
+            raise GaveUp(f"{self.program.name} ended {len(recent)} times within {DEATHS_WINDOW:.0f}"
+                         f" s; see {self.program.traces} for the cause.")
         pause: float = FIRST_PAUSE * 2 ** (len(recent) - 1)
         self.next_start = now + pause
         return pause
@@ -88,8 +88,8 @@ class Supervisor:
         end = time.monotonic() + READY_SECONDS
         while not post.program.ready():
             if time.monotonic() > end:
-                raise GaveUp(f"{post.program.name} did not answer within {READY_SECONDS:.0f} s;"
-                             f" {post.program.traces} should tell why.")
+                raise GaveUp(f"{post.program.name} did not answer within {READY_SECONDS:.0f} s; see"
+                             f" {post.program.traces} for the cause.")
             if self._ended.wait(TICK_SECONDS):
                 return False
             self._tend()
@@ -115,8 +115,8 @@ class Supervisor:
         code = post.child.exit_code()
         self._release(post)
         pause = post.record_death(now)
-        self._console.say(f"{post.program.name} ended ({_describe(code)});"
-                          f" it is started again in {pause:g} s.")
+        self._console.say(f"{post.program.name} ended ({_describe(code)}); restarting it in"
+                          f" {pause:g} s.")
 
     def _release(self, post: Post) -> None:
         if post.child:

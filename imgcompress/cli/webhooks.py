@@ -27,20 +27,20 @@ MAX_BODY_BYTES = 1024 * 1024
 
 @click.group("webhooks")
 def webhooks() -> None:
-    """Secrets, a receiver to try them, and who is spared."""
+    """Manage signing secrets and receivers, and test webhooks."""
 
 
 @webhooks.command("secret")
 @click.option("--rotate", "action", flag_value="rotate",
-              help="Make a new secret. The newest of the others goes on signing beside it.")
-@click.option("--retire", "action", flag_value="retire", help="End the older of two secrets.")
+              help="Create a new secret. The newest of the others keeps signing beside it.")
+@click.option("--retire", "action", flag_value="retire", help="Remove the older of two secrets.")
 @with_appcontext
 def secret(action: str | None) -> None:
-    """Show the secrets that sign webhooks, the newest first."""
+    """Show the secrets that sign webhooks, newest first."""
     settings = current_settings()
     if action and settings.webhook_secrets:
         raise click.ClickException("WEBHOOK_SECRET is set, so change it there: new,old signs with"
-                                   " both until the old one is taken out.")
+                                   " both until the old one is removed.")
     if action == "rotate":
         rotate(settings.data_dir)
     elif action == "retire":
@@ -52,31 +52,32 @@ def secret(action: str | None) -> None:
 @webhooks.command("receivers")
 @with_appcontext
 def receivers() -> None:
-    """List the receivers whose last attempt failed, and until when they are spared."""
+    """List the receivers whose last attempt failed, and until when they are suspended."""
     with _ledger():
         ailing = ailing_receivers()
     for circuit in ailing:
         spared = circuit.open_until and circuit.open_until > about_now()
-        until = f"spared until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC" if spared else "tried"
+        until = (f"suspended until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC" if spared
+                 else "still tried")
         click.echo(f"{circuit.receiver}  {circuit.failures} failures in a row, {until}")
     if not ailing:
-        click.echo("All receivers are well.")
+        click.echo("No receiver is failing.")
 
 
 @webhooks.command("reset")
 @click.argument("receiver")
 @with_appcontext
 def reset(receiver: str) -> None:
-    """Send to a receiver again that is well now.
+    """Resume deliveries to a receiver that works again.
 
-    RECEIVER is as `flask webhooks receivers` shows it, such as https://shop.example.com:443
+    RECEIVER is as shown by `flask webhooks receivers`, such as https://shop.example.com:443
     """
     with _ledger():
         known = reset_circuit(receiver)
     if not known:
         raise click.ClickException(f"There is no receiver {receiver!r}. `flask webhooks receivers`"
-                                   " lists those that fail.")
-    click.echo(f"{receiver} is no longer spared.")
+                                   " lists the failing ones.")
+    click.echo(f"{receiver} is no longer suspended.")
 
 
 @webhooks.command("listen")
@@ -84,17 +85,18 @@ def reset(receiver: str) -> None:
 @click.option("--secret", "given", help="The webhook_secret of the upload, if it had one.")
 @with_appcontext
 def listen(port: int, given: str | None) -> None:
-    """Print and verify the webhooks that arrive, for developers."""
+    """Print and verify incoming webhooks, for developers."""
     settings = current_settings()
     secrets = (given,) if given else _secrets(settings)
     try:
         server = ThreadingHTTPServer((str(LOOPBACK), port), _handler(secrets))
     except OSError as error:
-        raise click.ClickException(f"Port {port} cannot be listened on: {error.strerror}. Choose"
-                                   " another one with --port.") from error
+        raise click.ClickException(f"Cannot listen on port {port}: {error.strerror}. Choose another"
+                                   " one with --port.") from error
     with server:
         port = server.server_port
-        click.echo(f"Give your uploads -F webhook_url=http://127.0.0.1:{port}/  (Ctrl-C ends this)")
+        click.echo(f"Add to your uploads: -F webhook_url=http://127.0.0.1:{port}/  (Ctrl-C stops"
+                   " this)")
         _advise(settings, port)
         try:
             server.serve_forever()
@@ -108,7 +110,7 @@ def _ledger() -> Iterator[None]:
     try:
         yield
     except LedgerUnavailable as error:
-        raise click.ClickException("The database cannot be used. Check that it is up; on a new"
+        raise click.ClickException("The database is unavailable. Check that it is running; on a new"
                                    " installation, run `flask db upgrade` first.") from error
 
 
@@ -123,7 +125,8 @@ def _advise(settings: Settings, port: int) -> None:
     if not (loopback and allowed):
         change = {"ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8", "ALLOWED_PORTS": f"80,443,{port}"}
         shown = " ".join(f"{name}={shlex.quote(value)}" for name, value in change.items())
-        click.secho(f"The service may not send here yet. Start it with: {shown}", fg="yellow")
+        click.secho("The service is not allowed to send here yet. Start it with:"
+                    f" {shown}", fg="yellow")
 
 
 def _handler(secrets: Sequence[str]) -> type[BaseHTTPRequestHandler]:
@@ -157,7 +160,7 @@ def _verifies(secrets: Sequence[str], body: bytes, headers: dict[str, str]) -> b
 def _show(headers: dict[str, str], body: bytes, verified: bool) -> None:
     """Print an arrival; in ASCII, for it may come from anybody and hold what moves a terminal."""
     told = {name.lower(): value for name, value in headers.items()}
-    judgement = "the signature is good" if verified else "THE SIGNATURE IS WRONG"
+    judgement = "valid signature" if verified else "INVALID SIGNATURE"
     click.secho(f"{ascii(told.get('webhook-id', ''))}: {judgement}",
                 fg="green" if verified else "red", bold=True)
     try:

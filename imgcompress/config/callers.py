@@ -31,9 +31,9 @@ def parse_allowed_hosts(text: str) -> tuple[str, ...]:
     names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     for name in names:
         if name != "*" and not HOST_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} must be a name such as images.example.com, or .example.com"
-                             " with all that is below it, without http:// and without a port; IP"
-                             " addresses are accepted as they are")
+            raise ValueError(f"{name!r} must be a host name such as images.example.com, or"
+                             " .example.com for all names below it, without http:// and without a"
+                             " port; IP addresses are always accepted")
     return names
 
 
@@ -42,6 +42,6 @@ def parse_secret(text: str, *, required: bool = False) -> str | None:
     if not text and not required:
         return None
     if len(text) < SECRET_CHARS:
-        raise ValueError(f"must have {SECRET_CHARS} characters or more; make one with:"
-                         " openssl rand -hex 32")
+        raise ValueError(f"must have at least {SECRET_CHARS} characters; create one with: openssl"
+                         " rand -hex 32")
     return text

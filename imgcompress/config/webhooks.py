@@ -23,15 +23,15 @@ def check_webhook_secret(text: str) -> None:
     except (binascii.Error, ValueError):
         key = b""
     if not text.startswith(SECRET_PREFIX) or len(key) not in SECRET_BYTES:
-        raise ValueError("must be whsec_ and 24 to 64 bytes in base64; this makes one:"
-                         " echo whsec_$(openssl rand -base64 32)")
+        raise ValueError("must be whsec_ and 24 to 64 bytes in base64; create one with: echo"
+                         " whsec_$(openssl rand -base64 32)")
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:
     """Return the active secrets, the newest first. Raise ValueError."""
     secrets = tuple(part.strip() for part in text.split(",") if part.strip())
     if len(secrets) > 2:
-        raise ValueError("can hold two secrets at most: the new one, and the old one")
+        raise ValueError("can hold at most two secrets: the new one and the old one")
     for secret in secrets:
         check_webhook_secret(secret)
     return secrets
@@ -45,8 +45,8 @@ def parse_secrets_keys(text: str) -> tuple[str, ...]:
     except (binascii.Error, ValueError):
         raw = [b""]
     if any(len(key) != SECRETS_KEY_BYTES for key in raw):
-        raise ValueError("must be 32 bytes in base64, or several such keys with commas, the newest"
-                         " first; this makes one: openssl rand -base64 32")
+        raise ValueError("must be 32 bytes in base64, or several such keys separated by commas,"
+                         " newest first; create one with: openssl rand -base64 32")
     return tuple(urlsafe_b64encode(key).decode() for key in raw)
 
 
@@ -54,5 +54,6 @@ def parse_pauses(text: str) -> tuple[float, ...]:
     """Return the pauses between attempts, in seconds. Raise ValueError."""
     pauses = tuple(float(part) for part in text.split(",") if part.strip())
     if not all(0 < pause <= LONGEST_PAUSE for pause in pauses):
-        raise ValueError("must be seconds, each above 0 and up to 86400, such as 5,300,1800")
+        raise ValueError("must be a list of seconds, each above 0 and up to 86400, such as"
+                         " 5,300,1800")
     return pauses

@@ -20,6 +20,6 @@ def encoding_fault(connection: Connection) -> str | None:
     found = connection.exec_driver_sql("SHOW server_encoding").scalar()
     if found == ENCODING:
         return None
-    return (f"The database has the encoding {found}, which cannot hold every URL and file name;"
-            f" it must be {ENCODING}. Make another one by {CREATE}; and set DATABASE_URL to it. If"
+    return (f"The database has the encoding {found}, which cannot hold every URL and file name; it"
+            f" must be {ENCODING}. Create another one with {CREATE}; and set DATABASE_URL to it. If"
             " this one has jobs that you need, pg_dump --encoding=UTF8 takes them along.")

@@ -36,8 +36,8 @@ class KeyInUse(ImgcompressError):
     """The first request with the key is still being answered."""
 
     code = "idempotency_key_in_use"
-    message = ("The first request with this Idempotency-Key is still being answered. Send it again"
-               " in a moment to get the same answer.")
+    message = ("The first request with this Idempotency-Key is still in progress. Send it again in"
+               " a moment to get the same response.")
     retryable = True
 
 
@@ -45,8 +45,8 @@ class KeyReused(ImgcompressError):
     """The key belongs to another request."""
 
     code = "idempotency_key_reused"
-    message = ("This Idempotency-Key was used for another file or other options. Use a new key for"
-               " a new upload.")
+    message = ("This Idempotency-Key was already used for another file or other options. Use a new"
+               " key for a new upload.")
 
 
 def claim_key(owner: str | None, key: str, fingerprint: str) -> KeyClaim | dict[str, Any]:

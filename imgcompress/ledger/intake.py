@@ -58,6 +58,8 @@ class NewJob:
     base_url: str
     total_rows: int
     total_images: int
+    # How the file is read, as the catalogue keeps it.
+    reading: dict[str, Any] | None = None
     webhook_url: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     email: str | None = None

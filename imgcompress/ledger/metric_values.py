@@ -61,7 +61,7 @@ def save_share() -> None:
             add_values(session, values)
     except Exception as error:
         SHARE.add(values.items())
-        log.warning("Timings wait for the ledger: %s", error)
+        log.warning("Timings are waiting for the database: %s", error)
 
 
 def read_values() -> dict[Sample, float]:

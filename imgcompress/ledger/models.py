@@ -53,6 +53,8 @@ class JobRequest(Base):
     epoch: Mapped[int] = mapped_column(default=1)
     source_filename: Mapped[str] = mapped_column(String(255))
     options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # How the file is read: its layout, the columns that were chosen, its encoding.
+    reading: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     base_url: Mapped[str] = mapped_column(Text)
     webhook_url: Mapped[str | None] = mapped_column(Text)
     # Plain, as versions before 0.2 wrote it; recovery seals it.

@@ -19,9 +19,9 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 FAILURES_IN_MAIL = 20
 
 MESSAGES = {
-    JobStatus.PENDING: "The job waits for a worker.",
+    JobStatus.PENDING: "The job is waiting for a worker.",
     JobStatus.PROCESSING: "The images are being compressed.",
-    JobStatus.COMPLETED: "The job is done; the counts say how many images failed.",
+    JobStatus.COMPLETED: "The job is done; see the counts for failed images.",
     JobStatus.FAILED: "None of the images could be compressed.",
     JobStatus.CANCELLED: "The job was cancelled.",
 }

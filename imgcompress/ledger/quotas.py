@@ -16,7 +16,7 @@ class TooManyJobs(ImgcompressError):
     """The key has as many jobs going on as one key may have."""
 
     code = "too_many_active_jobs"
-    message = ("Your key has as many jobs going on as it may have. Wait until one of them has"
+    message = ("Your API key has reached its limit of active jobs. Wait until one of them has"
                " ended, or cancel one.")
     retryable = True
     retry_after = 30.0

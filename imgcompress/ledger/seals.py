@@ -41,8 +41,8 @@ class SealBroken(ImgcompressError):
     """A secret cannot be read with any of the keys."""
 
     code = "secret_unreadable"
-    message = ("The webhook_secret of this job cannot be read any more. Upload the file again, or"
-               " ask the operator for the SECRETS_KEY of that time.")
+    message = ("The webhook_secret of this job can no longer be read. Upload the file again, or ask"
+               " the operator to restore the SECRETS_KEY of that time.")
 
 
 def seal(secret: str) -> str:
@@ -82,7 +82,7 @@ def reseal_secrets() -> int:
                 changed += _replace(request_id, plain, sealed, fresh)
         last = batch[-1][0]
     if lost:
-        log.error("The webhook_secret of %d jobs cannot be read with any key that is left", lost)
+        log.error("The webhook_secret of %d jobs cannot be read with any remaining key", lost)
     return changed
 
 

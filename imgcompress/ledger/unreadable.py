@@ -32,7 +32,7 @@ def mend_image(request_id: UUID, ordinal: int) -> bool:
     unreadable = [name for name in STAND_INS if not _is_readable(request_id, ordinal, name)]
     if not unreadable:
         return False
-    log.error("The row of image %d of job %s cannot be read (%s): the image fails",
+    log.error("The row of image %d of job %s cannot be read (%s), so the image fails",
               ordinal, request_id, ", ".join(unreadable))
     with writing() as session:
         session.execute(

@@ -16,7 +16,7 @@ from ..file_names import output_name
 MEGABYTE, KILOBYTE = 1_000_000, 1_000
 
 OPENINGS = {
-    "COMPLETED": "The images of {name} are done.",
+    "COMPLETED": "The images of {name} are ready.",
     "FAILED": "None of the images of {name} could be compressed.",
     "CANCELLED": "The job for {name} was cancelled.",
 }
@@ -64,27 +64,27 @@ def _letter(told: Mapping[str, Any], *, attached: bool) -> Letter:
         "FAILED": f"{name}: no image could be compressed",
         "CANCELLED": f"{name}: cancelled after {done:,} of {total:,} images",
     }[told["status"]]
-    links = {"Every image, and why some failed": told["details_url"]}
+    links = {"All images, with the reasons for failures": told["details_url"]}
     if not attached:
-        links = {"The output CSV, too large for a mail": told["download_url"]} | links
-    closing = ("The output CSV is attached: your own file with the new URLs.",) if attached else ()
+        links = {"The output CSV, which is too large to attach": told["download_url"]} | links
+    closing = ("The output CSV is attached: your file with the new URLs.",) if attached else ()
     return Letter(subject, (*_summary(told), *closing), _failures(told), links)
 
 
 def _summary(told: Mapping[str, Any]) -> tuple[str, ...]:
     before, after = told["input_bytes"], told["output_bytes"]
     lines = [OPENINGS[told["status"]].format(name=told["source_filename"]),
-             f"{told['completed_images']:,} of {told['total_images']:,} images are compressed,"
+             f"{told['completed_images']:,} of {told['total_images']:,} images were compressed,"
              f" {told['failed_images']:,} failed."]
     if before:
         saved = 100 * (before - after) / before
-        lines.append(f"They had {_size(before)} and have {_size(after)} now: {saved:.0f} % less.")
+        lines.append(f"Their size went from {_size(before)} to {_size(after)}: {saved:.0f} % less.")
     return tuple(lines)
 
 
 def _failures(told: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
-        f"{failure['count']:,} at {failure['host'] or 'no host'} (row {failure['example_row']}):"
+        f"{failure['count']:,} from {failure['host'] or 'no host'} (row {failure['example_row']}):"
         f" {_told(failure['found'])}{_advice(failure['code'])}" for failure in told["failures"])
 
 

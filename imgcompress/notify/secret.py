@@ -38,7 +38,7 @@ def rotate(data_dir: Path) -> tuple[str, ...]:
 
 
 def retire(data_dir: Path) -> tuple[str, ...]:
-    """End the older of two secrets."""
+    """Remove the older of two secrets."""
     newest, *_ = signing_secrets((), data_dir)
     return _replace(data_dir, (newest,))
 

@@ -89,7 +89,7 @@ class Fetcher:
         body = BytesIO()
         fetched = self.fetch_to(body, url, owner, headers)
         if not body.tell():
-            raise ImageError("not_an_image", "The source gives an empty answer")
+            raise ImageError("not_an_image", "The URL returns an empty file (0 bytes)")
         return replace(fetched, data=body.getvalue())
 
     def fetch_to(self, target: BinaryIO, url: str, owner: str = "",

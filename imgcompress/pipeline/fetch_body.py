@@ -64,7 +64,7 @@ def whole_length(response: BaseHTTPResponse) -> int | None:
 def _check_declared(response: BaseHTTPResponse, max_bytes: int) -> None:
     declared = response.length_remaining
     if declared is not None and declared > max_bytes:
-        raise ImageError("too_large", f"The source announces {declared:,} bytes")
+        raise ImageError("too_large", f"The server announces {declared:,} bytes")
 
 
 def _counted(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> Iterator[bytes]:
@@ -79,4 +79,4 @@ def _counted(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> I
 
 
 def _too_large(max_bytes: int) -> ImageError:
-    return ImageError("too_large", f"The source gives more than {max_bytes:,} bytes")
+    return ImageError("too_large", f"The server sends more than {max_bytes:,} bytes")

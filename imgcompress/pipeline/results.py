@@ -74,5 +74,5 @@ def _explained(outcome: Done | Exception) -> Done | ImageError:
     """Return an outcome as the caller knows it; what was a fault of ours is logged."""
     if isinstance(outcome, ImageError) or not isinstance(outcome, Exception):
         return outcome
-    log.error("An image met a fault of ours", exc_info=outcome)
+    log.error("Unexpected error while an image was processed", exc_info=outcome)
     return ImageError("internal_error", detail=repr(outcome))

@@ -50,7 +50,7 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
                 try:
                     return self.run(*args, **kwargs)
                 except LedgerUnavailable as error:
-                    log.warning("The task is left to a later one: %s", error)
+                    log.warning("The task was skipped; a later one does its work: %s", error)
                     return None
 
     celery = PublishingCelery(app.name, task_cls=ContextTask, set_as_current=True)

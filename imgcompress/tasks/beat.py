@@ -25,9 +25,9 @@ class SteadyScheduler(Scheduler):  # type: ignore[misc]
             self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:
             if not self._away:
-                log.warning("The broker takes no messages: %s", error)
+                log.warning("The broker accepts no messages: %s", error)
             self._away = True
             return
         if self._away:
-            log.warning("The broker takes messages again")
+            log.warning("The broker accepts messages again")
         self._away = False

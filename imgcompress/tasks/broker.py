@@ -60,13 +60,13 @@ class _Connection(pyamqp.Connection):
 
     def _on_blocked(self) -> None:
         self._blocked = True
-        raise BrokerBlocked("RabbitMQ has an alarm and takes no messages: its memory or its disk"
-                            " is short (see rabbitmqctl status)")
+        raise BrokerBlocked("RabbitMQ raised an alarm and accepts no messages: it is low on memory"
+                            " or disk (see rabbitmqctl status)")
 
     def _on_unblocked(self) -> None:
         # What was sent meanwhile is confirmed late, and must not pass for a later confirmation.
         self.collect()
-        raise RecoverableConnectionError("RabbitMQ takes messages again")
+        raise RecoverableConnectionError("RabbitMQ accepts messages again")
 
 
 def limit_waits_for_rabbitmq() -> None:

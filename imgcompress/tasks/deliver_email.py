@@ -34,7 +34,9 @@ def _output_csv(request_id: UUID, limit: int) -> bytes | None:
     """Return the job's output CSV, or None when it has more bytes than the limit, or is gone."""
     try:
         with open_storage(current_settings()).open(csv_key(request_id)) as source:
-            return _joined(write_catalogue(source, _outcomes(request_id)), limit)
+            job = queries.find_job(request_id)
+            kept = job.reading if job else None
+            return _joined(write_catalogue(source, _outcomes(request_id), kept=kept), limit)
     except StorageNotFound:
         return None
 

@@ -73,7 +73,7 @@ class HostCircuits:
         try:
             self._read(owner, [source.authority for source in unknown])
         except LedgerUnavailable as error:
-            log.warning("The circuits of the hosts are unknown: %s", error)
+            log.warning("The host circuits cannot be read: %s", error)
 
     def check(self, source: Source, job: UUID) -> None:
         """Raise ImageError `host_suspended` for an image of a job whose host is left alone.
@@ -114,7 +114,7 @@ class HostCircuits:
             else:
                 self._succeeded(source)
         except LedgerUnavailable as away:
-            log.warning("The circuit of %s was not written: %s", source.authority, away)
+            log.warning("The circuit of %s could not be saved: %s", source.authority, away)
 
     def _failed(self, source: Source, error: ImageError) -> None:
         trying = self.trying(source)
@@ -132,7 +132,7 @@ class HostCircuits:
         if suspended:
             del self._failures[source]
             if circuits.open_circuit(source, fault, seconds=self.pause):
-                log.warning("%s is left alone for %g s: %s", source.authority, self.pause, fault)
+                log.warning("%s is suspended for %g s: %s", source.authority, self.pause, fault)
         if unreached:
             del self._unreached[source.authority]
             circuits.open_for_everybody(source.authority, fault, seconds=self.pause)

@@ -31,5 +31,5 @@ def patiently(act: Callable[[], Value], seconds: float = HOLD_SECONDS) -> Value:
         except LedgerUnavailable as error:
             if stopping() or time.monotonic() > end:
                 raise
-            log.warning("Waiting for the ledger: %s", error)
+            log.warning("Waiting for the database: %s", error)
             time.sleep(PAUSE_SECONDS)

@@ -48,7 +48,7 @@ def _process(claim: Claim | None) -> None:
             shift.take_on(claim)
         _work(shift)
     except LedgerUnavailable as error:
-        log.error("Slices were given up; their leases run out: %s", error)
+        log.error("Slices were abandoned; their leases will expire: %s", error)
 
 
 def _work(shift: Shift) -> None:
@@ -59,7 +59,7 @@ def _work(shift: Shift) -> None:
     except CodecStuck:
         stuck = True
     except StorageUnavailable as error:
-        log.error("%d slices wait for the storage: %s", len(shift.parts), error)
+        log.error("%d slices are waiting for the storage: %s", len(shift.parts), error)
         delay = STORAGE_DELAY
     shift.hand_back(delay=delay)
     if stuck:
@@ -68,5 +68,5 @@ def _work(shift: Shift) -> None:
 
 def _end_process() -> None:
     """End this pool process, whose codec thread never came back; the worker starts a new one."""
-    log.error("An image never came back from the codec; this process ends")
+    log.error("An image never returned from the codec; this process exits")
     os.kill(os.getpid(), signal.SIGKILL)

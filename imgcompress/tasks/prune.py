@@ -31,10 +31,10 @@ def prune() -> None:
         deleted = erase_old_jobs(before, partial(delete_job_files, open_storage(settings)),
                                  stopping)
     except StorageUnavailable as error:
-        log.warning("Old jobs wait for the storage: %s", error)
+        log.warning("Old jobs are waiting for the storage: %s", error)
         return
     if deleted:
-        log.info("%d jobs were deleted that ended %d days ago", deleted, settings.retention_days)
+        log.info("%d jobs that ended %d days ago were deleted", deleted, settings.retention_days)
 
 
 @shared_task(name="reseal")
@@ -55,7 +55,7 @@ def sweep() -> None:
         log.error("%s", error.message)
         return
     except StorageUnavailable as error:
-        log.warning("Files that belong to no job wait for the storage: %s", error)
+        log.warning("Files that belong to no job are waiting for the storage: %s", error)
         return
     if deleted:
-        log.warning("%d files were deleted that belonged to no job", deleted)
+        log.warning("%d files that belonged to no job were deleted", deleted)

@@ -77,7 +77,8 @@ def send(task: str, *args: object) -> bool:
     error = _error_of(lambda producer: celery.send_task(task, args=args, producer=producer,
                                                         retry=False))
     if error:
-        log.warning("The broker did not take %s%s; recovery will publish it: %s", task, args, error)
+        log.warning("The broker did not accept %s%s; recovery will publish it:"
+                    " %s", task, args, error)
     return not error
 
 
@@ -123,7 +124,7 @@ def slices_in_queue() -> int | None:
             return _queue_length(connection.channel(),
                                  celery.amqp.queues[celery.conf.task_default_queue])
     except _broker_errors() as error:
-        log.warning("The broker cannot be asked for its queue: %s", error)
+        log.warning("The broker's queue cannot be read: %s", error)
         return None
 
 

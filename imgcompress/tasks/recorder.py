@@ -52,7 +52,7 @@ class Recorder:
         except LedgerUnavailable as error:
             if age > HOLD_SECONDS:
                 raise
-            log.warning("%d results wait for the ledger: %s", len(self._batch), error)
+            log.warning("%d results are waiting for the database: %s", len(self._batch), error)
 
     def flush(self) -> None:
         """Write what has gathered. Raise ClaimLost when the claim no longer stands."""

@@ -44,14 +44,14 @@ def recover() -> None:
     if now - _began < current_settings().recovery_interval / 2:
         return
     _began = now
-    _tell("times that lay in the future were put right: the clock was put back", put_clock_right())
+    _tell("times in the future were corrected: the clock was set back", put_clock_right())
     end_leases()
     forget_lost_messages()
     _tell("finished jobs were closed", recovery.close_finished_jobs())
     for request_id in recovery.jobs_to_publish(JOBS_AT_ONCE):
         if not publish_slices(request_id):
             break
-    _tell("deliveries were given up, for their receivers stayed ill", give_up_suspended())
+    _tell("deliveries were given up, because their receivers kept failing", give_up_suspended())
     publish_due_deliveries()
     forget_old_keys()
     forget_old_circuits()
@@ -73,7 +73,7 @@ def put_clock_right() -> int:
 def end_leases() -> None:
     """End the leases that ran out, and those that dead processes of this machine held."""
     dead = [holder for holder in leases.lease_holders() if is_dead(holder)]
-    _tell("leases ended", leases.expire_leases(dead))
+    _tell("leases expired", leases.expire_leases(dead))
 
 
 def forget_lost_messages() -> None:
@@ -82,16 +82,16 @@ def forget_lost_messages() -> None:
     if in_queue is not None:
         lost = recovery.forget_lost_messages(
             in_queue, older_than=LOST_AFTER_ROUNDS * current_settings().recovery_interval)
-        _tell("slices are published again, since messages were lost", lost)
+        _tell("slices were published again, because messages were lost", lost)
 
 
 def erase_deleted_jobs() -> None:
     """Take away what is left of deleted jobs. It comes last, since it may take a minute."""
     storage = open_storage(current_settings())
     try:
-        _tell("deleted jobs were swept", erase_due_jobs(partial(delete_job_files, storage)))
+        _tell("deleted jobs were erased", erase_due_jobs(partial(delete_job_files, storage)))
     except StorageUnavailable as error:
-        log.warning("What is left of deleted jobs waits for the storage: %s", error)
+        log.warning("Deleted jobs that are not erased yet are waiting for the storage: %s", error)
 
 
 def _tell(what: str, count: int) -> None:

@@ -164,7 +164,7 @@ class Shift:
             act()
         except ClaimLost as lost:
             part.bind_logs()
-            log.info("The slice was given up: %s", lost)
+            log.info("The slice was abandoned: %s", lost)
             part.ended = True
             self._take_away(part.claim, part.stored)
 

@@ -43,13 +43,13 @@ class Watch(StartStopStep):  # type: ignore[misc]
             check_broker()
         except Exception as error:
             if not self._away:
-                log.warning("The broker takes no messages (%s): this worker finds its work in the"
-                            " ledger", error)
+                log.warning("The broker accepts no messages (%s): this worker takes its work from"
+                            " the database", error)
             self._away = True
             self._begin_work(worker)
             return
         if self._away:
-            log.warning("The broker takes messages again")
+            log.warning("The broker accepts messages again")
         self._away = False
 
     def _begin_work(self, worker: Any) -> None:

@@ -21,8 +21,8 @@ OURS = {"same-origin", "none"}
 REFUSAL = {
     "type": "about:blank", "title": "Forbidden", "status": 403, "code": "cross_site",
     "retryable": False,
-    "detail": "A page of another site sent this, so nothing was done. Use the page of this service"
-              " itself; programs have to leave out the Origin header.",
+    "detail": "This request came from a page of another site, so nothing was done. Use the pages of"
+              " this service; programs must leave out the Origin header.",
 }
 
 

@@ -112,7 +112,7 @@ def test_jobs_that_end_while_they_run_leave_no_files(embedded_service: Service) 
             assert answer.ok, answer.text
     wait_until(lambda: {job: len(_files_of(service, job)) for job in jobs} == jobs, 20,
                lambda: f"{jobs} {[len(_files_of(service, job)) for job in jobs]}")
-    assert "wait for the storage" not in service.log
+    assert "are waiting for the storage" not in service.log
 
 
 def test_one_key_makes_one_job(service: Service, origin: PlainOrigin) -> None:

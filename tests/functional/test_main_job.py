@@ -101,7 +101,7 @@ def test_the_status_tells_how_the_job_ended(job: Job) -> None:
 def test_the_status_groups_the_failures(job: Job) -> None:
     assert sorted(job.status["errors"], key=lambda error: error["code"]) == [
         {"code": "not_an_image", "host": "127.0.0.1", "count": 1, "example_row": 4,
-         "found": "The URL gives an HTML page (text/html)"},
+         "found": "The URL returns an HTML page (text/html)"},
         {"code": "source_status", "host": "127.0.0.1", "count": 1, "example_row": 4,
          "found": "HTTP 404 Not Found"}]
 

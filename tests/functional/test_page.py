@@ -119,7 +119,8 @@ def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
     page.goto(service.url)
     urls = [origin.url(path) for path in PHOTOS]
     drop(page, "autumn.csv", catalogue(*urls[:2], "ftp://elsewhere/cat.png"))
-    expect(page.locator("#verdict")).to_contain_text("1 fault")
+    expect(page.locator("#verdict")).to_contain_text(
+        "has 1 issue. Nothing was started; fix the file and choose it again.")
     row = page.locator("#faults tbody tr")
     expect(row).to_have_count(1)
     assert row.locator("td").all_inner_texts()[:2] == ["4", "Input Image Urls"]
@@ -152,11 +153,13 @@ def test_options_go_with_the_upload_and_into_the_command(
     expect(page.locator("#promise")).to_contain_text("at most a quarter of the bytes")
     page.get_by_text("More options").click()
     page.get_by_label("Format").select_option("webp")
-    page.get_by_label("Widest, in pixels").fill("100000")
+    page.get_by_label("Maximum width, in pixels").fill("100000")
     drop(page, "it's.csv", catalogue(origin.url("/rocket.jpg")))
-    expect(page.locator("#faults td").nth(1)).to_have_text("Widest, in pixels")
-    page.get_by_label("Widest, in pixels").fill("320")
-    page.get_by_label("Widest, in pixels").blur()
+    expect(page.locator("#faults td").nth(1)).to_have_text("Maximum width, in pixels")
+    expect(page.locator("#verdict")).to_contain_text(
+        "has no issues, but the options have 1 issue. Nothing was started; correct the options.")
+    page.get_by_label("Maximum width, in pixels").fill("320")
+    page.get_by_label("Maximum width, in pixels").blur()
     expect(page.locator("#verdict")).to_contain_text("1 image in 1 row")
 
     (tmp_path / "it's.csv").write_bytes(catalogue(origin.url("/rocket.jpg")))
@@ -181,7 +184,7 @@ def test_an_upload_that_broke_off_is_sent_again_and_makes_one_job(
         before = len(service.get("/job").json()["jobs"])
         page.route("**/upload", _lose_the_answer, times=1)
         page.locator("#start").click()
-        expect(page.locator("#verdict")).to_contain_text("The service does not answer")
+        expect(page.locator("#verdict")).to_contain_text("The service is not responding")
         page.locator("#start").click()
         page.wait_for_url("**/jobs/*")
         assert len(service.get("/job").json()["jobs"]) == before + 1
@@ -270,10 +273,10 @@ def test_a_job_is_cancelled_and_taken_up_again(
     expect(page.locator("#csv")).to_be_hidden()
     page.get_by_role("button", name="Cancel").click()
     expect(state_of(page)).to_have_text("Cancelled")
-    expect(page.locator("#said")).to_contain_text("The job is cancelled")
+    expect(page.locator("#said")).to_contain_text("The job was cancelled")
     page.get_by_role("button", name="Show more").click()
     expect(page.locator(".image-card")).to_have_count(48)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(state_of(page)).to_have_text("Compressing")
     page.get_by_role("button", name="Cancel").click()
     expect(state_of(page)).to_have_text("Cancelled")
@@ -287,7 +290,7 @@ def test_webhooks_are_listed_and_sent_again(
         completed = page.locator("#delivery-list li", has_text="job.completed")
         expect(completed.locator(".pill")).to_have_text("Delivered", timeout=LONG_MS)
         before = len(receiver.of(request_id))
-        completed.get_by_role("button", name="Send again job.completed").click()
+        completed.get_by_role("button", name="Resend job.completed").click()
         wait_until(lambda: len(receiver.of(request_id)) == before + 1, 30)
         expect(completed).to_contain_text("2 attempts")
         assert receiver.of(request_id)[-1].event["status"] == "COMPLETED"
@@ -332,7 +335,7 @@ def test_the_key_is_asked_once_and_a_lost_service_is_told(
         page.goto(server.url)
         page.get_by_role("textbox", name="API key").fill("imgc_wrong")
         page.get_by_role("button", name="Continue").click()
-        expect(page.locator("#key-fault")).to_contain_text("not valid")
+        expect(page.locator("#key-fault")).to_contain_text("invalid")
         page.get_by_role("textbox", name="API key").fill(key)
         page.get_by_role("button", name="Continue").click()
         expect(page.locator("#no-jobs")).to_be_visible()
@@ -354,7 +357,7 @@ def test_the_key_is_asked_once_and_a_lost_service_is_told(
         page.get_by_role("button", name="Continue").click()
         expect(state_of(page)).to_have_text("Done")
         server.stop()
-        expect(page.locator("#trouble")).to_contain_text("does not answer", timeout=LONG_MS)
+        expect(page.locator("#trouble")).to_contain_text("is not responding", timeout=LONG_MS)
 
 
 class _ServerWithKeys:

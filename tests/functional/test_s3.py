@@ -75,7 +75,7 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
                        30)
             refused = service.upload(catalogue_of(job.origin, 1))
             assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
-            wait_until(lambda: "wait for the storage" in service.log, 30)
+            wait_until(lambda: "are waiting for the storage" in service.log, 30)
             time.sleep(1)
             assert service.status(job.request_id)["status"] == "PROCESSING"
             assert job.done() < 60

@@ -20,8 +20,8 @@ def test_every_fault_gives_one_sentence_of_advice(fault: ImageFault) -> None:
 
 def test_the_public_message_tells_what_was_found_and_what_to_do() -> None:
     error = ImageError("source_status", "The server answered 403", detail="10.0.0.1 said no")
-    assert error.message == ("The server answered 403. The server did not give the image; open the"
-                             " URL in a browser to see why.")
+    assert error.message == ("The server answered 403. The server refused to send the image; open"
+                             " the URL in a browser to see why.")
     assert "10.0.0.1" not in error.message and "10.0.0.1" in str(error)
 
 
@@ -45,5 +45,5 @@ def test_the_document_has_every_code_with_its_advice() -> None:
 
 def test_the_document_names_the_codes_that_are_grouped_by_what_was_found() -> None:
     grouped = [code for code, fault in IMAGE_FAULTS.items() if fault.grouped_by_found]
-    sentence = DOCUMENT.read_text(encoding="utf-8").partition("`found` is told for ")[2]
+    sentence = DOCUMENT.read_text(encoding="utf-8").partition("`found` is set for ")[2]
     assert re.findall("`([a-z_]+)`", sentence.partition(".")[0]) == grouped

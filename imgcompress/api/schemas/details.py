@@ -21,8 +21,8 @@ class ImageErrorSchema(Schema):
     code = fields.String(required=True, attribute="error_code", metadata={
         "example": "source_status"})
     message = fields.String(required=True, attribute="error_message", metadata={
-        "example": "HTTP 404. The server did not give the image; open the URL in a browser to see"
-                   " why."})
+        "example": "HTTP 404. The server refused to send the image; open the URL in a browser to"
+                   " see why."})
 
 
 class ImageSchema(Schema):
@@ -30,11 +30,11 @@ class ImageSchema(Schema):
 
     image_id = fields.UUID(required=True)
     row_number = fields.Integer(required=True, metadata={
-        "description": "The row, numbered as a spreadsheet does.", "example": 2})
+        "description": "The row number, counted as in a spreadsheet.", "example": 2})
     serial_number = fields.String(required=True, metadata={"example": "1"})
     product_name = fields.String(required=True, metadata={"example": "SKU1"})
     position = fields.Integer(required=True, metadata={
-        "description": "The place among the URLs of the row, from 0.", "example": 0})
+        "description": "The position among the URLs of the row, from 0.", "example": 0})
     input_url = fields.String(required=True, metadata={
         "example": "https://shop.example.com/1.jpg"})
     output_url = fields.String(
@@ -45,15 +45,15 @@ class ImageSchema(Schema):
         "description": "target_met, floor_reached, already_small or larger.",
         "example": "target_met"})
     error = fields.Nested(ImageErrorSchema, required=True, allow_none=True)
-    input_bytes = _number("Bytes before", 401_408)
-    output_bytes = _number("Bytes now", 196_704)
-    width = _number("Pixels across", 1600)
-    height = _number("Pixels high", 1200)
+    input_bytes = _number("Size of the original in bytes", 401_408)
+    output_bytes = _number("Size of the compressed image in bytes", 196_704)
+    width = _number("Width in pixels", 1600)
+    height = _number("Height in pixels", 1200)
     output_format = fields.String(required=True, allow_none=True, metadata={"example": "jpeg"})
-    quality = _number("The quality, if the format has one", 71)
+    quality = _number("The encoder's quality, if the format has one", 71)
     similarity = fields.Float(required=True, allow_none=True, metadata={
-        "description": "How alike the image looks to its source, 0 to 1 (SSIM of the luma at a"
-                       " reduced size); null until the image is COMPLETED.", "example": 0.982})
+        "description": "Similarity to the original, 0 to 1 (SSIM of the luma at a reduced size);"
+                       " null until the image is COMPLETED.", "example": 0.982})
 
 
 class DetailsSchema(PageSchema):
@@ -61,7 +61,7 @@ class DetailsSchema(PageSchema):
 
     request_id = fields.UUID(required=True)
     total = fields.Integer(required=True, metadata={
-        "description": "Images on all pages, at present.", "example": 6})
+        "description": "Number of images on all pages at present.", "example": 6})
     images = fields.List(fields.Nested(ImageSchema), required=True)
 
 
@@ -74,5 +74,6 @@ class DetailsQuery(PageQuery):
         metadata={"description": "Only images in this status."})
     after = page_number(
         "after", 0, MAX_ORDINAL,
-        description="Only images after this place, as `next` has it: with a status, the pages of a"
-                    " running job shift, and the links of `next` miss and repeat nothing.")
+        description="Only images after this position, as in the links of `next`. With `status`, the"
+                    " pages of a running job shift; the links of `next` neither skip nor repeat an"
+                    " image.")

@@ -24,15 +24,15 @@ class ReadinessSchema(Schema):
 
     status = fields.String(
         required=True, validate=validate.OneOf(["ok", "degraded", "unavailable"]),
-        metadata={"description": "degraded: uploads are taken, and worked on when the broker"
-                                 " takes messages again. unavailable: uploads cannot be taken."})
+        metadata={"description": "degraded: uploads are accepted, and processed when the message"
+                                 " broker works again. unavailable: uploads are not accepted."})
     checks = fields.Nested(ChecksSchema, required=True)
     oldest_slice_seconds = fields.Integer(required=True, allow_none=True, metadata={
-        "description": "For how long the work that waits longest has not moved; 0 when nothing"
-                       " waits, null when the ledger cannot tell.", "example": 0})
+        "description": "Seconds since the work that has waited longest made progress; 0 if nothing"
+                       " waits, null when the database cannot be read.", "example": 0})
     clock_ahead_seconds = fields.Float(required=True, allow_none=True, metadata={
-        "description": "By how many seconds the clock of the machine that answers is ahead of the"
-                       " database's, or behind it when negative; null when the database cannot be"
-                       " asked. The database's clock decides what is due, so a difference does no"
-                       " harm to jobs; more than 2 s should be put right all the same.",
+        "description": "Seconds by which the clock of the responding machine is ahead of the"
+                       " database's clock, or behind it if negative; null when the database cannot"
+                       " be read. The database's clock decides when work is due, so a difference"
+                       " does not harm jobs; synchronise the clocks anyway if it exceeds 2 s.",
         "example": 0.0})

@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from ...errors import IMAGE_FAULTS
 from ...ledger.states import Channel, DeliveryState, JobStatus
 from .paging import PageQuery, PageSchema, page_number
+from .reading import ReadingSchema
 from .times import Time
 
 MAX_WAIT_SECONDS = 30
@@ -28,7 +29,7 @@ def _link(description: str, *, allow_none: bool = False) -> fields.String:
 def _partial() -> fields.Boolean:
     return fields.Boolean(
         load_default=False, error_messages={"invalid": "partial must be true or false."},
-        metadata={"description": "While the job runs: what is done so far."})
+        metadata={"description": "While the job runs: the results so far."})
 
 
 class JobSchema(Schema):
@@ -44,19 +45,19 @@ class JobSchema(Schema):
     error_message = fields.String(required=True, allow_none=True, metadata={
         "description": "Why the job as a whole failed.", "example": None})
     source_filename = fields.String(required=True, metadata={"example": "products.csv"})
-    total_rows = _count("Rows of the CSV.", 2)
-    total_images = _count("Images of the CSV.", 6)
-    completed_images = _count("Images that are compressed and stored.", 3)
+    total_rows = _count("Rows in the CSV.", 2)
+    total_images = _count("Images in the CSV.", 6)
+    completed_images = _count("Images that were compressed and stored.", 3)
     failed_images = _count("Images that failed.", 1)
-    input_bytes = _count("Bytes of the completed images before.", 1_204_224)
-    output_bytes = _count("Bytes of the completed images now.", 590_112)
+    input_bytes = _count("Bytes of the completed images before compression.", 1_204_224)
+    output_bytes = _count("Bytes of the completed images after compression.", 590_112)
     status_url = _link("This job.")
     details_url = _link("Its images.")
     download_url = _link("Its output CSV.")
-    webhooks_url = _link("The deliveries of its webhooks and mails.")
+    webhooks_url = _link("The deliveries of its webhooks and e-mails.")
     archive_url = _link("Its compressed images in a ZIP.")
-    cancel_url = _link("Cancels it by POST; null when it has ended.", allow_none=True)
-    retry_url = _link("Tries its failed images again by POST; null while it runs, and when none"
+    cancel_url = _link("POST to cancel the job; null when it has ended.", allow_none=True)
+    retry_url = _link("POST to retry the failed images; null while the job runs, and when none"
                       " failed.", allow_none=True)
 
 
@@ -68,8 +69,9 @@ class FailureSchema(Schema):
     found = fields.Function(
         lambda failure: failure.found or None, required=True, metadata={
             "type": ["string", "null"], "example": "HTTP 403 Forbidden",
-            "description": "What was met: the status, or what the URL gives in place of an image;"
-                           " null where that differs from image to image, or the code says all."})
+            "description": "What was found: the HTTP status, or what the URL returned instead of an"
+                           " image; null where that differs from image to image, or where the code"
+                           " says it all."})
     count = fields.Integer(required=True, attribute="images", metadata={"example": 212})
     example_row = fields.Integer(required=True, metadata={
         "description": "A row of the CSV with such an image.", "example": 3})
@@ -86,20 +88,21 @@ class LastDeliverySchema(Schema):
     next_attempt_at = Time(required=True, allow_none=True)
 
 
-class StatusSchema(JobSchema):
+class StatusSchema(JobSchema, ReadingSchema):
     """A job with the time that it will still take, its failures, and its last delivery."""
 
     stalled_since = Time(required=True, allow_none=True, metadata={
-        "description": "When the job last moved, if its work stands still; null when it does not.",
+        "description": "When the job last made progress, if it is stalled; null if it is not.",
         "example": None})
     eta_seconds = fields.Integer(required=True, allow_none=True, metadata={
-        "description": "Seconds until the end at the present pace; null when unknown.",
+        "description": "Estimated seconds until the end at the current pace; null when unknown.",
         "example": 12})
     errors = fields.List(fields.Nested(FailureSchema), required=True, metadata={
-        "description": "The failures by code, host and what was found, the most frequent first,"
-                       " 100 at most."})
+        "description": "The failures grouped by code, host and `found`, most frequent first; at"
+                       " most 100."})
     last_delivery = fields.Nested(LastDeliverySchema, required=True, allow_none=True, metadata={
-        "description": "The webhook, or else the mail, of the last event; null if there is none."})
+        "description": "The webhook of the last event, or its e-mail if there is no webhook; null"
+                       " if there is neither."})
 
 
 class JobListSchema(PageSchema):
@@ -132,7 +135,7 @@ class DownloadQuery(Schema):
         load_default=None,
         validate=validate.OneOf(
             list(DELIMITERS), error=f"delimiter must be one of {', '.join(DELIMITERS)}."),
-        metadata={"description": "What separates the cells; as in the upload if left out."})
+        metadata={"description": "The delimiter between cells; that of the upload if left out."})
 
 
 class ArchiveQuery(Schema):
@@ -151,11 +154,11 @@ class _Codes(fields.List[str]):
 
 def _must_be_known(codes: list[str]) -> None:
     if not codes:
-        raise ValidationError("codes is empty. Name the codes of the images to try again, or leave"
-                              " codes out to try all failed images again.")
+        raise ValidationError("codes is empty. List the codes of the images to retry, or leave"
+                              " codes out to retry all failed images.")
     # validate.ContainsOnly would give the array, and not its items, an enum in the document.
     if not IMAGE_FAULTS.keys() >= set(codes):
-        raise ValidationError(f"codes must be some of {', '.join(IMAGE_FAULTS)}.")
+        raise ValidationError(f"codes must be one or more of {', '.join(IMAGE_FAULTS)}.")
 
 
 class RetryQuery(Schema):
@@ -165,7 +168,8 @@ class RetryQuery(Schema):
         fields.String(metadata={"enum": list(IMAGE_FAULTS)}), load_default=(),
         validate=_must_be_known,
         metadata={
-            "description": "Only images that failed with one of these codes, separated by commas.",
+            "description": "Retry only images that failed with one of these codes, separated by"
+                           " commas.",
             "example": ["source_status", "source_timeout"]})
 
 
@@ -173,10 +177,10 @@ class DeleteAllQuery(Schema):
     """Whether all jobs are meant."""
 
     all = fields.Boolean(required=True, truthy={"true"}, falsy=set(), metadata={
-        "enum": [True], "description": "Says that every job is to be deleted."})
+        "enum": [True], "description": "Confirms that every job is to be deleted."})
 
 
 class DeletedSchema(Schema):
     """What was deleted."""
 
-    deleted_jobs = _count("Jobs that were deleted.", 2)
+    deleted_jobs = _count("Number of deleted jobs.", 2)

@@ -21,9 +21,9 @@ def page_number(name: str, low: int, high: int, *, description: str,
 class PageQuery(Schema):
     """Which page is asked for."""
 
-    page = page_number("page", 1, MAX_PAGE, default=1, description="The page, from 1.")
+    page = page_number("page", 1, MAX_PAGE, default=1, description="The page number, from 1.")
     per_page = page_number("per_page", 1, MAX_PER_PAGE, default=100,
-                           description="Entries on a page.")
+                           description="Entries per page.")
 
 
 class PageSchema(Schema):
@@ -34,4 +34,4 @@ class PageSchema(Schema):
     next = fields.String(required=True, allow_none=True, metadata={
         "description": "The next page; null on the last one.", "format": "uri"})
     prev = fields.String(required=True, allow_none=True, metadata={
-        "description": "The page before; null on the first one.", "format": "uri"})
+        "description": "The previous page; null on the first one.", "format": "uri"})

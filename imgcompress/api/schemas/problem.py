@@ -9,22 +9,23 @@ class FaultSchema(Schema):
     """One thing that is wrong with a request."""
 
     field = fields.String(required=True, metadata={
-        "description": "The field of the request; `file` for all that is wrong in the CSV.",
+        "description": "The field of the request; `file` for every issue in the CSV.",
         "example": "file"})
     row = fields.Integer(required=True, allow_none=True, metadata={
-        "description": "The row of the CSV, numbered as a spreadsheet does; null if none is meant.",
+        "description": "The row number in the CSV, counted as in a spreadsheet; null if the issue"
+                       " is not in a row.",
         "example": 4})
     column = fields.String(required=True, allow_none=True, metadata={
-        "description": "The header of the column; null if none is meant.",
+        "description": "The header of the column; null if the issue is not in a column.",
         "example": "Input Image Urls"})
     code = fields.String(required=True, metadata={
-        "description": "What is wrong, in a word that stays the same.", "example": "missing_url"})
+        "description": "A stable code for the issue.", "example": "relative_url"})
     message = fields.String(required=True, metadata={
-        "description": "What is wrong and what to do, for people.",
-        "example": "The row has no image URL. Add one that starts with http:// or https://, or"
-                   " delete the row."})
+        "description": "What is wrong and how to fix it, for people.",
+        "example": "This is a path, not a full image URL. Send base_url with the upload, such as"
+                   " base_url=https://shop.example.com/media/, or enter full URLs."})
     value = fields.String(required=True, allow_none=True, metadata={
-        "description": "The text that is meant, shortened to 200 characters.", "example": None})
+        "description": "The invalid value, shortened to 200 characters.", "example": None})
 
 
 class ProblemSchema(Schema):
@@ -35,16 +36,17 @@ class ProblemSchema(Schema):
     status = fields.Integer(required=True, metadata={"example": 404})
     detail = fields.String(required=True, metadata={
         "description": "What happened and what to do, for people.",
-        "example": "There is no job with this id. Check it; the job may also have been deleted."})
+        "example": "There is no job with this id. Check the id; the job may also have been"
+                   " deleted."})
     instance = fields.String(required=True, metadata={
         "description": "The path of the request.",
         "example": "/job/status/7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"})
     code = fields.String(required=True, metadata={
-        "description": "What happened, in a word that stays the same.",
+        "description": "A stable code for the error.",
         "example": "job_not_found"})
     retryable = fields.Boolean(required=True, metadata={
         "description": "Whether the same request can succeed later.", "example": False})
     errors = fields.List(fields.Nested(FaultSchema), metadata={
-        "description": "With 400: the first 100 faults."})
+        "description": "With 400: the first 100 issues."})
     error_count = fields.Integer(metadata={
-        "description": "With 400: how many faults there are in all.", "example": 1})
+        "description": "With 400: the total number of issues.", "example": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.headerregistry import Address
 from typing import Any
 
@@ -9,22 +10,34 @@ from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from werkzeug.datastructures import FileStorage
 
-from ...catalogue import FORMATS, MAX_SIDE
+from ...catalogue import FORMATS, MAX_SIDE, known_encoding, parse_format
 from ...config import check_webhook_secret
 from ...extensions import current_settings
 from ..context import refusal_of
 from . import request_headers
 from .problem import FaultSchema
+from .reading import ReadingSchema
 
 MAX_EMAIL_CHARS = 320
+MAX_READING_CHARS = 10_000
 
-NO_FILE = ("There is no file. Send the CSV as a file in the form field “file”; with curl:"
-           " -F file=@products.csv. Or give its address as csv_url.")
-TWO_FILES = "Give the file or csv_url, not both."
-NO_ADDRESS = "email must be an address, such as team@example.com."
-NO_MAIL = ("This installation sends no mail, for SMTP_URL is not set. Leave the email out, and give"
-           " a webhook_url or poll the status.")
-NOTHING_TO_SIGN = "webhook_secret is of use with a webhook_url only. Give both, or neither."
+NO_FILE = ("No file was sent. Send the CSV as a file in the form field “file”; with curl: -F"
+           " file=@products.csv. Or send its URL as csv_url.")
+TWO_FILES = "Send file or csv_url, not both."
+NO_SCHEME = "The URL must start with http:// or https://. Give the full URL, such as {example}."
+NOT_CALLABLE = ("This service may not send requests to this URL. Use a public http or https URL, or"
+                " ask the operator to allow the network or port.")
+EXAMPLE_TABLE = "https://shop.example.com/export/products.csv"
+EXAMPLE_HOOK = "https://shop.example.com/hooks/images"
+NO_ADDRESS = "email must be an e-mail address, such as team@example.com."
+NO_MAIL = ("This installation sends no e-mail, because SMTP_URL is not set. Leave email out, and"
+           " give a webhook_url or poll the status.")
+NOTHING_TO_SIGN = "webhook_secret needs a webhook_url. Give both, or neither."
+
+
+def _short_enough(name: str) -> validate.Length:
+    return validate.Length(1, MAX_READING_CHARS, error=f"{name} must have 1 to"
+                           f" {MAX_READING_CHARS:,} characters, or be left out.")
 
 
 def _whole_number(name: str, low: int, high: int, description: str) -> fields.Integer:
@@ -34,20 +47,39 @@ def _whole_number(name: str, low: int, high: int, description: str) -> fields.In
         validate=validate.Range(low, high, error=fault), metadata={"description": description})
 
 
-def _must_be_a_file(value: Any) -> None:
-    if not isinstance(value, FileStorage) or not value.filename:
-        raise ValidationError(NO_FILE)
+def _must_be_known_encoding(value: str) -> None:
+    if known_encoding(value) is None:
+        raise ValidationError("encoding must be the name of an encoding, such as utf-8,"
+                              " windows-1251, shift_jis or gbk.")
 
 
-def _must_be_callable(url: str) -> None:
+def _must_be_a_base(url: str) -> None:
+    if not url.lower().startswith(("http://", "https://")) or "?" in url or "#" in url:
+        raise ValidationError("base_url must be the address of a folder, such as"
+                              " https://shop.example.com/media/.")
     reason = refusal_of(url)
     if reason is not None:
         raise ValidationError(reason)
 
 
+def _must_be_a_file(value: Any) -> None:
+    if not isinstance(value, FileStorage) or not value.filename:
+        raise ValidationError(NO_FILE)
+
+
+def _callable_url(example: str) -> Callable[[str], None]:
+    def check(url: str) -> None:
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValidationError(NO_SCHEME.format(example=example))
+        if refusal_of(url) is not None:
+            raise ValidationError(NOT_CALLABLE)
+
+    return check
+
+
 def _must_be_an_address(value: str) -> None:
     check = validate.And(
-        validate.Length(max=MAX_EMAIL_CHARS, error="email is too long for an address."),
+        validate.Length(max=MAX_EMAIL_CHARS, error="email is too long for an e-mail address."),
         validate.Email(error=NO_ADDRESS))
     check(value)
     try:
@@ -65,6 +97,14 @@ def _must_be_a_secret(value: str) -> None:
         raise ValidationError(f"webhook_secret {error}.") from error
 
 
+class _Format(fields.String):
+    """A format under any of its names; one that is not known is left to the validator."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name: str = super()._deserialize(value, attr, data, **kwargs)
+        return parse_format(name) or name
+
+
 class UploadSchema(Schema):
     """A CSV and how its images are to be compressed.
 
@@ -73,38 +113,75 @@ class UploadSchema(Schema):
     """
 
     file = Upload(validate=_must_be_a_file, metadata={
-        "description": "The CSV, with the columns `S. No.`, `Product Name` and `Input Image Urls`."
-                       " It, or `csv_url`, has to be given."})
-    csv_url = fields.String(validate=_must_be_callable, metadata={
-        "description": "The address of the CSV, in place of `file`: it is fetched once, now.",
-        "format": "uri", "example": "https://shop.example.com/export/products.csv"})
-    webhook_url = fields.String(validate=_must_be_callable, metadata={
+        "description": "The catalogue, such as the export of a shop: a CSV, XLSX or ODS file, also in"
+                       " gzip or ZIP; or a CSV with the columns `S. No.`, `Product Name` and `Input"
+                       " Image Urls`. It, or `csv_url`, has to be given."})
+    csv_url = fields.String(validate=_callable_url(EXAMPLE_TABLE), metadata={
+        "description": "The URL of the catalogue, instead of `file`. It is fetched once, now.",
+        "format": "uri", "example": EXAMPLE_TABLE})
+    url_columns = fields.String(
+        validate=_short_enough("url_columns"), metadata={
+            "description": "The columns with the image URLs, separated by commas; a `*` stands for"
+                           " any text. Found by itself if left out.",
+            "example": "Image Src,Variant Image"})
+    name_column = fields.String(validate=_short_enough("name_column"), metadata={
+        "description": "The column with the names of the products.", "example": "Title"})
+    id_column = fields.String(validate=_short_enough("id_column"), metadata={
+        "description": "The column with their identifiers.", "example": "Handle"})
+    sheet = fields.String(validate=_short_enough("sheet"), metadata={
+        "description": "The sheet of a workbook that is meant; the first if left out.",
+        "example": "Products"})
+    base_url = fields.String(
+        validate=validate.And(_short_enough("base_url"), _must_be_a_base), metadata={
+            "description": "Stands before paths and file names that have no host.",
+            "format": "uri", "example": "https://shop.example.com/media/catalog/product/"})
+    encoding = fields.String(
+        validate=validate.And(_short_enough("encoding"), _must_be_known_encoding), metadata={
+            "description": "The encoding of a CSV; detected if left out.",
+            "example": "windows-1251"})
+    on_row_error = fields.String(
+        validate=validate.OneOf(("refuse", "skip"), error="on_row_error must be refuse or skip."),
+        load_default=lambda: "refuse", metadata={
+            "description": "What a URL that cannot be fetched does: `refuse` the file, which is so"
+                           " if this is left out, or become a failed image of its row, so that the"
+                           " others go on (`skip`)."})
+    row_options = fields.Boolean(
+        load_default=lambda: False,
+        error_messages={"invalid": "row_options must be true or false."}, metadata={
+            "description": "Read `format`, `quality`, `compression_percentage`, `max_width` and"
+                           " `max_height` from columns with these names. Columns called"
+                           " `imgcompress format` and so on are always read."})
+    webhook_url = fields.String(validate=_callable_url(EXAMPLE_HOOK), metadata={
         "description": "Every change of the job's status is sent to this URL.", "format": "uri",
-        "example": "https://shop.example.com/hooks/images"})
+        "example": EXAMPLE_HOOK})
     webhook_secret = fields.String(validate=_must_be_a_secret, metadata={
-        "description": "Signs this job's webhooks in place of the installation's own secret:"
-                       " `whsec_` and 24 to 64 bytes in base64. In the form only, not in the URL.",
+        "description": "Signs this job's webhooks instead of the installation's own secret:"
+                       " `whsec_` and 24 to 64 bytes in base64. Accepted in the form only, not in"
+                       " the URL.",
         "format": "password"})
     email = fields.String(validate=_must_be_an_address, metadata={
-        "description": "Who gets a mail with the output CSV when the job ends.", "format": "email",
+        "description": "Receives an e-mail with the output CSV when the job ends.",
+        "format": "email",
         "example": "team@example.com"})
     compression_percentage = _whole_number(
-        "compression_percentage", 1, 95, "How much smaller the files become, in per cent; 50"
-        " unless the installation says otherwise.")
-    quality = _whole_number("quality", 1, 95, "A fixed quality, instead of a percentage.")
-    format = fields.String(
+        "compression_percentage", 1, 95, "How much smaller the files become, in per cent; 50 unless"
+        " the installation sets another default.")
+    quality = _whole_number("quality", 1, 95, "A fixed encoder quality, instead of a percentage.")
+    format = _Format(
         validate=validate.OneOf(FORMATS, error=f"format must be one of {', '.join(FORMATS)}."),
         load_default=lambda: "keep", metadata={
-            "description": "The format of the compressed images; `keep` if left out: that of each"
-                           " source."})
-    max_width = _whole_number("max_width", 1, MAX_SIDE, "Scale down to this many pixels across.")
-    max_height = _whole_number("max_height", 1, MAX_SIDE, "Scale down to this many pixels high.")
+            "description": "The format of the compressed images; `keep`, the default, keeps that of"
+                           " each original. `jpg` means `jpeg`."})
+    max_width = _whole_number("max_width", 1, MAX_SIDE,
+                              "Maximum width in pixels; wider images are scaled down.")
+    max_height = _whole_number("max_height", 1, MAX_SIDE,
+                               "Maximum height in pixels; taller images are scaled down.")
     user_agent = request_headers.user_agent()
     referer = request_headers.referer()
     accept_language = request_headers.accept_language()
     dry_run = fields.Boolean(
         load_default=lambda: False, error_messages={"invalid": "dry_run must be true or false."},
-        metadata={"description": "Only look the file over; store nothing."})
+        metadata={"description": "Only check the file; store nothing."})
 
     @validates_schema(skip_on_field_errors=False)
     def _one_file(self, data: dict[str, Any], **_: Any) -> None:
@@ -127,24 +204,32 @@ class UploadSchema(Schema):
             raise ValidationError(NOTHING_TO_SIGN, "webhook_secret")
 
 
-class AcceptedSchema(Schema):
+def _warnings() -> fields.Field[Any]:
+    return fields.List(fields.Nested(FaultSchema), required=True, metadata={
+        "description": "What to know of a file that is taken: columns with URLs that are not read,"
+                       " and with `on_row_error=skip` the first 100 URLs that cannot be fetched."})
+
+
+class AcceptedSchema(ReadingSchema):
     """The answer to an upload."""
 
     request_id = fields.UUID(required=True, metadata={
-        "description": "The id of the job, for all further calls."})
+        "description": "The job's id, for all further calls."})
     status = fields.String(required=True, metadata={"example": "PENDING"})
     message = fields.String(required=True)
     total_rows = fields.Integer(required=True, metadata={"example": 2})
     total_images = fields.Integer(required=True, metadata={"example": 6})
     status_url = fields.String(required=True, metadata={"format": "uri"})
+    warnings = _warnings()
 
 
-class DryRunSchema(Schema):
+class DryRunSchema(ReadingSchema):
     """The answer to a dry run."""
 
     message = fields.String(required=True)
     total_rows = fields.Integer(required=True, metadata={"example": 2})
     total_images = fields.Integer(required=True, metadata={"example": 6})
     errors = fields.List(fields.Nested(FaultSchema), required=True, metadata={
-        "description": "The first 100 faults."})
+        "description": "The first 100 issues."})
+    warnings = _warnings()
     error_count = fields.Integer(required=True, metadata={"example": 0})

@@ -16,12 +16,13 @@ class AttemptSchema(Schema):
     attempt = fields.Integer(required=True, metadata={"example": 1})
     started_at = Time(required=True)
     seconds = fields.Float(required=True, allow_none=True, metadata={
-        "description": "How long it took; null while it is under way, or when it broke off.",
+        "description": "Duration in seconds; null while in progress, or if it was interrupted.",
         "example": 0.213})
     response_status = fields.Integer(required=True, allow_none=True, metadata={
-        "description": "What the receiver answered; null if it did not.", "example": 200})
+        "description": "The HTTP status of the receiver's response; null if there was none.",
+        "example": 200})
     error = fields.String(required=True, allow_none=True, metadata={
-        "description": "Why it failed, in short; null if it did not.", "example": None})
+        "description": "Why it failed; null if it did not.", "example": None})
 
 
 class CircuitSchema(Schema):
@@ -31,10 +32,10 @@ class CircuitSchema(Schema):
         "description": "Scheme, host and port; or the mail server.",
         "example": "https://shop.example.com:443"})
     failures = fields.Integer(required=True, metadata={
-        "description": "Failures in a row.", "example": 0})
+        "description": "Consecutive failures.", "example": 0})
     open_until = Time(required=True, allow_none=True, metadata={
-        "description": "Until then nothing is sent to it, for it failed too often; null if it is"
-                       " not spared."})
+        "description": "Nothing is sent to the receiver until then, because it failed too often;"
+                       " null if it is not suspended."})
 
 
 class DeliverySchema(Schema):
@@ -45,7 +46,7 @@ class DeliverySchema(Schema):
     event = fields.String(required=True, metadata={"example": "job.completed"})
     channel = fields.String(required=True, validate=validate.OneOf(list(Channel)))
     target = fields.String(required=True, metadata={
-        "description": "The URL or the address.",
+        "description": "The webhook URL or the e-mail address.",
         "example": "https://shop.example.com/hooks/images"})
     state = fields.String(required=True, validate=validate.OneOf(list(DeliveryState)))
     created_at = Time(required=True)
@@ -66,9 +67,10 @@ class RedeliverQuery(Schema):
     """Which delivery is asked for."""
 
     id = fields.String(validate=validate.Length(
-        min=1, error="id is empty. Give the id of a delivery, or leave id out to send the webhook"
-                     " of the last event again."), metadata={
-        "description": "The delivery; without it, the webhook of the last event.", **EVENT_ID})
+        min=1, error="id is empty. Give the id of a delivery, or leave id out to resend the webhook"
+                     " of the last event."), metadata={
+        "description": "The delivery to resend; if left out, the webhook of the last event.",
+        **EVENT_ID})
 
 
 class EventImageSchema(Schema):
@@ -93,9 +95,10 @@ class StatusEventSchema(Schema):
     input_bytes = fields.Integer(required=True)
     output_bytes = fields.Integer(required=True)
     images = fields.List(fields.Nested(EventImageSchema), required=True, metadata={
-        "description": "The images that are done, in the order of the CSV: 1,000 at most, and fewer"
-                       " where the payload would exceed 256 KiB."})
+        "description": "The finished images, in the order of the CSV: at most 1,000, and fewer if"
+                       " the payload would exceed 256 KiB."})
     images_truncated = fields.Boolean(required=True, metadata={
-        "description": "Whether more images are done than are listed; details_url has them all."})
+        "description": "Whether there are more finished images than are listed; details_url has all"
+                       " of them."})
     details_url = fields.String(required=True, metadata={"format": "uri"})
     download_url = fields.String(required=True, metadata={"format": "uri"})

@@ -25,16 +25,17 @@ from .service import demo_service
 def demo() -> None:
     """Compress some sample photos as a user would.
 
-    Everything happens on this machine, in an installation of its own under DATA_DIR.
+    Everything happens on this machine, in a separate installation under DATA_DIR.
     """
     folder = _fresh(current_settings().data_dir / "demo")
     with sample_origin() as (origin, port):
         _heading("Starting the service", f"data in {_short(folder)}, log in service.log there")
         with demo_service(folder, port) as url:
-            click.echo(f"  {url} answers; the sample photos are at {origin}")
+            click.echo(f"  running at {url}; the sample photos are at {origin}")
             status = _process(Client(url), folder, origin)
     if status["status"] != "COMPLETED" or status["failed_images"]:
-        raise click.ClickException("Not every image was compressed; the table above tells why.")
+        raise click.ClickException("Not every image was compressed; see the table above for the"
+                                   " reasons.")
 
 
 def _process(client: Client, folder: Path, origin: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Client:
     def _get(self, path: str) -> requests.Response:
         answer = self._session.get(self.url + path, timeout=30)
         if not answer.ok:
-            raise click.ClickException(f"GET {path} answered {answer.status_code}: {answer.text}")
+            raise click.ClickException(f"GET {path} returned {answer.status_code}: {answer.text}")
         return answer
 
     def _curl(self, csv: Path) -> JSON:
@@ -91,4 +91,4 @@ def _parsed(text: str) -> JSON:
     try:
         return cast(JSON, json.loads(text))
     except ValueError as error:
-        raise click.ClickException(f"The service answered no JSON: {text[:500]}") from error
+        raise click.ClickException(f"The service did not return JSON: {text[:500]}") from error

@@ -30,7 +30,7 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "red"}
 @click.command("doctor")
 @with_appcontext
 def doctor() -> None:
-    """Look this installation over, one line for each check; exit code 1 tells of a fault."""
+    """Check this installation, one line for each check; the exit code is 1 if one fails."""
     faults = set()
     for finding in _all_findings(current_settings()):
         level = click.style(f"{finding.level:8}", fg=COLOURS[finding.level])
@@ -58,4 +58,4 @@ def _findings(name: str, check: Check, settings: Settings) -> Iterator[Finding]:
     try:
         yield from check(settings)
     except Exception as error:
-        yield fault(name, f"It cannot be checked: {services.explain(error)}")
+        yield fault(name, f"Cannot be checked: {services.explain(error)}")

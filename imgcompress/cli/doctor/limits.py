@@ -50,53 +50,57 @@ def _needed_memory(settings: Settings) -> int:
 
 RULES = (
     Rule(lambda s: _longest_task(s) > celeryconfig.task_soft_time_limit,
-         "FETCH_TIMEOUT and COMPRESS_TIMEOUT are so long that Celery ends tasks which are well"
+         "FETCH_TIMEOUT and COMPRESS_TIMEOUT are so long that Celery ends healthy tasks"
          f" (task_soft_time_limit = {celeryconfig.task_soft_time_limit} s in celeryconfig.py):"
          " shorten them.", Level.FAULT),
     Rule(lambda s: s.fetch_connect_timeout > s.fetch_timeout,
-         "FETCH_CONNECT_TIMEOUT is longer than FETCH_TIMEOUT, which ends the download before it."),
+         "FETCH_CONNECT_TIMEOUT is longer than FETCH_TIMEOUT, which ends the download first."),
     Rule(lambda s: s.fetch_per_host > s.fetch_concurrency,
-         "FETCH_PER_HOST is more than FETCH_CONCURRENCY, which already is the limit of all hosts."),
+         "FETCH_PER_HOST is more than FETCH_CONCURRENCY, which is the limit for all hosts"
+         " together."),
     Rule(lambda s: 0 < s.max_process_memory < _needed_memory(s),
-         "MAX_PROCESS_MEMORY is less than the largest images and downloads can take: some fail as"
+         "MAX_PROCESS_MEMORY is less than the largest images and downloads can need: some fail as"
          " out_of_memory."),
     Rule(lambda s: s.recovery_interval > s.lease_seconds,
-         "RECOVERY_INTERVAL is longer than LEASE_SECONDS: the work of a dead worker lies about."),
+         "RECOVERY_INTERVAL is longer than LEASE_SECONDS: the work of a dead worker is picked up"
+         " late."),
     Rule(lambda s: not s.require_api_key and _is_open(s),
-         "HOST opens the service to the network, and REQUIRE_API_KEY is off: whoever reaches it"
-         " sees and deletes all jobs. Set REQUIRE_API_KEY=true, or have a proxy that knows users."),
+         "HOST opens the service to the network, and REQUIRE_API_KEY is off: anybody who can reach"
+         " it can see and delete all jobs. Set REQUIRE_API_KEY=true, or use a proxy that"
+         " authenticates users."),
     Rule(lambda s: _is_open(s) and s.public_base_url is None,
-         "PUBLIC_BASE_URL is unset: links begin with the address that each upload was sent to, and"
-         " only names in HOST and ALLOWED_HOSTS are accepted beside IP addresses."),
+         "PUBLIC_BASE_URL is unset: links begin with the address to which each upload was sent, and"
+         " besides IP addresses only the names in HOST and ALLOWED_HOSTS are accepted."),
     Rule(lambda s: "*" in s.allowed_hosts and not s.require_api_key,
-         "ALLOWED_HOSTS is * and REQUIRE_API_KEY is off: any page that is open in a browser which"
-         " reaches this service can read all jobs (DNS rebinding). List the names."),
+         "ALLOWED_HOSTS is * and REQUIRE_API_KEY is off: any web page open in a browser that can"
+         " reach this service can read all jobs (DNS rebinding). List the names."),
     Rule(lambda s: (s.public_base_url or "").startswith("https:") and s.trusted_proxies == 0
          and bool(s.uploads_per_minute or s.reads_per_minute) and not s.require_api_key,
          "TRUSTED_PROXIES is 0 behind a proxy: all callers share the limits per minute of its"
          " address."),
     Rule(lambda s: _is_sqlite(s) and not s.embedded_broker,
-         "CELERY_BROKER_URL names a broker, but SQLite serves this machine alone: for several"
+         "CELERY_BROKER_URL names a broker, but SQLite works on this machine only: for several"
          " machines set DATABASE_URL=postgresql://…"),
     Rule(lambda s: not _is_sqlite(s) and s.embedded_broker,
-         "The ledger is on a server, but the embedded broker serves this machine alone: for"
+         "The ledger is on a server, but the embedded broker works on this machine only: for"
          " several machines set CELERY_BROKER_URL."),
     Rule(lambda s: not _is_sqlite(s) and not s.embedded_broker and not s.webhook_secrets,
-         "WEBHOOK_SECRET is unset: each machine signs with a secret of its own, and cannot read the"
-         " secrets of uploads that another one took. See `flask webhooks secret`, and set that on"
-         " all of them."),
+         "WEBHOOK_SECRET is unset: each machine signs with its own secret, and cannot read the"
+         " secrets of uploads that another one accepted. Run `flask webhooks secret`, and set its"
+         " value on all machines."),
     Rule(lambda s: not _is_sqlite(s) and not s.embedded_broker
          and s.storage_url.startswith("file:"),
-         "STORAGE_URL is a folder: on several machines all must mount the same one there."),
+         "STORAGE_URL is a folder: if there are several machines, all must mount the same folder"
+         " there."),
     Rule(lambda s: s.signed_image_urls and s.image_base_url is not None,
-         "SIGNED_IMAGE_URLS with IMAGE_BASE_URL: have the CDN pass the query on and cache by it, or"
-         " it serves images after their time."),
+         "SIGNED_IMAGE_URLS with IMAGE_BASE_URL: configure the CDN to forward the query string and"
+         " to cache by it, or it serves images after their URLs expire."),
     Rule(lambda s: 0 < s.retention_days * DAY < sum(s.webhook_retry_pauses),
-         "RETENTION_DAYS is shorter than WEBHOOK_RETRY_PAUSES take together: jobs are deleted"
-         " whose webhooks are still being repeated."),
+         "RETENTION_DAYS is shorter than all WEBHOOK_RETRY_PAUSES together: jobs are deleted while"
+         " their webhooks are still being retried."),
     Rule(lambda s: 0 < s.retention_days * DAY < s.image_url_seconds and s.signed_image_urls,
-         "RETENTION_DAYS is shorter than IMAGE_URL_SECONDS: images are deleted before their"
-         " addresses expire."),
+         "RETENTION_DAYS is shorter than IMAGE_URL_SECONDS: images are deleted before their URLs"
+         " expire."),
 )
 
 
@@ -104,7 +108,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     """Yield every contradiction, or that there is none."""
     found = [Finding(rule.level, NAME, rule.text) for rule in RULES if rule.broken(settings)]
     found += _check_memory(settings)
-    yield from found or [ok(NAME, "No limit contradicts another.")]
+    yield from found or [ok(NAME, "No limits contradict each other.")]
 
 
 def _check_memory(settings: Settings) -> Iterator[Finding]:
@@ -117,7 +121,7 @@ def _check_memory(settings: Settings) -> Iterator[Finding]:
     each = _needed_memory(settings)
     if processes * each > memory:
         tell = fault if each > memory else warning
-        yield tell(NAME, f"{processes} worker processes with the largest images take about"
+        yield tell(NAME, f"{processes} worker processes with the largest images need about"
                          f" {processes * each / 2**30:.1f} GiB, and this machine has"
                          f" {memory / 2**30:.1f}: lower WORKER_PROCESSES, MAX_IMAGE_PIXELS,"
                          " MAX_IMAGE_BYTES or FETCH_CONCURRENCY.")

@@ -43,7 +43,7 @@ def check_database(_: Settings) -> Iterator[Finding]:
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
         # To look into it would make an empty one.
-        yield fault("database", f"There is none at {database}: flask db upgrade")
+        yield fault("database", f"There is none at {database}: run flask db upgrade")
         return
     newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     with db.engine.connect() as connection:
@@ -56,10 +56,10 @@ def check_database(_: Settings) -> Iterator[Finding]:
         yield ok("database", f"{db.engine.dialect.name} answers, with the newest schema ({newest})")
     elif found is None or newest is None or found < newest:
         yield fault("database", f"The schema is {found or 'missing'}, and this version needs"
-                                f" {newest}: flask db upgrade")
+                                f" {newest}: run flask db upgrade")
     else:
         yield warning("database", f"The schema ({found}) is newer than this version ({newest})."
-                                  " That holds for one version: upgrade this machine too.")
+                                  " This works for one version only: upgrade this machine too.")
 
 
 def check_clock(_: Settings) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def check_clock(_: Settings) -> Iterator[Finding]:
     ahead = clock_difference()
     told = f"This machine's clock and the database's differ by {abs(ahead):.1f} s"
     if abs(ahead) > HARMFUL_SECONDS:
-        yield fault("clock", f"{told}: receivers take webhooks for forged or old, and links expire"
+        yield fault("clock", f"{told}: receivers reject webhooks as forged or old, and links expire"
                              " at the wrong time. Synchronise the clocks (chrony,"
                              " systemd-timesyncd).")
     elif abs(ahead) > TOLERATED_SECONDS:
@@ -82,9 +82,9 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         publish.check_broker()
     except Exception as error:
         start = " Start it: make run" if settings.embedded_broker else ""
-        yield fault("broker", f"It takes no messages ({error}). Check CELERY_BROKER_URL, and the"
-                              f" memory and the disk of the broker; uploads are taken meanwhile,"
-                              f" and wait.{start}")
+        yield fault("broker", f"It accepts no messages ({error}). Check CELERY_BROKER_URL, and the"
+                              " broker's memory and disk; meanwhile uploads are accepted and"
+                              f" wait.{start}")
         return
     yield _policy(settings) or ok("broker", "It answers")
 
@@ -115,9 +115,9 @@ def check_space(settings: Settings) -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         told = f"{free / 2**30:.1f} GiB are free in {folder}"
         if free < NO_SPACE:
-            yield fault("space", f"{told}: make room, or set RETENTION_DAYS")
+            yield fault("space", f"{told}: free some space, or set RETENTION_DAYS")
         elif free < LITTLE_SPACE:
-            yield warning("space", f"{told}: make room soon, or set RETENTION_DAYS")
+            yield warning("space", f"{told}: free some space soon, or set RETENTION_DAYS")
         else:
             yield ok("space", told)
 
@@ -166,26 +166,26 @@ def check_recovery(settings: Settings) -> Iterator[Finding]:
     """Tell whether recovery, which beat rings for and a courier does, was at work lately."""
     age, patience = recovery_age(), 3 * settings.recovery_interval + 2 * WRITTEN_EVERY
     if age is None or age > patience:
-        since = "has never been at work" if age is None else f"was last at work {age:.0f} s ago"
+        since = "has never run" if age is None else f"last ran {age:.0f} s ago"
         if seconds_put_back() > WRITTEN_EVERY:
-            since = "has not been at work since the clock was put back"
-        yield warning("recovery", f"It {since}: is there a beat, and a courier (a worker for the"
-                                  " queues of deliveries and recovery)?")
+            since = "has not run since the clock was set back"
+        yield warning("recovery", f"It {since}: are beat and a courier (a worker for the queues of"
+                                  " deliveries and recovery) running?")
     else:
-        yield ok("recovery", "It is at work")
+        yield ok("recovery", "It is running")
 
 
 def check_workers(_: Settings) -> Iterator[Finding]:
     """Tell whether work is taken up, as far as there is any."""
     gauges = read_gauges()
     if gauges.oldest_slice > STALLED_AFTER.total_seconds():
-        yield warning("workers", f"Images have waited for {gauges.oldest_slice:.0f} s: is there a"
-                                 " worker for the queue of images?")
+        yield warning("workers", f"Images have waited for {gauges.oldest_slice:.0f} s: is a worker"
+                                 " for the queue of images running?")
     elif gauges.oldest_delivery > STALLED_AFTER.total_seconds():
-        yield warning("workers", f"A webhook or mail is due for {gauges.oldest_delivery:.0f} s: is"
-                                 " there a courier?")
+        yield warning("workers", "A webhook or e-mail has been due for"
+                                 f" {gauges.oldest_delivery:.0f} s: is a courier running?")
     else:
-        yield ok("workers", "Nothing waits that somebody should have taken")
+        yield ok("workers", "No work is waiting longer than it should")
 
 
 def check_engine(settings: Settings) -> Iterator[Finding]:
@@ -194,32 +194,32 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
     from ...pipeline.compress import missing_engine
 
     if not settings.jpeg_engine:
-        yield ok("engine", "JPEGs are compressed by way of pixels, since JPEG_ENGINE is off")
+        yield ok("engine", "JPEG_ENGINE is off, so every JPEG is decoded and encoded again")
     elif missing := missing_engine():
-        yield warning("engine", f"{missing} JPEGs take more time, and look a little worse. Install"
-                                " a C compiler, and run make setup.")
+        yield warning("engine", f"{missing} JPEGs take longer to compress and look slightly"
+                                " worse. Install a C compiler and run make setup.")
     else:
-        yield ok("engine", "JPEGs are compressed without a look at their pixels")
+        yield ok("engine", "JPEGs are compressed by the JPEG engine")
 
 
 def check_mail(settings: Settings) -> Iterator[Finding]:
-    """Tell whether the mail server, if there is one, answers and takes the login."""
+    """Tell whether the mail server, if there is one, answers and accepts the login."""
     if settings.smtp_server is None:
-        yield ok("mail", "No mail is sent, since SMTP_URL is unset")
+        yield ok("mail", "No e-mail is sent, because SMTP_URL is unset")
         return
     refused = greet_server(settings.smtp_server)
     if refused:
         yield fault("mail", f"{settings.smtp_server.host} cannot be used ({refused}): check"
-                            " SMTP_URL; mails wait, and are given up after a day")
+                            " SMTP_URL; e-mails wait, and are given up after a day")
     else:
         yield ok("mail", f"{settings.smtp_server.host} answers"
-                         + (" and takes the login" if settings.smtp_server.user else ""))
+                         + (" and accepts the login" if settings.smtp_server.user else ""))
 
 
 def check_user(_: Settings) -> Iterator[Finding]:
     """Tell whether the processes have more rights than they need."""
     if os.geteuid() == 0:
-        yield warning("user", "This runs as root: give the service a user of its own")
+        yield warning("user", "This runs as root: give the service its own user")
     else:
         yield ok("user", "This does not run as root")
 

@@ -31,7 +31,7 @@ _OTHER_IMAGES = (
                        rb"(?:<!DOCTYPE\s+svg|<svg[\s>])", re.DOTALL | re.IGNORECASE)),
 )
 _NO_IMAGES = (
-    ("nothing (0 bytes)", re.compile(rb"\Z")),
+    ("an empty file (0 bytes)", re.compile(rb"\Z")),
     ("a PDF document (application/pdf)", re.compile(rb"%PDF")),
     ("a ZIP archive (application/zip)", re.compile(rb"PK\x03\x04")),
     ("gzip data (application/gzip)", re.compile(rb"\x1f\x8b")),
@@ -60,7 +60,7 @@ def identify(data: bytes) -> str:
     if other:
         raise ImageError("unsupported_format", f"The image is {other}")
     what = _first_match(_NO_IMAGES, head) or "data of an unknown kind"
-    raise ImageError("not_an_image", f"The URL gives {what}")
+    raise ImageError("not_an_image", f"The URL returns {what}")
 
 
 def _first_match(table: tuple[tuple[str, re.Pattern[bytes]], ...], head: bytes) -> str | None:

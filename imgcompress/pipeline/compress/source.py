@@ -99,7 +99,7 @@ def inspect(data: bytes, options: CompressOptions) -> Source:
         # libwebp takes memory for the canvas as it opens a file.
         opened = source.image.size
     if prod(opened) > width * height:
-        raise ImageError("corrupt_image", "The image says two things about its size")
+        raise ImageError("corrupt_image", "The image declares two different sizes")
     return source
 
 
@@ -107,12 +107,12 @@ def _check(width: int, height: int, frames: int, options: CompressOptions) -> No
     if width < 1 or height < 1:
         raise ImageError("corrupt_image", f"The image is {width} x {height} pixels")
     if max(width, height) > MAX_SIDE:
-        raise ImageError("too_many_pixels", f"{_count(width, height, frames)}, and a side may have"
-                         f" {MAX_SIDE}")
+        raise ImageError("too_many_pixels", f"{_count(width, height, frames)}, and at most"
+                         f" {MAX_SIDE} per side are accepted")
     if width * height * frames > options.max_pixels:
         raise ImageError("too_many_pixels", _count(width, height, frames))
     if frames > options.max_frames:
-        raise ImageError("too_many_frames", f"The image has {frames} frames, and"
+        raise ImageError("too_many_frames", f"The image has {frames} frames, and at most"
                          f" {options.max_frames} are accepted")
     if 1 < frames and frames * MIN_FRAME_PIXELS > options.max_pixels:
         raise ImageError("too_many_frames", f"The image has {frames} frames, each of which counts"

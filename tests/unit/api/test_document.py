@@ -72,7 +72,8 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
     assert set(schema["properties"]) == {
         "file", "csv_url", "webhook_url", "webhook_secret", "email", "compression_percentage",
         "quality", "format", "max_width", "max_height", "user_agent", "referer", "accept_language",
-        "dry_run"}
+        "dry_run", "url_columns", "name_column", "id_column", "base_url", "encoding",
+        "on_row_error", "row_options", "sheet"}
 
 
 def test_every_schema_is_used(document: Any) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
@@ -56,7 +57,10 @@ def test_who_reads_too_often_is_told_when_to_come_back(client: FlaskClient) -> N
     answer = client.get("/job")
     assert (answer.status_code, answer.json["code"]) == (429, "too_many_requests")
     assert answer.content_type == "application/problem+json" and answer.json["retryable"] is True
-    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    seconds = int(answer.headers["Retry-After"])
+    assert 1 <= seconds <= 60
+    assert re.fullmatch(f"Too many requests; try again in {seconds} seconds?[.]",
+                        answer.json["detail"])
 
 
 def test_all_reads_count_together_and_uploads_apart(client: FlaskClient, upload: Upload) -> None:

@@ -57,6 +57,8 @@ EMPTY_FIELDS = [
     ("dry_run", "invalid_dry_run"), ("compression_percentage", None), ("quality", None),
     ("user_agent", None), ("referer", None), ("accept_language", None),
     ("format", None), ("max_width", None), ("max_height", None),
+    ("url_columns", None), ("name_column", None), ("id_column", None), ("base_url", None),
+    ("encoding", None), ("on_row_error", None), ("row_options", None), ("sheet", None),
 ]
 EMPTY_HEADERS = [
     ("upload", "Idempotency-Key", 400, "invalid_request"),

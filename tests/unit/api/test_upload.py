@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import gzip
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from uuid import UUID
 
+import openpyxl
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -20,6 +23,10 @@ from .work import images, job
 
 StoredFiles = Callable[[], list[Path]]
 
+COLUMNS = {"urls": ["Input Image Urls"], "name": "Product Name", "id": "S. No."}
+SHOPIFY = (b"Handle,Title,Image Src,Variant Image,Other\r\n"
+           b"mug,Mug,https://shop.test/1.jpg,https://shop.test/2.jpg,https://shop.test/3.jpg\r\n")
+
 
 def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None:
     answer = upload()
@@ -29,7 +36,8 @@ def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None
     assert UUID(told["request_id"])
     url = f"http://localhost/job/status/{told['request_id']}"
     assert told == {"request_id": told["request_id"], "status": "PENDING", "total_rows": 2,
-                    "total_images": 3, "status_url": url}
+                    "total_images": 3, "status_url": url, "layout": "imgcompress",
+                    "columns": COLUMNS, "warnings": []}
     assert answer.headers["Location"] == url
 
 
@@ -69,6 +77,12 @@ def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
     assert kept.webhook_url == "https://shop.test/hook"
 
 
+@pytest.mark.parametrize("name", ["jpg", "JPG", "JPEG"])
+def test_a_format_may_go_by_its_other_names(app: Flask, upload: Upload, name: str) -> None:
+    answer = upload(format=name)
+    assert job(app, answer.json["request_id"]).options["format"] == "jpeg"
+
+
 def test_options_may_stand_in_the_query_string(app: Flask, client: FlaskClient) -> None:
     answer = client.post("/upload?quality=80",
                          data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
@@ -97,16 +111,90 @@ def test_a_dry_run_tells_the_counts_and_stores_nothing(upload: Upload, client: F
     answer = upload(dry_run=value)
     assert answer.status_code == 200
     assert answer.json == {"message": answer.json["message"], "total_rows": 2, "total_images": 3,
-                           "errors": [], "error_count": 0}
+                           "layout": "imgcompress", "columns": COLUMNS, "errors": [],
+                           "error_count": 0, "warnings": []}
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
 
 
 def test_a_dry_run_tells_the_faults_of_the_file_and_of_the_options(upload: Upload) -> None:
-    answer = upload(CATALOGUE + b"3,SKU3,\r\n", dry_run="true", quality="0")
+    answer = upload(CATALOGUE + b"3,SKU3,a.jpg\r\n", dry_run="true", quality="0")
     assert answer.status_code == 200
     assert answer.json["total_rows"] == 3 and answer.json["error_count"] == 2
     assert [(fault["field"], fault["row"], fault["code"]) for fault in answer.json["errors"]] == [
-        ("quality", None, "invalid_quality"), ("file", 4, "missing_url")]
+        ("quality", None, "invalid_quality"), ("file", 4, "relative_url")]
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_an_upload_tells_what_was_chosen(upload: Upload, client: FlaskClient,
+                                         dry_run: str) -> None:
+    told = upload(SHOPIFY, dry_run=dry_run).json
+    columns = {"urls": ["Image Src", "Variant Image"], "name": "Title", "id": "Handle"}
+    assert (told["layout"], told["columns"], told["total_images"]) == ("shopify", columns, 2)
+    warning, = told["warnings"]
+    assert (warning["field"], warning["code"]) == ("file", "unread_columns")
+    if dry_run == "false":
+        status = client.get(f"/job/status/{told['request_id']}").json
+        assert (status["layout"], status["columns"]) == ("shopify", columns)
+
+
+def test_a_caller_says_how_the_file_is_to_be_read(app: Flask, upload: Upload) -> None:
+    content = "Bild;Bild 2;Titel\r\na.jpg;/b.jpg;Größe\r\nxx://;;\r\n".encode("cp1252")
+    told = upload(content, url_columns="Bild*", name_column="titel", encoding="Windows-1252",
+                  base_url="https://shop.test/m", on_row_error="skip", row_options="").json
+    assert [image.input_url for image in images(app, told["request_id"])] == [
+        "https://shop.test/m/a.jpg", "https://shop.test/m/b.jpg", "xx://"]
+    assert images(app, told["request_id"])[0].product_name == "Größe"
+    assert [(warning["code"], warning["row"]) for warning in told["warnings"]] == [
+        ("invalid_url", 3)]
+
+
+def test_columns_may_be_named_by_several_fields(client: FlaskClient) -> None:
+    answer = client.post("/upload", content_type="multipart/form-data", data={
+        "file": (BytesIO(SHOPIFY), "a.csv"), "url_columns": ["Other", "Variant Image"]})
+    assert answer.json["columns"]["urls"] == ["Other", "Variant Image"]
+
+
+@pytest.mark.parametrize("field, value", [
+    ("base_url", "shop.test/"), ("base_url", "https://shop.test/?a=1"),
+    ("base_url", "http://127.0.0.1/"), ("encoding", "klingon"), ("on_row_error", "ignore"),
+    ("row_options", "perhaps"), ("url_columns", "x" * 10_001), ("name_column", "x" * 10_001)])
+def test_a_bad_way_of_reading_is_told_by_its_field(upload: Upload, field: str, value: str) -> None:
+    fault, = upload(**{field: value}).json["errors"]
+    assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
+
+
+def test_a_workbook_becomes_a_csv(app: Flask, upload: Upload, stored_files: StoredFiles) -> None:
+    book = openpyxl.Workbook()
+    book.create_sheet("Shop").append(["Handle", "Title", "Image Src"])
+    book["Shop"].append(["mug", "Mug", "https://shop.test/1.jpg"])
+    workbook = BytesIO()
+    book.save(workbook)
+    told = upload(workbook.getvalue(), sheet="Shop").json
+    assert (told["layout"], told["total_images"]) == ("shopify", 1)
+    assert images(app, told["request_id"])[0].product_name == "Mug"
+    assert [path.read_bytes().decode("utf-8-sig") for path in stored_files()] == [
+        "Handle,Title,Image Src\r\nmug,Mug,https://shop.test/1.jpg\r\n"]
+    fault, = upload(workbook.getvalue(), sheet="Prices").json["errors"]
+    assert (fault["field"], fault["code"], fault["value"]) == ("file", "unknown_sheet", "Prices")
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_a_packed_csv_is_unpacked(upload: Upload, stored_files: StoredFiles, dry_run: str) -> None:
+    told = upload(gzip.compress(CATALOGUE, mtime=0), dry_run=dry_run).json
+    assert (told["layout"], told["total_images"]) == ("imgcompress", 3)
+    assert [path.read_bytes() for path in stored_files()] == [CATALOGUE] * (dry_run == "false")
+
+
+class TestUnpackedSize:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, max_upload_bytes=100_000)
+
+    def test_it_is_bounded_as_the_size_of_an_upload_is(self, upload: Upload,
+                                                       stored_files: StoredFiles) -> None:
+        packed = gzip.compress(CATALOGUE + b"\r\n" * 100_000, mtime=0)
+        fault, = upload(packed).json["errors"]
+        assert (fault["code"], stored_files()) == ("unpacked_too_large", [])
 
 
 def test_how_images_are_asked_for_is_kept_with_the_job(app: Flask, upload: Upload) -> None:

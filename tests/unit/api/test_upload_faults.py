@@ -56,12 +56,13 @@ def _only_fault(answer: TestResponse) -> dict[str, Any]:
 @pytest.mark.parametrize(("content", "row", "column", "code"), [
     pytest.param(b"", None, None, "empty_file", id="empty"),
     pytest.param(PNG, None, None, "not_a_csv", id="png"),
-    pytest.param(_xlsx(), None, None, "not_a_csv", id="xlsx"),
-    pytest.param(gzip.compress(CATALOGUE), None, None, "not_a_csv", id="gzip"),
+    pytest.param(_xlsx(), None, None, "damaged_file", id="xlsx"),
+    pytest.param(gzip.compress(CATALOGUE, mtime=0)[:-5], None, None, "damaged_file",
+                 id="gzip"),
     pytest.param(HEADER, None, None, "no_rows", id="no rows"),
     pytest.param(b"S. No.,Product Name,Pictures\n1,a,b\n", 1, "Input Image Urls",
                  "missing_column", id="missing column"),
-    pytest.param(HEADER + b"1,SKU1,\n", 2, "Input Image Urls", "missing_url", id="no url"),
+    pytest.param(HEADER + b"1,SKU1,\n", None, None, "no_images", id="no url"),
     pytest.param(HEADER + b"1,SKU1,just text\n", 2, "Input Image Urls", "invalid_url",
                  id="not a url"),
     pytest.param(HEADER + b"1,SKU1,http://127.0.0.1/a.jpg\n", 2, "Input Image Urls",
@@ -141,6 +142,16 @@ def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str)
     assert fault["value"] == value[:200]
 
 
+@pytest.mark.parametrize(("url", "advice"), [
+    ("example.com", "must start with http:// or https://"),
+    ("http://10.0.0.1/hook", "may not send webhooks to this URL"),
+])
+def test_a_bad_webhook_url_is_answered_with_what_it_needs(upload: Upload, url: str,
+                                                          advice: str) -> None:
+    message = _only_fault(upload(webhook_url=url))["message"]
+    assert advice in message and "image" not in message.replace("/hooks/images", "")
+
+
 def test_a_percentage_out_of_range_tells_the_range(upload: Upload) -> None:
     fault = _only_fault(upload(compression_percentage="200"))
     assert fault["message"] == "compression_percentage must be a whole number from 1 to 95."
@@ -170,18 +181,18 @@ def test_a_mistyped_option_is_told_with_those_that_exist(upload: Upload) -> None
 
 
 def test_an_address_is_refused_as_long_as_no_mail_is_sent(upload: Upload) -> None:
-    assert "sends no mail" in _only_fault(upload(email="team@shop.test"))["message"]
+    assert "sends no e-mail" in _only_fault(upload(email="team@shop.test"))["message"]
 
 
 def test_faults_of_the_options_and_of_the_file_are_told_together(upload: Upload) -> None:
-    answer = upload(HEADER + b"1,SKU1,\n2,SKU2,nothing\n", quality="200", max_width="wide")
+    answer = upload(HEADER + b"1,SKU1,a.jpg\n2,SKU2,nothing\n", quality="200", max_width="wide")
     assert answer.json["error_count"] == 4
     assert [(fault["field"], fault["row"]) for fault in answer.json["errors"]] == [
         ("quality", None), ("max_width", None), ("file", 2), ("file", 3)]
 
 
 def test_of_many_faults_the_first_hundred_are_told_and_all_are_counted(upload: Upload) -> None:
-    answer = upload(HEADER + b"1,SKU1,\n" * 250)
+    answer = upload(HEADER + b"1,SKU1,x\n" * 250)
     assert answer.json["error_count"] == 250 and len(answer.json["errors"]) == 100
     assert [fault["row"] for fault in answer.json["errors"]] == list(range(2, 102))
 

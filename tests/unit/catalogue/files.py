@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from imgcompress.catalogue import (
     CatalogueLimits,
@@ -10,6 +11,8 @@ from imgcompress.catalogue import (
     Fault,
     ImageOutcome,
     Survey,
+    Wishes,
+    kept_layout,
     read_rows,
     survey,
     write_catalogue,
@@ -27,19 +30,19 @@ def allow(url: str) -> str | None:
     return None
 
 
-def surveyed(content: str | bytes, limits: CatalogueLimits = LIMITS) -> Survey:
-    return survey(stream_of(content), limits, allow)
+def surveyed(content: str | bytes, limits: CatalogueLimits = LIMITS, **wishes: Any) -> Survey:
+    return survey(stream_of(content), limits, allow, Wishes(**wishes))
 
 
-def only_fault(content: str | bytes) -> Fault:
-    (fault,) = surveyed(content).faults
+def only_fault(content: str | bytes, **wishes: Any) -> Fault:
+    (fault,) = surveyed(content, **wishes).faults
     return fault
 
 
-def rows_of(content: str | bytes) -> list[CatalogueRow]:
+def rows_of(content: str | bytes, **wishes: Any) -> list[CatalogueRow]:
     """Read a file that a survey finds good, and check that both count the same."""
-    found = surveyed(content)
-    rows = list(read_rows(stream_of(content), LIMITS))
+    found = surveyed(content, **wishes)
+    rows = list(read_rows(stream_of(content), LIMITS, found.layout))
     assert found == Survey(len(rows), sum(len(row.urls) for row in rows), (), 0)
     return rows
 
@@ -49,9 +52,11 @@ def products_of(content: str | bytes) -> list[tuple[int, str, str, tuple[str, ..
             for row in rows_of(content)]
 
 
-def urls_of(content: str | bytes) -> list[tuple[str, ...]]:
-    return [row.urls for row in rows_of(content)]
+def urls_of(content: str | bytes, **wishes: Any) -> list[tuple[str, ...]]:
+    return [row.urls for row in rows_of(content, **wishes)]
 
 
-def written(content: str | bytes, *outcomes: ImageOutcome) -> bytes:
-    return b"".join(write_catalogue(stream_of(content), outcomes))
+def written(content: str | bytes, *outcomes: ImageOutcome, **wishes: Any) -> bytes:
+    layout = surveyed(content, **wishes).layout
+    kept = kept_layout(layout) if layout and layout.chosen else None
+    return b"".join(write_catalogue(stream_of(content), outcomes, kept=kept))

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imgcompress.catalogue import CatalogueLimits, Survey, faults, survey
+from imgcompress.catalogue import CatalogueLimits, Survey, Wishes, faults, survey
 
 from .files import HEADER, allow, stream_of, surveyed
 
 URL = "https://a.test/1.jpg"
 OPTIONS = "format,quality,compression_percentage,max_width,max_height,output name"
-HEADERS = ["S. No.,Product Name,Input Image Urls", "S. No.,Input Image Urls,Product Name",
+HEADERS = ["S. No.,Product Name,Input Image Urls", "Handle,Title,Image Src,Variant Image",
+           "S. No.,Input Image Urls,Product Name",
            f"S. No.,Product Name,Input Image Urls,{OPTIONS}", "S. No.,Product Name",
            "S. No.,Product Name,Input Image Urls,,",
            "quality,Input Image Urls,S. No.,Product Name,compression_percentage"]
@@ -23,7 +24,9 @@ CELLS = st.sampled_from([
     f'"{URL},{URL}"', f'"{URL}, , {URL} y;https://"', f'"{URL}\n{URL}"', '" ,;\u200b"', "http://",
     "xhttp://a.test", "http:/,http://a.test/", "https://private.test/1.jpg", '"a" b', "\u00a0",
     "https://a.test\\1.jpg", f"https://a.test/{'x' * 8_200}", "webp", "gif", "80", " 96", "²",
-    "a/b", "..", "x" * 151, f"{URL};{URL}", "\ufeff", "HTTPS://a.test:444/é.jpg"])
+    "a/b", "..", "N/A", f"{URL}|{URL}", f"{URL}<br>{URL}", f"{URL}.{URL}", "a.jpg",
+    "//a.test/1.jpg",
+    f"https://x.test/?u={URL}", "x" * 151, f"{URL};{URL}", "\ufeff", "HTTPS://a.test:444/é.jpg"])
 ROWS = st.lists(st.lists(CELLS, max_size=11).map(",".join), max_size=12)
 
 
@@ -33,15 +36,18 @@ def refuse_private(url: str) -> str | None:
 
 @settings(max_examples=500, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(header=st.sampled_from(HEADERS), rows=ROWS, columns=st.sampled_from([3, 9, 1_000]))
+@given(header=st.sampled_from(HEADERS), rows=ROWS, columns=st.sampled_from([3, 9, 1_000]),
+       skip=st.booleans())
 def test_as_many_faults_are_counted_as_would_be_told(
-        monkeypatch: pytest.MonkeyPatch, header: str, rows: list[str], columns: int) -> None:
+        monkeypatch: pytest.MonkeyPatch, header: str, rows: list[str], columns: int,
+        skip: bool) -> None:
     text = "\n".join([header, *rows, ""])
     limits = CatalogueLimits(max_images=10_000, max_columns=columns)
     found = {}
+    wishes = Wishes(row_options=True, skip_bad_urls=skip)
     for kept in (0, 1_000_000):
         monkeypatch.setattr(faults, "FAULTS_KEPT", kept)
-        found[kept] = survey(stream_of(text), limits, refuse_private)
+        found[kept] = survey(stream_of(text), limits, refuse_private, wishes)
     told = found[1_000_000]
     assert len(told.faults) == told.fault_count
     assert found[0] == Survey(told.total_rows, told.total_images, (), told.fault_count)
@@ -58,7 +64,8 @@ class Messages(dict[str, str]):
 
 
 @pytest.mark.parametrize("row", [
-    "1,a,x", "1,a,", "1,a", f"1,a,{URL} x", f"1,a,{URL},x y", '1,"a"b,c', "1,a,http://private.test",
+    "1,a,x", "1,a,photo.jpg", f"1,a,{URL} x", f"1,a,{URL},x y",
+    '1,"a"b,c', "1,a,http://private.test",
     f'1,a,"{URL} x,{URL} y"'])
 def test_no_more_faults_are_put_into_words_than_are_told(monkeypatch: pytest.MonkeyPatch,
                                                          row: str) -> None:

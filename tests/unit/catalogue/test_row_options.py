@@ -19,7 +19,7 @@ def table(columns: str, *cells: str) -> str:
 
 def faults_of(content: str) -> list[tuple[int | None, str | None, str, str | None]]:
     return [(fault.row, fault.column, fault.code, fault.value)
-            for fault in surveyed(content).faults]
+            for fault in surveyed(content, row_options=True).faults]
 
 
 @pytest.mark.parametrize("column, cell, options", [
@@ -30,30 +30,31 @@ def faults_of(content: str) -> list[tuple[int | None, str | None, str, str | Non
 ])
 def test_a_row_may_have_options_of_its_own(column: str, cell: str,
                                            options: dict[str, Any] | None) -> None:
-    row, = rows_of(table(column, cell))
+    row, = rows_of(table(column, cell), row_options=True)
     assert row.options == options
 
 
 def test_a_percentage_of_a_row_replaces_the_quality_of_the_upload_too() -> None:
-    row, = rows_of(table("Compression Percentage", "70"))
+    row, = rows_of(table("Compression Percentage", "70"), row_options=True)
     assert row.options == {"compression_percentage": 70, "quality": None}
 
 
 def test_rows_differ_and_empty_cells_ask_for_nothing() -> None:
-    rows = rows_of(table("format,quality,max_width", "png,,", ",,", ",60,200", "png,,"))
+    text = table("format,quality,max_width", "png,,", ",,", ",60,200", "png,,")
+    rows = rows_of(text, row_options=True)
     assert [row.options for row in rows] == [
         {"format": "png"}, None, {"quality": 60, "max_width": 200}, {"format": "png"}]
 
 
 def test_a_file_without_such_columns_has_no_options() -> None:
-    row, = rows_of(table("Colour", "red"))
+    row, = rows_of(table("Colour", "red"), row_options=True)
     assert (row.options, row.output_name) == (None, None)
 
 
 @pytest.mark.parametrize("cell, name", [("front view", "front view"), (" Größe 42 ", "Größe 42"),
                                         ("", None), (" ", None)])
 def test_a_row_may_name_its_files(cell: str, name: str | None) -> None:
-    row, = rows_of(table("Output Name", cell))
+    row, = rows_of(table("Output Name", cell), row_options=True)
     assert row.output_name == name
 
 
@@ -91,16 +92,53 @@ def test_an_option_column_may_not_be_there_twice() -> None:
 
 
 def test_the_advice_says_what_to_write() -> None:
-    fault, = surveyed(table("Format", "tiff")).faults
+    fault, = surveyed(table("Format", "tiff"), row_options=True).faults
     assert fault.message == (
-        "This is no format for images. Write one of “keep”, “jpeg”, “png”, “webp”, “avif”, leave"
-        " the cell empty, or rename the column if it means something else.")
+        "This is not an image format. Enter one of “keep”, “jpeg”, “png”, “webp”, “avif”, leave the"
+        " cell empty, or rename the column if it means something else.")
 
 
 def test_spilled_urls_pass_over_option_columns() -> None:
-    row, = rows_of(table("quality", f"80,{A}"))
+    row, = rows_of(table("quality", f"80,{A}"), row_options=True)
     assert (row.urls, row.options) == ((A, A), {"quality": 80})
 
 
 def test_the_output_keeps_option_columns() -> None:
     assert written(table("quality", "80")).decode().splitlines()[1] == f"1,Lamp,{A},80,,"
+
+
+@pytest.mark.parametrize("column, cell, options", [
+    ("imgcompress format", "webp", {"format": "webp"}),
+    ("Imgcompress_Max-Width", "800", {"max_width": 800})])
+def test_a_column_with_the_prefix_is_always_an_option(column: str, cell: str,
+                                                      options: dict[str, Any]) -> None:
+    row, = rows_of(table(column, cell))
+    assert row.options == options
+
+
+@pytest.mark.parametrize("column, cell", [
+    ("Format", "Paperback"), ("Format", "webp"), ("Max Width", "90"), ("Quality", "A+"),
+    ("Quality", "5")])
+def test_a_column_of_the_catalogue_never_steers_the_codec_by_accident(column: str,
+                                                                      cell: str) -> None:
+    row, = rows_of(table(column, cell))
+    assert row.options is None
+
+
+@pytest.mark.parametrize("columns, cells, warned", [
+    ("Format", "webp", ["“Format”"]), ("Format", "Paperback", []), ("Max Width", "800", ["“Max"]),
+    ("imgcompress format", "webp", []), ("Colour", "red", [])])
+def test_a_column_that_may_have_been_meant_as_an_option_is_warned_of(
+        columns: str, cells: str, warned: list[str]) -> None:
+    warnings = surveyed(table(columns, cells)).warnings
+    assert [warning.code for warning in warnings] == ["unread_options"] * len(warned)
+    assert all(name in warning.message for name, warning in zip(warned, warnings, strict=True))
+    assert surveyed(table("format", "webp"), row_options=True).warnings == ()
+
+
+def test_a_column_with_the_prefix_goes_before_a_bare_one() -> None:
+    text = table("format,imgcompress format", "png,webp")
+    with_both = surveyed(text, row_options=True)
+    assert with_both.fault_count == 0
+    row, = rows_of(text, row_options=True)
+    assert row.options == {"format": "webp"}

@@ -51,5 +51,5 @@ def test_a_folder_that_is_a_link_is_refused(settings: Settings, tmp_path: Path) 
     (tmp_path / "elsewhere").mkdir()
     folder.symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(click.ClickException, match="belongs to somebody else"):
+    with pytest.raises(click.ClickException, match="belongs to another user"):
         broker_command(settings)

@@ -80,6 +80,6 @@ def test_a_reset_asks_first_and_deletes_every_job(app: Flask) -> None:
         assert _run(app, "ledger", "reset", answer="n\n").exit_code == 1
         assert find_job(request_id) is not None
         result = _run(app, "ledger", "reset", answer="y\n")
-        assert result.exit_code == 0 and "1 jobs are deleted" in result.output
+        assert result.exit_code == 0 and "Deleted jobs: 1\n" in result.output
         assert find_job(request_id) is None
     assert not list((Path(app.config["SETTINGS"].data_dir) / "storage").rglob("input.csv"))

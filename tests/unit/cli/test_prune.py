@@ -44,7 +44,7 @@ def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
 
 @pytest.fixture
 def job(app: Flask) -> UUID:
-    """Return a job that ended 40 days ago, with its CSV."""
+    """Return a job that ended a year ago, with its CSV."""
     request_id = uuid4()
     create_job(NewJob(request_id, "products.csv", {}, "http://service.test", 1, 1),
                by_columns([NewImage(2, 0, "1", "Lamp", "https://images.test/1.jpg")]),
@@ -73,10 +73,11 @@ def _run(app: Flask, *arguments: str) -> str:
 
 def test_old_jobs_go_with_their_files(app: Flask, job: UUID) -> None:
     path = app.config["SETTINGS"].data_dir / "storage" / csv_key(job)
-    assert "0 jobs are deleted" in _run(app, "--older-than", "1000")
+    told = _run(app, "--older-than", "1000")
+    assert "Deleted jobs that ended 1000 days ago or earlier: 0\n" in told
     assert find_job(job) and path.exists()
 
-    assert "1 jobs are deleted that ended 30 days ago" in _run(app)
+    assert "Deleted jobs that ended 30 days ago or earlier: 1\n" in _run(app)
     assert find_job(job) is None and not path.exists()
 
 
@@ -84,13 +85,14 @@ def test_a_dry_run_tells_and_deletes_nothing(app: Flask, job: UUID) -> None:
     orphan = _store(app, csv_key(uuid4()), age=2 * DAYS)
     told = _run(app, "--dry-run")
 
-    assert "1 jobs ended 30 days ago" in told and "1 of 1 files belong to no job" in told
+    assert "Jobs that ended 30 days ago or earlier: 1\n" in told
+    assert "Files that belong to no job: 1 of 1\n" in told
     assert find_job(job) and orphan.exists()
 
 
 def test_orphans_go_and_a_write_in_flight_stays(app: Flask) -> None:
     orphan, young = (_store(app, csv_key(uuid4()), age=age) for age in (2 * DAYS, 60))
-    assert "1 files are deleted that belonged to no job" in _run(app)
+    assert "Deleted files that belonged to no job: 1\n" in _run(app)
     assert not orphan.exists() and young.exists()
 
 

@@ -84,7 +84,7 @@ def test_what_dies_is_started_again(tmp_path: Path, capfd: pytest.CaptureFixture
     finally:
         supervisor.stop(Event())
 
-    assert "frail ended (with exit code 3); it is started again in 0.5 s." in capfd.readouterr().out
+    assert "frail ended (with exit code 3); restarting it in 0.5 s." in capfd.readouterr().out
 
 
 def test_a_stop_during_the_start_is_heard(tmp_path: Path) -> None:

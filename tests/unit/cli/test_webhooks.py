@@ -53,13 +53,13 @@ def test_a_secret_of_the_settings_is_shown_and_replaced_there(app: Flask) -> Non
 
 
 def test_a_spared_receiver_is_listed_and_reset(app: Flask) -> None:
-    assert "All receivers are well" in _run(app, "receivers").output
+    assert "No receiver is failing" in _run(app, "receivers").output
     with app.app_context(), writing() as session:
         session.execute(insert(ReceiverCircuit).values(
             receiver=RECEIVER, failures=7, open_until=utcnow() + timedelta(hours=1)))
     listed = _run(app, "receivers").output
-    assert RECEIVER in listed and "7 failures in a row, spared until" in listed
-    assert "no longer spared" in _run(app, "reset", RECEIVER).output
+    assert RECEIVER in listed and "7 failures in a row, suspended until" in listed
+    assert "no longer suspended" in _run(app, "reset", RECEIVER).output
     with app.app_context():
         assert ailing_receivers() == []
 

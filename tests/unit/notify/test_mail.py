@@ -14,7 +14,7 @@ from imgcompress.notify.mail import job_mail
 NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
 TOLD = {
     "request_id": "7f1c", "status": "COMPLETED",
-    "message": "The job is done; the counts say how many images failed.",
+    "message": "The job is done; see the counts for failed images.",
     "completion_percentage": 100, "total_images": 1200, "completed_images": 1197,
     "failed_images": 3, "input_bytes": 480_000_000, "output_bytes": 210_000_000,
     "source_filename": "Größe & <b>.csv",
@@ -55,9 +55,9 @@ def test_every_attempt_has_the_same_id() -> None:
 
 def test_the_text_tells_counts_savings_and_reasons() -> None:
     text = _part(_mail(), "plain")
-    assert "1,197 of 1,200 images are compressed, 3 failed." in text
-    assert "They had 480.0 MB and have 210.0 MB now: 56 % less." in text
-    assert "- 2 at cdn.shop.test (row 7): HTTP 403 Forbidden. The server did not give" in text
+    assert "1,197 of 1,200 images were compressed, 3 failed." in text
+    assert "Their size went from 480.0 MB to 210.0 MB: 56 % less." in text
+    assert "- 2 from cdn.shop.test (row 7): HTTP 403 Forbidden. The server refused to send" in text
     assert TOLD["details_url"] in text
 
 

@@ -34,7 +34,7 @@ def test_a_final_fault_fails_with_its_code_and_advice() -> None:
 
 
 def test_what_differs_from_image_to_image_does_not_part_failures() -> None:
-    result = judge(_image(), ImageError("too_large", "The source announces 26,214,401 bytes"))
+    result = judge(_image(), ImageError("too_large", "The server announces 26,214,401 bytes"))
     assert isinstance(result, Failure) and result.found == ""
 
 

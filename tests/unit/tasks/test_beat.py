@@ -90,4 +90,4 @@ def test_a_broker_that_is_away_is_logged_once(app_without_broker: Flask,
     producer = app_without_broker.extensions["celery"].amqp.Producer(None)
     for _ in range(3):
         scheduler.apply_entry(scheduler.schedule["recover"], producer=producer)
-    assert caplog.text.count("The broker takes no messages") == 1
+    assert caplog.text.count("The broker accepts no messages") == 1

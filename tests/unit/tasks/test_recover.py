@@ -59,8 +59,8 @@ def test_what_waits_for_a_clock_that_was_put_back_is_due(
         note_recovery()
     monkeypatch.setattr(tasks, "_began", -math.inf)
     tasks.recover()
-    assert "times that lay in the future were put right" in caplog.text
-    assert "1 deleted jobs were swept" in caplog.text
+    assert "times in the future were corrected" in caplog.text
+    assert "1 deleted jobs were erased" in caplog.text
     age = recovery_age()
     assert age is not None and age < 60
 
@@ -76,7 +76,7 @@ def test_the_files_of_a_deleted_job_go_when_the_storage_is_back(
     _let_time_pass()
     with bucket.taken_away():
         erase_deleted_jobs()
-    assert "waits for the storage" in caplog.text and len(bucket.objects()) == 1
+    assert "are waiting for the storage" in caplog.text and len(bucket.objects()) == 1
     _let_time_pass()
     erase_deleted_jobs()
     assert bucket.objects() == []

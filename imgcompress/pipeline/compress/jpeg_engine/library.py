@@ -102,7 +102,7 @@ def library() -> ctypes.CDLL | str:
             loaded = ctypes.CDLL(str(path))
             if loaded.engine_version() == VERSION:
                 return _declared(loaded)
-            return "The JPEG engine is that of another version."
+            return "The JPEG engine was built for another version."
         except (OSError, AttributeError) as error:
             return f"The JPEG engine cannot be loaded ({error})."
     return "The JPEG engine is not built."
@@ -171,8 +171,8 @@ def _loaded() -> ctypes.CDLL:
 @cache
 def _complain(sentence: str) -> None:
     """Say once in the log that images go the slower way."""
-    log.warning("%s JPEGs are compressed the slower way, and look a little worse; `make setup`"
-                " builds it where there is a C compiler.", sentence)
+    log.warning("%s JPEGs take longer to compress and look slightly worse; install a C"
+                " compiler and run `make setup`.", sentence)
 
 
 def _check(engine: ctypes.CDLL, verdict: int) -> None:

@@ -17,8 +17,14 @@ USED = "used"
 # libjpeg decodes no larger ones.
 MAX_SIDE = 65_500
 _START = b"\xff\xd8\xff"
-# Where steps of quantisation and codes stand in a result.
+# Where steps of quantisation and codes stand in a result, and what stands before them.
 _HEADER_BYTES = 1024
+_JFIF_BYTES = 20
+# A profile up to this size is kept: Display P3 and Adobe RGB have about 550 bytes. To convert the
+# colours takes many times as long, and loses some of them.
+_MAX_KEPT_PROFILE = 4096
+# The first part of one.
+_PROFILE_NAME = b"ICC_PROFILE\0\x01\x01"
 
 
 def recompressed(data: bytes, options: CompressOptions) -> Compressed | str | None:
@@ -49,32 +55,51 @@ def _hindrance(data: bytes, facts: Facts, turn: int | None, options: CompressOpt
         return "turned"
     if fitted_size(size, turn, options) != size:
         return "resized"
-    if facts.profile_parts and not _is_srgb(data, facts):
-        return "profile"
+    return "profile" if _profile(data, facts) is None else None
+
+
+def _profile(data: bytes, facts: Facts) -> bytes | None:
+    """Return the colour profile to be kept: none where colours are sRGB as they are.
+
+    None where they have to be converted to sRGB, because the profile is too large, or suspect.
+    """
+    if not facts.profile_parts:
+        return b""
+    profile = facts.profile.of(data)
+    if facts.profile_parts == 1:
+        if conversion(profile, "L" if facts.components == 1 else "RGB") is None:
+            return b""
+        if len(profile) <= _MAX_KEPT_PROFILE and not has_payload(profile):
+            return profile
     return None
-
-
-def _is_srgb(data: bytes, facts: Facts) -> bool:
-    mode = "L" if facts.components == 1 else "RGB"
-    return facts.profile_parts == 1 and conversion(facts.profile.of(data), mode) is None
 
 
 def _recompressed(data: bytes, facts: Facts, turn: int,
                   options: CompressOptions) -> Compressed | None:
     """Return the result, None where it is no smaller, or not safe."""
+    kept = _segment(_profile(data, facts) or b"")
     # With a fixed quality there is nothing to be met.
     budget = 0 if options.quality else options.budget(len(data))
     coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
-    made = requantise(data, coarsest, budget, turn)
+    made = requantise(data, coarsest, budget and max(1, budget - len(kept)), turn)
     result = _Result(facts, turn)
-    if turn == 1 and (plain := _as_it_is(data, made, budget)):
+    if turn == 1 and not kept and (plain := _as_it_is(data, made, budget)):
         return result.lossless(plain, budget)
-    if len(made.data) >= len(data) or _is_suspect(made):
+    output = made.data[:_JFIF_BYTES] + kept + made.data[_JFIF_BYTES:] if kept else made.data
+    if len(output) >= len(data) or _is_suspect(made):
         return None
     if made.lossless:
-        return result.lossless(made.data, budget)
-    outcome = "target_met" if options.quality or len(made.data) <= budget else "floor_reached"
-    return result.of(made.data, outcome, quality_of(made.step, facts.luma_sum), made.similarity)
+        return result.lossless(output, budget)
+    outcome = "target_met" if options.quality or len(output) <= budget else "floor_reached"
+    return result.of(output, outcome, quality_of(made.step, facts.luma_sum), made.similarity)
+
+
+def _segment(profile: bytes) -> bytes:
+    """Return a profile as a segment of its own (ICC.1:2010, B.4)."""
+    if not profile:
+        return b""
+    length = 2 + len(_PROFILE_NAME) + len(profile)
+    return b"\xff\xe2" + length.to_bytes(2, "big") + _PROFILE_NAME + profile
 
 
 def _as_it_is(data: bytes, made: Requantised, budget: int) -> bytes | None:

@@ -99,7 +99,7 @@ def size(found: Sequence[Segment], data: bytes) -> tuple[int, int]:
     if not headers or len(headers[0]) < 4:
         raise ImageError("truncated_image")
     if len(headers) > 1:
-        raise ImageError("corrupt_image", "The JPEG says more than once how large it is")
+        raise ImageError("corrupt_image", "The JPEG declares its size more than once")
     height, width = struct.unpack_from(">HH", headers[0])
     return width, height
 

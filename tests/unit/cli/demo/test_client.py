@@ -55,7 +55,7 @@ def test_polling_ends_with_the_job(client: Client, httpserver: HTTPServer) -> No
 def test_an_unexpected_answer_is_told(client: Client, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/job/details/1").respond_with_data("no such job", status=404)
 
-    with pytest.raises(click.ClickException, match="/job/details/1.* answered 404: no such job"):
+    with pytest.raises(click.ClickException, match="/job/details/1.* returned 404: no such job"):
         client.images("1")
 
 

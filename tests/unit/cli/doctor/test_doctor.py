@@ -139,7 +139,7 @@ def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
             patch.setattr(clock, "ADVANCED", timedelta(hours=3))
             note_recovery()
         level, told = _consult(app)[1]["recovery"]
-        assert level == "warning" and "clock was put back" in told and "beat" in told
+        assert level == "warning" and "clock was set back" in told and "beat" in told
         note_recovery()
         assert _consult(app)[1]["recovery"][0] == "ok"
 
@@ -193,7 +193,7 @@ def test_little_space_is_told(tmp_path: Path, sqlite_url: str, free: int, level:
 
 
 @pytest.mark.parametrize("missing, enabled, level, told", [
-    (None, True, "ok", "without a look at their pixels"),
+    (None, True, "ok", "by the JPEG engine"),
     ("The JPEG engine is not built.", True, "warning", "run make setup"),
     ("The JPEG engine is not built.", False, "ok", "JPEG_ENGINE is off")])
 def test_a_missing_engine_is_told(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch,

@@ -48,13 +48,18 @@ def seen(image, profile):
 
 @pytest.mark.parametrize("primaries", [DISPLAY_P3, ADOBE_RGB], ids=["Display P3", "Adobe RGB"])
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_a_wide_profile_is_converted_and_dropped(format, primaries):
+def test_a_wide_profile_is_converted_and_dropped(format, primaries, way):
     profile = matrix_profile(primaries)
     settings = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True},
                 "AVIF": {"quality": 95, "speed": 9}}.get(format, {})
     data = encoded(photo(), format, icc_profile=profile, **settings)
     shown = opened(compress(data, CompressOptions()).data)
-    assert "icc_profile" not in shown.info
+    if format == "JPEG" and way == "engine":
+        # Its pixels are not looked at, so that the profile is kept.
+        assert shown.info["icc_profile"] == profile
+        shown = seen(shown, profile)
+    else:
+        assert "icc_profile" not in shown.info
     assert difference(shown, seen(photo(), profile)) < 6
     assert difference(seen(photo(), profile), photo()) > 2
 
@@ -89,7 +94,10 @@ def test_a_low_file_with_a_wide_profile_is_not_passed_on_with_wrong_colours():
     data = encoded(photo(600, 400), "JPEG", quality=15, icc_profile=profile)
     result = compress(data, CompressOptions())
     assert len(result.data) <= len(data)
-    assert difference(opened(result.data), seen(opened(data), profile)) < 4
+    shown = opened(result.data)
+    if "icc_profile" in shown.info:
+        shown = seen(shown, shown.info["icc_profile"])
+    assert difference(shown, seen(opened(data), profile)) < 4
 
 
 def test_cmyk_without_a_profile_is_converted_as_browsers_do():

@@ -103,7 +103,7 @@ def zipped():
 
 
 @pytest.mark.parametrize("data, found", [
-    (b"", "nothing (0 bytes)"),
+    (b"", "an empty file (0 bytes)"),
     (b"<!DOCTYPE html><html><body>not found</body></html>", "an HTML page (text/html)"),
     (b"\n\n <html lang=en>", "an HTML page (text/html)"),
     (b"\xef\xbb\xbf<!doctype HTML>", "an HTML page (text/html)"),
@@ -117,7 +117,7 @@ def zipped():
     (b"\x00\x01\x02\x03" * 20, "data of an unknown kind"),
 ])
 def test_what_is_no_image_is_named(data, found, raises):
-    with raises("not_an_image", f"The URL gives {found}"):
+    with raises("not_an_image", f"The URL returns {found}"):
         compress(data, CompressOptions())
 
 

@@ -55,12 +55,24 @@ static inline int32_t extended(uint32_t value, unsigned size)
     return value >> (size - 1) ? (int32_t)value : (int32_t)value - (int32_t)((1u << size) - 1);
 }
 
+/* Return length << 8 | symbol of the code at the top of the window, or -1. */
+static int long_symbol(const struct decoder *decoder, uint64_t window)
+{
+    int top = (int)(window >> 48);
+    for (int length = 1; length <= 16; length++) {
+        int code = top >> (16 - length);
+        if (code <= decoder->last_code[length])
+            return length << 8 | decoder->symbols[(code + decoder->first_place[length]) & 255];
+    }
+    return -1;
+}
+
 /* Return the next symbol, or -1 for bits that are none. */
 static inline int bits_symbol(struct bits *in, const struct decoder *decoder)
 {
     int found = decoder->symbol[in->window >> (64 - LOOKUP_BITS)];
     if (!found)
-        found = decoder_long_symbol(decoder, in->window);
+        found = long_symbol(decoder, in->window);
     if (found < 0)
         return -1;
     bits_drop(in, (unsigned)found >> 8);

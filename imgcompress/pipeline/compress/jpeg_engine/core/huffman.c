@@ -43,18 +43,6 @@ int decoder_build(struct decoder *decoder, const uint8_t *lengths, const uint8_t
     return ENGINE_OK;
 }
 
-/* Return length << 8 | symbol of the code at the top of the window, or -1. */
-int decoder_long_symbol(const struct decoder *decoder, uint64_t window)
-{
-    int top = (int)(window >> 48);
-    for (int length = 1; length <= 16; length++) {
-        int code = top >> (16 - length);
-        if (code <= decoder->last_code[length])
-            return length << 8 | decoder->symbols[(code + decoder->first_place[length]) & 255];
-    }
-    return -1;
-}
-
 /* Give each symbol its bits: T.81, annex C. */
 static void code_assign(struct code *code)
 {

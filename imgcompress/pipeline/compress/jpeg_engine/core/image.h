@@ -62,7 +62,6 @@ void image_release(struct image *image);
 /* huffman.c */
 int decoder_build(struct decoder *decoder, const uint8_t *lengths, const uint8_t *symbols,
                   int count, int coefficients);
-int decoder_long_symbol(const struct decoder *decoder, uint64_t window);
 
 struct code {
     uint8_t lengths[16], symbols[256];

@@ -5,18 +5,25 @@
 
 /* Each scan is one pass over the image; real files have about ten. */
 enum { MAX_SCANS = 100, UNSENT = -1 };
-/* Coefficients are gathered in full, 128 bytes for a block; a file of fewer bytes than this share of
+/* Coefficients are gathered in full, 136 bytes for a block; a file of fewer bytes than this share of
  * them is refused, and with it the small file that asks for much memory. */
 enum { WORTH = 256, ALWAYS_WORTH = 1 << 20 };
 
-/* The coefficients of all components, in zigzag order, and how far each of them is known. */
+/* A block while it is gathered: its coefficients in zigzag order, and a bit for each of them but the
+ * mean that is not zero. */
+struct block {
+    uint64_t present;
+    int16_t value[BLOCK];
+};
+
+/* The blocks of all components, and how far each coefficient is known. */
 struct canvas {
-    int16_t (*blocks)[BLOCK];
+    struct block *blocks;
     size_t begin[MAX_COMPONENTS];  /* where the blocks of a component begin */
     int8_t low[MAX_COMPONENTS][BLOCK];
 };
 
-static void more_bits(struct bits *in)
+static inline void more_bits(struct bits *in)
 {
     if (in->held < 32)
         bits_refill(in);
@@ -51,7 +58,7 @@ static int begin_scan(const struct image *image, const struct scan *scan, struct
 }
 
 static int dc_first(struct bits *in, const struct decoder *decoder, int low, int32_t *mean,
-                    int16_t *block)
+                    struct block *block)
 {
     more_bits(in);
     int size = bits_symbol(in, decoder);
@@ -61,86 +68,91 @@ static int dc_first(struct bits *in, const struct decoder *decoder, int low, int
     int32_t value = *mean * (1 << low);
     if (value > MAX_DC || value < -MAX_DC)
         return ENGINE_DAMAGED;
-    block[0] = (int16_t)value;
+    block->value[0] = (int16_t)value;
     return ENGINE_OK;
 }
 
-static int ac_first(struct bits *in, const struct decoder *decoder, const struct scan *scan,
-                    uint32_t *run_of_ends, int16_t *block)
+static int ac_first(struct bits *stream, const struct decoder *decoder, const struct scan *scan,
+                    uint32_t *run_of_ends, struct block *block)
 {
-    if (*run_of_ends) {
-        --*run_of_ends;
-        return ENGINE_OK;
-    }
+    struct bits in = *stream;
     for (int k = scan->first; k <= scan->last; k++) {
-        more_bits(in);
-        int symbol = bits_symbol(in, decoder);
+        more_bits(&in);
+        int symbol = bits_symbol(&in, decoder);
         if (symbol < 0)
             return ENGINE_DAMAGED;
         int run = symbol >> 4, size = symbol & 15;
         if (!size && run < 15) {
-            *run_of_ends = (1u << run) - 1 + (run ? bits_take(in, (unsigned)run) : 0);
-            return ENGINE_OK;
+            *run_of_ends = (1u << run) - 1 + (run ? bits_take(&in, (unsigned)run) : 0);
+            break;
         }
         k += run;
         if (k > scan->last || size > MAX_AC_SIZE)
             return ENGINE_DAMAGED;
         if (!size)
             continue;
-        int32_t value = extended(bits_take(in, (unsigned)size), (unsigned)size) * (1 << scan->low);
+        int32_t value = extended(bits_take(&in, (unsigned)size), (unsigned)size)
+                        * (1 << scan->low);
         if (value > MAX_AC || value < -MAX_AC)
             return ENGINE_DAMAGED;
-        block[k] = (int16_t)value;
+        block->value[k] = (int16_t)value;
+        block->present |= (uint64_t)1 << k;
     }
+    *stream = in;
     return ENGINE_OK;
 }
 
-/* Read the next bit of a coefficient that is known already. */
-static void refine(struct bits *in, int low, int16_t *coefficient)
+/* Read the next bit of each coefficient of `places` that is known already. */
+static inline void refine(struct bits *in, int low, uint64_t places, struct block *block)
 {
-    more_bits(in);
-    if (bits_take(in, 1))
-        *coefficient = (int16_t)(*coefficient + (*coefficient > 0 ? 1 << low : -(1 << low)));
-}
-
-/* Pass over `zeros` coefficients that are still zero, and refine the others on the way; return the
- * place of the zero behind them, or one after the band's end. */
-static int skip_zeros(struct bits *in, const struct scan *scan, int k, int zeros, int16_t *block)
-{
-    for (; k <= scan->last; k++) {
-        if (block[k])
-            refine(in, scan->low, block + k);
-        else if (zeros-- == 0)
-            break;
+    for (places &= block->present; places; places &= places - 1) {
+        int16_t *value = block->value + __builtin_ctzll(places);
+        more_bits(in);
+        if (bits_take(in, 1))
+            *value = (int16_t)(*value + (*value > 0 ? 1 << low : -(1 << low)));
     }
-    return k;
 }
 
-static int ac_refine(struct bits *in, const struct decoder *decoder, const struct scan *scan,
-                     uint32_t *run_of_ends, int16_t *block)
+/* Return a bit for each place from `first` on to `last`, at most 63. */
+static inline uint64_t places_of(int first, int last)
 {
+    return first > last ? 0 : ~(uint64_t)0 << first & ~(uint64_t)0 >> (BLOCK - 1 - last);
+}
+
+static int ac_refine(struct bits *stream, const struct decoder *decoder, const struct scan *scan,
+                     uint32_t *run_of_ends, struct block *block)
+{
+    struct bits in = *stream;
     int k = scan->first;
     while (!*run_of_ends && k <= scan->last) {
-        more_bits(in);
-        int symbol = bits_symbol(in, decoder);
+        more_bits(&in);
+        int symbol = bits_symbol(&in, decoder);
         if (symbol < 0 || (symbol & 15) > 1)
             return ENGINE_DAMAGED;
         int run = symbol >> 4, value = 0;
         if (symbol & 15)
-            value = bits_take(in, 1) ? 1 << scan->low : -(1 << scan->low);
+            value = bits_take(&in, 1) ? 1 << scan->low : -(1 << scan->low);
         else if (run < 15) {
-            *run_of_ends = (1u << run) + (run ? bits_take(in, (unsigned)run) : 0);
+            *run_of_ends = (1u << run) + (run ? bits_take(&in, (unsigned)run) : 0);
             break;
         }
-        k = skip_zeros(in, scan, k, run, block);
-        if (k > scan->last)
+        /* The symbol is about the zero behind `run` others; what is known lies between. */
+        uint64_t zeros = ~block->present & places_of(k, scan->last);
+        for (; run && zeros; run--)
+            zeros &= zeros - 1;
+        if (!zeros)
             return ENGINE_DAMAGED;
-        block[k++] = (int16_t)value;
+        int place = __builtin_ctzll(zeros);
+        refine(&in, scan->low, places_of(k, place), block);
+        block->value[place] = (int16_t)value;
+        block->present |= (uint64_t)(value != 0) << place;
+        k = place + 1;
     }
     if (*run_of_ends) {
-        skip_zeros(in, scan, k, BLOCK, block);
+        refine(&in, scan->low, places_of(k, scan->last), block);
         --*run_of_ends;
     }
+    *stream = in;
     return ENGINE_OK;
 }
 
@@ -151,8 +163,8 @@ struct pass {
     uint32_t run_of_ends;
 };
 
-static int decode_block(const struct image *image, const struct scan *scan, struct pass *pass,
-                        int c, int16_t *block)
+static inline int decode_block(const struct image *image, const struct scan *scan,
+                               struct pass *pass, int c, struct block *block)
 {
     const struct component *component = image->component + c;
     struct bits *in = &pass->in;
@@ -161,34 +173,35 @@ static int decode_block(const struct image *image, const struct scan *scan, stru
         verdict = dc_first(in, image->dc + component->dc, scan->low, pass->means + c, block);
     else if (scan->first == 0) {
         more_bits(in);
-        block[0] = (int16_t)(block[0] | (int16_t)(bits_take(in, 1) << scan->low));
-    } else if (!scan->high)
-        verdict = ac_first(in, image->ac + component->ac, scan, &pass->run_of_ends, block);
-    else
+        block->value[0] = (int16_t)(block->value[0] | (int16_t)(bits_take(in, 1) << scan->low));
+    } else if (scan->high)
         verdict = ac_refine(in, image->ac + component->ac, scan, &pass->run_of_ends, block);
+    else if (pass->run_of_ends)
+        pass->run_of_ends--;
+    else
+        verdict = ac_first(in, image->ac + component->ac, scan, &pass->run_of_ends, block);
     return verdict ? verdict : bits_left(in) < 0 ? ENGINE_DAMAGED : ENGINE_OK;
 }
 
-/* Decode the blocks of one MCU of a scan: one, if there is one component alone. */
-static int decode_mcu(const struct image *image, const struct scan *scan, struct canvas *canvas,
-                      struct pass *pass, size_t mcu)
+/* Return a block of a component, by its row and column. */
+static inline struct block *block_at(const struct image *image, const struct canvas *canvas, int c,
+                                     size_t row, size_t column)
 {
-    if (scan->count == 1) {
-        int c = scan->component[0];
-        const struct component *component = image->component + c;
-        size_t row = mcu / component->own_width, column = mcu % component->own_width;
-        return decode_block(image, scan, pass, c,
-                            canvas->blocks[canvas->begin[c] + row * component->width + column]);
-    }
-    size_t mcu_row = mcu / image->mcus_wide, mcu_column = mcu % image->mcus_wide;
+    return canvas->blocks + canvas->begin[c] + row * image->component[c].width + column;
+}
+
+/* Decode the blocks of one MCU of a scan of several components. */
+static int decode_mcu(const struct image *image, const struct scan *scan,
+                      const struct canvas *canvas, struct pass *pass, size_t mcu_row,
+                      size_t mcu_column)
+{
     for (int i = 0; i < scan->count; i++) {
         int c = scan->component[i];
-        const struct component *component = image->component + c;
-        for (int j = 0; j < component->h * component->v; j++) {
-            size_t row = mcu_row * (size_t)component->v + (size_t)(j / component->h);
-            size_t column = mcu_column * (size_t)component->h + (size_t)(j % component->h);
-            int verdict = decode_block(image, scan, pass, c, canvas->blocks[
-                canvas->begin[c] + row * component->width + column]);
+        int h = image->component[c].h, v = image->component[c].v;
+        for (int j = 0; j < h * v; j++) {
+            int verdict = decode_block(image, scan, pass, c, block_at(
+                image, canvas, c, mcu_row * (size_t)v + (size_t)(j / h),
+                mcu_column * (size_t)h + (size_t)(j % h)));
             if (verdict)
                 return verdict;
         }
@@ -196,24 +209,31 @@ static int decode_mcu(const struct image *image, const struct scan *scan, struct
     return ENGINE_OK;
 }
 
-static int decode_scan(struct image *image, const struct scan *scan, struct canvas *canvas)
+static int decode_scan(struct image *image, const struct scan *scan, const struct canvas *canvas)
 {
-    const struct component *component = image->component + scan->component[0];
-    size_t mcus = scan->count > 1 ? image->mcus
-                                  : (size_t)component->own_width * component->own_height;
-    size_t restart = (size_t)image->facts.restart_interval, mcu = 0;
-    for (size_t interval = 0; mcu < mcus; interval++) {
+    /* A component alone has MCUs of one block, and none that only fill others: T.81, A.2. */
+    int alone = scan->count == 1, c = scan->component[0];
+    size_t wide = alone ? image->component[c].own_width : image->mcus_wide;
+    size_t high = alone ? image->component[c].own_height : image->mcus_high;
+    size_t restart = (size_t)image->facts.restart_interval, mcu = 0, row = 0, column = 0;
+    for (size_t interval = 0; mcu < wide * high; interval++) {
         struct pass pass = {0};
         int marker = bits_begin(&pass.in, image);
-        size_t end = restart && restart < mcus - mcu ? mcu + restart : mcus;
+        size_t end = restart && restart < wide * high - mcu ? mcu + restart : wide * high;
         for (; mcu < end; mcu++) {
-            int verdict = decode_mcu(image, scan, canvas, &pass, mcu);
+            int verdict = alone ? decode_block(image, scan, &pass, c,
+                                               block_at(image, canvas, c, row, column))
+                                : decode_mcu(image, scan, canvas, &pass, row, column);
             if (verdict)
                 return marker ? verdict : ENGINE_TRUNCATED;
+            if (++column == wide) {
+                column = 0;
+                row++;
+            }
         }
         if (pass.run_of_ends)
             return ENGINE_DAMAGED;
-        int verdict = bits_finish(&pass.in, image, marker, interval, mcu == mcus);
+        int verdict = bits_finish(&pass.in, image, marker, interval, mcu == wide * high);
         if (verdict)
             return verdict;
     }
@@ -235,8 +255,7 @@ static int to_tokens(struct image *image, const struct canvas *canvas)
 {
     size_t count = 0, block = 0;
     for (size_t b = 0; b < image->blocks; b++)
-        for (int k = 1; k < BLOCK; k++)
-            count += canvas->blocks[b][k] != 0;
+        count += (size_t)__builtin_popcountll(canvas->blocks[b].present);
     int verdict = tokens_allocate(image, count + 1);
     if (verdict)
         return verdict;
@@ -246,18 +265,18 @@ static int to_tokens(struct image *image, const struct canvas *canvas)
         image->first_token[mcu] = (uint32_t)(out - image->tokens);
         for (int i = 0, j = 0; i < image->mcu_blocks; i++, j++, block++) {
             int c = image->block_component[i];
-            const struct component *component = image->component + c;
+            int h = image->component[c].h, v = image->component[c].v;
             if (i && image->block_component[i - 1] != c)
                 j = 0;
-            size_t row = mcu_row * (size_t)component->v + (size_t)(j / component->h);
-            size_t column = mcu_column * (size_t)component->h + (size_t)(j % component->h);
-            const int16_t *from = canvas->blocks[canvas->begin[c] + row * component->width
-                                                 + column];
+            const struct block *from = block_at(
+                image, canvas, c, mcu_row * (size_t)v + (size_t)(j / h),
+                mcu_column * (size_t)h + (size_t)(j % h));
             const uint32_t *begin = out;
-            for (uint32_t k = 1; k < BLOCK; k++)
-                if (from[k])
-                    *out++ = k << 16 | (uint16_t)from[k];
-            image->means[block] = from[0];
+            for (uint64_t left = from->present; left; left &= left - 1) {
+                uint32_t k = (uint32_t)__builtin_ctzll(left);
+                *out++ = k << 16 | (uint16_t)from->value[k];
+            }
+            image->means[block] = from->value[0];
             image->counts[block] = (uint8_t)(out - begin);
         }
     }
@@ -285,7 +304,7 @@ int decode_progressive(struct image *image, struct scan *scan)
 {
     struct canvas canvas;
     size_t block = 0;
-    if (image->blocks / WORTH * (2 * BLOCK) > image->size + ALWAYS_WORTH)
+    if (image->blocks / WORTH * sizeof(struct block) > image->size + ALWAYS_WORTH)
         return ENGINE_SPARSE;
     memset(canvas.low, UNSENT, sizeof canvas.low);
     for (int c = 0; c < image->facts.components; c++) {

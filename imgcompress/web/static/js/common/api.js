@@ -8,7 +8,7 @@ export const SILENCE = "service-silent";
 /** The service refused a call; `code` and the message are its own. */
 export class Refusal extends Error {
   constructor(status, problem) {
-    super(problem?.detail || `The service answered with status ${status}.`);
+    super(problem?.detail || `The service returned status ${status}.`);
     this.status = status;
     this.code = problem?.code ?? "";
     this.problem = problem;
@@ -18,7 +18,7 @@ export class Refusal extends Error {
 /** The service did not answer. */
 export class Unreachable extends Error {
   constructor() {
-    super("The service does not answer. Check that it runs, and that you are connected to it.");
+    super("The service is not responding. Check that it is running and that you are connected to it.");
   }
 }
 

@@ -40,7 +40,7 @@ async function offer(key) {
     const answer = await fetch("/session", { method: "POST", body: new URLSearchParams({ key }) });
     return answer.ok ? null : (await answer.json()).detail;
   } catch {
-    return "The service does not answer. Try again in a moment.";
+    return "The service is not responding. Try again in a moment.";
   }
 }
 

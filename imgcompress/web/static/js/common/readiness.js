@@ -7,12 +7,12 @@ import { repeat } from "./repeat.js";
 
 const WELL_MS = 20_000;
 const ILL_MS = 4_000;
-const SILENT = "The service does not answer. What was accepted is safe; this page goes on by itself"
-  + " when the service is back.";
+const SILENT = "The service is not responding. Accepted uploads are safe; this page reconnects by"
+  + " itself.";
 const NEEDED = ["database", "storage"];
 const STILL_SECONDS = 60;
-const SLOW = "The message broker does not answer. Uploads are taken and safe, and are worked on when"
-  + " it is back.";
+const SLOW = "The message broker is not responding. Uploads are accepted and safe, and are processed"
+  + " when it is back.";
 
 /** Watch whether the service can work, and say so while it cannot. */
 export function watchReadiness() {
@@ -34,12 +34,12 @@ async function findTrouble() {
   }
   const missing = NEEDED.filter((name) => report.checks?.[name] !== "ok");
   if (missing.length) {
-    return `The ${missing.join(" and the ")} cannot be used at the`
-      + " moment, so uploads cannot be taken. Tell the operator if it stays so.";
+    return `The ${missing.join(" and the ")} ${missing.length > 1 ? "are" : "is"} unavailable at the`
+      + " moment, so uploads are not accepted. If this persists, contact the operator.";
   }
   if (report.status === "degraded") return SLOW;
   return report.oldest_slice_seconds > STILL_SECONDS
-    ? `No worker takes the work: it has waited for ${duration(report.oldest_slice_seconds)}. Nothing`
-      + " is lost; check that the workers run."
+    ? `No worker has taken any work for ${duration(report.oldest_slice_seconds)}. Nothing is lost;`
+      + " check that the workers are running."
     : null;
 }

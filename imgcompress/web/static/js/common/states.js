@@ -8,17 +8,17 @@ const JOB = {
   CANCELLED: "Cancelled",
 };
 const OUTCOMES = {
-  target_met: "as small as promised",
+  target_met: "target size reached",
   floor_reached: "stopped to keep quality",
   already_small: "already small",
   larger: "larger",
 };
 
-/** Tell whether a job is still going on. */
+/** Return whether a job is still active. */
 export const isActive = (job) => job.status === "PENDING" || job.status === "PROCESSING";
 
 /** Return the word for a job's state. */
 export const jobWord = (status) => JOB[status] ?? status;
 
-/** Return the words for what became of an image. */
+/** Return the words for the outcome of an image. */
 export const outcomeWord = (outcome) => OUTCOMES[outcome] ?? outcome;

@@ -4,7 +4,7 @@
 export function pickFiles(zone, input, taken) {
   input.addEventListener("change", () => {
     if (input.files.length) taken(input.files[0]);
-    // So that the same file, mended, can be chosen again.
+    // So that the same file can be chosen again after it was fixed.
     input.value = "";
   });
   let depth = 0;

@@ -50,8 +50,8 @@ export class Intake {
     this.#tellFaults(errors, found);
     byId("start").disabled = found > 0;
     this.#say(found > 0 ? "bad" : "good", found > 0
-      ? `has ${counted(found, "fault")}. Nothing was started; mend the file and choose it again.`
-      : `has no faults: ${counted(images, "image")} in ${counted(rows, "row")}.`);
+      ? issues(found, errors.filter(inOption).length)
+      : `has no issues: ${counted(images, "image")} in ${counted(rows, "row")}.`);
   }
 
   /** Send the form, show how far that is, and return the answer, or undefined when it failed. */
@@ -97,6 +97,18 @@ export class Intake {
   }
 }
 
+/** Return what to fix: the file, the options, or both. The issues of options come first, all of them. */
+function issues(found, inOptions) {
+  if (!inOptions) {
+    return `has ${counted(found, "issue")}. Nothing was started; fix the file and choose it again.`;
+  }
+  const options = `the options have ${counted(inOptions, "issue")}. Nothing was started; correct the`
+    + " options";
+  return found === inOptions
+    ? `has no issues, but ${options}.`
+    : `has ${counted(found - inOptions, "issue")}, and ${options}, fix the file and choose it again.`;
+}
+
 /** Return a text that nobody has used: an upload that broke off can be sent again with the same. */
 function freshKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))]
@@ -105,7 +117,7 @@ function freshKey() {
 
 function tellProgress(doing, share) {
   byId("sent").value = 100 * share;
-  tell(byId("sent-told"), share < 1 ? `${doing}: ${percent(100 * share)}` : "The service reads it …");
+  tell(byId("sent-told"), share < 1 ? `${doing}: ${percent(100 * share)}` : "Reading the file …");
 }
 
 /** Throw when the file on the disk is another one than was chosen: browsers do not send it then. */

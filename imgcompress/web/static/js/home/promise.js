@@ -16,7 +16,7 @@ export function explainPromise(form) {
   slider.disabled = quality !== "";
   tell(byId("percentage"), slider.disabled ? "not used" : `${slider.value} %`);
   tell(byId("promise"), slider.disabled
-    ? `Every image is saved at quality ${quality}, however many bytes that takes.`
+    ? `Every image is saved at quality ${quality}, whatever its size.`
     : meaning(Number(slider.value)));
   slider.setAttribute("aria-valuetext", `${slider.value} % smaller: ${share(slider.value)}`);
   slider.style.setProperty("--at", `${((slider.value - 1) / 94) * 100}%`);
@@ -24,9 +24,9 @@ export function explainPromise(form) {
 
 function meaning(percentage) {
   const example = bytes((EXAMPLE_BYTES * (100 - percentage)) / 100);
-  return `Images get at most ${share(percentage)}: a photo of ${bytes(EXAMPLE_BYTES)} comes`
-    + ` back with ${example} or less, at the best quality that fits. One that would look poor stays`
-    + " larger, and says so.";
+  return `Images shrink to at most ${share(percentage)}: a photo of ${bytes(EXAMPLE_BYTES)} comes`
+    + ` back with ${example} or less, at the best quality that fits. An image that would look poor`
+    + " stays larger and is marked.";
 }
 
 function share(percentage) {

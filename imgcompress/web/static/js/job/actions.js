@@ -16,7 +16,7 @@ export class Actions {
     byId("csv").href = `/job/download/${id}`;
     byId("zip").href = `/job/archive/${id}`;
     byId("cancel").addEventListener("click", () => this.#do(
-      `/job/cancel/${id}`, "The job is cancelled. What is done stays."));
+      `/job/cancel/${id}`, "The job was cancelled. Finished images are kept."));
     byId("retry").addEventListener("click", () => this.retry([]));
   }
 
@@ -27,13 +27,13 @@ export class Actions {
     show(byId("zip"), ended && job.completed_images > 0);
     show(byId("cancel"), !ended);
     show(byId("retry"), job.retry_url !== null);
-    tell(byId("retry"), job.status === "CANCELLED" ? "Go on" : "Retry what failed");
+    tell(byId("retry"), job.status === "CANCELLED" ? "Resume" : "Retry failed images");
   }
 
   /** Try failed images again: those with one of these codes, or all. */
   retry(codes) {
     const query = codes.length ? `?${new URLSearchParams({ codes: codes.join(",") })}` : "";
-    return this.#do(`/job/retry/${this.#id}${query}`, "The images are tried again.");
+    return this.#do(`/job/retry/${this.#id}${query}`, "Retrying the images.");
   }
 
   async #do(path, done) {

@@ -43,7 +43,7 @@ export class Compare {
     tell(byId("compare-title"), image.product_name);
     tell(byId("compare-told"), [`Row ${image.row_number}, image ${image.position + 1}`,
       savedOf(image), ...details(image)].join(" · "));
-    tell(byId("compare-said"), `Fetching the original from ${hostOf(image)} …`);
+    tell(byId("compare-said"), `Loading the original from ${hostOf(image)} …`);
     byId("stage").replaceChildren(slider(image));
   }
 }
@@ -75,9 +75,8 @@ function side(slot, picture, caption) {
 const compressed = (image) => make("img", { src: image.output_url, width: image.width,
   height: image.height, alt: `Compressed: ${image.product_name}`, draggable: "false" });
 
-const withoutOriginal = (image) => `The original cannot be shown beside it: ${hostOf(image)} did not`
-  + " give it to this browser, or it is of a kind that browsers do not show. This is the compressed"
-  + " image alone.";
+const withoutOriginal = (image) => `The original cannot be shown: ${hostOf(image)} did not send`
+  + " it to this browser, or browsers cannot display its format. This is the compressed image alone.";
 
 function hostOf(image) {
   try {

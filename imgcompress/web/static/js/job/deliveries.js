@@ -4,7 +4,7 @@ import { attempt, call } from "../common/api.js";
 import { byId, make, show, tell, unseen } from "../common/dom.js";
 import { counted, short, time } from "../common/format.js";
 
-const WORDS = { PENDING: "On its way", DELIVERED: "Delivered", FAILED: "Given up" };
+const WORDS = { PENDING: "Pending", DELIVERED: "Delivered", FAILED: "Given up" };
 
 /** Shows the log of a job that has somebody to tell. */
 export class Deliveries {
@@ -41,7 +41,7 @@ export class Deliveries {
         " ", make("b", {}, delivery.event), " to ",
         make("span", { class: "target" }, delivery.target), " ",
         make("button", { type: "button", class: "link", onclick: () => this.#sendAgain(delivery) },
-          "Send again", unseen(` ${delivery.event}`))),
+          "Resend", unseen(` ${delivery.event}`))),
       make("p", { class: "quiet" }, outlook(delivery)),
       attempts(delivery));
   }
@@ -51,7 +51,7 @@ export class Deliveries {
     try {
       const { body } = await call(`/job/webhooks/${this.#id}/redeliver?${query}`,
         { method: "POST" });
-      tell(byId("said"), `${delivery.event} is sent again.`);
+      tell(byId("said"), `${delivery.event} is being resent.`);
       this.#draw(body.deliveries);
     } catch (error) {
       tell(byId("said"), error.message);
@@ -65,7 +65,7 @@ function outlook(delivery) {
   if (delivery.delivered_at) told.push(`delivered ${time(delivery.delivered_at)}`);
   if (delivery.next_attempt_at) told.push(`next attempt ${time(delivery.next_attempt_at)}`);
   if (delivery.circuit?.open_until) {
-    told.push(`the receiver failed too often and is left alone until`
+    told.push("the receiver failed too often and is suspended until"
       + ` ${time(delivery.circuit.open_until)}`);
   }
   return told.join(" · ");
@@ -79,7 +79,7 @@ function attempts(delivery) {
 }
 
 function attemptLine(attempt) {
-  const answer = attempt.response_status ?? attempt.error ?? "under way";
+  const answer = attempt.response_status ?? attempt.error ?? "in progress";
   const took = attempt.seconds === null ? "" : `, ${short(attempt.seconds)} s`;
   return `${time(attempt.started_at)}: ${answer}${took}`;
 }

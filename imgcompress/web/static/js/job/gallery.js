@@ -71,6 +71,6 @@ export class Gallery {
     if (!same) list.replaceChildren(...cards);
     show(byId("gallery-empty"), !cards.length && !this.#next);
     show(byId("more"), this.#next !== null);
-    byId("more").textContent = cards.length ? "Show more" : "Look further";
+    byId("more").textContent = cards.length ? "Show more" : "Keep looking";
   }
 }

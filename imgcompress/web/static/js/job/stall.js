@@ -9,6 +9,6 @@ export function showStall(job) {
   if (job.stalled_since === null) return;
   const seconds = (Date.now() - new Date(job.stalled_since)) / 1000;
   tell(byId("stalled"), `Nothing has happened for ${duration(seconds)}. Either no worker is running,`
-    + " or the hosts of the images are slow. Nothing is lost: the job goes on when a worker is"
-    + " there.");
+    + " or the hosts of the images are slow. Nothing is lost: the job continues when a worker is"
+    + " available.");
 }

@@ -26,6 +26,11 @@ def turned(value):
     return exif
 
 
+def wide_profile():
+    """Return the profile that a sample photo has: a small one that is not sRGB."""
+    return opened((SAMPLES / "rocket.jpg").read_bytes()).info["icc_profile"]
+
+
 def with_segment(marker, body):
     return PLAIN[:2] + struct.pack(">HH", marker, len(body) + 2) + body + PLAIN[2:]
 
@@ -84,7 +89,12 @@ CHANGED = {
                                     b"tiff:Orientation=\"6\"/>"), CompressOptions()),
     "turned, EXIF is damaged": (with_segment(0xFFE1, b"Exif\0\0MM\0*\0\0\xff\xff"),
                                 CompressOptions()),
-    "profile": ((SAMPLES / "rocket.jpg").read_bytes(), CompressOptions()),
+    "profile, large": (encoded(photo(301, 203), "JPEG", quality=95, icc_profile=(
+        wide_profile() + bytes(4097 - len(wide_profile())))), CompressOptions()),
+    "profile, suspect": (encoded(photo(301, 203), "JPEG", quality=95, icc_profile=(
+        wide_profile() + b"<?php ?>")), CompressOptions()),
+    "profile, in parts": (encoded(photo(301, 203), "JPEG", quality=95, icc_profile=(
+        wide_profile() + bytes(70_000))), CompressOptions(quality=50)),
 }
 
 
@@ -108,6 +118,17 @@ def test_what_needs_pixels_goes_by_way_of_pixels(name):
 def test_metadata_that_turn_nothing_are_dropped_on_the_fast_way(extra):
     result = compress(with_segment(0xFFE1, extra), CompressOptions())
     assert result.jpeg_engine == "used" and extra not in result.data
+
+
+@pytest.mark.parametrize("options", [CompressOptions(), CompressOptions(quality=50),
+                                     CompressOptions(quality=99)])
+def test_a_small_profile_is_kept_and_counts(options):
+    data = (SAMPLES / "rocket.jpg").read_bytes()
+    result = compress(data, options)
+    assert result.jpeg_engine == "used"
+    assert opened(result.data).info["icc_profile"] == wide_profile()
+    if options.quality is None:
+        assert 0.985 * len(data) // 2 <= len(result.data) <= len(data) // 2
 
 
 def test_an_upright_photo_with_an_srgb_profile_goes_the_fast_way():
@@ -160,13 +181,13 @@ def test_without_the_engine_all_goes_by_way_of_pixels_and_it_is_said_once(monkey
         result = compress(PLAIN, CompressOptions())
         assert result.jpeg_engine == "not_built" and result.outcome == "target_met"
     assert [record.message for record in caplog.records if "not built" in record.message] == [
-        "The JPEG engine is not built. JPEGs are compressed the slower way, and look a little"
-        " worse; `make setup` builds it where there is a C compiler."]
+        "The JPEG engine is not built. JPEGs take longer to compress and look slightly worse;"
+        " install a C compiler and run `make setup`."]
 
 
 def test_a_library_of_another_version_is_not_called(monkeypatch):
     monkeypatch.setattr(library, "VERSION", library.VERSION + 1)
-    assert library.library.__wrapped__() == "The JPEG engine is that of another version."
+    assert library.library.__wrapped__() == "The JPEG engine was built for another version."
 
 
 def test_what_the_engine_finds_damaged_the_other_way_judges(raises):
