@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
 from typing import Any
-from uuid import UUID
 
 from flask import Response, stream_with_context
 
-from ..catalogue import ImageOutcome, write_catalogue
+from ..catalogue import write_catalogue
 from ..file_names import output_name
 from ..ledger import queries
 from ..ledger.models import JobRequest
+from ..links import signed_url
 from ..storage import csv_key
 from .blueprint import JOB_ID, Blueprint
 from .context import current_storage
 from .errors import JobRunning
 from .headers import attach
 from .job import find_job
-from .report import JobReport
+from .report import is_active
 from .schemas.job import DELIMITERS, DownloadQuery
 
 blueprint = Blueprint("download", __name__, url_prefix="/job",
@@ -39,7 +38,7 @@ def download(query: dict[str, Any], request_id: str) -> Any:
     of the upload, unless `delimiter` sets another one.
     """
     job = find_job(request_id)
-    if JobReport(job).active and not query["partial"]:
+    if is_active(job) and not query["partial"]:
         raise JobRunning()
     response = _stream(job, DELIMITERS.get(query["delimiter"]))
     return attach(response, output_name(job.source_filename, "-compressed.csv"))
@@ -48,15 +47,11 @@ def download(query: dict[str, Any], request_id: str) -> Any:
 def _stream(job: JobRequest, delimiter: str | None) -> Response:
     with ExitStack() as opened:
         source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
-        chunks = write_catalogue(source, _outcomes(job.request_id), delimiter, job.reading)
+        outcomes = queries.outcomes(job.request_id, signed_url)
+        chunks = write_catalogue(source, outcomes, delimiter, job.reading)
         # A fault at the start can still be told as a problem; a later one breaks the answer off.
         first = next(chunks)
         response = Response(stream_with_context(chain((first,), chunks)),
                             content_type="text/csv; charset=utf-8")
         response.call_on_close(opened.pop_all().close)
     return response
-
-
-def _outcomes(request_id: UUID) -> Iterator[ImageOutcome]:
-    for outcome in queries.outcomes(request_id):
-        yield ImageOutcome(outcome.row_number, outcome.position, outcome.image_url, outcome.error)
