@@ -9,8 +9,11 @@ from flask import Flask
 from .config import Settings, load_settings
 from .errors import SettingsError
 from .extensions import add_migrations, db
+from .ledger.presentation import EXTENSION, Presentation
 from .ledger.sessions import adapt, engine_options, readers
+from .links import image_url
 from .tasks.app import make_celery
+from .tasks.payloads import mail_payload, webhook_payload
 
 
 def create_worker_app(settings: Settings) -> Flask:
@@ -30,6 +33,7 @@ def create_worker_app(settings: Settings) -> Flask:
     with app.app_context():
         for engine in db.engines.values():
             adapt(engine)
+    app.extensions[EXTENSION] = Presentation(image_url, webhook_payload, mail_payload)
     app.extensions["celery"] = make_celery(app, settings)
     return app
 

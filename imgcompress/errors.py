@@ -50,6 +50,25 @@ class StorageNotFound(ImgcompressError):
     message = "Nothing is stored at this address. It may have been deleted."
 
 
+class NetworkError(ImgcompressError):
+    """A server may not be dialled, could not be reached, or broke off its answer.
+
+    The code is `url_not_allowed`, `dns_failed`, `connect_failed`, `tls_invalid`, `timeout`,
+    `head_too_large` or `connection_broken`. `found` is what was met, in words that callers may see.
+    `answered` says that the server had answered something before it failed.
+    """
+
+    answered = False
+    FINAL = frozenset(("url_not_allowed", "tls_invalid", "head_too_large"))
+
+    def __init__(self, code: str, found: str = "", *, detail: str = "",
+                 retryable: bool | None = None) -> None:
+        self.code = code
+        self.found = found
+        self.retryable = code not in self.FINAL if retryable is None else retryable
+        super().__init__("The server could not be reached.", detail=detail)
+
+
 @dataclass(frozen=True)
 class ImageFault:
     """One way in which an image can fail: its code, one sentence of advice, and retryable.

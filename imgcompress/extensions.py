@@ -46,6 +46,11 @@ def add_migrations(app: Flask) -> None:
     app.extensions["migrate"] = LocalProxy(bind)
 
 
+def current_extension(name: str) -> Any:
+    """Return what the running application was given under this name."""
+    return current_app.extensions[name]
+
+
 def current_settings() -> Settings:
     """Return the settings of the running application."""
     settings: Settings = current_app.config["SETTINGS"]

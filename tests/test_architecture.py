@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,17 @@ ROOMS = {
     "pipeline": {"errors", "config", "lifeline", "storage", "netguard"},
     "notify": {"errors", "config", "file_names", "key_files", "netguard"},
     "extensions": {"errors", "config"},
-    "ledger": {"errors", "config", "file_names", "key_files", "metrics", "extensions"},
+    "links": {"config", "file_names", "extensions"},
+    "ledger": {"errors", "config", "key_files", "metrics", "extensions"},
     "tasks": {"errors", "config", "logs", "metrics", "lifeline", "netguard", "storage",
-              "catalogue", "pipeline", "notify", "extensions", "ledger"},
+              "catalogue", "pipeline", "notify", "extensions", "links", "ledger"},
     "api": {"errors", "config", "file_names", "logs", "metrics", "netguard", "storage", "catalogue",
-            "pipeline", "extensions", "ledger", "tasks"},
+            "pipeline", "extensions", "links", "ledger", "tasks"},
     "cli": {"errors", "config", "logs", "lifeline", "storage", "catalogue", "extensions", "ledger",
             "tasks", "notify", "pipeline"},
     "web": {"errors", "config", "catalogue", "extensions", "ledger", "api"},
-    "application": {"errors", "config", "extensions", "ledger", "tasks", "api", "cli", "web"},
+    "application": {"errors", "config", "extensions", "links", "ledger", "tasks", "api", "cli",
+                    "web"},
     "__init__": {"config", "application"},
 }
 # Of the tasks, the upper rooms may import what enqueues, and the application.
@@ -111,3 +114,30 @@ def test_no_state_is_changed_outside_the_ledger(path: Path) -> None:
         if isinstance(node, ast.Assign):
             targets = [target.attr for target in node.targets if isinstance(target, ast.Attribute)]
             assert "status" not in targets or _room(path) == "api", f"line {node.lineno}"
+
+
+def test_only_the_pipeline_and_the_worker_know_errors_of_images() -> None:
+    """Receivers and callers are no images: the network has an error of its own."""
+    for path in MODULES:
+        if _room(path) in {"netguard", "notify", "storage", "catalogue", "ledger", "web"}:
+            assert "errors.ImageError" not in _own(_imports(path)), path
+
+
+# What callers see is made above the ledger: addresses, headers, bodies.
+WORDS_OF_CALLERS = re.compile(r"/job/|/image/|Idempotency-Key|application/json"
+                              r"|webhook-(id|timestamp|signature)")
+
+
+def test_the_ledger_knows_no_addresses_and_no_headers() -> None:
+    for path in (PACKAGE / "ledger").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not WORDS_OF_CALLERS.search(node.value), f"{path}: line {node.lineno}"
+
+
+def test_only_the_extensions_and_the_api_ask_flask_for_the_application() -> None:
+    above = {"api", "web", "cli", "extensions"}
+    for path in MODULES:
+        if _room(path) not in above:
+            assert "flask.current_app" not in _imports(path), path

@@ -26,7 +26,7 @@ from .errors import JobRunning
 from .headers import attach
 from .job import find_job
 from .refusals import NoImages
-from .report import JobReport
+from .report import is_active
 from .schemas.job import ArchiveQuery
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def archive(query: dict[str, Any], request_id: str) -> Any:
     An image whose file is no longer stored is left out and listed in `missing-images.txt`.
     """
     job = find_job(request_id)
-    if JobReport(job).active and not query["partial"]:
+    if is_active(job) and not query["partial"]:
         raise JobRunning()
     if not job.completed_images:
         raise NoImages()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import current_app, request
 
-from ..errors import ImageError
+from ..errors import IMAGE_FAULTS, NetworkError
 from ..extensions import current_settings
 from ..netguard import DialPolicy, check_url
 from ..storage import Storage
@@ -27,6 +27,6 @@ def refusal_of(url: str) -> str | None:
     policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
     try:
         check_url(url, policy)
-    except ImageError as error:
-        return error.message
+    except NetworkError as error:
+        return IMAGE_FAULTS[error.code].advice
     return None

@@ -8,7 +8,7 @@ from ..ledger import queries
 from .blueprint import JOB_ID, Blueprint
 from .job import find_job
 from .pages import Page
-from .report import ImageReport, JobReport
+from .report import count_images, image_report
 from .schemas.details import DetailsQuery, DetailsSchema
 
 blueprint = Blueprint("details", __name__, url_prefix="/job",
@@ -32,5 +32,5 @@ def details(query: dict[str, Any], request_id: str) -> Any:
                                 skip=page.skip, limit=page.limit)
     images = page.cut(found)
     last = {"after": images[-1].ordinal} if status and images else {}
-    return {"request_id": job.request_id, "total": JobReport(job).count(status),
-            **page.links(len(found), **last), "images": [ImageReport(image) for image in images]}
+    return {"request_id": job.request_id, "total": count_images(job, status),
+            **page.links(len(found), **last), "images": list(map(image_report, images))}

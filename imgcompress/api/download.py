@@ -11,17 +11,18 @@ from uuid import UUID
 
 from flask import Response, stream_with_context
 
-from ..catalogue import ImageFailure, ImageOutcome, write_catalogue, write_errors
+from ..catalogue import ImageFailure, write_catalogue, write_errors
 from ..file_names import output_name
 from ..ledger import queries
 from ..ledger.models import JobRequest
+from ..links import signed_url
 from ..storage import csv_key
 from .blueprint import JOB_ID, Blueprint
 from .context import current_storage
 from .errors import JobRunning
 from .headers import attach
 from .job import find_job
-from .report import JobReport
+from .report import is_active
 from .schemas.job import DELIMITERS, DownloadQuery
 
 blueprint = Blueprint("download", __name__, url_prefix="/job",
@@ -41,7 +42,7 @@ def download(query: dict[str, Any], request_id: str) -> Any:
     failed, with the columns `Row`, `Column`, `URL`, `Code` and `Message`.
     """
     job = find_job(request_id)
-    if JobReport(job).active and not query["partial"]:
+    if is_active(job) and not query["partial"]:
         raise JobRunning()
     delimiter = DELIMITERS.get(query["delimiter"])
     if query["errors"]:
@@ -52,7 +53,8 @@ def download(query: dict[str, Any], request_id: str) -> Any:
 
 
 def _output(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
-    return write_catalogue(source, _outcomes(job.request_id), delimiter, job.reading)
+    return write_catalogue(source, queries.outcomes(job.request_id, signed_url), delimiter,
+                           job.reading)
 
 
 def _errors(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
@@ -71,13 +73,8 @@ def _stream(job: JobRequest, write: Callable[[BinaryIO], Iterator[bytes]]) -> Re
     return response
 
 
-def _outcomes(request_id: UUID) -> Iterator[ImageOutcome]:
-    for outcome in queries.outcomes(request_id):
-        yield ImageOutcome(outcome.row_number, outcome.position, outcome.image_url, outcome.error)
-
-
 def _failures(request_id: UUID) -> Iterator[ImageFailure]:
-    for outcome in queries.outcomes(request_id):
+    for outcome in queries.outcomes(request_id, signed_url):
         if outcome.error_code:
             yield ImageFailure(outcome.row_number, outcome.position, outcome.error_code,
                                outcome.error_message or "")

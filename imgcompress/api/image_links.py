@@ -7,7 +7,7 @@ import time
 from flask import request
 
 from ..extensions import current_settings
-from ..ledger.image_urls import is_signed
+from ..links import is_signed
 from .refusals import ImageLinkExpired, InvalidImageLink
 
 # No image is kept by a cache for longer.

@@ -16,7 +16,7 @@ from .conditional import conditional
 from .errors import JobEnded, JobNotFound
 from .ids import parse_id
 from .pages import Page
-from .report import JobReport
+from .report import job_report, status_report
 from .schemas.job import JobListQuery, JobListSchema, StatusQuery, StatusSchema
 from .waiting import waiting
 
@@ -45,7 +45,7 @@ def list_jobs(query: dict[str, Any]) -> Any:
     page = Page.of(query)
     jobs = queries.list_jobs(owner=current_owner(), status=query.get("status"), skip=page.skip,
                              limit=page.limit)
-    return {**page.links(len(jobs)), "jobs": [JobReport(job) for job in page.cut(jobs)]}
+    return {**page.links(len(jobs)), "jobs": list(map(job_report, page.cut(jobs)))}
 
 
 @blueprint.route("/status/<request_id>", parameters=[JOB_ID])
@@ -84,8 +84,8 @@ def cancel(request_id: str) -> Any:
     return report_of(job)
 
 
-def report_of(job: JobRequest) -> JobReport:
+def report_of(job: JobRequest) -> dict[str, Any]:
     """Return what a job's status tells."""
     failures = queries.failures_of(job.request_id) if job.failed_images else ()
     told = job.webhook_url is not None or job.email is not None
-    return JobReport(job, failures, last_delivery(job.request_id) if told else None)
+    return status_report(job, failures, last_delivery(job.request_id) if told else None)

@@ -10,7 +10,7 @@ from .blueprint import JOB_ID, Blueprint
 from .errors import JobRunning
 from .job import find_job, report_of
 from .refusals import NothingToRetry
-from .report import JobReport
+from .report import is_active
 from .schemas.job import RetryQuery, StatusSchema
 
 blueprint = Blueprint("retry", __name__, url_prefix="/job", description="Retry failed images.")
@@ -31,7 +31,7 @@ def retry(query: dict[str, Any], request_id: str) -> Any:
     """
     job = find_job(request_id)
     if not retry_job(job.request_id, query["codes"]):
-        raise (JobRunning(STILL_RUNNING) if JobReport(find_job(request_id)).active
+        raise (JobRunning(STILL_RUNNING) if is_active(find_job(request_id))
                else NothingToRetry())
     publish_slices(job.request_id)
     publish_due_deliveries()

@@ -27,6 +27,7 @@ from ..ledger.ids import time_ordered_ids
 from ..ledger.intake import Condition, NewJob, create_job
 from ..ledger.quotas import check_quota, check_room
 from ..ledger.states import JobStatus
+from ..links import job_url
 from ..logs import bind
 from ..storage import csv_key
 from ..tasks.publish import publish_slices
@@ -137,7 +138,7 @@ def _accept(form: UploadForm, stream: BinaryIO, found: Survey, limits: Catalogue
         owner=owner, webhook_url=form.values.get("webhook_url"),
         webhook_secret=form.values.get("webhook_secret"), email=form.values.get("email"))
     bind(request_id=job.request_id)
-    status_url = f"{job.base_url}/job/status/{job.request_id}"
+    status_url = job_url(job.base_url, "status", job.request_id)
     body = {"request_id": str(job.request_id), "status": JobStatus.PENDING, "message": ACCEPTED,
             "total_rows": job.total_rows, "total_images": job.total_images,
             "status_url": status_url, **_reading(found)}

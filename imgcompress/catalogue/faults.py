@@ -20,13 +20,8 @@ MESSAGES = {
     "damaged_file": "The {kind} is damaged or in an unknown format. Open it and save it again, or"
                     " save it as CSV.",
     "unpacked_too_large": "The file has more than {limit:,} bytes or texts when unpacked, the"
-<<<<<<< ours
                           " maximum. Delete columns and sheets that are not needed, or split the"
                           " file.",
-=======
-                          " maximum. Delete columns and sheets that are not needed, or split it"
-                          " into several files.",
->>>>>>> theirs
     "several_tables": "The archive holds {kind}: {names}. Upload an archive with one table in it,"
                       " or the table itself.",
     "no_table": "The archive holds no table. Put one CSV, TSV, XLSX or ODS file into it, or upload"

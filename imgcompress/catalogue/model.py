@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import ImgcompressError
 
@@ -114,10 +114,17 @@ ImageColumns = tuple[Sequence[int], Sequence[int], Sequence[str], Sequence[str],
                      Sequence[RowOptions | None], Sequence[str | None]]
 
 
-class ImageOutcome(NamedTuple):
+class ImageOutcome(Protocol):
     """What became of the image at `position` (0..) of a row: a URL, or else an error text."""
 
-    row_number: int
-    position: int
-    output_url: str | None
-    error: str | None
+    @property
+    def row_number(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def output_url(self) -> str | None: ...
+
+    @property
+    def error(self) -> str | None: ...

@@ -1,4 +1,4 @@
-"""Status events: what a job tells of itself, put into the outbox as its status changes."""
+"""Status events: put into the outbox as the status of a job changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from .clock import NOW
-from .models import JobRequest, WebhookDelivery
-from .payloads import mail_payload, webhook_payload
+from .models import CompressedImage, JobFailure, JobRequest, WebhookDelivery
+from .presentation import DoneImage, presentation
 from .receivers import MAIL_SERVER, receiver_of
-from .states import ACTIVE_JOB, Channel, DeliveryState
+from .states import ACTIVE_JOB, Channel, DeliveryState, ImageStatus
+
+MAX_IMAGES = 1000
+FAILURES_IN_MAIL = 20
 
 
 def add_event(session: Session, request_id: UUID) -> None:
@@ -27,12 +30,31 @@ def add_event(session: Session, request_id: UUID) -> None:
     if job.webhook_url is not None:
         deliveries.append({"channel": Channel.WEBHOOK,
                            "receiver": receiver_of(job.webhook_url, job.owner),
-                           "payload": webhook_payload(session, job)})
+                           "payload": presentation().webhook_payload(
+                               job, _done_images(session, job))})
     if job.email is not None and job.status not in ACTIVE_JOB:
         deliveries.append({"channel": Channel.EMAIL, "receiver": MAIL_SERVER,
-                           "payload": mail_payload(session, job)})
+                           "payload": presentation().mail_payload(
+                               job, _failures(session, job))})
     for delivery in deliveries:
         session.execute(insert(WebhookDelivery).values(
             id=f"msg_{uuid4().hex}", request_id=job.request_id, epoch=job.epoch,
             event=f"job.{job.status.lower()}", state=DeliveryState.PENDING, created_at=NOW,
             next_attempt_at=NOW, owner=job.owner, **delivery))
+
+
+def _done_images(session: Session, job: JobRequest) -> list[DoneImage]:
+    """Return the first images that are done, in their order."""
+    image = CompressedImage
+    rows = session.execute(
+        select(image.input_url, image.image_url, image.status)
+        .where(image.request_id == job.request_id, image.status != ImageStatus.PENDING)
+        .order_by(image.ordinal).limit(MAX_IMAGES))
+    return [DoneImage(*row) for row in rows]
+
+
+def _failures(session: Session, job: JobRequest) -> list[JobFailure]:
+    """Return the most frequent failures."""
+    return list(session.scalars(
+        select(JobFailure).where(JobFailure.request_id == job.request_id)
+        .order_by(JobFailure.images.desc(), JobFailure.example_row).limit(FAILURES_IN_MAIL)))

@@ -36,7 +36,7 @@ class KeyInUse(ImgcompressError):
     """The first request with the key is still being answered."""
 
     code = "idempotency_key_in_use"
-    message = ("The first request with this Idempotency-Key is still in progress. Send it again in"
+    message = ("The first request with this idempotency key is still in progress. Send it again in"
                " a moment to get the same response.")
     retryable = True
 
@@ -45,7 +45,7 @@ class KeyReused(ImgcompressError):
     """The key belongs to another request."""
 
     code = "idempotency_key_reused"
-    message = ("This Idempotency-Key was already used for another file or other options. Use a new"
+    message = ("This idempotency key was already used for another file or other options. Use a new"
                " key for a new upload.")
 
 

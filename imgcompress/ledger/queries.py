@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, bindparam, exists, select
 
-from .image_urls import told_url
 from .models import CompressedImage, JobDeletion, JobFailure, JobRequest
 from .sessions import reading
 from .states import ACTIVE_JOB, ImageStatus
@@ -18,15 +18,12 @@ OUTCOME_BATCH = 2000
 
 
 class Outcome(NamedTuple):
-    """What became of one image so far; neither a URL nor an error while it is PENDING.
-
-    The URL is as it is told to callers.
-    """
+    """What became of one image so far; neither a URL nor an error while it is PENDING."""
 
     ordinal: int
     row_number: int
     position: int
-    image_url: str | None
+    output_url: str | None
     error_code: str | None
     error_message: str | None
 
@@ -144,19 +141,24 @@ def _ordinal_of_nth(request_id: UUID, status: str, skip: int) -> ColumnElement[i
             .order_by(image.ordinal).offset(skip).limit(1).scalar_subquery())
 
 
-def outcomes(request_id: UUID) -> Iterator[Outcome]:
-    """Yield what became of every image, in order; no transaction is open between batches."""
-    return _in_batches(request_id, _outcomes)
+def outcomes(request_id: UUID,
+             signed: Callable[[str | None], str | None]) -> Iterator[Outcome]:
+    """Yield what became of every image, in order; no transaction is open between batches.
+
+    `signed` makes of the address that is kept the one that callers are given.
+    """
+    return _in_batches(request_id, partial(_outcomes, signed))
 
 
-def _outcomes(request_id: UUID, ordinals: range) -> list[Outcome]:
+def _outcomes(signed: Callable[[str | None], str | None], request_id: UUID,
+              ordinals: range) -> list[Outcome]:
     image = CompressedImage
     with reading() as session:
         rows = session.execute(
             select(image.ordinal, image.row_number, image.position, image.image_url,
                    image.error_code, image.error_message)
             .where(*_at(request_id, ordinals)).order_by(image.ordinal))
-        return [Outcome(*row)._replace(image_url=told_url(row.image_url)) for row in rows]
+        return [Outcome(*row)._replace(output_url=signed(row.image_url)) for row in rows]
 
 
 def compressed_images(request_id: UUID) -> Iterator[NamedImage]:

@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Boolean, ColumnElement, Integer, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
-from ..file_names import name_in_url
 from .clock import from_now_by
 from .failures import add_failures
-from .image_urls import image_url
 from .jobs import close_if_finished, lock_job
 from .metric_values import add_values
 from .models import JOBS, SLICES, CompressedImage
+from .presentation import presentation
 from .result_rows import Row, update_pending
-from .results import Failure, Postponement, Result, Success
+from .results import Failure, Postponement, Result
 from .sessions import rowcount, writing
 from .slices import CLAIM_STANDS, Claim, fence_of, release
 from .states import ImageStatus
@@ -130,18 +128,9 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
                       "error_message": result.error_message}
     return row | dict(zip(MADE, _made(result), strict=True)) | {
         "status": ImageStatus.COMPLETED,
-        "image_url": image_url(claim.base_url, target.image_id, _file_name(target, result))}
-
-
-def _file_name(target: Target, result: Success) -> str:
-    """Return what the address of an image ends in: the name that its row gives, or its source's.
-
-    The second image of a row gets a number beside the name of the row, as do those after it.
-    """
-    stem = name_in_url(target.output_name or urlsplit(result.image.input_url).path)
-    if target.output_name and target.position:
-        stem = f"{stem}-{target.position + 1}"
-    return f"{stem}.{result.extension}"
+        "image_url": presentation().image_url(
+            claim.base_url, target.image_id, input_url=result.image.input_url,
+            output_name=target.output_name, position=target.position, extension=result.extension)}
 
 
 def _move_counters(session: Session, request_id: UUID, tally: Tally) -> None:

@@ -13,7 +13,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from ..errors import ImageError
+from ..errors import NetworkError
 from .deadline import current_deadline
 from .dial import Dialer
 from .head import HeadTooLarge, read_head
@@ -43,7 +43,7 @@ class _Response(http.client.HTTPResponse):
 class GuardedHTTPConnection(HTTPConnection):
     """A connection to a checked address, under the deadline of the thread that uses it.
 
-    The error of anything that goes wrong before the answer's body is an ImageError.
+    The error of anything that goes wrong before the answer's body is a NetworkError.
     """
 
     response_class = _Response
@@ -69,13 +69,13 @@ class GuardedHTTPConnection(HTTPConnection):
         try:
             response = self._response_of_live_connection()
         except TimeoutError as error:
-            raise ImageError("source_timeout", detail=f"head: {error}") from error
+            raise NetworkError("timeout", detail=f"head: {error}") from error
         except HeadTooLarge as error:
-            too_large = ImageError("head_too_large", str(error))
+            too_large = NetworkError("head_too_large", str(error))
             too_large.answered = True
             raise too_large from error
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
-            broken = ImageError("source_broken", detail=f"head: {error!r}")
+            broken = NetworkError("connection_broken", detail=f"head: {error!r}")
             # What is no answer in HTTP is an answer all the same; a connection that is cut is none.
             broken.answered = not isinstance(error, OSError)
             raise broken from error
@@ -106,8 +106,8 @@ class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
         try:
             super().connect()
         except TimeoutError as error:
-            raise ImageError("source_timeout", detail=f"TLS: {error}") from error
+            raise NetworkError("timeout", detail=f"TLS: {error}") from error
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError) as error:
-            raise ImageError("connect_failed", detail=f"TLS: {error!r}") from error
+            raise NetworkError("connect_failed", detail=f"TLS: {error!r}") from error
         except (ssl.SSLError, HTTPError, CertificateError, ValueError) as error:
-            raise ImageError("tls_invalid", detail=f"TLS: {error}") from error
+            raise NetworkError("tls_invalid", detail=f"TLS: {error}") from error

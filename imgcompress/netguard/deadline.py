@@ -14,7 +14,7 @@ import threading
 import time
 from types import TracebackType
 
-from ..errors import ImageError
+from ..errors import NetworkError
 
 
 class Deadline:
@@ -56,9 +56,9 @@ class Deadline:
         return max(self.ends - time.monotonic(), 0.0)
 
     def check(self) -> None:
-        """Raise ImageError `source_timeout` if the time is over."""
+        """Raise NetworkError `timeout` if the time is over."""
         if self.passed:
-            raise ImageError("source_timeout", detail=f"not done within {self.seconds:g} s")
+            raise NetworkError("timeout", detail=f"not done within {self.seconds:g} s")
 
     def watch(self, sock: socket.socket) -> None:
         """Shut this socket when the time is over.

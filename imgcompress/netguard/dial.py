@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from ..errors import ImageError
+from ..errors import NetworkError
 from .addresses import Address, refusal
 from .deadline import current_deadline
 from .policy import DialPolicy
@@ -39,7 +39,7 @@ class Dialer:
     def dial(self, host: str, port: int) -> socket.socket:
         """Return a connected socket, watched by this thread's deadline.
 
-        Raise ImageError `url_not_allowed`, `dns_failed`, `connect_failed` or `source_timeout`.
+        Raise NetworkError `url_not_allowed`, `dns_failed`, `connect_failed` or `timeout`.
         """
         addresses = self._checked_addresses(host, port)
         sock = self._connect_to_first(addresses, port)
@@ -51,7 +51,7 @@ class Dialer:
                 deadline.watch(sock)
         except OSError as error:
             sock.close()
-            raise ImageError("connect_failed", detail=str(error)) from error
+            raise NetworkError("connect_failed", detail=str(error)) from error
         except BaseException:
             sock.close()
             raise
@@ -64,7 +64,7 @@ class Dialer:
             return [literal]
         addresses = [ip_address(text) for text in self._resolve_in_time(host)]
         if not addresses:
-            raise ImageError("dns_failed", detail=f"{host} has no address", retryable=False)
+            raise NetworkError("dns_failed", detail=f"{host} has no address", retryable=False)
         for address in addresses:
             self._check(address)
         return addresses
@@ -102,9 +102,9 @@ class Dialer:
         raise _connect_fault(failure) from failure
 
 
-def _connect_fault(failure: OSError) -> ImageError:
-    code = "source_timeout" if isinstance(failure, TimeoutError) else "connect_failed"
-    return ImageError(code, detail=f"connect: {failure}")
+def _connect_fault(failure: OSError) -> NetworkError:
+    code = "timeout" if isinstance(failure, TimeoutError) else "connect_failed"
+    return NetworkError(code, detail=f"connect: {failure}")
 
 
 class _Lookup(threading.Thread):
@@ -124,11 +124,11 @@ class _Lookup(threading.Thread):
             self._error = error
 
     def addresses(self) -> Sequence[str]:
-        """Return the answers. Raise ImageError `dns_failed`, final unless the resolver is ill."""
+        """Return the answers. Raise NetworkError `dns_failed`; final unless the resolver failed."""
         if self._error is None:
             return self._found
         if not isinstance(self._error, (OSError, UnicodeError)):
             raise self._error
         passing = getattr(self._error, "errno", None) == socket.EAI_AGAIN
-        raise ImageError("dns_failed", detail=f"{self._host}: {self._error}",
-                         retryable=passing) from self._error
+        raise NetworkError("dns_failed", detail=f"{self._host}: {self._error}",
+                           retryable=passing) from self._error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ..errors import ImageError
+from ..errors import ImgcompressError, NetworkError
 from .deadline import Deadline
 from .session import Session
 
@@ -33,8 +33,8 @@ def post(session: Session, url: str, body: bytes, headers: Mapping[str, str], *,
          seconds: float, max_answer_bytes: int = 4096) -> Answer:
     """Send a POST on a connection of its own and return the answer, a redirect as it is.
 
-    `seconds` is the limit for everything, from DNS to the last byte. Raise ImageError where there
-    is no answer in time; one whose body breaks off is an answer all the same.
+    `seconds` is the limit for everything, from DNS to the last byte. Raise NetworkError where no
+    answer comes in time; one whose body breaks off is an answer all the same.
     """
     with Deadline(seconds) as deadline:
         with exchange(session, "POST", url, deadline, headers={**headers, "Connection": "close"},
@@ -51,7 +51,7 @@ def exchange(session: Session, method: str, url: str, deadline: Deadline, *,
 
     A peer that sends nothing for `stall_seconds` is given up earlier than the deadline. The
     connection is kept for the next request if the body was read to its end, and closed if
-    not. Raise ImageError; when the deadline has passed, always `source_timeout`. Its `answered`
+    not. Raise NetworkError; when the deadline has passed, always `timeout`. Its `answered`
     says whether the peer had answered by then, whatever came of the body.
     """
     answered = False
@@ -64,34 +64,34 @@ def exchange(session: Session, method: str, url: str, deadline: Deadline, *,
                 yield response
             finally:
                 response.close()
-    except ImageError as error:
+    except NetworkError as error:
         error.answered = error.answered or answered
         raise
 
 
 def wire_chunks(response: BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield the body as it comes, undecoded. Raise ImageError if it stalls or breaks off."""
+    """Yield the body as it comes, undecoded. Raise NetworkError if it stalls or breaks off."""
     read = response.read1
     try:
         while chunk := read(CHUNK_BYTES, decode_content=False):
             yield chunk
     except ReadTimeoutError as error:
-        raise ImageError("source_timeout", detail=f"body: {error}") from error
+        raise NetworkError("timeout", detail=f"body: {error}") from error
     except (HTTPError, OSError, http.client.HTTPException, ValueError) as error:
-        raise ImageError("source_broken", detail=f"body: {error!r}") from error
+        raise NetworkError("connection_broken", detail=f"body: {error!r}") from error
 
 
 @contextmanager
 def _explained(deadline: Deadline) -> Iterator[None]:
-    """Turn what urllib3 raises into ImageError, and believe nothing after the deadline."""
+    """Turn what urllib3 raises into NetworkError, and believe nothing after the deadline."""
     try:
         yield
-    except ImageError:
+    except ImgcompressError:
         deadline.check()
         raise
     except (HTTPError, OSError) as error:
         deadline.check()
-        raise ImageError("source_broken", detail=repr(error)) from error
+        raise NetworkError("connection_broken", detail=repr(error)) from error
     deadline.check()
 
 
@@ -103,6 +103,6 @@ def _beginning(response: BaseHTTPResponse, deadline: Deadline, limit: int) -> by
             told += chunk
             if len(told) >= limit:
                 break
-    except ImageError:
+    except NetworkError:
         deadline.check()
     return bytes(told[:limit])

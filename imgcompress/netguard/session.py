@@ -51,7 +51,7 @@ class Session:
             stall_seconds: float) -> BaseHTTPResponse:
         """Send a request and return the answer, its body unread; a redirect is an answer.
 
-        Raise ImageError for what goes wrong before it, or what urllib3 raises.
+        Raise NetworkError for what goes wrong before it, or what urllib3 raises.
         """
         asked = _parsed(url)
         check_url(asked.url, self.policy)
@@ -73,7 +73,7 @@ def default_tls() -> ssl.SSLContext:
 
 
 def _parsed(url: str) -> Url:
-    """Return a URL as it is dialled. Raise ImageError `url_not_allowed` where it is none."""
+    """Return a URL as it is dialled. Raise NetworkError `url_not_allowed` where it is none."""
     try:
         return parse_url(url)
     except LocationValueError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 
-from ..errors import ImageError
+from ..errors import NetworkError
 from .addresses import Address, refusal
 from .policy import DialPolicy
 
@@ -43,12 +43,12 @@ class Origin:
 
 
 def check_url(url: str, policy: DialPolicy) -> None:
-    """Raise ImageError `url_not_allowed` if this URL is refused by its text; no DNS is asked."""
+    """Raise NetworkError `url_not_allowed` if this URL is refused by its text; no DNS is asked."""
     origin_of(url, policy)
 
 
 def origin_of(url: str, policy: DialPolicy) -> Origin:
-    """Return the origin of a URL. Raise ImageError `url_not_allowed`, the reason in `detail`."""
+    """Return the origin of a URL. Raise NetworkError `url_not_allowed`, the reason in `detail`."""
     if len(url) > MAX_URL_CHARS:
         raise not_allowed(f"longer than {MAX_URL_CHARS} characters")
     if _FORBIDDEN.search(url):
@@ -69,7 +69,7 @@ def literal_address(host: str, port: int, policy: DialPolicy) -> Address | None:
     """Return the address that `host` is written as, or None if it is a name for DNS.
 
     Kept, because one image asks about its host several times, and the next image about the same.
-    Raise ImageError `url_not_allowed` for a port, a name or an address that is refused.
+    Raise NetworkError `url_not_allowed` for a port, a name or an address that is refused.
     """
     if not policy.allows_port(port):
         raise not_allowed(f"port {port}")
@@ -80,9 +80,9 @@ def literal_address(host: str, port: int, policy: DialPolicy) -> Address | None:
     return address
 
 
-def not_allowed(reason: str) -> ImageError:
-    """Return the one public error of every refusal; the reason is for the log."""
-    return ImageError("url_not_allowed", detail=reason)
+def not_allowed(reason: str) -> NetworkError:
+    """Return the one error of every refusal; the reason is for the log."""
+    return NetworkError("url_not_allowed", detail=reason)
 
 
 def _address(host: str) -> Address | None:

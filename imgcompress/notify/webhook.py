@@ -7,14 +7,12 @@ from datetime import datetime
 
 from standardwebhooks import Webhook
 
-from ..errors import ImageError
+from ..errors import NetworkError
 from ..netguard import Session, parse_retry_after, post
 from .attempt import Attempt
 from .schedule import MAX_RETRY_AFTER
 
 GONE, TOO_MANY_REQUESTS = 410, 429
-# The guard speaks of sources of images; a receiver is none.
-ERRORS = {"source_timeout": "timeout", "source_broken": "connection_broken"}
 
 
 def send_webhook(session: Session, url: str, *, secrets: Sequence[str], event_id: str,
@@ -27,10 +25,9 @@ def send_webhook(session: Session, url: str, *, secrets: Sequence[str], event_id
     headers = signed_headers(secrets, event_id, payload, now)
     try:
         answer = post(session, url, payload.encode(), headers, seconds=timeout)
-    except ImageError as error:
+    except NetworkError as error:
         refused = error.code == "url_not_allowed"
-        return Attempt(False, error=ERRORS.get(error.code, error.code), final=refused,
-                       receiver_ill=not refused,
+        return Attempt(False, error=error.code, final=refused, receiver_ill=not refused,
                        unanswered=not (refused or error.answered))
     if 200 <= answer.status < 300:
         return Attempt(True, answer.status)

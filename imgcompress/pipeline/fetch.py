@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from io import BytesIO
@@ -11,7 +12,7 @@ from urllib.parse import quote, urljoin
 
 from urllib3 import BaseHTTPResponse
 
-from ..errors import ImageError
+from ..errors import ImageError, NetworkError
 from ..netguard import Deadline, DialPolicy, Session, exchange, origin_of
 from .fetch_body import MinRate, copy_body, whole_length
 from .fetch_cookies import Cookies
@@ -24,6 +25,9 @@ ANSWERED = frozenset((HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # An error page or a redirect's body up to this size is read to its end, to keep the connection.
 DRAINED_BYTES = 64 * 1024
+
+# Codes of the network that have another name as errors of an image.
+IMAGE_CODES = {"timeout": "source_timeout", "connection_broken": "source_broken"}
 
 # What may stand in a URL beside letters and digits (RFC 3986); all else is percent-encoded.
 URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
@@ -100,7 +104,8 @@ class Fetcher:
         request = _Request({**HEADERS, **(headers or {})}, Cookies(), target)
         try:
             for _ in range(self.limits.max_redirects + 1):
-                origin = origin_of(url, self.policy)
+                with _as_image_errors():
+                    origin = origin_of(url, self.policy)
                 # Waiting for a free connection is no fault of the source, so its time is not
                 # charged.
                 with self.hosts.connection(origin.authority, self.limits.total_seconds, owner), \
@@ -119,20 +124,40 @@ class Fetcher:
     def _ask(self, url: str, request: _Request, deadline: Deadline) -> Fetched | str:
         """Return what the URL gives, or the URL that it redirects to."""
         headers = {**request.headers, **request.cookies.header(url)}
-        with exchange(self.session, "GET", url, deadline, headers=headers) as response:
-            status = response.status
-            location = response.headers.get("Location")
-            if status in ANSWERED or (status == HTTPStatus.PARTIAL_CONTENT
-                                      and whole_length(response) is not None):
-                rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
-                copy_body(response, request.target, self.limits.max_bytes, rate)
-                return Fetched(b"", response.headers.get("Content-Type"), url,
-                               response.headers.get("Content-Disposition"))
-            _drain(response)
-            if status in REDIRECTS and location:
-                request.cookies.keep(url, response)
-                return _joined(url, location)
-            raise SourceStatus(status, response.headers.get("Retry-After"))
+        with _as_image_errors(), \
+                exchange(self.session, "GET", url, deadline, headers=headers) as response:
+            try:
+                return self._take(url, request, response)
+            except ImageError as error:
+                error.answered = True
+                raise
+
+    def _take(self, url: str, request: _Request, response: BaseHTTPResponse) -> Fetched | str:
+        status = response.status
+        location = response.headers.get("Location")
+        if status in ANSWERED or (status == HTTPStatus.PARTIAL_CONTENT
+                                  and whole_length(response) is not None):
+            rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
+            copy_body(response, request.target, self.limits.max_bytes, rate)
+            return Fetched(b"", response.headers.get("Content-Type"), url,
+                           response.headers.get("Content-Disposition"))
+        _drain(response)
+        if status in REDIRECTS and location:
+            request.cookies.keep(url, response)
+            return _joined(url, location)
+        raise SourceStatus(status, response.headers.get("Retry-After"))
+
+
+@contextmanager
+def _as_image_errors() -> Iterator[None]:
+    """Turn an error of the network into an error of the image."""
+    try:
+        yield
+    except NetworkError as error:
+        failed = ImageError(IMAGE_CODES.get(error.code, error.code), error.found,
+                            detail=error.detail, retryable=error.retryable)
+        failed.answered = error.answered
+        raise failed from error
 
 
 def _drain(response: BaseHTTPResponse) -> None:

@@ -39,7 +39,8 @@ def copy_body(response: BaseHTTPResponse, target: BinaryIO, max_bytes: int,
               min_rate: MinRate) -> None:
     """Write the decoded body to a file, at most `max_bytes` on the wire and decoded.
 
-    Raise ImageError `too_large`, `bad_encoding`, `source_broken` or `source_timeout`.
+    Raise ImageError `too_large`, `bad_encoding`, `source_broken` or `source_timeout`, or
+    NetworkError.
     """
     unpack = unpacker(response.headers.get("Content-Encoding"))
     _check_declared(response, max_bytes)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from uuid import UUID
 
-from ..catalogue import ImageOutcome, write_catalogue
+from ..catalogue import write_catalogue
 from ..errors import StorageNotFound
 from ..extensions import current_settings
 from ..ledger import queries
 from ..ledger.deliveries import DueDelivery
 from ..ledger.types import utcnow
+from ..links import signed_url
 from ..notify.attempt import Attempt
 from ..notify.mail import job_mail
 from ..notify.smtp import send_mail
@@ -36,7 +37,8 @@ def _output_csv(request_id: UUID, limit: int) -> bytes | None:
         with open_storage(current_settings()).open(csv_key(request_id)) as source:
             job = queries.find_job(request_id)
             kept = job.reading if job else None
-            return _joined(write_catalogue(source, _outcomes(request_id), kept=kept), limit)
+            outcomes = queries.outcomes(request_id, signed_url)
+            return _joined(write_catalogue(source, outcomes, kept=kept), limit)
     except StorageNotFound:
         return None
 
@@ -48,8 +50,3 @@ def _joined(chunks: Iterable[bytes], limit: int) -> bytes | None:
         if len(content) > limit:
             return None
     return bytes(content)
-
-
-def _outcomes(request_id: UUID) -> Iterator[ImageOutcome]:
-    for outcome in queries.outcomes(request_id):
-        yield ImageOutcome(outcome.row_number, outcome.position, outcome.image_url, outcome.error)

@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from ..config import Settings
-from ..errors import ImageError, StorageUnavailable
+from ..errors import ImageError, NetworkError, StorageUnavailable
 from ..extensions import current_settings
 from ..ledger.circuits import Source
 from ..ledger.results import Success
@@ -59,7 +59,7 @@ class Workbench:
         """Return where an image comes from; the host is "" where it may not be fetched."""
         try:
             authority = origin_of(image.input_url, self.fetcher.policy).authority
-        except ImageError:
+        except NetworkError:
             authority = ""
         return Source(claim.owner or "", authority)
 

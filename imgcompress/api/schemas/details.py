@@ -18,9 +18,8 @@ def _number(description: str, example: int) -> fields.Integer:
 class ImageErrorSchema(Schema):
     """Why an image failed."""
 
-    code = fields.String(required=True, attribute="error_code", metadata={
-        "example": "source_status"})
-    message = fields.String(required=True, attribute="error_message", metadata={
+    code = fields.String(required=True, metadata={"example": "source_status"})
+    message = fields.String(required=True, metadata={
         "example": "HTTP 404. The server refused to send the image; open the URL in a browser to"
                    " see why."})
 
@@ -38,8 +37,8 @@ class ImageSchema(Schema):
     input_url = fields.String(required=True, metadata={
         "example": "https://shop.example.com/1.jpg"})
     output_url = fields.String(
-        required=True, allow_none=True, attribute="image_url",
-        metadata={"description": "The compressed image; null until it is COMPLETED."})
+        required=True, allow_none=True, metadata={
+            "description": "The compressed image; null until it is COMPLETED."})
     status = fields.String(required=True, validate=validate.OneOf(list(ImageStatus)))
     outcome = fields.String(required=True, allow_none=True, metadata={
         "description": "target_met, floor_reached, already_small or larger.",

@@ -115,11 +115,7 @@ class UploadSchema(Schema):
     file = Upload(validate=_must_be_a_file, metadata={
         "description": "The catalogue, such as the export of a shop: a CSV, XLSX or ODS file, also"
                        " in gzip or ZIP; or a CSV with the columns `S. No.`, `Product Name` and"
-<<<<<<< ours
                        " `Input Image Urls`. Either this or `csv_url` is required."})
-=======
-                       " `Input Image Urls`. It, or `csv_url`, has to be given."})
->>>>>>> theirs
     csv_url = fields.String(validate=_callable_url(EXAMPLE_TABLE), metadata={
         "description": "The URL of the catalogue, instead of `file`. It is fetched once, during the"
                        " upload.",

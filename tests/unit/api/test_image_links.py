@@ -13,9 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from imgcompress import links
 from imgcompress.config import Settings, load_settings
 from imgcompress.errors import SettingsError
-from imgcompress.ledger import image_urls
 
 from ..ledger.records import events_of
 from .conftest import Upload
@@ -57,7 +57,7 @@ def test_an_address_expires(app: Flask, client: FlaskClient, request_id: str,
                             monkeypatch: pytest.MonkeyPatch) -> None:
     process(app, request_id)
     with monkeypatch.context() as patch:
-        patch.setattr(image_urls, "time", _At(time.time() - SECONDS - 1))
+        patch.setattr(links, "time", _At(time.time() - SECONDS - 1))
         old = client.get(f"/job/details/{request_id}").json["images"][0]["output_url"]
     answer = _get(client, old)
     assert (answer.status_code, answer.json["code"]) == (403, "image_link_expired")
@@ -105,7 +105,7 @@ def test_addresses_of_older_versions_are_signed_as_well(app: Flask, client: Flas
                                                         told: str) -> None:
     folder = told.partition("?")[0].rpartition("/")[0]
     with app.app_context():
-        old = image_urls.told_url(f"{folder}.jpg") or ""
+        old = links.signed_url(f"{folder}.jpg") or ""
     assert old.startswith(f"{folder}.jpg?") and _get(client, old).status_code == 200
 
 

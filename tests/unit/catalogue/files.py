@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, NamedTuple
 
 from imgcompress.catalogue import (
     CatalogueLimits,
     CatalogueRow,
     Fault,
-    ImageOutcome,
     Survey,
     Wishes,
     kept_layout,
@@ -20,6 +19,15 @@ from imgcompress.catalogue import (
 
 HEADER = "S. No.,Product Name,Input Image Urls\n"
 LIMITS = CatalogueLimits(max_images=50, max_columns=20)
+
+
+class Outcome(NamedTuple):
+    """What became of an image, as the ledger has it."""
+
+    row_number: int
+    position: int
+    output_url: str | None
+    error: str | None
 
 
 def stream_of(content: str | bytes) -> io.BytesIO:
@@ -56,7 +64,7 @@ def urls_of(content: str | bytes, **wishes: Any) -> list[tuple[str, ...]]:
     return [row.urls for row in rows_of(content, **wishes)]
 
 
-def written(content: str | bytes, *outcomes: ImageOutcome, **wishes: Any) -> bytes:
+def written(content: str | bytes, *outcomes: Outcome, **wishes: Any) -> bytes:
     layout = surveyed(content, **wishes).layout
     kept = kept_layout(layout) if layout and layout.chosen else None
     return b"".join(write_catalogue(stream_of(content), outcomes, kept=kept))

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from imgcompress.catalogue import ImageOutcome
 from imgcompress.catalogue.faults import MESSAGES
 from imgcompress.catalogue.layouts import KNOWN_LAYOUTS
 
-from .files import only_fault, rows_of, surveyed, urls_of, written
+from .files import Outcome, only_fault, rows_of, surveyed, urls_of, written
 
 ROOT = Path(__file__).parents[3]
 A, B, C, D = (f"https://a.test/{number}.jpg" for number in range(4))
@@ -170,11 +169,7 @@ def test_columns_with_images_that_are_not_read_are_warned_of() -> None:
                            ["1", A, B, C, "https://a.test/1.html"]))
     warning, = found.warnings
     assert (warning.code, found.fault_count, found.total_images) == ("unread_columns", 0, 1)
-<<<<<<< ours
     assert "“Image 2”, “Image 3”. To have them" in warning.message
-=======
-    assert "“Image 2”, “Image 3”. To have" in warning.message
->>>>>>> theirs
 
 
 def test_the_output_of_an_earlier_run_is_not_warned_of() -> None:
@@ -193,7 +188,7 @@ def test_a_row_without_an_image_is_carried_through() -> None:
     text = table(["S. No.", "Product Name", "Input Image Urls"], ["1", "A", A], ["2", "B", ""],
                  ["Total", "", ""])
     assert [row.urls for row in rows_of(text)] == [(A,), (), ()]
-    assert list(csv.reader(io.StringIO(written(text, ImageOutcome(2, 0, "x", None)).decode()))) == [
+    assert list(csv.reader(io.StringIO(written(text, Outcome(2, 0, "x", None)).decode()))) == [
         ["S. No.", "Product Name", "Input Image Urls", "Output Image Urls", "Image Errors"],
         ["1", "A", A, "x", ""], ["2", "B", "", "", ""], ["Total", "", "", "", ""]]
 
@@ -201,8 +196,8 @@ def test_a_row_without_an_image_is_carried_through() -> None:
 def test_the_new_urls_of_several_columns_stand_in_their_order() -> None:
     text = table(["Handle", "Title", "Image Src", "Variant Image"], ["mug", "Mug", f"{A},{B}", C])
     row = list(csv.reader(io.StringIO(written(
-        text, ImageOutcome(2, 0, "x", None), ImageOutcome(2, 1, None, "no"),
-        ImageOutcome(2, 2, "z", None)).decode())))[1]
+        text, Outcome(2, 0, "x", None), Outcome(2, 1, None, "no"),
+        Outcome(2, 2, "z", None)).decode())))[1]
     assert row == ["mug", "Mug", f"{A},{B}", C, "x,,z", "2: no"]
 
 
@@ -219,7 +214,7 @@ def test_the_header_may_stand_below_titles(above: list[list[str]], header: list[
     rows = rows_of(text)
     assert [row.urls for row in rows] == [(A,), (), ()]
     assert rows[0].number == len(above) + 2
-    lines = written(text, ImageOutcome(rows[0].number, 0, "x", None)).decode().splitlines()
+    lines = written(text, Outcome(rows[0].number, 0, "x", None)).decode().splitlines()
     assert lines[0] == table(above[0]).strip()
     assert lines[len(above) + 1] == f"1,Mug,{A},5,x,"
 
@@ -239,7 +234,7 @@ def test_columns_that_are_not_needed_may_have_one_name() -> None:
 
 def test_the_file_is_read_later_as_it_was_read_first() -> None:
     text = table(["Front", "Back"], [A, B])
-    output = written(text, ImageOutcome(2, 0, "x", None), url_columns=("Back",)).decode()
+    output = written(text, Outcome(2, 0, "x", None), url_columns=("Back",)).decode()
     assert output.splitlines()[1] == f"{A},{B},x,"
 
 

@@ -8,27 +8,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from imgcompress.catalogue import BadCatalogue, ImageOutcome, write_catalogue
+from imgcompress.catalogue import BadCatalogue, write_catalogue
 
-from .files import HEADER, stream_of, written
+from .files import HEADER, Outcome, stream_of, written
 
 A, B, C = "https://a.test/1.jpg", "https://b.test/2.jpg", "https://c.test/3.jpg"
 X, Y = "https://out.test/image/x.jpg", "https://out.test/image/y.jpg"
 OUTPUT_HEADER = ["S. No.", "Product Name", "Input Image Urls", "Output Image Urls", "Image Errors"]
 
 
-def table_of(content: str | bytes, *outcomes: ImageOutcome, delimiter: str = ","
+def table_of(content: str | bytes, *outcomes: Outcome, delimiter: str = ","
              ) -> list[list[str]]:
     text = written(content, *outcomes).decode("utf-8-sig")
     return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
 
 
-def done(row: int, position: int, url: str) -> ImageOutcome:
-    return ImageOutcome(row, position, url, None)
+def done(row: int, position: int, url: str) -> Outcome:
+    return Outcome(row, position, url, None)
 
 
-def failed(row: int, position: int, error: str) -> ImageOutcome:
-    return ImageOutcome(row, position, None, error)
+def failed(row: int, position: int, error: str) -> Outcome:
+    return Outcome(row, position, None, error)
 
 
 def test_outputs_stand_in_the_slots_of_their_urls() -> None:
@@ -157,7 +157,7 @@ def test_plain_numbers_and_other_text_stay_untouched(cell: str) -> None:
 
 
 def test_every_error_and_url_of_our_own_making_is_inert_too() -> None:
-    row = table_of(f"{HEADER}1,Lamp,{A}\n", ImageOutcome(2, 0, "=evil()", None))[1]
+    row = table_of(f"{HEADER}1,Lamp,{A}\n", Outcome(2, 0, "=evil()", None))[1]
     assert row[3] == "'=evil()"
 
 
@@ -165,7 +165,7 @@ def test_the_output_streams() -> None:
     source = stream_of(HEADER + f"1,Lamp,{A}\n" * 20_000)
     asked: list[int] = []
 
-    def outcomes() -> Iterator[ImageOutcome]:
+    def outcomes() -> Iterator[Outcome]:
         for number in range(2, 20_002):
             asked.append(number)
             yield done(number, 0, X)

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.payloads import MAX_PAYLOAD_BYTES
 from imgcompress.ledger.slices import pending_images
+from imgcompress.tasks.payloads import MAX_PAYLOAD_BYTES
 
 from .conftest import MakeJob
 from .records import claim, events_of, failure, record, success

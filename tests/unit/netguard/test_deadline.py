@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from imgcompress.errors import ImageError
+from imgcompress.errors import NetworkError
 from imgcompress.netguard import Deadline
 from imgcompress.netguard.deadline import current_deadline
 
@@ -27,7 +27,7 @@ def test_a_blocked_read_is_woken(pair):
         deadline.watch(ours)
         assert ours.recv(1) == b""
         assert deadline.passed
-        with pytest.raises(ImageError, match="source_timeout"):
+        with pytest.raises(NetworkError, match="timeout"):
             deadline.check()
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 import trustme
 
-from imgcompress.errors import ImageError
+from imgcompress.errors import NetworkError
 from imgcompress.netguard import Deadline, Session, exchange
 
 from .conftest import LOOPBACK
@@ -95,7 +95,7 @@ def test_redirects_are_not_followed(session, origin):
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "data:,x", "//x/", ""])
 def test_other_schemes_are_refused(session, url):
-    with pytest.raises(ImageError, match="url_not_allowed"):
+    with pytest.raises(NetworkError, match="url_not_allowed"):
         get(session, url)
 
 
@@ -113,21 +113,21 @@ def test_host_and_certificate_are_those_of_the_url(tls_session, tls_origin):
 
 def test_a_certificate_for_another_name_is_refused(tls_session, tls_origin):
     origin = tls_origin("other.example")
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(NetworkError) as caught:
         get(tls_session, origin.url())
     assert (caught.value.code, caught.value.retryable) == ("tls_invalid", False)
     assert not origin.hits
 
 
 def test_a_certificate_for_the_address_is_not_one_for_the_name(tls_session, tls_origin):
-    with pytest.raises(ImageError, match="tls_invalid"):
+    with pytest.raises(NetworkError, match="tls_invalid"):
         get(tls_session, tls_origin("127.0.0.1").url())
 
 
 def test_an_unknown_authority_is_refused(tls_origin):
     session = Session(LOOPBACK, pool_size=1, connect_timeout=2,
                       resolve=lambda host: ["127.0.0.1"])
-    with pytest.raises(ImageError, match="tls_invalid"):
+    with pytest.raises(NetworkError, match="tls_invalid"):
         get(session, tls_origin("shop.example").url())
 
 
@@ -140,7 +140,7 @@ class PlainSpeaker(OriginServer):
 
 
 def test_a_server_without_tls(tls_session):
-    with PlainSpeaker() as server, pytest.raises(ImageError) as caught:
+    with PlainSpeaker() as server, pytest.raises(NetworkError) as caught:
         get(tls_session, f"https://shop.example:{server.port}/")
     assert caught.value.code in ("tls_invalid", "connect_failed")
 
@@ -148,7 +148,7 @@ def test_a_server_without_tls(tls_session):
 def test_a_handshake_that_stalls_ends_with_the_deadline():
     session = Session(LOOPBACK, pool_size=1, connect_timeout=60)
     began = time.monotonic()
-    with SilentOrigin() as silent, pytest.raises(ImageError, match="source_timeout"):
+    with SilentOrigin() as silent, pytest.raises(NetworkError, match="timeout"):
         get(session, f"https://127.0.0.1:{silent.port}/", seconds=0.3)
     assert time.monotonic() - began < 20
 
@@ -156,7 +156,7 @@ def test_a_handshake_that_stalls_ends_with_the_deadline():
 def test_a_refused_connection(session):
     with SilentOrigin() as gone:
         url = gone.url()
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(NetworkError) as caught:
         get(session, url)
     assert (caught.value.code, caught.value.retryable) == ("connect_failed", True)
 
@@ -170,7 +170,7 @@ def test_a_kept_connection_that_died_is_replaced(session, hostile: HostileOrigin
 
 def test_a_new_connection_that_dies_is_not_tried_again(session, hostile: HostileOrigin):
     for path in ("/hang-up", "/reset-at-once"):
-        with pytest.raises(ImageError, match="source_broken"):
+        with pytest.raises(NetworkError, match="connection_broken"):
             get(session, hostile.url(path))
         assert hostile.hits[path] == 1
 
@@ -178,7 +178,7 @@ def test_a_new_connection_that_dies_is_not_tried_again(session, hostile: Hostile
 def test_a_post_is_never_sent_twice(session, hostile: HostileOrigin):
     url = hostile.url("/dies-when-reused")
     get(session, url)
-    with pytest.raises(ImageError, match="source_broken"), Deadline(5) as deadline, \
+    with pytest.raises(NetworkError, match="connection_broken"), Deadline(5) as deadline, \
             exchange(session, "POST", url, deadline, body=b"once"):
         pass
     assert hostile.hits["/dies-when-reused"] == 2
@@ -203,7 +203,7 @@ def test_the_deadline_holds_over_tls(tls_session, tls_hostile, path):
     for _ in range(2):
         get(tls_session, tls_hostile.url("/good"))
         began = time.monotonic()
-        with pytest.raises(ImageError, match="source_timeout"):
+        with pytest.raises(NetworkError, match="timeout"):
             get(tls_session, tls_hostile.url(path), seconds=0.3)
         assert time.monotonic() - began < 5
 

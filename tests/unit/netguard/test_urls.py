@@ -8,21 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgcompress.errors import ImageError
+from imgcompress.errors import NetworkError
 from imgcompress.netguard import DialPolicy, check_url, origin_of
 
 from .cases import CASES, Case
-
-PUBLIC_MESSAGE = ImageError("url_not_allowed").message
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case.url))
 def test_the_text_is_refused_where_no_name_has_to_be_resolved(case: Case):
     if case.text_decides:
-        with pytest.raises(ImageError) as caught:
+        with pytest.raises(NetworkError) as caught:
             check_url(case.url, DialPolicy())
         assert caught.value.code == "url_not_allowed"
-        assert caught.value.message == PUBLIC_MESSAGE
         assert caught.value.detail
     else:
         check_url(case.url, DialPolicy())
@@ -49,7 +46,7 @@ def test_usual_urls_pass(url):
     "http://0177.0.0.1/", "http://shop.example.0x/", "http://⑧.8.8.8/", "http://8.8.8.⑧/",
     "http://foo.localhost/", "http://shop!.example/", "http://①②⑦.0.0.1/"])
 def test_odd_urls_are_refused(url):
-    with pytest.raises(ImageError, match="url_not_allowed"):
+    with pytest.raises(NetworkError, match="url_not_allowed"):
         check_url(url, DialPolicy())
 
 
@@ -57,13 +54,13 @@ def test_the_ports_are_those_of_the_policy():
     policy = DialPolicy(allowed_ports=((80, 80), (8000, 8100)))
     check_url("http://shop.example:8050/", policy)
     for url in ("https://shop.example/", "http://shop.example:8101/", "http://shop.example:0/"):
-        with pytest.raises(ImageError):
+        with pytest.raises(NetworkError):
             check_url(url, policy)
 
 
 def test_localhost_is_loopback():
     check_url("http://localhost/", DialPolicy((ip_network("127.0.0.0/8"),)))
-    with pytest.raises(ImageError):
+    with pytest.raises(NetworkError):
         check_url("http://localhost/", DialPolicy())
 
 
@@ -77,5 +74,5 @@ def test_any_text_is_judged_without_another_error(text):
     for url in (text, f"http://{text}/", f"http://{text}@shop.example/", f"http://[{text}]/"):
         try:
             check_url(url, DialPolicy())
-        except ImageError as error:
+        except NetworkError as error:
             assert error.code == "url_not_allowed"

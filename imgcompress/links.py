@@ -1,0 +1,65 @@
+"""The addresses that callers are given: of a job's calls, and of its compressed images.
+
+The ledger keeps the addresses of images plain; they are signed each time that a caller is given
+one, if the settings say so.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from base64 import urlsafe_b64encode
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from .extensions import current_settings
+from .file_names import name_in_url
+
+
+def job_url(base_url: str, call: str, request_id: UUID) -> str:
+    """Return the address of a call about a job, such as `status`."""
+    return f"{base_url}/job/{call}/{request_id}"
+
+
+def image_url(base_url: str, image_id: UUID, *, input_url: str, output_name: str | None,
+              position: int, extension: str) -> str:
+    """Return the plain address of an image of a job whose links begin with `base_url`.
+
+    It ends in the name that the image's row gives, or else in that of its source. That is for
+    people and shops alone: the image is found by its id. The second image of a row gets a number
+    beside the name of the row, as do those after it.
+    """
+    stem = name_in_url(output_name or urlsplit(input_url).path)
+    if output_name and position:
+        stem = f"{stem}-{position + 1}"
+    return (f"{current_settings().image_base_url or base_url}/image/{image_id}/"
+            f"{stem}.{extension}")
+
+
+def signed_url(image_url: str | None) -> str | None:
+    """Return the address of an image as a caller is given it now; None stays None."""
+    settings = current_settings()
+    if image_url is None or not settings.signed_image_urls:
+        return image_url
+    expires = int(time.time()) + settings.image_url_seconds
+    return f"{image_url}?expires={expires}&signature={_signature(_signed(image_url), expires)}"
+
+
+def _signed(image_url: str) -> str:
+    """Return what of an address is signed: its id and its extension, in both of its forms.
+
+    Versions before 0.2 gave `/image/<image_id>.<extension>`.
+    """
+    _, parent, name = image_url.rsplit("/", 2)
+    return name if parent == "image" else f"{parent}.{name.rpartition('.')[2]}"
+
+
+def is_signed(name: str, expires: int, signature: str) -> bool:
+    """Tell whether we signed the address of the image `<image_id>.<extension>` with this expiry."""
+    return hmac.compare_digest(_signature(name, expires).encode(), signature.encode())
+
+
+def _signature(name: str, expires: int) -> str:
+    secret = current_settings().image_url_secret or ""
+    digest = hmac.digest(secret.encode(), f"{name}?expires={expires}".encode(), "sha256")
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
