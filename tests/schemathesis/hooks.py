@@ -19,7 +19,8 @@ URLS = st.sampled_from([f"{ORIGIN}/a.jpg", f"{ORIGIN}/missing.jpg"])
 ROWS = st.tuples(CELLS, CELLS, URLS, st.sampled_from(["", "webp", "png"]),
                  st.sampled_from(["", "30", "95"]))
 CATALOGUES = st.lists(ROWS, min_size=1, max_size=4).map(
-    lambda rows: (HEADER + "".join(f"{','.join(row)}\r\n" for row in rows)).encode())
+    # Text and no bytes, for which the negative forms of Schemathesis have no check.
+    lambda rows: HEADER + "".join(f"{','.join(row)}\r\n" for row in rows))
 
 # Longer request lines are refused by the web server, with 414, before the interface sees them.
 MOST_QUERY_CHARS = 3500
