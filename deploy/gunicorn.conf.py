@@ -14,8 +14,8 @@ write_logs(_settings.log_format, _settings.log_level)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
 
-# Requests wait for the database, the disk and slow clients, so each runs in a thread. Two processes,
-# so that a large CSV that one of them reads does not delay status polls in the other.
+# Requests wait for the database, the disk and slow clients, so each runs in a thread. There are two
+# processes, so that a large CSV that one of them reads does not delay status polls in the other.
 #
 # A slow client holds a thread: up to 20 s for the headers, and 30 s for each 64 KiB of the body.
 # There are enough threads for 200 such clients in either process; they are created on demand. The
@@ -23,7 +23,7 @@ bind = f"{_host}:{_settings.port}"
 # in front, which buffers slow requests (nginx.conf).
 worker_class = "imgcompress.serving.PatientWorker"
 workers = 2
-# The processes are forked from one that has loaded the application, so they start quickly and share
+# The processes are forked from one that has loaded the application: they start quickly and share
 # its memory. New code needs a restart.
 preload_app = True
 threads = 256

@@ -97,8 +97,8 @@ IMAGE_FAULTS: dict[str, ImageFault] = {
                    " browser to see why.", True, grouped_by_found=True),
         ImageFault("source_broken", "The server's response was incomplete or invalid; try again"
                    " later.", True),
-        ImageFault("head_too_large", "The server sends too many or too large headers with the image;"
-                   " have it send fewer, such as fewer cookies."),
+        ImageFault("head_too_large", "The server sends too many or too large headers with the"
+                   " image; have it send fewer, such as fewer cookies."),
         ImageFault("bad_encoding", "The server sent the image with an unsupported Content-Encoding;"
                    " serve it uncompressed, or with gzip, br or zstd."),
         ImageFault("too_many_redirects", "The URL redirects too many times; use the final URL."),

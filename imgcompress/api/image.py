@@ -30,8 +30,8 @@ blueprint = Blueprint("image", __name__, description="Fetch compressed images.")
 
 IMAGE_ID = {"in": "path", "name": "image_id", "schema": {"type": "string", "format": "uuid"}}
 NAME = {"in": "path", "name": "name", "schema": {"type": "string"},
-        "description": "The name of the source file, for people and shops. The image is found by"
-                       " its id, whatever the name."}
+        "description": "The name of the source file, for people and shops. Only the id identifies"
+                       " the image; the name may be anything."}
 EXTENSION = {"in": "path", "name": "extension",
              "schema": {"enum": ["jpg", "png", "webp", "avif", "gif"]}}
 
@@ -46,8 +46,8 @@ def _image_call(rule: str, operation: str, *parameters: dict[str, Any]) -> Decor
         blueprint.response(200, BYTES, content_type="image/*"),
         blueprint.alt_response(206, schema=BYTES, content_type="image/*",
                                description="The requested byte range."),
-        blueprint.alt_response(302, description="A redirect to the image in the storage, valid for a"
-                                                " few minutes."),
+        blueprint.alt_response(302, description="A redirect to the image in the storage, valid for"
+                                                " a few minutes."),
         blueprint.alt_response(304, description="The caller's copy of the image is current."),
         blueprint.problems(403, 404, 416, 503),
     ]

@@ -40,29 +40,28 @@ PAGE_BYTES = 1024
 
 # What is said of each fault of the fetch; for all others, that the table could not be fetched.
 MESSAGES = {
-    "csv_url_not_allowed": "The address, or one that it redirects to, may not be fetched. Use a"
-                           " public http or https URL, or ask the operator to allow the network or"
-                           " the port.",
-    "csv_url_too_large": "The table at this address has more than {limit:g} MiB, the most that is"
-                         " taken. Split it into several.",
-    "csv_url_not_a_table": "The address gives a web page and not a table. Use the address of the"
-                           " file itself: of a Google sheet, for one, the address that ends in"
-                           " /export?format=csv, with the sheet shared with anyone who has the"
-                           " link.",
-    "csv_url_unreachable": "The table could not be fetched: {reason}. Open the address in a browser"
-                           " where nobody is logged in, and see whether it gives the file.",
+    "csv_url_not_allowed": "This service may not fetch from this URL, or from one that it redirects"
+                           " to. Use a public http or https URL, or ask the operator to allow the"
+                           " network or the port.",
+    "csv_url_too_large": "The table at this URL is larger than {limit:g} MiB, the maximum. Split"
+                         " it.",
+    "csv_url_not_a_table": "The URL returns a web page, not a table. Use the URL of the file"
+                           " itself: for a Google sheet, the URL that ends in /export?format=csv,"
+                           " with the sheet shared with anyone who has the link.",
+    "csv_url_unreachable": "The table could not be fetched: {reason}. Open the URL in a private"
+                           " browser window, and check that it returns the file.",
 }
 CODES = {"url_not_allowed": "csv_url_not_allowed", "too_large": "csv_url_too_large"}
 # Of the codes of IMAGE_FAULTS; what was found is told where there is something.
 REASONS = {
-    "dns_failed": "the host name was not found",
-    "connect_failed": "the server could not be reached",
-    "tls_invalid": "the certificate of the server is not valid for this host",
-    "source_timeout": "the server answered too slowly",
-    "source_broken": "the server broke off its answer",
+    "dns_failed": "the host name could not be resolved",
+    "connect_failed": "could not connect to the server",
+    "tls_invalid": "the server's certificate is not valid for this host",
+    "source_timeout": "the server took too long to respond",
+    "source_broken": "the server's response was incomplete or invalid",
     "head_too_large": "the server sent too many headers, or too long ones",
-    "bad_encoding": "the server packed the table in a way that is not supported",
-    "too_many_redirects": "the address redirects too often",
+    "bad_encoding": "the server sent the table with an unsupported Content-Encoding",
+    "too_many_redirects": "the URL redirects too many times",
 }
 
 
@@ -138,7 +137,7 @@ def _file_name(fetched: Fetched) -> str:
 def _fault_of(error: ImageError) -> RequestFault:
     code = CODES.get(error.code, "csv_url_unreachable")
     limit = current_settings().max_upload_bytes / MEBIBYTE
-    reason = error.found or REASONS.get(error.code, "the server did not give it")
+    reason = error.found or REASONS.get(error.code, "the server refused to send it")
     return _fault(code, limit=limit, reason=reason)
 
 

@@ -51,6 +51,7 @@ class Titles:
 
     def __init__(self, header: Sequence[str]) -> None:
         self._cased = [_cased(title) for title in header[:_TITLES_LOOKED_AT]]
+        self.many = len(header) > 1
         self._by_name: dict[str, list[int]] = {}
         for place, title in enumerate(self._cased):
             if title:
@@ -101,6 +102,11 @@ class ChosenColumns:
     name: int | None = None
     id: int | None = None
     matched: int = 1
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether these are all columns of this service, so that nothing is to be added."""
+        return self.layout == CONTRACT and self.matched == len(CONTRACT_COLUMNS)
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -231,7 +237,9 @@ def _of_contract(titles: Titles) -> ChosenColumns | None:
 
 
 def _of_known_layout(titles: Titles) -> ChosenColumns | None:
-    return next(filter(None, (_of_layout(titles, known) for known in KNOWN_LAYOUTS)), None)
+    # A single title is the one of a list of URLs, or no header at all.
+    known = KNOWN_LAYOUTS if titles.many else ()
+    return next(filter(None, (_of_layout(titles, layout) for layout in known)), None)
 
 
 def _of_layout(titles: Titles, known: KnownLayout) -> ChosenColumns | None:

@@ -110,7 +110,8 @@ def _tried(stream: BinaryIO, name: str, errors: str = "strict") -> Encoding:
     try:
         for text in _decoded(stream, name, errors):
             has_nul = has_nul or "\0" in text
-            if ' "' in text:
+            # The first look is the faster one: blanks are frequent.
+            if '"' in text and ' "' in text:
                 blanks.update(_BLANK_BEFORE_QUOTE.findall(text))
     except UnicodeError:
         return Encoding(name, False, has_nul, "replace", "".join(sorted(blanks)))

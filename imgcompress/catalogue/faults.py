@@ -20,18 +20,18 @@ MESSAGES = {
     "damaged_file": "The {kind} is damaged or in an unknown format. Open it and save it again, or"
                     " save it as CSV.",
     "unpacked_too_large": "The file has more than {limit:,} bytes or texts when unpacked, the"
-                          " maximum. Delete columns and sheets that are not needed, or split it into"
-                          " several files.",
+                          " maximum. Delete columns and sheets that are not needed, or split the"
+                          " file.",
     "several_tables": "The archive holds {kind}: {names}. Upload an archive with one table in it,"
                       " or the table itself.",
     "no_table": "The archive holds no table. Put one CSV, TSV, XLSX or ODS file into it, or upload"
                 " the table itself.",
-    "unknown_sheet": "The workbook has no such sheet. Its sheets are {names}. Send sheet with one of"
-                     " these names, or leave it out to use the first.",
+    "unknown_sheet": "The workbook has no such sheet. Its sheets are {names}. Send sheet with one"
+                     " of these names, or leave it out to use the first.",
     "bad_encoding": "The file has characters that cannot be read as text. Save it again as CSV in"
                     " UTF-8.",
-    "wrong_encoding": "The file is not in the encoding {encoding}. Send its actual encoding, or leave"
-                      " encoding out to have it detected.",
+    "wrong_encoding": "The file is not in the encoding {encoding}. Send its actual encoding, or"
+                      " leave encoding out to have it detected.",
     "stray_bytes": "The file is in UTF-8, but this cell has a character in another encoding. It was"
                    " read as Windows-1252; check that it is correct.",
     "nul_character": "The file has a NUL character, which does not belong in text; it may be"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, BinaryIO
@@ -69,8 +69,7 @@ def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, S
     if foreign is not None:
         raise BadCatalogue(_foreign(foreign))
     encoding = detect_encoding(stream, wishes.encoding)
-    tops = [top for format_ in _formats(stream, encoding)
-            if (top := _top(stream, format_, wishes)) is not None]
+    tops = list(_tops(stream, encoding, wishes))
     if not tops:
         raise BadCatalogue(fault("empty_file", limit=HEADER_SEARCHED_ROWS))
     best = max(tops, key=lambda top: top.rank)
@@ -130,6 +129,16 @@ def _formats(stream: BinaryIO, encoding: Encoding) -> list[Format]:
             for delimiter in DELIMITERS]
 
 
+def _tops(stream: BinaryIO, encoding: Encoding, wishes: Wishes) -> Iterator[_Top]:
+    """Yield the first rows as each format reads them, until one has all that is looked for."""
+    for format_ in _formats(stream, encoding):
+        top = _top(stream, format_, wishes)
+        if top is not None:
+            yield top
+            if top.chosen and top.chosen.complete:
+                return
+
+
 def _top(stream: BinaryIO, format_: Format, wishes: Wishes) -> _Top | None:
     """Read the first rows that are not blank, and look for the header among them."""
     records = format_.records(stream)
@@ -150,10 +159,15 @@ def _top(stream: BinaryIO, format_: Format, wishes: Wishes) -> _Top | None:
                 break
     if not endings:
         return None
-    choices = [choose_columns(cells, wishes) for _, cells in rows]
-    found = [(choice.rank, -at) for at, choice in enumerate(choices) if choice]
-    at = -max(found)[1] if found else 0
-    return _Top(format_, endings[0], rows, broken_row, choices[at] if found else None, at)
+    chosen, at = None, 0
+    for place, (_, cells) in enumerate(rows):
+        choice = choose_columns(cells, wishes)
+        if choice and (chosen is None or choice.rank > chosen.rank):
+            chosen, at = choice, place
+        # Of named columns, a title may hold some; a header that is known is the header.
+        if chosen and not wishes.url_columns:
+            break
+    return _Top(format_, endings[0], rows, broken_row, chosen, at)
 
 
 def _with_detected(stream: BinaryIO, top: _Top, wishes: Wishes) -> _Top | None:

@@ -30,13 +30,17 @@ class Sample:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
-    def image_columns(self) -> list[int]:
-        """Return the places of the columns of whose cells most are URLs of images."""
+    def image_columns(self, but: Sequence[int] = ()) -> list[int]:
+        """Return the places of the columns of whose cells most are URLs of images.
+
+        Some, `but`, are not looked at.
+        """
+        known = frozenset(but)
         filled: Counter[int] = Counter()
         images: Counter[int] = Counter()
         for row in self.rows:
             for place, cell in enumerate(row[:len(self.header)]):
-                if cell and not cell.isspace():
+                if cell and place not in known and not cell.isspace():
                     filled[place] += 1
                     if "//" in cell or "\\/" in cell:
                         images[place] += self._is_image(place, cell)

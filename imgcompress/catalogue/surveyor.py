@@ -155,8 +155,7 @@ def _warnings(stream: BinaryIO, layout: Layout, sample: Sample) -> Iterator[Faul
         return
     if layout.format.encoding.errors == STRAY:
         yield _first_stray(stream, layout)
-    unread = [layout.title(place) or "" for place in sample.image_columns()
-              if place not in layout.url_places]
+    unread = [layout.title(place) or "" for place in sample.image_columns(layout.url_places)]
     if unread:
         yield fault("unread_columns", layout.header_row, holding=enumerated(unread))
     options = [layout.title(place) or "" for column in OPTION_COLUMNS

@@ -71,7 +71,7 @@ def _unpack(make: Callable[[bytes], _Decoder], chunks: Chunks) -> Chunks:
     except (zlib.error, brotli.error, zstd.ZstdError) as error:
         raise ImageError("source_broken", detail=f"unpacking: {error}") from error
     if decoder is not None and not decoder.ended:
-        raise ImageError("source_broken", detail="the packed body ends too early")
+        raise ImageError("source_broken", detail="the compressed body ends too early")
 
 
 class _Zlib:

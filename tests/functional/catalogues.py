@@ -58,7 +58,7 @@ def exports(url: URL) -> list[Export]:
             "shopify", ["Image Src", "Variant Image"], 3, 3),
         Export("woocommerce.csv", _csv(
             "ID,Type,SKU,Name,Published,Is featured?,Visibility in catalog,Short description,"
-            "Description,Tax status,In stock?,Stock,Regular price,Categories,Images,Parent,Position",
+            "Description,Tax status,In stock?,Stock,Regular price,Categories,Images,Parent",
             {"ID": "1", "Type": "variable", "SKU": "m", "Name": "Mug", "Images": f"{a}, {b}"},
             {"ID": "2", "Type": "variation", "SKU": "m-1", "Name": "Mug - red", "Parent": "m"},
             {"ID": "3", "Type": "simple", "SKU": "c", "Name": "Cup", "Images": c},
@@ -97,7 +97,7 @@ def exports(url: URL) -> list[Export]:
             {"id": "1", "title": "Mug", "image_link": a, "additional_image_link": b}),
             "facebook", ["image_link", "additional_image_link"], 2, 1),
         Export("etsy.csv", _csv(
-            "TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,TAGS,MATERIALS,IMAGE1,IMAGE2,IMAGE3,SKU",
+            "TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,TAGS,IMAGE1,IMAGE2,IMAGE3,SKU",
             {"TITLE": "Mug", "DESCRIPTION": "- blue\n- big", "IMAGE1": a, "IMAGE2": b, "SKU": "m"}),
             "etsy", ["IMAGE1", "IMAGE2", "IMAGE3"], 2, 1),
         Export("squarespace.csv", _csv(
@@ -116,7 +116,7 @@ def exports(url: URL) -> list[Export]:
             "other_image_url1\tother_image_url2\tswatch_image_url",
             {"item_sku": "m", "item_name": "Mug", "main_image_url": a, "other_image_url1": b},
             delimiter="\t", above="TemplateType=home\tVersion=2026.1129\t\t\n"
-            "Product Type\tSeller SKU\tBrand\tItem Name\tPrice\tMain Image URL\tOther Image Url1\n"),
+            "Product Type\tSeller SKU\tBrand\tItem Name\tPrice\tMain Image URL\tOther Image\n"),
             "amazon", ["main_image_url", "other_image_url1", "other_image_url2",
                        "swatch_image_url"], 2, 1, delimiter="\t"),
         Export("akeneo.csv", _csv(
@@ -125,7 +125,7 @@ def exports(url: URL) -> list[Export]:
             delimiter=";"), "akeneo", ["image", "picture_2"], 2, 1, {"base_url": base},
             delimiter=";"),
         Export("opencart.csv", _csv(
-            "product_id,name(en-gb),categories,sku,upc,quantity,model,manufacturer,image_name,price",
+            "product_id,name(en-gb),categories,sku,upc,quantity,model,image_name,price",
             {"product_id": "1", "name(en-gb)": "Mug", "model": "m", "image_name": "a.jpg"}),
             "opencart", ["image_name"], 1, 1, {"base_url": base}),
         Export("shopware.csv", _csv(

@@ -67,4 +67,4 @@ def test_with_skip_one_bad_cell_fails_alone(embedded_service: Service) -> None:
         status = embedded_service.finished(request_id)
     assert (status["completed_images"], status["failed_images"]) == (2, 1)
     lines = embedded_service.get(f"/job/download/{request_id}").text.splitlines()
-    assert lines[2].startswith("2,see page 3,,1: url_not_allowed: ")
+    assert lines[2].startswith('2,see page 3,,"1: url_not_allowed: ')

@@ -91,7 +91,10 @@ class TestTheFiles:
         ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
         copied = {word for name, arguments in deployment.dockerfile() if name == "COPY"
                   and not arguments.startswith("--from") for word in arguments.split()[:-1]}
-        assert copied == {line[1:] for line in ignored if line.startswith("!")}
+        context = {line[1:] for line in ignored if line.startswith("!")}
+        assert context <= copied
+        assert all(name in context or any(map(context.__contains__, map(str, Path(name).parents)))
+                   for name in copied)
         assert all((ROOT / name).exists() for name in copied)
 
     def test_the_units_and_the_image_keep_all_files_private(self) -> None:

@@ -95,7 +95,7 @@ def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
         done = flask(service, "serve")
 
     assert done.returncode == 1
-    assert f"Port {service.port} on 127.0.0.1 is taken" in done.stdout
+    assert f"Port {service.port} on 127.0.0.1 is in use" in done.stdout
     assert f"make run PORT={service.port + 1}" in done.stdout
     assert left_nothing(service)
 
@@ -106,7 +106,7 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
     done = flask(service, "serve", DATABASE_URL=url)
 
     assert done.returncode == 1
-    assert "The database cannot be used" in done.stdout and "Connection refused" in done.stdout
+    assert "The database is unavailable" in done.stdout and "Connection refused" in done.stdout
     assert "Traceback" not in done.stdout
     assert left_nothing(service)
 

@@ -9,19 +9,20 @@ class ColumnsSchema(Schema):
     """The columns that are read, as the file calls them."""
 
     urls = fields.List(fields.String(), required=True, metadata={
-        "description": "Those with the image URLs.", "example": ["Image Src", "Variant Image"]})
+        "description": "The columns with the image URLs.",
+        "example": ["Image Src", "Variant Image"]})
     name = fields.String(required=True, allow_none=True, metadata={
-        "description": "That with the names of the products.", "example": "Title"})
+        "description": "The column with the product names.", "example": "Title"})
     id = fields.String(required=True, allow_none=True, metadata={
-        "description": "That with their identifiers.", "example": "Handle"})
+        "description": "The column with the product identifiers.", "example": "Handle"})
 
 
 class ReadingSchema(Schema):
     """What was chosen in a catalogue."""
 
     layout = fields.String(required=True, allow_none=True, metadata={
-        "description": "Whose export the file is, such as `shopify`; `imgcompress` for the columns"
-                       " of this service, `named` for those that the upload named, `detected` for"
-                       " the one column that holds URLs of images, null if none was found.",
+        "description": "The layout of the file: that of a shop, such as `shopify`; `imgcompress`"
+                       " for the columns of this service, `named` for columns named by the upload,"
+                       " `detected` for the only column with image URLs, null if none was found.",
         "example": "shopify"})
     columns = fields.Nested(ColumnsSchema, required=True, allow_none=True)

@@ -11,10 +11,10 @@ from marshmallow import fields, validate
 REQUEST_HEADERS = {"user_agent": "User-Agent", "referer": "Referer",
                    "accept_language": "Accept-Language"}
 
-USER_AGENT = ("user_agent must be a text of at most 500 plain characters (ASCII), such as"
-              " “ShopBot/1.0 (+https://shop.example.com/bot)”.")
-REFERER = ("referer must be the URL of a page, http:// or https://, of at most 2,000 plain"
-           " characters (ASCII) and without a user name.")
+USER_AGENT = ("user_agent must be at most 500 printable ASCII characters, such as “ShopBot/1.0"
+              " (+https://shop.example.com/bot)”.")
+REFERER = ("referer must be an http:// or https:// URL of at most 2,000 printable ASCII characters,"
+           " without a user name.")
 ACCEPT_LANGUAGE = ("accept_language must be a list of languages of at most 200 characters, such as"
                    " “de-DE,de;q=0.9,en;q=0.5”.")
 
@@ -22,21 +22,21 @@ ACCEPT_LANGUAGE = ("accept_language must be a list of languages of at most 200 c
 def user_agent() -> fields.String:
     """Return the field that says by which name the hosts of images are asked."""
     return _field(r"[!-~](?:[ -~]{0,498}[!-~])?", USER_AGENT, "ShopBot/1.0",
-                  "By which name the hosts of the images are asked; the service's own if left out.")
+                  "The `User-Agent` sent to the hosts of the images; that of the service if left"
+                  " out.")
 
 
 def referer() -> fields.String:
     """Return the field that says from which page the images are asked for."""
     return _field(r"https?://[^\s/?#@\x00-\x20\x7f-\U0010ffff]+(?:[/?#][!-~]*)?", REFERER,
                   "https://shop.example.com/",
-                  "The page that the hosts of the images are told as the `Referer`; none if left"
-                  " out.", longest=2000)
+                  "The `Referer` sent to the hosts of the images; none if left out.", longest=2000)
 
 
 def accept_language() -> fields.String:
     """Return the field that says in which languages the images are asked for."""
     return _field(r"[A-Za-z0-9*](?:[A-Za-z0-9*,;=. -]{0,198}[A-Za-z0-9*])?", ACCEPT_LANGUAGE,
-                  "de-DE,de;q=0.9", "The languages that the hosts of the images are asked for.")
+                  "de-DE,de;q=0.9", "The `Accept-Language` sent to the hosts of the images.")
 
 
 def headers_of(values: Mapping[str, Any]) -> dict[str, str]:

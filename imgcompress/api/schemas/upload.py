@@ -55,7 +55,7 @@ def _must_be_known_encoding(value: str) -> None:
 
 def _must_be_a_base(url: str) -> None:
     if not url.lower().startswith(("http://", "https://")) or "?" in url or "#" in url:
-        raise ValidationError("base_url must be the address of a folder, such as"
+        raise ValidationError("base_url must be the URL of a folder, such as"
                               " https://shop.example.com/media/.")
     reason = refusal_of(url)
     if reason is not None:
@@ -113,27 +113,28 @@ class UploadSchema(Schema):
     """
 
     file = Upload(validate=_must_be_a_file, metadata={
-        "description": "The catalogue, such as the export of a shop: a CSV, XLSX or ODS file, also in"
-                       " gzip or ZIP; or a CSV with the columns `S. No.`, `Product Name` and `Input"
-                       " Image Urls`. It, or `csv_url`, has to be given."})
+        "description": "The catalogue, such as the export of a shop: a CSV, XLSX or ODS file, also"
+                       " in gzip or ZIP; or a CSV with the columns `S. No.`, `Product Name` and"
+                       " `Input Image Urls`. Either this or `csv_url` is required."})
     csv_url = fields.String(validate=_callable_url(EXAMPLE_TABLE), metadata={
-        "description": "The URL of the catalogue, instead of `file`. It is fetched once, now.",
+        "description": "The URL of the catalogue, instead of `file`. It is fetched once, during the"
+                       " upload.",
         "format": "uri", "example": EXAMPLE_TABLE})
     url_columns = fields.String(
         validate=_short_enough("url_columns"), metadata={
-            "description": "The columns with the image URLs, separated by commas; a `*` stands for"
-                           " any text. Found by itself if left out.",
+            "description": "The columns with the image URLs, separated by commas; `*` stands for"
+                           " any text. Detected if left out.",
             "example": "Image Src,Variant Image"})
     name_column = fields.String(validate=_short_enough("name_column"), metadata={
-        "description": "The column with the names of the products.", "example": "Title"})
+        "description": "The column with the product names.", "example": "Title"})
     id_column = fields.String(validate=_short_enough("id_column"), metadata={
-        "description": "The column with their identifiers.", "example": "Handle"})
+        "description": "The column with the product identifiers.", "example": "Handle"})
     sheet = fields.String(validate=_short_enough("sheet"), metadata={
-        "description": "The sheet of a workbook that is meant; the first if left out.",
+        "description": "The sheet to read from a workbook; the first if left out.",
         "example": "Products"})
     base_url = fields.String(
         validate=validate.And(_short_enough("base_url"), _must_be_a_base), metadata={
-            "description": "Stands before paths and file names that have no host.",
+            "description": "Put before image paths and file names without a host.",
             "format": "uri", "example": "https://shop.example.com/media/catalog/product/"})
     encoding = fields.String(
         validate=validate.And(_short_enough("encoding"), _must_be_known_encoding), metadata={
@@ -142,9 +143,9 @@ class UploadSchema(Schema):
     on_row_error = fields.String(
         validate=validate.OneOf(("refuse", "skip"), error="on_row_error must be refuse or skip."),
         load_default=lambda: "refuse", metadata={
-            "description": "What a URL that cannot be fetched does: `refuse` the file, which is so"
-                           " if this is left out, or become a failed image of its row, so that the"
-                           " others go on (`skip`)."})
+            "description": "What to do about a URL that cannot be fetched: `refuse` the file (the"
+                           " default), or `skip` it, so that it becomes a failed image and the"
+                           " others are compressed."})
     row_options = fields.Boolean(
         load_default=lambda: False,
         error_messages={"invalid": "row_options must be true or false."}, metadata={
@@ -206,8 +207,8 @@ class UploadSchema(Schema):
 
 def _warnings() -> fields.Field[Any]:
     return fields.List(fields.Nested(FaultSchema), required=True, metadata={
-        "description": "What to know of a file that is taken: columns with URLs that are not read,"
-                       " and with `on_row_error=skip` the first 100 URLs that cannot be fetched."})
+        "description": "Warnings about an accepted file: columns with URLs that are not read and,"
+                       " with `on_row_error=skip`, the first 100 URLs that cannot be fetched."})
 
 
 class AcceptedSchema(ReadingSchema):

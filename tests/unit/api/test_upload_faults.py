@@ -144,7 +144,7 @@ def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str)
 
 @pytest.mark.parametrize(("url", "advice"), [
     ("example.com", "must start with http:// or https://"),
-    ("http://10.0.0.1/hook", "may not send webhooks to this URL"),
+    ("http://10.0.0.1/hook", "may not send requests to this URL"),
 ])
 def test_a_bad_webhook_url_is_answered_with_what_it_needs(upload: Upload, url: str,
                                                           advice: str) -> None:

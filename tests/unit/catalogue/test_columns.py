@@ -5,12 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imgcompress.catalogue.faults import MESSAGES
+from imgcompress.catalogue.layouts import KNOWN_LAYOUTS
+
 from .files import Outcome, only_fault, rows_of, surveyed, urls_of, written
 
+ROOT = Path(__file__).parents[3]
 A, B, C, D = (f"https://a.test/{number}.jpg" for number in range(4))
 
 
@@ -231,6 +236,15 @@ def test_the_file_is_read_later_as_it_was_read_first() -> None:
     text = table(["Front", "Back"], [A, B])
     output = written(text, Outcome(2, 0, "x", None), url_columns=("Back",)).decode()
     assert output.splitlines()[1] == f"{A},{B},x,"
+
+
+def test_the_documentation_has_each_layout_and_each_field() -> None:
+    page = (ROOT / "docs" / "catalogues.md").read_text(encoding="utf-8")
+    assert [known.name for known in KNOWN_LAYOUTS if f"| `{known.name}` |" not in page] == []
+    assert [code for code in ("missing_column", "unclear_columns", "unknown_column",
+                              "encrypted_file", "damaged_file", "several_tables", "no_table",
+                              "unknown_sheet", "unpacked_too_large", "wrong_encoding", "no_images")
+            if f"`{code}`" not in page or code not in MESSAGES] == []
 
 
 def test_patterns_and_wide_rows_take_no_time_to_speak_of() -> None:

@@ -1,6 +1,6 @@
 """Keep how a file is read.
 
-Revision ID: 0015
+Revision ID: 0014
 Create Date: 2026-11-29 07:00:00
 
 """
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = '0015'
-down_revision = '0012'
+revision = '0014'
+down_revision = '0013'
 branch_labels = None
 depends_on = None
 
