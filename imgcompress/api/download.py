@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, BinaryIO
+from uuid import UUID
 
 from flask import Response, stream_with_context
 
-from ..catalogue import write_catalogue
+from ..catalogue import ImageFailure, write_catalogue, write_errors
 from ..file_names import output_name
 from ..ledger import queries
 from ..ledger.models import JobRequest
@@ -35,23 +38,43 @@ def download(query: dict[str, Any], request_id: str) -> Any:
     """Download the output CSV
 
     The uploaded columns, followed by `Output Image Urls` and `Image Errors`. The delimiter is that
-    of the upload, unless `delimiter` sets another one.
+    of the upload, unless `delimiter` sets another one. With `errors=true`, a CSV of the images that
+    failed, with the columns `Row`, `Column`, `URL`, `Code` and `Message`.
     """
     job = find_job(request_id)
     if is_active(job) and not query["partial"]:
         raise JobRunning()
-    response = _stream(job, DELIMITERS.get(query["delimiter"]))
+    delimiter = DELIMITERS.get(query["delimiter"])
+    if query["errors"]:
+        response = _stream(job, partial(_errors, job, delimiter))
+        return attach(response, output_name(job.source_filename, "-errors.csv"))
+    response = _stream(job, partial(_output, job, delimiter))
     return attach(response, output_name(job.source_filename, "-compressed.csv"))
 
 
-def _stream(job: JobRequest, delimiter: str | None) -> Response:
+def _output(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
+    return write_catalogue(source, queries.outcomes(job.request_id, signed_url), delimiter,
+                           job.reading)
+
+
+def _errors(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
+    return write_errors(source, _failures(job.request_id), delimiter, job.reading)
+
+
+def _stream(job: JobRequest, write: Callable[[BinaryIO], Iterator[bytes]]) -> Response:
     with ExitStack() as opened:
         source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
-        outcomes = queries.outcomes(job.request_id, signed_url)
-        chunks = write_catalogue(source, outcomes, delimiter, job.reading)
+        chunks = write(source)
         # A fault at the start can still be told as a problem; a later one breaks the answer off.
         first = next(chunks)
         response = Response(stream_with_context(chain((first,), chunks)),
                             content_type="text/csv; charset=utf-8")
         response.call_on_close(opened.pop_all().close)
     return response
+
+
+def _failures(request_id: UUID) -> Iterator[ImageFailure]:
+    for outcome in queries.outcomes(request_id, signed_url):
+        if outcome.error_code:
+            yield ImageFailure(outcome.row_number, outcome.position, outcome.error_code,
+                               outcome.error_message or "")

@@ -1,6 +1,7 @@
 """The catalogue: a CSV of products and image URLs, surveyed, read, and written back."""
 
 from .encoding import known_encoding
+from .error_list import ImageFailure, write_errors
 from .model import (
     BadCatalogue,
     CatalogueLimits,
@@ -21,6 +22,7 @@ from .writer import write_catalogue
 
 __all__ = [
     "FORMATS", "MAX_SIDE", "BadCatalogue", "CatalogueLimits", "CatalogueRow", "CheckUrl", "Fault",
-    "ImageOutcome", "KeptLayout", "RowOptions", "Survey", "Wishes", "kept_layout", "known_encoding",
-    "opened_table", "parse_format", "read_images", "read_rows", "survey", "write_catalogue",
+    "ImageFailure", "ImageOutcome", "KeptLayout", "RowOptions", "Survey", "Wishes", "kept_layout",
+    "known_encoding", "opened_table", "parse_format", "read_images", "read_rows", "survey",
+    "write_catalogue", "write_errors",
 ]

@@ -125,7 +125,8 @@ def _entry(parameter: dict[str, Any], *, disabled: bool) -> dict[str, Any]:
 def _form(document: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
     reference = body["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
     schema = document["components"]["schemas"][reference]
-    return [_field(name, field, required=name in schema["required"])
+    # The file may be left out for its address, which nobody but the caller knows.
+    return [_field(name, field, required=field.get("format") == "binary")
             for name, field in schema["properties"].items()]
 
 

@@ -175,6 +175,56 @@ def test_options_go_with_the_upload_and_into_the_command(
         assert image["output_bytes"] <= image["input_bytes"] / 4
 
 
+def test_a_csv_is_fetched_from_its_address(
+        browser: Browser, service: Service, origin: PlainOrigin, tmp_path: Path) -> None:
+    with watched_page(browser, may_complain=True) as page:
+        _fetch_from_an_address(page, service, origin, tmp_path)
+
+
+def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin,
+                           folder: Path) -> None:
+    page.goto(service.url)
+    address = page.get_by_label("Or the address of a CSV")
+    origin.files["/export.csv"] = (200, "text/html", b"<!doctype html><title>Sign in</title>")
+    address.fill(origin.url("/export.csv"))
+    address.blur()
+    expect(page.locator("#verdict")).to_contain_text("cannot be used")
+    expect(page.locator("#faults tbody tr")).to_contain_text("a web page and not a table")
+    origin.files["/export.csv"] = (200, "text/csv", catalogue("ftp://elsewhere/cat.png"))
+    address.press("Enter")
+    expect(page.locator("#verdict")).to_contain_text("1 issue")
+    expect(page.locator("#start")).to_be_disabled()
+
+    origin.files["/export.csv"] = (200, "text/csv", catalogue(origin.url("/rocket.jpg")))
+    address.press("Enter")
+    expect(page.locator("#verdict")).to_contain_text("1 image in 1 row")
+    command = page.locator("#curl").inner_text()
+    assert f"csv_url={origin.url('/export.csv')}" in command and "file=" not in command
+    done = subprocess.run(["bash", "-c", f"{command} --silent --show-error --fail"], cwd=folder,
+                          check=True, capture_output=True, text=True, timeout=30)
+    service.finished(done.stdout.split('"request_id":"')[1][:36])
+    page.locator("#start").click()
+    page.wait_for_url("**/jobs/*")
+    expect(page.locator("#filename")).to_have_text("export.csv")
+    expect(state_of(page)).to_have_text("Done", timeout=LONG_MS)
+
+    page.goto(service.url)
+    address.fill(origin.url("/export.csv"))
+    address.blur()
+    expect(page.locator("#verdict")).to_contain_text("1 image in 1 row")
+    drop(page, "own.csv", catalogue(origin.url("/rocket.jpg")))
+    expect(page.locator("#verdict")).to_contain_text("own.csv")
+    expect(address).to_have_value("")
+    assert "file=@own.csv" in page.locator("#curl").inner_text()
+    address.fill(origin.url("/export.csv"))
+    address.blur()
+    expect(page.locator("#verdict")).to_contain_text("export.csv")
+    address.fill("")
+    address.blur()
+    expect(page.locator("#verdict")).to_be_hidden()
+    expect(page.locator("#start")).to_be_disabled()
+
+
 def test_an_upload_that_broke_off_is_sent_again_and_makes_one_job(
         browser: Browser, service: Service, origin: PlainOrigin) -> None:
     with watched_page(browser, may_complain=True) as page:

@@ -39,8 +39,12 @@ def filter_query(_context: schemathesis.HookContext, query: dict[str, Any] | Non
 
 @schemathesis.hook
 def filter_body(_context: schemathesis.HookContext, body: Any) -> bool:
-    """Leave out forms with an empty field: some count as left out, which a schema cannot say."""
-    return not isinstance(body, dict) or not any(map(_is_empty, body.values()))
+    """Leave out forms with an empty field: some count as left out, which a schema cannot say.
+
+    Nor can it say that a form has a file or an address, where no catalogue is.
+    """
+    return not isinstance(body, dict) or (
+        "file" in body and "csv_url" not in body and not any(map(_is_empty, body.values())))
 
 
 def _is_empty(value: Any) -> bool:

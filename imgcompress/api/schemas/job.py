@@ -136,6 +136,9 @@ class DownloadQuery(Schema):
         validate=validate.OneOf(
             list(DELIMITERS), error=f"delimiter must be one of {', '.join(DELIMITERS)}."),
         metadata={"description": "The delimiter between cells; that of the upload if left out."})
+    errors = fields.Boolean(
+        load_default=False, error_messages={"invalid": "errors must be true or false."},
+        metadata={"description": "A list of the images that failed, in place of the output CSV."})
 
 
 class ArchiveQuery(Schema):

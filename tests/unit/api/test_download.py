@@ -40,6 +40,43 @@ def test_the_output_is_the_callers_csv_with_two_columns_more(app: Flask, client:
         ["2", "SKU2", "https://shop.test/3.png", third, ""]]
 
 
+def test_the_errors_are_a_csv_of_their_own(app: Flask, client: FlaskClient,
+                                           request_id: str) -> None:
+    process(app, request_id, fails={1, 2})
+    answer = _download(client, request_id, "?errors=true")
+    told = ["source_status", "HTTP 404. The server did not give the image."]
+    assert _rows(answer) == [
+        ["Row", "Column", "URL", "Code", "Message"],
+        ["2", "Input Image Urls", "https://shop.test/2.jpg", *told],
+        ["3", "Input Image Urls", "https://shop.test/3.png", *told]]
+    assert parse_options_header(answer.headers["Content-Disposition"])[1] == {
+        "filename": "products-errors.csv"}
+    assert _download(client, request_id, "?errors=true&delimiter=semicolon").data.startswith(
+        b"Row;Column;URL;Code;Message\r\n2;")
+
+
+def test_an_error_names_the_column_that_has_its_url(app: Flask, client: FlaskClient,
+                                                    upload: Upload) -> None:
+    content = ("\ufeffSKU;@Front;Back\n1;https://shop.test/1.jpg https://shop.test/2.jpg;"
+               "https://shop.test/3.jpg\n2;;\n\n3;;https://shop.test/4.jpg\n").encode()
+    answer = upload(content, url_columns="@Front,Back")
+    assert answer.status_code == 202, answer.text
+    process(app, answer.json["request_id"], fails={1, 2, 3})
+    told = _download(client, answer.json["request_id"], "?errors=true")
+    assert told.data.startswith(b"\xef\xbb\xbfRow;Column;URL;Code;Message\n")
+    rows = list(csv.reader(io.StringIO(told.data.decode("utf-8-sig"), newline=""), delimiter=";"))
+    assert [row[:3] for row in rows[1:]] == [
+        ["2", "'@Front", "https://shop.test/2.jpg"], ["2", "Back", "https://shop.test/3.jpg"],
+        ["5", "Back", "https://shop.test/4.jpg"]]
+
+
+def test_a_job_without_failures_has_an_empty_list_of_errors(app: Flask, client: FlaskClient,
+                                                            request_id: str) -> None:
+    process(app, request_id)
+    assert _rows(_download(client, request_id, "?errors=true")) == [
+        ["Row", "Column", "URL", "Code", "Message"]]
+
+
 def test_it_is_an_attachment_that_no_browser_runs(app: Flask, client: FlaskClient,
                                                   request_id: str) -> None:
     process(app, request_id)

@@ -46,6 +46,7 @@ EMPTY_QUERIES = [
     ("getDetails", "per_page", 400, "invalid_request"),
     ("downloadCsv", "partial", 400, "invalid_request"),
     ("downloadCsv", "delimiter", 400, "invalid_request"),
+    ("downloadCsv", "errors", 400, "invalid_request"),
     ("downloadArchive", "partial", 400, "invalid_request"),
     ("retryJob", "codes", 400, "invalid_request"),
     ("redeliverWebhook", "id", 400, "invalid_request"),

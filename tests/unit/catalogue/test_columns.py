@@ -132,7 +132,7 @@ def test_a_named_column_that_is_not_there_is_told_with_those_that_are(wish: str,
     text = table(["Front", "Item"], [A, "x"])
     fault = next(found for found in surveyed(text, **{wish: value}).faults
                  if found.code == "unknown_column")
-    assert fault.message.startswith(f"{wish} names columns that are not there: “Sid")
+    assert fault.message.startswith(f"{wish} names columns that do not exist: “Sid")
     assert "“Front”, “Item”" in fault.message
 
 
@@ -160,7 +160,7 @@ def test_a_column_counts_if_most_of_its_cells_are_images() -> None:
 def test_several_columns_with_images_are_told_with_the_field_to_send() -> None:
     fault = only_fault(table(["SKU", "Front", "Back", "Colour"], ["1", A, B, "red"]))
     assert (fault.code, fault.row) == ("unclear_columns", 1)
-    assert "hold URLs of images: “Front”, “Back”. Send url_columns" in fault.message
+    assert "hold image URLs: “Front”, “Back”. Send url_columns" in fault.message
     assert "“Colour”" in fault.message
 
 
@@ -169,7 +169,7 @@ def test_columns_with_images_that_are_not_read_are_warned_of() -> None:
                            ["1", A, B, C, "https://a.test/1.html"]))
     warning, = found.warnings
     assert (warning.code, found.fault_count, found.total_images) == ("unread_columns", 0, 1)
-    assert "“Image 2”, “Image 3”. Send" in warning.message
+    assert "“Image 2”, “Image 3”. To have them" in warning.message
 
 
 def test_the_output_of_an_earlier_run_is_not_warned_of() -> None:

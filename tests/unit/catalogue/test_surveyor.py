@@ -124,7 +124,7 @@ def test_a_missing_column_is_told_with_the_columns_that_are_there() -> None:
     fault = only_fault("S. No.,Name,Pages\n1,a,https://a.test/1.html\n")
     assert fault.message == (
         "No column of image URLs was found. The file has columns called “S. No.”, “Name”, “Pages”."
-        " Send url_columns with the name of the one that is meant, or call it “Input Image Urls”.")
+        " Send url_columns with the name of the right one, or rename it to “Input Image Urls”.")
 
 
 def test_many_columns_are_not_all_named() -> None:

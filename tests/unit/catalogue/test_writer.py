@@ -40,6 +40,31 @@ def test_outputs_stand_in_the_slots_of_their_urls() -> None:
         ["2", "Sofa", A, X, ""]]
 
 
+def test_output_columns_of_an_earlier_run_are_replaced() -> None:
+    text = f'{HEADER}1,Lamp,"{A},{B}"\n2,Sofa,{A}\n'
+    first = written(text, done(2, 0, X), failed(2, 1, "dns_failed: x"), done(3, 0, X))
+    second = written(first, failed(2, 0, "too_large: y"), done(2, 1, Y), done(3, 0, Y))
+    assert list(csv.reader(io.StringIO(second.decode("utf-8-sig"), newline=""))) == [
+        OUTPUT_HEADER, ["1", "Lamp", f"{A},{B}", f",{Y}", "1: too_large: y"],
+        ["2", "Sofa", A, Y, ""]]
+    assert written(second, failed(2, 0, "too_large: y"), done(2, 1, Y), done(3, 0, Y)) == second
+
+
+def test_output_columns_are_replaced_where_they_stand() -> None:
+    text = (f"Image Errors,S. No.,Output Image Urls,Product Name,Input Image Urls,Note\n"
+            f"old,1,{B},Lamp,{A},x\n,2\n")
+    assert table_of(text, done(2, 0, X)) == [
+        ["Image Errors", "S. No.", "Output Image Urls", "Product Name", "Input Image Urls", "Note"],
+        ["", "1", X, "Lamp", A, "x"], ["", "2", "", "", "", ""]]
+
+
+def test_a_missing_output_column_is_added_beside_one_that_is_there() -> None:
+    text = f"S. No.,Product Name,Input Image Urls,Image Errors\n1,Lamp,{A},old\n"
+    assert table_of(text, done(2, 0, X)) == [
+        ["S. No.", "Product Name", "Input Image Urls", "Image Errors", "Output Image Urls"],
+        ["1", "Lamp", A, "", X]]
+
+
 def test_several_errors_are_joined() -> None:
     text = f'{HEADER}1,Lamp,"{A},{B}"\n'
     assert table_of(text, failed(2, 0, "dns_failed: x"), failed(2, 1, "too_large: y"))[1][3:] == [
@@ -159,4 +184,4 @@ def test_the_output_is_itself_a_good_catalogue() -> None:
     text = f'{HEADER}1,Lamp,"{A},{B}"\n'
     again = written(written(text, done(2, 0, X)), done(2, 0, Y))
     row = list(csv.reader(io.StringIO(again.decode())))[1]
-    assert row == ["1", "Lamp", f"{A},{B}", f"{X},", "", f"{Y},", ""]
+    assert row == ["1", "Lamp", f"{A},{B}", f"{Y},", ""]

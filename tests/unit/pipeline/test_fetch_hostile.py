@@ -178,8 +178,8 @@ def test_a_head_that_is_too_large_is_told_by_a_message_of_its_own(fetcher, hosti
     with pytest.raises(ImageError) as caught:
         fetcher.fetch(hostile.url(path))
     assert caught.value.message == (
-        f"{found}. The server sends too many headers, or too long ones, with the image; have it"
-        " send fewer, such as fewer cookies.")
+        f"{found}. The server sends too many or too large headers with the image; have it send"
+        " fewer, such as fewer cookies.")
     assert caught.value.answered
 
 

@@ -17,9 +17,11 @@ USED = "used"
 # libjpeg decodes no larger ones.
 MAX_SIDE = 65_500
 _START = b"\xff\xd8\xff"
-# Where steps of quantisation and codes stand in a result, and what stands before them.
-_HEADER_BYTES = 1024
+# What stands first in a result, and where its steps of quantisation end: three tables at most.
 _JFIF_BYTES = 20
+_TABLES_END = _JFIF_BYTES + 4 + 3 * 65
+# By how much a second result is smaller where the first one may not be used.
+_ASIDE = 1.01
 # A profile up to this size is kept: Display P3 and Adobe RGB have about 550 bytes. To convert the
 # colours takes many times as long, and loses some of them.
 _MAX_KEPT_PROFILE = 4096
@@ -81,7 +83,11 @@ def _recompressed(data: bytes, facts: Facts, turn: int,
     # With a fixed quality there is nothing to be met.
     budget = 0 if options.quality else options.budget(len(data))
     coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
-    made = requantise(data, coarsest, budget and max(1, budget - len(kept)), turn)
+    room = budget and max(1, budget - len(kept))
+    made = requantise(data, coarsest, room, turn)
+    if _is_suspect(made):
+        # Steps of quantisation that only happen to spell something do not with others beside them.
+        made = requantise(data, coarsest * _ASIDE, int(room / _ASIDE), turn)
     result = _Result(facts, turn)
     if turn == 1 and not kept and (plain := _as_it_is(data, made, budget)):
         return result.lossless(plain, budget)
@@ -132,4 +138,4 @@ def _is_suspect(made: Requantised) -> bool:
     """Tell whether what was taken over from the source could be something to another program."""
     if made.lossless:
         return has_payload(made.data)
-    return not made.own_tables and has_payload(made.data[:_HEADER_BYTES])
+    return not made.own_tables and has_payload(made.data[:_TABLES_END])

@@ -294,14 +294,16 @@ static double search(struct job *job, double budget, double coarsest, double *ex
         step = step_for(job, want, step, coarsest, &sampled);
         size = job->stride > 1 || job->result->step != step ? whole_size(job, step) : sampled;
         int over = size > budget * MOST;
+        *excess = 0;
         if (fits(size, budget) || (over ? step >= coarsest : step <= FINEST))
             return size;
-        *excess = (size - budget * AIM) * 8 / STUFFING;
-        if (over && *excess <= job->thin_bits * THINNABLE)
+        double bits = (size - budget * AIM) * 8 / STUFFING;
+        if (over && bits <= job->thin_bits * THINNABLE) {
+            *excess = bits;
             return size;
+        }
         want = budget * AIM * sampled / size;  /* what the sample would say of what is wanted */
     }
-    *excess = 0;
     for (double more = 0.01;; more *= 1.5) {
         size = whole_size(job, step);
         if (size <= budget * MOST || step >= coarsest)

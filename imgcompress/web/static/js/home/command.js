@@ -9,7 +9,9 @@ const PLAIN = /^[\w@%+=:,./-]+$/;
 
 /** Show the command for the file and the options that are chosen. */
 export function showCommand(form, file) {
-  const fields = [["file", `@${file?.name ?? "products.csv"}`], ...chosenOptions(form)];
+  const csvUrl = form.elements.csv_url.value.trim();
+  const table = csvUrl ? ["csv_url", csvUrl] : ["file", `@${file?.name ?? "products.csv"}`];
+  const fields = [table, ...chosenOptions(form)];
   const parts = fields.map(([name, value]) => `-F ${quoted(`${name}=${value}`)}`);
   if (!byId("forget-key").hidden) parts.unshift('-H "Authorization: Bearer $KEY"');
   const address = document.body.dataset.publicBaseUrl || window.location.origin;

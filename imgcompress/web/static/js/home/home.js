@@ -18,12 +18,29 @@ function optionsChanged() {
   showCommand(form, intake.file);
 }
 
+const address = byId("csv_url");
+
+function addressChanged() {
+  intake.takeAddress(address.value.trim());
+  showCommand(form, intake.file);
+}
+
 pickFiles(byId("drop"), byId("file"), (file) => {
+  address.value = "";
   intake.take(file);
   showCommand(form, file);
 });
 form.addEventListener("input", optionsChanged);
-form.addEventListener("change", () => intake.checkOptions());
+form.addEventListener("change", (event) => {
+  if (event.target === address) addressChanged();
+  else intake.checkOptions();
+});
+address.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  // What is at the address may have been mended since the last look.
+  event.preventDefault();
+  addressChanged();
+});
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   intake.start();

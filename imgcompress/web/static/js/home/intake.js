@@ -1,4 +1,4 @@
-// The way of a file: taken, checked by a dry run before anything starts, and sent.
+// The way of a file, or of an address: taken, checked by a dry run before anything starts, and sent.
 
 import { byId, show, tell } from "../common/dom.js";
 import { bytes, counted, percent } from "../common/format.js";
@@ -8,9 +8,11 @@ import { send } from "./send.js";
 
 const CHANGED = "The file has changed since you chose it. Choose it again.";
 
-/** The file of the form, and how far it has come. */
+/** The file of the form, or its address, and how far it has come. */
 export class Intake {
   file = null;
+
+  #address = "";
 
   #form;
   #faults = [];
@@ -24,15 +26,30 @@ export class Intake {
   /** Take a file in the place of the last one, and check it. */
   take(file) {
     this.file = file;
+    this.#address = "";
     this.#once = freshKey();
     byId("drop").classList.add("filled");
     return this.#check();
   }
 
+  /** Take the address of a file in the place of a file, and check it; an empty one takes it back. */
+  takeAddress(address) {
+    this.file = null;
+    this.#address = address;
+    this.#once = freshKey();
+    byId("drop").classList.remove("filled");
+    if (address) return this.#check();
+    this.#current.abort();
+    this.#tellFaults([]);
+    byId("verdict").replaceChildren();
+    byId("start").disabled = true;
+    return null;
+  }
+
   /** The options changed: check again, if the last check found a fault in one of them. */
   checkOptions() {
     this.#once = freshKey();
-    return this.file && this.#faults.some(inOption) ? this.#check() : null;
+    return (this.file || this.#address) && this.#faults.some(inOption) ? this.#check() : null;
   }
 
   /** Send the file, and go to the page of its job. */
@@ -50,7 +67,7 @@ export class Intake {
     this.#tellFaults(errors, found);
     byId("start").disabled = found > 0;
     this.#say(found > 0 ? "bad" : "good", found > 0
-      ? issues(found, errors.filter(inOption).length)
+      ? issues(found, errors.filter(inOption).length, this.#remedy())
       : `has no issues: ${counted(images, "image")} in ${counted(rows, "row")}.`);
   }
 
@@ -63,12 +80,13 @@ export class Intake {
     byId("start").disabled = true;
     show(byId("sending"));
     try {
-      await assertReadable(this.file);
+      if (this.file) await assertReadable(this.file);
       return await send(this.#data(extra), {
         progressed: (share) => tellProgress(doing, share), signal: current.signal, once });
     } catch (error) {
       this.#tellFaults(error.problem?.errors ?? [], error.problem?.error_count);
-      this.#say("bad", `could not be sent. ${error.message}`);
+      this.#say("bad", this.file ? `could not be sent. ${error.message}`
+        : `cannot be used. ${error.message}`);
       byId("start").disabled = error.message === CHANGED;
       return undefined;
     } finally {
@@ -79,7 +97,8 @@ export class Intake {
   #data(extra) {
     const data = new FormData();
     for (const [name, value] of [...chosenOptions(this.#form), ...extra]) data.append(name, value);
-    data.append("file", this.file, this.file.name);
+    if (this.file) data.append("file", this.file, this.file.name);
+    else data.append("csv_url", this.#address);
     return data;
   }
 
@@ -88,25 +107,30 @@ export class Intake {
     showFaults(byId("faults"), this.#form, faults, total);
   }
 
+  #remedy() {
+    return this.file ? "fix the file and choose it again"
+      : "fix the file at its address, and press Enter there";
+  }
+
   #say(mood, text) {
     const verdict = byId("verdict");
     verdict.className = `verdict ${mood}`;
     const name = document.createElement("b");
-    name.textContent = this.file.name;
-    verdict.replaceChildren(name, ` (${bytes(this.file.size)}) ${text}`);
+    name.textContent = this.file ? this.file.name : this.#address;
+    verdict.replaceChildren(name, this.file ? ` (${bytes(this.file.size)}) ${text}` : ` ${text}`);
   }
 }
 
 /** Return what to fix: the file, the options, or both. The issues of options come first, all of them. */
-function issues(found, inOptions) {
+function issues(found, inOptions, remedy) {
   if (!inOptions) {
-    return `has ${counted(found, "issue")}. Nothing was started; fix the file and choose it again.`;
+    return `has ${counted(found, "issue")}. Nothing was started; ${remedy}.`;
   }
   const options = `the options have ${counted(inOptions, "issue")}. Nothing was started; correct the`
     + " options";
   return found === inOptions
     ? `has no issues, but ${options}.`
-    : `has ${counted(found - inOptions, "issue")}, and ${options}, fix the file and choose it again.`;
+    : `has ${counted(found - inOptions, "issue")}, and ${options}, ${remedy}.`;
 }
 
 /** Return a text that nobody has used: an upload that broke off can be sent again with the same. */

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from imgcompress.errors import ImageError
-from imgcompress.pipeline.compress import CompressOptions, compress
+from imgcompress.pipeline.compress import CompressOptions, compress, rewrap
 from imgcompress.pipeline.compress.jpeg_engine import library
 from imgcompress.pipeline.compress.jpeg_engine.library import Refused, inspect, requantise
 from imgcompress.pipeline.compress.jpeg_engine.scale import FINEST
@@ -172,6 +172,18 @@ def test_a_payload_in_the_tables_of_the_source_is_not_taken_over():
     assert b"<script" in requantise(payload, FINEST).data
     assert b"<script" not in compress(payload, CompressOptions()).data
     assert compress(payload, CompressOptions()).jpeg_engine == "no_gain"
+
+
+def test_tables_that_happen_to_spell_something_are_made_once_more(monkeypatch):
+    data = source((301, 203), "4:2:0", quality=75)
+    first = requantise(data, 3000.0, len(data) // 2)
+    spelt = first.data[25:60]
+    assert not first.own_tables
+    monkeypatch.setattr(rewrap, "_PAYLOADS", (spelt.lower(),))
+    result = compress(data, CompressOptions())
+    assert result.jpeg_engine == "used" and result.outcome == "target_met"
+    assert spelt in first.data and spelt not in result.data
+    assert 0.97 * (len(data) // 2) < len(result.data) <= len(data) // 2
 
 
 def test_without_the_engine_all_goes_by_way_of_pixels_and_it_is_said_once(monkeypatch, caplog):
