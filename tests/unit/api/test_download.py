@@ -162,7 +162,7 @@ def test_a_fault_at_the_start_is_told_as_a_problem(
         app: Flask, client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     process(app, request_id)
 
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise LedgerUnavailable()
 
     monkeypatch.setattr(queries, "outcomes", fail)
