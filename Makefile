@@ -9,7 +9,7 @@ VENV = .venv
 PY = $(VENV)/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check --no-input --quiet
 UV = $(VENV)/uv/bin/uv
-ENGINE = imgcompress/pipeline/compress/jpeg_engine
+ENGINE = imgcompress/imaging/jpeg_engine
 # One lock for every system, and for every Python that the project runs on.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url
@@ -31,10 +31,15 @@ test: setup-dev ## Run all tests (make test ARGS="-k upload" for some)
 	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
-lint: setup-dev ## Check style, order of imports and types
-	@$(PY) -m flake8
-	@$(PY) -m isort --check .
+lint: setup-dev ## Check style, format and types
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
+
+.PHONY: format
+format: setup-dev ## Format the code
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
 
 .PHONY: migrate
 migrate: setup ## Bring the database to the newest schema (make run does it too)

@@ -52,16 +52,21 @@ broker_heartbeat = 30
 # An upload answers within 3 s also when the broker is down: recovery publishes later.
 task_publish_retry = True
 task_publish_retry_policy = {
-    "max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
 }
 # Every queue is declared by name in tasks/app.py; a mistyped one is an error.
 task_create_missing_queues = False
 
 # A broker that is cut off without a word is noticed after 10 + 3 * 5 s, also where nothing is sent:
 # the kernel would ask after two hours for the first time. Not every system knows all of the three.
-_KEEPALIVE = {getattr(socket, name): value for name, value in
-              (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
-              if hasattr(socket, name)}
+_KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
 # Redis. The visibility timeout exceeds twice the hard time limit, so that no slice is redelivered
 # while it runs. kombu looks for lost messages every `unacked_restore_interval` seconds times the
 # throttle, which is 10 unless told otherwise: 100 s.

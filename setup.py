@@ -8,10 +8,17 @@ from glob import glob
 
 from setuptools import Extension, setup
 
-PACKAGE = "imgcompress/pipeline/compress/jpeg_engine"
+PACKAGE = "imgcompress/imaging/jpeg_engine"
 
-setup(ext_modules=[Extension(
-    f"{PACKAGE}/_core".replace("/", "."),
-    sources=sorted(glob(f"{PACKAGE}/core/*.c")), depends=sorted(glob(f"{PACKAGE}/core/*.h")),
-    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"], libraries=["m"],
-    optional=True)])
+setup(
+    ext_modules=[
+        Extension(
+            f"{PACKAGE}/_core".replace("/", "."),
+            sources=sorted(glob(f"{PACKAGE}/core/*.c")),
+            depends=sorted(glob(f"{PACKAGE}/core/*.h")),
+            extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
+            libraries=["m"],
+            optional=True,
+        )
+    ]
+)

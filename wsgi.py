@@ -10,10 +10,10 @@ from typing import Any
 
 from flask import Flask
 
-from imgcompress.application import create_app, create_worker_app
+from imgcompress.app import create_app, create_worker_app
 from imgcompress.config import Settings, load_settings
 from imgcompress.errors import SettingsError
-from imgcompress.ledger.metric_values import save_share
+from imgcompress.ledger.metrics import save_share
 from imgcompress.logs import write_logs
 from imgcompress.metrics import SHARE
 

@@ -28,8 +28,12 @@ from tests.functional.service import ROOT, Service
 TIMED = Path(__file__).parent / "peers" / "timed"
 WARM_UP = 300
 # By a word of the command of a child of `flask serve`.
-PARTS = {"valkey-server": "broker", "worker@": "main process of the workers",
-         "courier@": "courier, with recovery", "beat": "beat"}
+PARTS = {
+    "valkey-server": "broker",
+    "worker@": "main process of the workers",
+    "courier@": "courier, with recovery",
+    "beat": "beat",
+}
 POOL = "main threads of the pool"
 
 Sums = dict[str, float]
@@ -44,16 +48,19 @@ def main() -> None:
     photos = next(photos for photos in photos_of(None) if photos.kind is CATALOGUE)
     with tempfile.TemporaryDirectory() as folder, serving(photos.files) as origin:
         rounds = _measured(Path(folder), origin, options.images, options.rounds)
-    print(f"{os.cpu_count()} cores, {options.images} of {photos.told()}, quality 50,"
-          f" the median of {options.rounds} jobs")
+    print(
+        f"{os.cpu_count()} cores, {options.images} of {photos.told()}, quality 50,"
+        f" the median of {options.rounds} jobs"
+    )
     print_verdicts("CPU time", _verdicts(rounds, options.images))
 
 
 def _measured(folder: Path, origin: Origin, images: int, rounds: int) -> list[Sums]:
     times = folder / "times"
     times.mkdir()
-    with Service(folder / "var", PYTHONPATH=f"{TIMED}:{ROOT}", TIMES_DIR=str(times),
-                 RECOVERY_INTERVAL="5") as service:
+    with Service(
+        folder / "var", PYTHONPATH=f"{TIMED}:{ROOT}", TIMES_DIR=str(times), RECOVERY_INTERVAL="5"
+    ) as service:
         whole.job(service, origin.urls(WARM_UP), quality="50")
         return [_job(service, times, origin.urls(images)) for _ in range(rounds)]
 
@@ -87,10 +94,12 @@ def _verdicts(rounds: list[Sums], images: int) -> list[Verdict]:
 
     parts = (POOL, *PARTS.values())
     share = median(sum(sums[part] for part in parts) / sums["all"] for sums in rounds)
-    return [*(Verdict(part, milliseconds(part), unit="ms per image") for part in parts),
-            Verdict("all processes", milliseconds("all"), unit="ms per image"),
-            Verdict("queue, ledger and lease, of all", 100 * share, 5, "%"),
-            Verdict("statements", milliseconds("statements") / 1000, 1.5, "per image")]
+    return [
+        *(Verdict(part, milliseconds(part), unit="ms per image") for part in parts),
+        Verdict("all processes", milliseconds("all"), unit="ms per image"),
+        Verdict("queue, ledger and lease, of all", 100 * share, 5, "%"),
+        Verdict("statements", milliseconds("statements") / 1000, 1.5, "per image"),
+    ]
 
 
 if __name__ == "__main__":

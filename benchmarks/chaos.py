@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgcompress.pipeline.download_slots import WITH_SLOW
+from imgcompress.worker.pipeline import WITH_SLOW
 
 from tests.databases import fresh_database, migrate
 from tests.faults import (
@@ -44,9 +44,21 @@ from tests.faults.soak import soak
 from tests.faults.upgrade import upgrade
 from tests.faults.verdict import Verdict, Watched, through
 
-COLUMNS = ("fault", "broker", "images", "rounds", "lost", "doubled", "drift", "stuck",
-           "webhook ids", "fetches per image", "longest standstill, s", "job, s",
-           "other promises that were broken")
+COLUMNS = (
+    "fault",
+    "broker",
+    "images",
+    "rounds",
+    "lost",
+    "doubled",
+    "drift",
+    "stuck",
+    "webhook ids",
+    "fetches per image",
+    "longest standstill, s",
+    "job, s",
+    "other promises that were broken",
+)
 # The settings of a new installation: nothing is made quick for the test. Fewer downloads at a time
 # let the origin be slow for long enough without an image that takes longer than a fault's pause.
 CONCURRENCY = 4
@@ -118,8 +130,18 @@ DISK_FULL = "disk-full-30s"
 PUBLISH, COURIER = "kill-web-before-publish", "kill-courier-while-sending"
 KILLERS, UPLOADS = "killer-images", "upload-while-broker-away"
 SOAK = "soak"
-OTHERS = (TRIPLE, PUBLISH, COURIER, KILLERS, UPLOADS, LAST_SLICES, WRITERS, DISK_FULL, FAIRNESS,
-          SOAK)
+OTHERS = (
+    TRIPLE,
+    PUBLISH,
+    COURIER,
+    KILLERS,
+    UPLOADS,
+    LAST_SLICES,
+    WRITERS,
+    DISK_FULL,
+    FAIRNESS,
+    SOAK,
+)
 
 
 def main() -> None:
@@ -150,15 +172,15 @@ def _runs_on(name: str, shape: str) -> bool:
         return shape in FAULTS[name].shapes
     if name == UPLOADS:
         return shape in POSTGRES
-    return name == TRIPLE or (name in (PUBLISH, COURIER, KILLERS, FAIRNESS)
-                              and shape == EMBEDDED)
+    return name == TRIPLE or (name in (PUBLISH, COURIER, KILLERS, FAIRNESS) and shape == EMBEDDED)
 
 
 def _run_day(name: str, day: Day, choices: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         try:
-            verdict = day.run(Path(folder), choices.images, choices.seconds or day.seconds,
-                              **DEFAULTS)
+            verdict = day.run(
+                Path(folder), choices.images, choices.seconds or day.seconds, **DEFAULTS
+            )
             _print_row(name, day.on, 1, verdict)
         except (NotInstalled, PermissionError) as error:
             print(f"no {name}: {error}", flush=True)
@@ -170,8 +192,10 @@ def _run_day(name: str, day: Day, choices: argparse.Namespace) -> None:
 
 
 def _run_shape(shape: str, chosen: list[str], choices: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, \
-            installation(shape, Path(folder), **DEFAULTS) as service:
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+        installation(shape, Path(folder), **DEFAULTS) as service,
+    ):
         for name in chosen:
             try:
                 _run(name, shape, service, choices)
@@ -195,14 +219,18 @@ def _run(name: str, shape: str, service: Installation, choices: argparse.Namespa
         slowest = scenarios.uploads_while_broker_away(service, choices.rounds or 10)
         print(f"uploads while the broker is away, {shape}: slowest {slowest:.2f} s", flush=True)
     else:
-        scenario = (scenarios.killed_before_publishing if name == PUBLISH
-                    else scenarios.courier_killed_while_sending)
+        scenario = (
+            scenarios.killed_before_publishing
+            if name == PUBLISH
+            else scenarios.courier_killed_while_sending
+        )
         for _ in range(choices.rounds or 3):
             _print_row(name, shape, 1, scenario(service, 20))
 
 
-def _harm(name: str, fault: Fault, shape: str, service: Installation,
-          choices: argparse.Namespace) -> None:
+def _harm(
+    name: str, fault: Fault, shape: str, service: Installation, choices: argparse.Namespace
+) -> None:
     images, rounds = choices.images, choices.rounds or fault.rounds
     # The origin is as slow as it takes for the job to outlast its faults.
     delay = rounds * fault.apart / 0.9 * _downloads(service) / images
@@ -228,40 +256,71 @@ def _downloads(service: Installation) -> int:
 
 
 def _print_row(name: str, shape: str, rounds: int, verdict: Verdict) -> None:
-    print(" | ".join(map(str, (
-        name, shape, verdict.images, rounds, verdict.lost, verdict.doubled, verdict.drift,
-        verdict.stuck, verdict.webhook_ids, verdict.fetches_per_image, verdict.standstill,
-        verdict.seconds, "; ".join(verdict.broken)))), flush=True)
+    print(
+        " | ".join(
+            map(
+                str,
+                (
+                    name,
+                    shape,
+                    verdict.images,
+                    rounds,
+                    verdict.lost,
+                    verdict.doubled,
+                    verdict.drift,
+                    verdict.stuck,
+                    verdict.webhook_ids,
+                    verdict.fetches_per_image,
+                    verdict.standstill,
+                    verdict.seconds,
+                    "; ".join(verdict.broken),
+                ),
+            )
+        ),
+        flush=True,
+    )
 
 
 def _print_fairness(service: Installation) -> None:
     print("3 images beside 5,000:", fairness.small_beside_large(service, 5000, 3), flush=True)
     time.sleep(5)
-    print("200 images beside 1,000 whose origin hangs:",
-          fairness.healthy_beside_hanging(service, 200, 1000), flush=True)
+    print(
+        "200 images beside 1,000 whose origin hangs:",
+        fairness.healthy_beside_hanging(service, 200, 1000),
+        flush=True,
+    )
 
 
 def _print_races(rounds: int) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        for kind, url in (("sqlite", f"sqlite:///{folder}/ledger.sqlite3"),
-                          ("postgres", stack.enter_context(fresh_database()))):
+        for kind, url in (
+            ("sqlite", f"sqlite:///{folder}/ledger.sqlite3"),
+            ("postgres", stack.enter_context(fresh_database())),
+        ):
             migrate(url, folder)
-            print(f"last-slices on {kind}:", ledger_races.race_of_last_slices(url, folder, rounds),
-                  flush=True)
+            print(
+                f"last-slices on {kind}:",
+                ledger_races.race_of_last_slices(url, folder, rounds),
+                flush=True,
+            )
 
 
 def _print_writers() -> None:
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         url = f"sqlite:///{folder}/ledger.sqlite3"
         migrate(url, Path(folder))
-        print("eight writers on SQLite for 60 s:",
-              ledger_races.write_from_many(url, Path(folder), processes=8, seconds=60), flush=True)
+        print(
+            "eight writers on SQLite for 60 s:",
+            ledger_races.write_from_many(url, Path(folder), processes=8, seconds=60),
+            flush=True,
+        )
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     names = [*FAULTS, *OTHERS, *DAYS]
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=SHAPES)

@@ -21,11 +21,11 @@ from typing import Any
 
 from PIL import Image
 
-from imgcompress.pipeline.compress import CompressOptions, compress
-from imgcompress.pipeline.compress.encoders import avif, gif, jpeg, png, webp
-from imgcompress.pipeline.compress.encoders.output import saved
-from imgcompress.pipeline.compress.similarity import similarity
-from imgcompress.pipeline.compress.turbo import encoded
+from imgcompress.imaging import CompressOptions, compress
+from imgcompress.imaging.encoders import avif, gif, jpeg, png, webp
+from imgcompress.imaging.encoders.common import saved
+from imgcompress.imaging.similarity import similarity
+from imgcompress.imaging.turbo import encoded
 
 try:
     pyvips = import_module("pyvips")
@@ -35,9 +35,12 @@ except (ImportError, OSError):
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 SCALES = (1.0, 0.5)
 SAVED_AS: dict[str, list[dict[str, Any]]] = {
-    "jpeg": [{"quality": quality, "subsampling": "4:2:0"} for quality in (75, 80, 85, 90, 95)] + [
+    "jpeg": [{"quality": quality, "subsampling": "4:2:0"} for quality in (75, 80, 85, 90, 95)]
+    + [
         {"quality": 85, "subsampling": "4:2:0", "optimize": True, "progressive": True},
-        {"quality": 90, "subsampling": "4:4:4"}, {"quality": 95, "subsampling": "4:4:4"}],
+        {"quality": 90, "subsampling": "4:4:4"},
+        {"quality": 95, "subsampling": "4:4:4"},
+    ],
     "png": [{}],
     "webp": [{"quality": 80}, {"quality": 90}],
     "avif": [{"quality": 65, "speed": 8}, {"quality": 80, "speed": 8}],
@@ -116,6 +119,7 @@ def run_ours(original: Original, repeat: int) -> Run:
             nonlocal encodes
             encodes += 1
             return encode(*arguments, **settings)
+
         return counted
 
     for module in (avif, gif, jpeg, png, webp):
@@ -159,10 +163,12 @@ def print_table(name: str, runs: list[Run]) -> None:
         own = [run for run in runs if run.original.format == format]
         rate = 1000 * sum(run.seconds for run in own) / sum(run.original.megapixels for run in own)
         kept = mean(run.met or run.outcome == "floor_reached" for run in own)
-        print(f"| {format} | {name} | {len(own)} | {rate:.1f} | {mean(r.encodes for r in own):.2f} "
-              f"| {mean(run.met for run in own):.0%} | {kept:.0%} "
-              f"| {sum(len(run.data) for run in own) / sum(len(r.original.data) for r in own):.3f} "
-              f"| {mean(run.score for run in own):.4f} |")
+        print(
+            f"| {format} | {name} | {len(own)} | {rate:.1f} | {mean(r.encodes for r in own):.2f} "
+            f"| {mean(run.met for run in own):.0%} | {kept:.0%} "
+            f"| {sum(len(run.data) for run in own) / sum(len(r.original.data) for r in own):.3f} "
+            f"| {mean(run.score for run in own):.4f} |"
+        )
 
 
 def print_targets(ours: list[Run], pillow: list[Run], repeat: int) -> None:
@@ -173,11 +179,15 @@ def print_targets(ours: list[Run], pillow: list[Run], repeat: int) -> None:
     both = [(own.score, plain.score) for own, plain in jpegs if own.met and plain.met]
     better = sum(own > plain for own, plain in both)
     print(f"\nJPEGs that met 50 % or stopped at the floor: {kept:.1%} of {len(jpegs)}")
-    print("compress(), with its score, over one decode and one encode by Pillow at its quality: "
-          f"{sum(ours for ours, _ in costs) / sum(plain for _, plain in costs):.2f}, "
-          f"of single files at most {max(ours / plain for ours, plain in costs):.2f}")
-    print(f"SSIM where both met 50 %: above quality=50 in {better} of {len(both)}, mean "
-          f"{mean(own for own, _ in both):.4f} against {mean(plain for _, plain in both):.4f}")
+    print(
+        "compress(), with its score, over one decode and one encode by Pillow at its quality: "
+        f"{sum(ours for ours, _ in costs) / sum(plain for _, plain in costs):.2f}, "
+        f"of single files at most {max(ours / plain for ours, plain in costs):.2f}"
+    )
+    print(
+        f"SSIM where both met 50 %: above quality=50 in {better} of {len(both)}, mean "
+        f"{mean(own for own, _ in both):.4f} against {mean(plain for _, plain in both):.4f}"
+    )
 
 
 def main() -> None:
@@ -186,7 +196,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     contestants: dict[str, Callable[[Original, int], Run]] = {
-        "imgcompress": run_ours, "Pillow quality=50": run_pillow}
+        "imgcompress": run_ours,
+        "Pillow quality=50": run_pillow,
+    }
     if pyvips is not None:
         contestants["pyvips Q=50"] = run_pyvips
     results: dict[str, list[Run]] = {name: [] for name in contestants}

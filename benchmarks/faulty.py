@@ -14,9 +14,9 @@ import time
 from statistics import median
 from typing import NamedTuple
 
-from imgcompress.catalogue import CatalogueLimits, survey
+from imgcompress.csvfile import CatalogueLimits, validate_file
 from imgcompress.errors import ImageError
-from imgcompress.netguard import DialPolicy, check_url
+from imgcompress.net import DialPolicy, check_url
 
 from .verdicts import Verdict, print_verdicts
 
@@ -39,19 +39,28 @@ KINDS = {
     "no URL but a name": Kind(PLAIN, f"{{0}},Lamp {{0}},{URL}", "{0},Lamp {0},photo-{0:08d}.jpg"),
     "no URL at all": Kind(PLAIN, f"{{0}},Lamp {{0}},{URL}", "{0},Lamp number {0} in walnut,"),
     "a row that ends early": Kind(PLAIN, f"{{0}},Lamp {{0}},{URL}", "{0},Lamp number {0}"),
-    "a blank in the URL": Kind(PLAIN, f"{{0}},Lamp {{0}},{URL}",
-                               f"{{0}},Lamp,{URL.replace('product-', 'my photo ')}"),
-    "a private address": Kind(PLAIN, f"{{0}},Lamp {{0}},{URL}",
-                              "{0},Lamp {0},http://10.0.0.1/images/2026/product-{0:08d}.jpg"),
-    "two URLs, both with blanks": Kind(PLAIN, f'{{0}},Lamp {{0}},"{URL},{URL}"',
-                                       f'{{0}},Lamp {{0}},"{URL} x,{URL} x"'),
-    "cells without a column": Kind(MIDDLE, f"{{0}},{URL},Lamp {{0}},{URL}",
-                                   f"{{0}},{URL},Lamp {{0}},red,blue"),
-    "a stray quotation mark": Kind(PLAIN, f'{{0}},"Lamp, {{0}}",{URL}',
-                                   f'{{0}},"Lamp" {{0}},{URL}'),
+    "a blank in the URL": Kind(
+        PLAIN, f"{{0}},Lamp {{0}},{URL}", f"{{0}},Lamp,{URL.replace('product-', 'my photo ')}"
+    ),
+    "a private address": Kind(
+        PLAIN,
+        f"{{0}},Lamp {{0}},{URL}",
+        "{0},Lamp {0},http://10.0.0.1/images/2026/product-{0:08d}.jpg",
+    ),
+    "two URLs, both with blanks": Kind(
+        PLAIN, f'{{0}},Lamp {{0}},"{URL},{URL}"', f'{{0}},Lamp {{0}},"{URL} x,{URL} x"'
+    ),
+    "cells without a column": Kind(
+        MIDDLE, f"{{0}},{URL},Lamp {{0}},{URL}", f"{{0}},{URL},Lamp {{0}},red,blue"
+    ),
+    "a stray quotation mark": Kind(
+        PLAIN, f'{{0}},"Lamp, {{0}}",{URL}', f'{{0}},"Lamp" {{0}},{URL}'
+    ),
     "seven options, all bad": Kind(
-        OPTIONS, f"{{0}},Lamp {{0}},{URL},webp,80,,{{0}},{{0}},lamp {{0}}",
-        f"{{0}},Lamp {{0}},{URL} x,f{{0}},q{{0}},c{{0}},w{{0}},h{{0}},a/{{0}}"),
+        OPTIONS,
+        f"{{0}},Lamp {{0}},{URL},webp,80,,{{0}},{{0}},lamp {{0}}",
+        f"{{0}},Lamp {{0}},{URL} x,f{{0}},q{{0}},c{{0}},w{{0}},h{{0}},a/{{0}}",
+    ),
 }
 
 
@@ -67,8 +76,10 @@ def main() -> None:
         rounds = [(cost(good), cost(faulty)) for _ in range(options.rounds)]
         ratio = median(bad / fine for fine, bad in rounds)
         most = median(bad for _, bad in rounds) / options.rows * 1e6
-        verdicts += [Verdict(f"{name}, beside good rows", ratio, TIMES_GOOD, "times"),
-                     Verdict(f"{name}, a row", most, unit="µs")]
+        verdicts += [
+            Verdict(f"{name}, beside good rows", ratio, TIMES_GOOD, "times"),
+            Verdict(f"{name}, a row", most, unit="µs"),
+        ]
     print_verdicts(f"{options.rows:,} faulty rows", verdicts)
 
 
@@ -81,7 +92,7 @@ def written(header: str, row: str, rows: int) -> bytes:
 def cost(content: bytes) -> float:
     """Return the CPU seconds of one survey."""
     began = time.process_time()
-    survey(io.BytesIO(content), CatalogueLimits(), refusal_of)
+    validate_file(io.BytesIO(content), CatalogueLimits(), refusal_of)
     return time.process_time() - began
 
 

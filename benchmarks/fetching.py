@@ -20,8 +20,8 @@ from statistics import median
 import requests
 import urllib3
 
-from imgcompress.netguard import DialPolicy
-from imgcompress.pipeline.fetch import Fetcher, FetchLimits
+from imgcompress.net import DialPolicy
+from imgcompress.net.fetcher import Fetcher, FetchLimits
 
 from tests.origin import PlainOrigin
 

@@ -49,8 +49,12 @@ def main() -> None:
     good, of_each = options.images - options.hostile, options.hostile // HOSTS
     with service() as running, crowd(photo(), good=good, of_each=of_each) as origins:
         alone = Crowd(origins.good, origins.good_urls, {})
-        show([process(running, "the good images alone", alone),
-              process(running, "with the hostile ones", origins)])
+        show(
+            [
+                process(running, "the good images alone", alone),
+                process(running, "with the hostile ones", origins),
+            ]
+        )
 
 
 @contextmanager
@@ -81,8 +85,14 @@ def process(running: Service, name: str, origins: Crowd) -> Measured:
     codes = Counter({error["code"]: 0 for error in status["errors"]})
     for error in status["errors"]:
         codes[error["code"]] += error["count"]
-    return Measured(name, status["completed_images"], status["failed_images"],
-                    good_done or job_done, job_done, codes)
+    return Measured(
+        name,
+        status["completed_images"],
+        status["failed_images"],
+        good_done or job_done,
+        job_done,
+        codes,
+    )
 
 
 def show(jobs: list[Measured]) -> None:
@@ -90,8 +100,10 @@ def show(jobs: list[Measured]) -> None:
     print("| job | completed | failed | good images done, s | job done, s |")
     print("|---|---|---|---|---|")
     for job in jobs:
-        print(f"| {job.name} | {job.completed} | {job.failed} | {job.good_done:.1f} |"
-              f" {job.job_done:.1f} |")
+        print(
+            f"| {job.name} | {job.completed} | {job.failed} | {job.good_done:.1f} |"
+            f" {job.job_done:.1f} |"
+        )
     for code, count in jobs[-1].codes.most_common():
         print(f"{count:5} {code}")
 

@@ -17,10 +17,10 @@ import time
 
 from imgcompress.config import load_settings
 from imgcompress.errors import ImageError
-from imgcompress.pipeline.compress import CompressOptions, compress
+from imgcompress.imaging import CompressOptions, compress
 
 from .verdicts import resident
-from tests.unit.pipeline.compress.tricks import TRICKS
+from tests.unit.imaging.tricks import TRICKS
 
 MOST_MIB = 600
 
@@ -37,15 +37,23 @@ def main() -> None:
             data = TRICKS[name]()
             peak, seconds, outcome = measured(data, timeout)
             good = peak < MOST_MIB and seconds < timeout
-            print(f"| {name} | {len(data):,} | {peak:.0f} | {seconds:.1f} | {outcome}"
-                  f" | {'met' if good else '**not met**'} |", flush=True)
+            print(
+                f"| {name} | {len(data):,} | {peak:.0f} | {seconds:.1f} | {outcome}"
+                f" | {'met' if good else '**not met**'} |",
+                flush=True,
+            )
 
 
 def measured(data: bytes, timeout: float) -> tuple[float, float, str]:
     """Compress in a new process; return its peak in MiB, the seconds, and what came of it."""
     try:
-        told = subprocess.run([sys.executable, "-m", __spec__.name, "--child"], input=data,
-                              capture_output=True, timeout=2 * timeout, check=True)
+        told = subprocess.run(
+            [sys.executable, "-m", __spec__.name, "--child"],
+            input=data,
+            capture_output=True,
+            timeout=2 * timeout,
+            check=True,
+        )
     except subprocess.TimeoutExpired:
         return 0, 2 * timeout, "took too long"
     except subprocess.CalledProcessError as error:

@@ -19,9 +19,20 @@ from pathlib import Path
 from tests.hosts.cluster import HOSTS, cluster
 from tests.hosts.ordeal import Ordeal, cut_one_off
 
-COLUMNS = ("broker", "images", *(f"fetched by {host}" for host in HOSTS), "lost", "doubled",
-           "drift", "stuck", "webhook ids", "longest standstill, s", "job, s",
-           *(f"second job: by {host}" for host in HOSTS), "its end after the return, s")
+COLUMNS = (
+    "broker",
+    "images",
+    *(f"fetched by {host}" for host in HOSTS),
+    "lost",
+    "doubled",
+    "drift",
+    "stuck",
+    "webhook ids",
+    "longest standstill, s",
+    "job, s",
+    *(f"second job: by {host}" for host in HOSTS),
+    "its end after the return, s",
+)
 BROKERS = ("redis", "rabbitmq")
 # The settings of a new installation: nothing is made quick for the test.
 DEFAULTS = {"LEASE_SECONDS": "30", "RECOVERY_INTERVAL": "5"}
@@ -32,8 +43,10 @@ def main() -> None:
     choices = _arguments()
     print(" | ".join(COLUMNS))
     for broker in choices.brokers:
-        with tempfile.TemporaryDirectory(prefix="hosts-") as folder, \
-                cluster(broker, Path(folder), **DEFAULTS) as service:
+        with (
+            tempfile.TemporaryDirectory(prefix="hosts-") as folder,
+            cluster(broker, Path(folder), **DEFAULTS) as service,
+        ):
             ordeal = cut_one_off(service, choices.images, delay=choices.delay, away=choices.away)
             _print_row(broker, ordeal)
             if choices.log:
@@ -42,15 +55,34 @@ def main() -> None:
 
 def _print_row(broker: str, ordeal: Ordeal) -> None:
     verdict = ordeal.verdict
-    print(" | ".join(map(str, (
-        broker, verdict.images, *ordeal.fetched.values(), verdict.lost, verdict.doubled,
-        verdict.drift, verdict.stuck, verdict.webhook_ids, verdict.standstill, verdict.seconds,
-        *ordeal.fetched_again.values(), ordeal.back_after))), flush=True)
+    print(
+        " | ".join(
+            map(
+                str,
+                (
+                    broker,
+                    verdict.images,
+                    *ordeal.fetched.values(),
+                    verdict.lost,
+                    verdict.doubled,
+                    verdict.drift,
+                    verdict.stuck,
+                    verdict.webhook_ids,
+                    verdict.standstill,
+                    verdict.seconds,
+                    *ordeal.fetched_again.values(),
+                    ordeal.back_after,
+                ),
+            )
+        ),
+        flush=True,
+    )
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("brokers", nargs="*", metavar="BROKER", help=f"of {', '.join(BROKERS)}")
     parser.add_argument("--images", type=int, default=1000, help="images of the job")
     parser.add_argument("--delay", type=float, default=0.3, help="seconds that an answer takes")

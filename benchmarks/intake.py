@@ -32,9 +32,8 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import PART_ROWS, NewJob, create_job
-from imgcompress.ledger.models import CompressedImage, JobRequest
-from imgcompress.ledger.sessions import writing
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.models import CompressedImage, JobRequest, utcnow
+from imgcompress.ledger.session import writing
 
 from .verdicts import Verdict, children, print_verdicts, resident
 from tests.databases import fresh_database, migrate
@@ -67,8 +66,11 @@ def main() -> None:
 def ledger(name: str) -> Iterator[tuple[str, Path]]:
     """Yield the URL of a fresh ledger, and a folder."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        url = (f"sqlite:///{folder}/ledger.sqlite3" if name == "sqlite"
-               else stack.enter_context(fresh_database()))
+        url = (
+            f"sqlite:///{folder}/ledger.sqlite3"
+            if name == "sqlite"
+            else stack.enter_context(fresh_database())
+        )
         migrate(url, Path(folder))
         yield url, Path(folder)
 
@@ -92,16 +94,24 @@ def measure(name: str, url: str, folder: Path, rows: int, rounds: int) -> None:
         db.engine.dispose()
     size = catalogue.stat().st_size / 1e6
     rate, reference = median(uploads), median(inserts)
-    print_verdicts(f"{name}: {rows:,} rows with one image each, {size:.0f} MB, over HTTP", [
-        Verdict("upload", rate, ROWS_PER_SECOND[name], "rows/s", more_is_better=True),
-        Verdict("SQLAlchemy's insert of many values", reference, unit="rows/s"),
-        Verdict("upload beside that insert", median(
-            one / other for one, other in zip(uploads, inserts, strict=True)),
-            TIMES_INSERT, "times", more_is_better=True),
-        Verdict("growth of a web process", grown, GROWTH_MIB, "MiB"),
-        Verdict("longest wait of another writer", writer[0], unit="s"),
-        Verdict("longest wait of a poll", poller[0], unit="s"),
-        Verdict("create_job alone, each URL twice", twice, unit="rows/s")])
+    print_verdicts(
+        f"{name}: {rows:,} rows with one image each, {size:.0f} MB, over HTTP",
+        [
+            Verdict("upload", rate, ROWS_PER_SECOND[name], "rows/s", more_is_better=True),
+            Verdict("SQLAlchemy's insert of many values", reference, unit="rows/s"),
+            Verdict(
+                "upload beside that insert",
+                median(one / other for one, other in zip(uploads, inserts, strict=True)),
+                TIMES_INSERT,
+                "times",
+                more_is_better=True,
+            ),
+            Verdict("growth of a web process", grown, GROWTH_MIB, "MiB"),
+            Verdict("longest wait of another writer", writer[0], unit="s"),
+            Verdict("longest wait of a poll", poller[0], unit="s"),
+            Verdict("create_job alone, each URL twice", twice, unit="rows/s"),
+        ],
+    )
 
 
 def write_catalogue(folder: Path, rows: int) -> Path:
@@ -109,8 +119,10 @@ def write_catalogue(folder: Path, rows: int) -> Path:
     catalogue = folder / "products.csv"
     with catalogue.open("w", encoding="utf-8", newline="") as file:
         file.write(HEADER)
-        file.writelines(f"{number},Product number {number} in walnut,{URL.format(number)}\r\n"
-                        for number in range(rows))
+        file.writelines(
+            f"{number},Product number {number} in walnut,{URL.format(number)}\r\n"
+            for number in range(rows)
+        )
     return catalogue
 
 
@@ -118,12 +130,24 @@ def insert_many_values(rows: int) -> None:
     """Insert images as SQLAlchemy does it, in transactions of the size that a job's have here."""
     job, now = new_job(rows), utcnow()
     with writing() as session:
-        session.execute(insert(JobRequest).values(
-            request_id=job.request_id, status="CANCELLED", source_filename="", options={},
-            base_url="", total_rows=0, total_images=0, created_at=now, updated_at=now))
+        session.execute(
+            insert(JobRequest).values(
+                request_id=job.request_id,
+                status="CANCELLED",
+                source_filename="",
+                options={},
+                base_url="",
+                total_rows=0,
+                total_images=0,
+                created_at=now,
+                updated_at=now,
+            )
+        )
     common = {"request_id": job.request_id, "created_at": now, "status": "PENDING"}
-    values = ({"image_id": uuid4(), "ordinal": ordinal, **common, **image._asdict()}
-              for ordinal, image in enumerate(images(rows, rows)))
+    values = (
+        {"image_id": uuid4(), "ordinal": ordinal, **common, **image._asdict()}
+        for ordinal, image in enumerate(images(rows, rows))
+    )
     at_once = rows if db.engine.dialect.name == "postgresql" else PART_ROWS
     for _ in range(0, rows, at_once):
         with writing() as session:
@@ -134,8 +158,13 @@ def insert_many_values(rows: int) -> None:
 def images(rows: int, urls: int) -> Iterator[NewImage]:
     """Yield images, with so many different URLs."""
     for number in range(rows):
-        yield NewImage(number + 2, 0, str(number), f"Product number {number} in walnut",
-                       URL.format(number % urls))
+        yield NewImage(
+            number + 2,
+            0,
+            str(number),
+            f"Product number {number} in walnut",
+            URL.format(number % urls),
+        )
 
 
 def new_job(rows: int) -> NewJob:
@@ -150,11 +179,18 @@ def web_server(url: str, folder: Path) -> Iterator[tuple[str, list[int]]]:
     address = f"http://127.0.0.1:{port}"
     # Nothing listens at the broker, so that no queue grows; publishing fails at once.
     environment = os.environ | {
-        "DATABASE_URL": url.replace("+psycopg2", ""), "DATA_DIR": str(folder), "PORT": str(port),
-        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
+        "DATABASE_URL": url.replace("+psycopg2", ""),
+        "DATA_DIR": str(folder),
+        "PORT": str(port),
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+    }
     server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "wsgi:app"], cwd=ROOT,
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "wsgi:app"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_until(lambda: len(children(server.pid)) == WEB_PROCESSES and answers(address), 60)
         yield address, children(server.pid)
@@ -175,14 +211,18 @@ def warm_up(address: str, processes: list[int]) -> None:
     """Upload small files, so that each web process has loaded all that it needs."""
     for _ in range(8 * len(processes)):
         one = f"{HEADER}1,a,{URL.format(0)}\r\n"
-        requests.post(f"{address}/upload", files={"file": ("one.csv", one)},
-                      timeout=60).raise_for_status()
+        requests.post(
+            f"{address}/upload", files={"file": ("one.csv", one)}, timeout=60
+        ).raise_for_status()
 
 
 def upload(address: str, catalogue: Path) -> None:
     """Upload the CSV by curl, which streams it."""
-    done = subprocess.run(["curl", "-sS", "--fail-with-body", "-F", f"file=@{catalogue}",
-                           f"{address}/upload"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["curl", "-sS", "--fail-with-body", "-F", f"file=@{catalogue}", f"{address}/upload"],
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgcompress.pipeline.compress import Compressed, CompressOptions, compress, missing_engine
+from imgcompress.imaging import Compressed, CompressOptions, compress, missing_engine
 
 try:
     ssimulacra2 = import_module("ssimulacra2")
@@ -35,12 +35,18 @@ except ImportError:
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 KINDS = {"catalogue": (700, 700), "camera": (1680, 1250)}
 SAVED_AS: list[dict[str, Any]] = [
-    {"quality": 85, "subsampling": "4:2:0"}, {"quality": 90, "subsampling": "4:4:4"},
-    {"quality": 75, "subsampling": "4:2:0"}, {"quality": 95, "subsampling": "4:2:0"},
+    {"quality": 85, "subsampling": "4:2:0"},
+    {"quality": 90, "subsampling": "4:4:4"},
+    {"quality": 75, "subsampling": "4:2:0"},
+    {"quality": 95, "subsampling": "4:2:0"},
     {"quality": 95, "subsampling": "4:4:4"},
-    {"quality": 90, "subsampling": "4:2:0", "progressive": True}]
-ASKED = {"50 %": CompressOptions(), "quality 50": CompressOptions(quality=50),
-         "quality 75": CompressOptions(quality=75)}
+    {"quality": 90, "subsampling": "4:2:0", "progressive": True},
+]
+ASKED = {
+    "50 %": CompressOptions(),
+    "quality 50": CompressOptions(quality=50),
+    "quality 75": CompressOptions(quality=75),
+}
 WAYS = ("pixels", "engine")
 # MS-SSIM's weights of the scales, and the constants of SSIM.
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -133,17 +139,22 @@ def look(source: bytes, output: bytes) -> tuple[float, ...]:
         first = whole if scale == 0 else first
         product *= max(whole if scale == len(SCALES) - 1 else structure, 1e-6) ** weight
         one, other = halved(one), halved(other)
-    score = (ssimulacra2.compute_ssimulacra2(io.BytesIO(source), io.BytesIO(output))
-             if ssimulacra2 else float("nan"))
-    return float(10 * np.log10(255 ** 2 / error)), first, product, float(score)
+    score = (
+        ssimulacra2.compute_ssimulacra2(io.BytesIO(source), io.BytesIO(output))
+        if ssimulacra2
+        else float("nan")
+    )
+    return float(10 * np.log10(255**2 / error)), first, product, float(score)
 
 
-def measured(source: Source, options: CompressOptions, rounds: int,
-             with_look: bool) -> dict[str, Outcome]:
+def measured(
+    source: Source, options: CompressOptions, rounds: int, with_look: bool
+) -> dict[str, Outcome]:
     """Compress a source both ways, in turn."""
     outcomes: dict[str, Outcome] = {}
     ways: dict[str, Callable[[], Compressed]] = {
-        way: lambda way=way: compress(source.data, _by(options, way)) for way in WAYS}
+        way: lambda way=way: compress(source.data, _by(options, way)) for way in WAYS
+    }
     for _ in range(rounds):
         for way, work in ways.items():
             began = time.process_time()
@@ -164,8 +175,9 @@ def print_row(name: str, found: list[tuple[Source, dict[str, Outcome]]]) -> None
     for way in WAYS:
         own = [outcomes[way] for _, outcomes in found]
         milliseconds = 1000 * mean(median(outcome.seconds) for outcome in own)
-        share = mean(len(outcome.result.data) / len(source.data)
-                     for (source, _), outcome in zip(found, own))
+        share = mean(
+            len(outcome.result.data) / len(source.data) for (source, _), outcome in zip(found, own)
+        )
         told = [mean(values) for values in zip(*(outcome.look for outcome in own))]
         looks = " | ".join(f"{value:.{places}f}" for value, places in zip(told, (2, 4, 4, 1)))
         print(f"| {name} | {way} | {len(own)} | {milliseconds:.2f} | {share:.3f} | {looks} |")
@@ -174,27 +186,35 @@ def print_row(name: str, found: list[tuple[Source, dict[str, Outcome]]]) -> None
 def print_verdict(name: str, found: list[tuple[Source, dict[str, Outcome]]]) -> None:
     """Print how the engine compares, image by image."""
     cpu = mean(median(o["engine"].seconds) for _, o in found) / mean(
-        median(o["pixels"].seconds) for _, o in found)
+        median(o["pixels"].seconds) for _, o in found
+    )
     size = sum(len(o["engine"].result.data) for _, o in found) / sum(
-        len(o["pixels"].result.data) for _, o in found)
+        len(o["pixels"].result.data) for _, o in found
+    )
     line = f"{name}: CPU x {cpu:.2f}, bytes x {size:.2f}"
     if found[0][1]["engine"].look:
-        gains = [tuple(e - p for e, p in zip(o["engine"].look, o["pixels"].look))
-                 for _, o in found]
-        line += (f", SSIMULACRA2 {mean(gain[3] for gain in gains):+.1f} (worse on "
-                 f"{sum(gain[3] < 0 for gain in gains)} of {len(gains)}), MS-SSIM "
-                 f"{mean(gain[2] for gain in gains):+.4f} (worse on "
-                 f"{sum(gain[2] < 0 for gain in gains)})")
+        gains = [tuple(e - p for e, p in zip(o["engine"].look, o["pixels"].look)) for _, o in found]
+        line += (
+            f", SSIMULACRA2 {mean(gain[3] for gain in gains):+.1f} (worse on "
+            f"{sum(gain[3] < 0 for gain in gains)} of {len(gains)}), MS-SSIM "
+            f"{mean(gain[2] for gain in gains):+.4f} (worse on "
+            f"{sum(gain[2] < 0 for gain in gains)})"
+        )
     print(line)
 
 
 def print_budget(found: list[tuple[Source, dict[str, Outcome]]]) -> None:
     """Print how near to the budget the results come that met it."""
-    spent = sorted(len(o["engine"].result.data) / (len(source.data) // 2) for source, o in found
-                   if o["engine"].result.outcome == "target_met")
+    spent = sorted(
+        len(o["engine"].result.data) / (len(source.data) // 2)
+        for source, o in found
+        if o["engine"].result.outcome == "target_met"
+    )
     within = sum(0.985 <= share <= 1 for share in spent)
-    print(f"budget: {len(spent)} of {len(found)} met it, {within} of these with 0.985 to 1.0 of "
-          f"it; least {spent[0]:.3f}, most {spent[-1]:.4f}")
+    print(
+        f"budget: {len(spent)} of {len(found)} met it, {within} of these with 0.985 to 1.0 of "
+        f"it; least {spent[0]:.3f}, most {spent[-1]:.4f}"
+    )
 
 
 def main() -> None:
@@ -206,13 +226,18 @@ def main() -> None:
     if missing := missing_engine():
         parser.error(missing)
     files = list(sources(arguments.folder))
-    print("| asked, photos | by | files | CPU ms | out / in | PSNR-Y | SSIM | MS-SSIM "
-          "| SSIMULACRA2 |\n|---|---|--:|--:|--:|--:|--:|--:|--:|")
+    print(
+        "| asked, photos | by | files | CPU ms | out / in | PSNR-Y | SSIM | MS-SSIM "
+        "| SSIMULACRA2 |\n|---|---|--:|--:|--:|--:|--:|--:|--:|"
+    )
     verdicts = []
     for asked, options in ASKED.items():
         for kind in KINDS:
-            found = [(source, measured(source, options, arguments.rounds, not arguments.quick))
-                     for source in files if source.kind == kind]
+            found = [
+                (source, measured(source, options, arguments.rounds, not arguments.quick))
+                for source in files
+                if source.kind == kind
+            ]
             if found:
                 print_row(f"{asked}, {kind}", found)
                 verdicts.append((f"{asked}, {kind}", asked, found))

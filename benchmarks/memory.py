@@ -40,17 +40,22 @@ def main() -> None:
         peak, seconds, early = measure(size, count, options.processes)
         megapixels = size[0] * size[1] / 1e6
         name = f"{count} photos of {megapixels:.1f} MP"
-        verdicts += [Verdict(f"{name}: peak of a process", peak, most, "MB"),
-                     Verdict(f"{name}: peak when half were done", early, unit="MB"),
-                     Verdict(f"{name}: time", seconds, unit="s")]
+        verdicts += [
+            Verdict(f"{name}: peak of a process", peak, most, "MB"),
+            Verdict(f"{name}: peak when half were done", early, unit="MB"),
+            Verdict(f"{name}: time", seconds, unit="s"),
+        ]
     print_verdicts(f"{options.processes} processes", verdicts)
 
 
 def measure(size: tuple[int, int], count: int, processes: int) -> tuple[float, float, float]:
     """Run a job; return the peak of a process in MB, the seconds, and the peak at half time."""
     photos = [photo(size, number) for number in range(DIFFERENT)]
-    with (tempfile.TemporaryDirectory() as folder, serving(photos) as origin,
-          Service(Path(folder, "var"), WORKER_PROCESSES=str(processes)) as service):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(photos) as origin,
+        Service(Path(folder, "var"), WORKER_PROCESSES=str(processes)) as service,
+    ):
         rows = (f"{n},a,{url}" for n, url in enumerate(origin.urls(count)))
         began = time.perf_counter()
         job = service.submit("\r\n".join(["S. No.,Product Name,Input Image Urls", *rows]).encode())
@@ -78,8 +83,11 @@ def photo(size: tuple[int, int], number: int) -> bytes:
 def pool_processes(service: Service) -> list[int]:
     """Return the processes that compress: the children of the image worker's main process."""
     assert service.process is not None
-    mains = [child for child in children(service.process.pid)
-             if b"worker@" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    mains = [
+        child
+        for child in children(service.process.pid)
+        if b"worker@" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
     return [process for main in mains for process in children(main)]
 
 

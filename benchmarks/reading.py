@@ -31,9 +31,9 @@ import imgcompress
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.keys import create_key
-from imgcompress.tasks.deliver_due import deliver_due
-from imgcompress.tasks.process_csv import process_csv
+from imgcompress.ledger.api_keys import create_key
+from imgcompress.worker.deliver import deliver_due
+from imgcompress.worker.tasks import process_csv
 
 from tests.databases import migrate
 from tests.origin import PlainOrigin
@@ -52,7 +52,7 @@ class Trace:
     @property
     def files(self) -> list[str]:
         """Return the paths inside the package, sorted."""
-        return sorted({code.co_filename[len(PACKAGE) + 1:] for code in self.codes})
+        return sorted({code.co_filename[len(PACKAGE) + 1 :] for code in self.codes})
 
     @property
     def functions(self) -> int:
@@ -76,11 +76,16 @@ class Installation:
 
     def upload(self, *paths: str) -> str:
         """Upload a CSV of these images with a webhook; return the id of the job."""
-        rows = "".join(f"{number},SKU{number},{self.origin.url(path)}\n"
-                       for number, path in enumerate(paths, 1))
+        rows = "".join(
+            f"{number},SKU{number},{self.origin.url(path)}\n"
+            for number, path in enumerate(paths, 1)
+        )
         file = io.BytesIO(b"S. No.,Product Name,Input Image Urls\n" + rows.encode())
-        answer = self.client.post("/upload", headers=self.headers, data={
-            "file": (file, "products.csv"), "webhook_url": self.receiver.url})
+        answer = self.client.post(
+            "/upload",
+            headers=self.headers,
+            data={"file": (file, "products.csv"), "webhook_url": self.receiver.url},
+        )
         assert answer.status_code == 202, answer.text
         return str(answer.json["request_id"])
 
@@ -114,23 +119,37 @@ def main() -> None:
 def traces(here: Installation) -> Iterator[tuple[str, Trace]]:
     """Yield each behaviour with what it called, the second time that it ran."""
     ids: list[str] = []
-    yield "upload (key and webhook)", second(
-        lambda: ids.append(here.upload("/a.jpg", "/b.jpg", "/gone.jpg")))
+    yield (
+        "upload (key and webhook)",
+        second(lambda: ids.append(here.upload("/a.jpg", "/b.jpg", "/gone.jpg"))),
+    )
     yield "status poll", second(lambda: here.get(f"/job/status/{ids[0]}"))
-    yield "a slice of 2 images in a worker", second(
-        lambda: process(here, here.upload("/a.jpg", "/b.jpg")), lambda: process(here, ids[2]),
-        prepare=lambda: ids.append(here.upload("/a.jpg", "/b.jpg")))
+    yield (
+        "a slice of 2 images in a worker",
+        second(
+            lambda: process(here, here.upload("/a.jpg", "/b.jpg")),
+            lambda: process(here, ids[2]),
+            prepare=lambda: ids.append(here.upload("/a.jpg", "/b.jpg")),
+        ),
+    )
     process(here, ids[0])
     process(here, ids[1])
-    yield "a webhook delivery", second(
-        lambda: deliver(here), prepare=lambda: process(here, here.upload("/a.jpg")))
+    yield (
+        "a webhook delivery",
+        second(lambda: deliver(here), prepare=lambda: process(here, here.upload("/a.jpg"))),
+    )
     retried = iter(ids)
-    yield "retry", second(lambda: here.client.post(
-        f"/job/retry/{next(retried)}", headers=here.headers))
+    yield (
+        "retry",
+        second(lambda: here.client.post(f"/job/retry/{next(retried)}", headers=here.headers)),
+    )
 
 
-def second(first: Callable[[], object], again: Callable[[], object] | None = None,
-           prepare: Callable[[], object] = lambda: None) -> Trace:
+def second(
+    first: Callable[[], object],
+    again: Callable[[], object] | None = None,
+    prepare: Callable[[], object] = lambda: None,
+) -> Trace:
     """Run a behaviour, and run it once more under the trace."""
     first()
     prepare()
@@ -167,15 +186,25 @@ def installation() -> Iterator[Installation]:
     """Yield an installation in a temporary folder, with an origin and a receiver on loopback."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        origin = stack.enter_context(PlainOrigin({
-            "/a.jpg": (200, "image/jpeg", jpeg(0)), "/b.jpg": (200, "image/jpeg", jpeg(1))}))
+        origin = stack.enter_context(
+            PlainOrigin(
+                {"/a.jpg": (200, "image/jpeg", jpeg(0)), "/b.jpg": (200, "image/jpeg", jpeg(1))}
+            )
+        )
         receiver = stack.enter_context(Receiver())
         url = f"sqlite:///{folder / 'ledger.sqlite3'}"
         migrate(url, folder)
-        app = create_app(load_settings(
-            None, database_url=url, data_dir=folder, celery_broker_url="redis://127.0.0.1:1/0",
-            require_api_key=True, allowed_private_networks=(ip_network("127.0.0.0/8"),),
-            allowed_ports=((1, 65535),)))
+        app = create_app(
+            load_settings(
+                None,
+                database_url=url,
+                data_dir=folder,
+                celery_broker_url="redis://127.0.0.1:1/0",
+                require_api_key=True,
+                allowed_private_networks=(ip_network("127.0.0.0/8"),),
+                allowed_ports=((1, 65535),),
+            )
+        )
         with app.app_context():
             key = create_key("reader")
         assert key is not None

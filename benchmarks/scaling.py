@@ -55,8 +55,9 @@ class Counts:
 
     def since(self, before: Counts) -> Counts:
         """Return what was done since."""
-        return Counts(*(getattr(self, name) - getattr(before, name)
-                        for name in self.__dataclass_fields__))
+        return Counts(
+            *(getattr(self, name) - getattr(before, name) for name in self.__dataclass_fields__)
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Run:
         per = self.images
         idle = self.used.at / self.idle.at
         cells = (
-            f"{self.images / self.seconds:.1f}", f"{self.cpu_seconds / per * 1000:.0f} ms",
+            f"{self.images / self.seconds:.1f}",
+            f"{self.cpu_seconds / per * 1000:.0f} ms",
             f"{(self.used.database_cpu - self.idle.database_cpu * idle) / per * 1000:.2f} ms",
             f"{(self.used.broker_cpu - self.idle.broker_cpu * idle) / per * 1000:.2f} ms",
             f"{(self.used.transactions - self.idle.transactions * idle) / per:.2f}",
@@ -84,7 +86,8 @@ class Run:
             f"{(self.used.messages - self.idle.messages * idle) / per:.3f}",
             f"{self.used.table_bytes / per:,.0f}",
             f"{self.idle.transactions / self.idle.at:.1f}",
-            f"{self.idle.commands / self.idle.at:.1f}")
+            f"{self.idle.commands / self.idle.at:.1f}",
+        )
         return f"| {self.processes} | {' | '.join(cells)} |"
 
 
@@ -96,11 +99,15 @@ def main() -> None:
     parser.add_argument("--processes", default="1,2,4,8")
     options = parser.parse_args()
     photos = next(photos for photos in photos_of(None) if photos.kind is CATALOGUE)
-    print(f"{os.cpu_count()} cores, origin after {options.latency} ms, {options.images} of"
-          f" {photos.told()}; idle traffic taken off\n")
-    print("| processes | images/s | CPU per image | of Postgres | of the broker | transactions"
-          " | rows written | broker commands | messages | bytes of ledger | idle: transactions/s"
-          " | idle: commands/s |")
+    print(
+        f"{os.cpu_count()} cores, origin after {options.latency} ms, {options.images} of"
+        f" {photos.told()}; idle traffic taken off\n"
+    )
+    print(
+        "| processes | images/s | CPU per image | of Postgres | of the broker | transactions"
+        " | rows written | broker commands | messages | bytes of ledger | idle: transactions/s"
+        " | idle: commands/s |"
+    )
     print("|---|" + "---|" * 11)
     with serving(photos.files, options.latency / 1000) as origin:
         for processes in map(int, options.processes.split(",")):
@@ -110,10 +117,14 @@ def main() -> None:
 def measure(processes: int, urls: list[str]) -> Run:
     """Run a job with so many worker processes."""
     with tempfile.TemporaryDirectory() as folder, fresh_database() as url:
-        with Service(Path(folder, "var"), DATABASE_URL=url.replace("+psycopg2", ""),
-                     WORKER_PROCESSES=str(processes), RECOVERY_INTERVAL="5") as service:
+        with Service(
+            Path(folder, "var"),
+            DATABASE_URL=url.replace("+psycopg2", ""),
+            WORKER_PROCESSES=str(processes),
+            RECOVERY_INTERVAL="5",
+        ) as service:
             assert service.process is not None
-            run_job(service, urls[:10 * processes])
+            run_job(service, urls[: 10 * processes])
             spent = cpu_of_tree(service.process.pid)
             before = counts(url, service)
             status = run_job(service, urls)
@@ -146,21 +157,34 @@ def counts(url: str, service: Service) -> Counts:
     time.sleep(SETTLE_SECONDS)
     with closing(psycopg2.connect(url.replace("+psycopg2", ""))) as connection:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT xact_commit, tup_inserted + tup_updated + tup_deleted"
-                           " FROM pg_stat_database WHERE datname = current_database()")
+            cursor.execute(
+                "SELECT xact_commit, tup_inserted + tup_updated + tup_deleted"
+                " FROM pg_stat_database WHERE datname = current_database()"
+            )
             transactions, rows = cursor.fetchone() or (0, 0)
-            cursor.execute("SELECT sum(pg_total_relation_size(name::regclass))"
-                           " FROM unnest(%s) AS name", (list(TABLES),))
-            table_bytes, = cursor.fetchone() or (0,)
-            cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-                           " AND pid <> pg_backend_pid()")
-            database_cpu = sum(cpu_seconds(pid) for pid, in cursor)
+            cursor.execute(
+                "SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(%s) AS name",
+                (list(TABLES),),
+            )
+            (table_bytes,) = cursor.fetchone() or (0,)
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid()"
+            )
+            database_cpu = sum(cpu_seconds(pid) for (pid,) in cursor)
     with redis.Redis(unix_socket_path=str(embedded_broker_socket(service.data_dir))) as broker:
         stats, cpu = broker.info("commandstats"), broker.info("cpu")
     commands = {name.removeprefix("cmdstat_"): one["calls"] for name, one in stats.items()}
-    return Counts(transactions, rows, sum(commands.values()),
-                  sum(commands.get(name, 0) for name in MESSAGES), int(table_bytes),
-                  database_cpu, cpu["used_cpu_sys"] + cpu["used_cpu_user"], time.monotonic())
+    return Counts(
+        transactions,
+        rows,
+        sum(commands.values()),
+        sum(commands.get(name, 0) for name in MESSAGES),
+        int(table_bytes),
+        database_cpu,
+        cpu["used_cpu_sys"] + cpu["used_cpu_user"],
+        time.monotonic(),
+    )
 
 
 if __name__ == "__main__":

@@ -50,8 +50,10 @@ def main() -> None:
         service = Service(place / "var", RECOVERY_INTERVAL="5")
         stack.callback(service.stop)
         service.start()
-        contests = {photos: stack.enter_context(_contest(service, photos, options, board, place))
-                    for photos in _chosen(options)}
+        contests = {
+            photos: stack.enter_context(_contest(service, photos, options, board, place))
+            for photos in _chosen(options)
+        }
         for number in range(options.rounds):
             for photos, contest in contests.items():
                 _run(contest, board, photos.kind.name, number)
@@ -68,18 +70,23 @@ def _run(contest: Contest, board: Scoreboard, photos: str, number: int) -> None:
             board.missing[f"{photos}, {who}, round {number + 1}"] = str(reason)
             continue
         board.note(photos, who, number, measured)
-        print(f"round {number + 1}: {photos}, {who}: {measured.rate:.0f} images/s",
-              file=sys.stderr, flush=True)
+        print(
+            f"round {number + 1}: {photos}, {who}: {measured.rate:.0f} images/s",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _chosen(options: argparse.Namespace) -> list[Photos]:
-    return [photos for photos in photos_of(options.photos)
-            if options.only in (None, photos.kind.name)]
+    return [
+        photos for photos in photos_of(options.photos) if options.only in (None, photos.kind.name)
+    ]
 
 
 @contextmanager
-def _contest(service: Service, photos: Photos, options: argparse.Namespace,
-             board: Scoreboard, place: Path) -> Iterator[Contest]:
+def _contest(
+    service: Service, photos: Photos, options: argparse.Namespace, board: Scoreboard, place: Path
+) -> Iterator[Contest]:
     """Yield the contestants for these photos, warm and ready to run in turn.
 
     What they write to `place` stays until the end: ext4 looks at every file that was deleted in the
@@ -105,23 +112,26 @@ def _contest(service: Service, photos: Photos, options: argparse.Namespace,
         yield contest
 
 
-def _contestants(service: Service, origin: Origin, loops: Loops, images: int,
-                 quality: int, place: Path) -> Contest:
+def _contestants(
+    service: Service, origin: Origin, loops: Loops, images: int, quality: int, place: Path
+) -> Contest:
     urls = origin.urls(images * BULK_TIMES)
     return {
         BARE: lambda: loops.bare(images, quality),
         FIXED: lambda: whole.job(service, urls[:images], quality=str(quality)),
         HALVED: lambda: whole.job(service, urls[:images]),
         BULK: lambda: bulk.steady(urls, quality, place),
-        NAIVE: lambda: loops.naive(urls[:images // NAIVE_PART], quality, place),
+        NAIVE: lambda: loops.naive(urls[: images // NAIVE_PART], quality, place),
     }
 
 
 def _print_head(photos: list[Photos], options: argparse.Namespace) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("pillow", "simplejpeg", "celery"))
-    print(f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions};"
-          f" quality {options.quality}, distant origin {options.latency} ms,"
-          f" {options.rounds} rounds.")
+    print(
+        f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions};"
+        f" quality {options.quality}, distant origin {options.latency} ms,"
+        f" {options.rounds} rounds."
+    )
     for some in photos:
         print(f"* {some.told()}, {round(options.images * some.kind.share)} images in a run")
     print()
@@ -130,11 +140,19 @@ def _print_head(photos: list[Photos], options: argparse.Namespace) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The whole service beside its peers")
     parser.add_argument("--photos", type=Path, help="a folder of JPEG photos")
-    parser.add_argument("--images", type=int, default=2000,
-                        help="images in a run; of camera photos about a third as many")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=2000,
+        help="images in a run; of camera photos about a third as many",
+    )
     parser.add_argument("--quality", type=int, default=50, help="where it is fixed")
-    parser.add_argument("--latency", type=int, default=100,
-                        help="milliseconds that the distant origin takes to answer; 0: none")
+    parser.add_argument(
+        "--latency",
+        type=int,
+        default=100,
+        help="milliseconds that the distant origin takes to answer; 0: none",
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["catalogue", "camera"])
     return parser.parse_args()

@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     photo = next(photos for photos in photos_of(None) if photos.kind is CATALOGUE).files[0]
     with tempfile.TemporaryDirectory() as folder, serving([photo]) as origin:
-        url, = origin.urls(1)
+        (url,) = origin.urls(1)
         csv = f"S. No.,Product Name,Input Image Urls\r\n1,a,{url}\r\n".encode()
         start(Path(folder, "var"), csv)
         starts, imports = [], []
@@ -41,11 +41,15 @@ def main() -> None:
             starts.append(start(Path(folder, "var"), csv))
             imports.append(import_seconds())
     ready, first, cpu = (median(figures) for figures in zip(*starts, strict=True))
-    print_verdicts(f"Start, the median of {options.rounds}", [
-        Verdict("from `flask serve` to the first image done", first, 5, "s"),
-        Verdict("to the answer of the web server", ready, unit="s"),
-        Verdict("processor time until the first image, of all processes", cpu, unit="s"),
-        Verdict("import of imgcompress, with the application made", median(imports), 1, "s")])
+    print_verdicts(
+        f"Start, the median of {options.rounds}",
+        [
+            Verdict("from `flask serve` to the first image done", first, 5, "s"),
+            Verdict("to the answer of the web server", ready, unit="s"),
+            Verdict("processor time until the first image, of all processes", cpu, unit="s"),
+            Verdict("import of imgcompress, with the application made", median(imports), 1, "s"),
+        ],
+    )
 
 
 def start(data_dir: Path, csv: bytes) -> tuple[float, float, float]:
@@ -67,8 +71,11 @@ def start(data_dir: Path, csv: bytes) -> tuple[float, float, float]:
 def import_seconds() -> float:
     """Return how long a fresh interpreter takes to import the package and make the application."""
     timed = "from time import time; t = time(); from wsgi import app; print(time() - t)"
-    return float(subprocess.run([sys.executable, "-c", timed], cwd=ROOT, capture_output=True,
-                                text=True, check=True).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", timed], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import CompressedImage, JobRequest
-from imgcompress.ledger.sessions import writing
+from imgcompress.ledger.session import writing
 from imgcompress.storage import csv_key, open_storage
 
 from .intake import HEADER, PART_ROWS, URL, by_columns, create_job, images, new_job, seconds
@@ -60,14 +60,18 @@ def main() -> None:
         app = create_app(load_settings(None, database_url=url, data_dir=data_dir))
         with app.app_context():
             small, large = (job_of(images) for images in (10, options.images))
-            short, long = (finished_job(data_dir, images)
-                           for images in (options.listed // 10, options.listed))
+            short, long = (
+                finished_job(data_dir, images) for images in (options.listed // 10, options.listed)
+            )
             db.engine.dispose()
         plain = url.replace("+psycopg2", "")
         with Service(data_dir, DATABASE_URL=plain, RECOVERY_INTERVAL="5") as service:
-            verdicts = [*sizes(service, small, large), *pages(service, large, options.images),
-                        *polls(service, large, options.seconds),
-                        *downloads(service, short, long)]
+            verdicts = [
+                *sizes(service, small, large),
+                *pages(service, large, options.images),
+                *polls(service, large, options.seconds),
+                *downloads(service, short, long),
+            ]
     print_verdicts(f"A job of {options.images:,} images, {os.cpu_count()} cores", verdicts)
 
 
@@ -88,13 +92,21 @@ def finished_job(data_dir: Path, count: int) -> UUID:
     storage.copy_from(csv_key(request_id), io.BytesIO((HEADER + rows).encode()))
     with writing() as session:
         session.execute(
-            update(CompressedImage).where(CompressedImage.request_id == request_id)
-            .values(status="COMPLETED", storage_key="images/piece.jpg", output_format="jpeg",
-                    image_url="http://service.test/image/piece.jpg")
-            .execution_options(synchronize_session=False))
+            update(CompressedImage)
+            .where(CompressedImage.request_id == request_id)
+            .values(
+                status="COMPLETED",
+                storage_key="images/piece.jpg",
+                output_format="jpeg",
+                image_url="http://service.test/image/piece.jpg",
+            )
+            .execution_options(synchronize_session=False)
+        )
         session.execute(
-            update(JobRequest).where(JobRequest.request_id == request_id)
-            .values(status="COMPLETED", completed_images=count))
+            update(JobRequest)
+            .where(JobRequest.request_id == request_id)
+            .values(status="COMPLETED", completed_images=count)
+        )
     return request_id
 
 
@@ -106,8 +118,10 @@ def sizes(service: Service, small: UUID, large: UUID) -> list[Verdict]:
         turns: dict[str, Callable[[], object]] = {
             "small": lambda: session.get(_status(service, small), timeout=60),
             "large": lambda: session.get(_status(service, large), timeout=60),
-            "same": lambda: session.get(_status(service, large), timeout=60,
-                                        headers={"If-None-Match": etag})}
+            "same": lambda: session.get(
+                _status(service, large), timeout=60, headers={"If-None-Match": etag}
+            ),
+        }
         for _ in range(TURNS):
             for name, ask in turns.items():
                 before = _web_cpu(service)
@@ -115,9 +129,11 @@ def sizes(service: Service, small: UUID, large: UUID) -> list[Verdict]:
                     ask()
                 took[name].append((_web_cpu(service) - before) / POLLS_A_TURN * 1000)
     ratio = median(took["large"]) / median(took["small"])
-    return [Verdict("status of the large job beside that of ten images", ratio, 1.1, "times"),
-            Verdict("processor time of a status", median(took["large"]), unit="ms"),
-            Verdict("processor time of a 304", median(took["same"]), unit="ms")]
+    return [
+        Verdict("status of the large job beside that of ten images", ratio, 1.1, "times"),
+        Verdict("processor time of a status", median(took["large"]), unit="ms"),
+        Verdict("processor time of a 304", median(took["same"]), unit="ms"),
+    ]
 
 
 def pages(service: Service, large: UUID, count: int) -> list[Verdict]:
@@ -129,11 +145,13 @@ def pages(service: Service, large: UUID, count: int) -> list[Verdict]:
     after = _page_seconds(service, large, page=last, status="PENDING", after=count - PER_PAGE)
     by_number = _page_seconds(service, large, page=last, status="PENDING")
     return [
-        Verdict(f"page {last:,} of the details beside page 1", last_page / first_page, 1.5,
-                "times"),
+        Verdict(
+            f"page {last:,} of the details beside page 1", last_page / first_page, 1.5, "times"
+        ),
         Verdict("the same of one status, by `next`", after / of_status, 1.5, "times"),
         Verdict("the same of one status, by its number", by_number / of_status, unit="times"),
-        Verdict("page 1 of the details", first_page * 1000, unit="ms")]
+        Verdict("page 1 of the details", first_page * 1000, unit="ms"),
+    ]
 
 
 def polls(service: Service, large: UUID, duration: int) -> list[Verdict]:
@@ -145,18 +163,19 @@ def polls(service: Service, large: UUID, duration: int) -> list[Verdict]:
         while not service.status(busy)["completed_images"]:
             time.sleep(0.1)
         before, began = service.status(busy)["completed_images"], time.perf_counter()
-        due = [began + number / POLLS_PER_SECOND
-               for number in range(duration * POLLS_PER_SECOND)]
+        due = [began + number / POLLS_PER_SECOND for number in range(duration * POLLS_PER_SECOND)]
         urls = [_status(service, busy), _status(service, large)]
         took = list(pool.map(lambda place: _poll_at(due[place], urls[place % 2]), range(len(due))))
         elapsed = time.perf_counter() - began
         done = service.status(busy)["completed_images"] - before
         requests.delete(f"{service.url}/job/{busy}", timeout=60)
     cuts = quantiles(took, n=100)
-    return [Verdict("polls while it compresses, 99 of 100 within", cuts[98] * 1000, 50, "ms"),
-            Verdict("half of them within", cuts[49] * 1000, unit="ms"),
-            Verdict("polls in a second", len(due) / elapsed, unit="polls/s"),
-            Verdict("images meanwhile", done / elapsed, unit="images/s")]
+    return [
+        Verdict("polls while it compresses, 99 of 100 within", cuts[98] * 1000, 50, "ms"),
+        Verdict("half of them within", cuts[49] * 1000, unit="ms"),
+        Verdict("polls in a second", len(due) / elapsed, unit="polls/s"),
+        Verdict("images meanwhile", done / elapsed, unit="images/s"),
+    ]
 
 
 def downloads(service: Service, short: UUID, long: UUID) -> list[Verdict]:
@@ -166,9 +185,10 @@ def downloads(service: Service, short: UUID, long: UUID) -> list[Verdict]:
         _fetch(service, name, short)
         before = _web_memory(service)
         rate = _fetch(service, name, long)
-        found += [Verdict(f"growth of a web process, {name}", _web_memory(service) - before, 8,
-                          "MiB"),
-                  Verdict(f"{name}", rate / 1e6, unit="MB/s")]
+        found += [
+            Verdict(f"growth of a web process, {name}", _web_memory(service) - before, 8, "MiB"),
+            Verdict(f"{name}", rate / 1e6, unit="MB/s"),
+        ]
     return found
 
 
@@ -185,9 +205,11 @@ def _fetch(service: Service, name: str, job: UUID) -> float:
 def _page_seconds(service: Service, job: UUID, **query: object) -> float:
     url = f"{service.url}/job/details/{job}"
     with requests.Session() as session:
+
         def ask() -> None:
             answer = session.get(url, params={"per_page": PER_PAGE, **query}, timeout=60)
             assert len(answer.json()["images"]) in (PER_PAGE, PER_PAGE - 1), answer.text
+
         ask()
         return min(seconds(ask) for _ in range(2 * TURNS))
 
@@ -204,8 +226,11 @@ def _status(service: Service, job: object) -> str:
 def _web(service: Service) -> list[int]:
     """Return the processes of the web server that answer."""
     assert service.process is not None
-    masters = [child for child in children(service.process.pid)
-               if b"gunicorn" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    masters = [
+        child
+        for child in children(service.process.pid)
+        if b"gunicorn" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
     return [worker for master in masters for worker in children(master)]
 
 

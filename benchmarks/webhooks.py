@@ -69,27 +69,38 @@ def fill_outbox(service: Service, numbers: dict[str, int]) -> None:
         for url, number in numbers.items():
             for _ in range(number):
                 request_id = uuid4()
-                create_job(NewJob(request_id, "a.csv", {"compression_percentage": 50}, service.url,
-                                  total_rows=1, total_images=1, webhook_url=url),
-                           by_columns([NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")]),
-                           slice_size=50)
+                create_job(
+                    NewJob(
+                        request_id,
+                        "a.csv",
+                        {"compression_percentage": 50},
+                        service.url,
+                        total_rows=1,
+                        total_images=1,
+                        webhook_url=url,
+                    ),
+                    by_columns([NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")]),
+                    slice_size=50,
+                )
                 cancel_job(request_id)
         db.engine.dispose()
 
 
-def measure(service: Service, hanging: Clocked, good: Clocked,
-            options: argparse.Namespace) -> None:
+def measure(service: Service, hanging: Clocked, good: Clocked, options: argparse.Namespace) -> None:
     """Start the service, wait for the good deliveries, and print when they came."""
     try:
         with service:
             started = time.monotonic()
-            wait_until(lambda: len(good.first) == options.good, GIVE_UP_SECONDS,
-                       lambda: service.log)
+            wait_until(
+                lambda: len(good.first) == options.good, GIVE_UP_SECONDS, lambda: service.log
+            )
             waits = [arrived - started for arrived in good.first.values()]
             print("| receiver | due | delivered | attempts meanwhile | first | median | last |")
             print("|---|--:|--:|--:|--:|--:|--:|")
-            print(f"| good | {options.good:,} | {len(waits):,} | {good.attempts:,}"
-                  f" | {min(waits):.1f} s | {median(waits):.1f} s | {max(waits):.1f} s |")
+            print(
+                f"| good | {options.good:,} | {len(waits):,} | {good.attempts:,}"
+                f" | {min(waits):.1f} s | {median(waits):.1f} s | {max(waits):.1f} s |"
+            )
             print(f"| hangs | {options.hanging:,} | 0 | {hanging.attempts:,} | | | |")
             hanging.ended.set()
     finally:

@@ -21,7 +21,7 @@ bind = f"{_host}:{_settings.port}"
 # There are enough threads for 200 such clients in either process; they are created on demand. The
 # threads of a process share 15 database connections, and wait in turn. On the Internet, put nginx
 # in front, which buffers slow requests (nginx.conf).
-worker_class = "imgcompress.serving.PatientWorker"
+worker_class = "imgcompress.gunicorn_worker.PatientWorker"
 workers = 2
 # The processes are forked from one that has loaded the application: they start quickly and share
 # its memory. New code needs a restart.

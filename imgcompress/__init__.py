@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the application. Raise SettingsError, with every fault, when a setting is wrong."""
     # Who needs one room of the package, such as a quarantine, must not load the whole house.
-    from .application import create_app
+    from .app import create_app
 
     return create_app(settings)

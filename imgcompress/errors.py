@@ -61,8 +61,9 @@ class NetworkError(ImgcompressError):
     answered = False
     FINAL = frozenset(("url_not_allowed", "tls_invalid", "head_too_large"))
 
-    def __init__(self, code: str, found: str = "", *, detail: str = "",
-                 retryable: bool | None = None) -> None:
+    def __init__(
+        self, code: str, found: str = "", *, detail: str = "", retryable: bool | None = None
+    ) -> None:
         self.code = code
         self.found = found
         self.retryable = code not in self.FINAL if retryable is None else retryable
@@ -70,7 +71,7 @@ class NetworkError(ImgcompressError):
 
 
 @dataclass(frozen=True)
-class ImageFault:
+class ImageErrorKind:
     """One way in which an image can fail: its code, one sentence of advice, and retryable.
 
     Where what was found is one of a few texts, a job's failures are grouped by it too.
@@ -82,49 +83,111 @@ class ImageFault:
     grouped_by_found: bool = False
 
 
-IMAGE_FAULTS: dict[str, ImageFault] = {
+IMAGE_ERRORS: dict[str, ImageErrorKind] = {
     fault.code: fault
     for fault in (
-        ImageFault("url_not_allowed", "This service may not fetch from this address; use a public"
-                   " http or https URL, or ask the operator to allow the network or port."),
-        ImageFault("dns_failed", "The host name could not be resolved; check its spelling.", True),
-        ImageFault("connect_failed", "Could not connect to the server; check that it is online.",
-                   True),
-        ImageFault("tls_invalid", "The server's certificate is not valid for this host; have it"
-                   " renewed, or use another host name."),
-        ImageFault("source_timeout", "The server took too long to respond; try again later.", True),
-        ImageFault("source_status", "The server refused to send the image; open the URL in a"
-                   " browser to see why.", True, grouped_by_found=True),
-        ImageFault("source_broken", "The server's response was incomplete or invalid; try again"
-                   " later.", True),
-        ImageFault("head_too_large", "The server sends too many or too large headers with the"
-                   " image; have it send fewer, such as fewer cookies."),
-        ImageFault("bad_encoding", "The server sent the image with an unsupported Content-Encoding;"
-                   " serve it uncompressed, or with gzip, br or zstd."),
-        ImageFault("too_many_redirects", "The URL redirects too many times; use the final URL."),
-        ImageFault("host_suspended", "The host failed too often, so requests to it were suspended;"
-                   " retry the job when the host works again.", True, grouped_by_found=True),
-        ImageFault("not_an_image", "This is not an image URL; use the address of the image itself,"
-                   " not of a page that shows it.", grouped_by_found=True),
-        ImageFault("unsupported_format", "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images can"
-                   " be compressed; convert the image first.", grouped_by_found=True),
-        ImageFault("corrupt_image", "The image file is damaged; replace the file at its source."),
-        ImageFault("truncated_image", "The image file is incomplete; replace the file at its"
-                   " source."),
-        ImageFault("too_many_pixels", "The image has more pixels than this installation accepts;"
-                   " scale it down, or ask the operator for a higher limit."),
-        ImageFault("too_many_frames", "The animation has more frames than this installation"
-                   " accepts; shorten it, or ask the operator for a higher limit."),
-        ImageFault("too_large", "The image file is larger than this installation accepts; scale it"
-                   " down, or ask the operator for a higher limit."),
-        ImageFault("out_of_memory", "The image needs more memory than a worker has; scale it down,"
-                   " or ask the operator for larger workers."),
-        ImageFault("compress_timeout", "The image took too long to compress; save it again as a"
-                   " plain JPEG or PNG."),
-        ImageFault("worker_crashed", "The image crashed the worker twice and was skipped; save it"
-                   " again as a plain JPEG or PNG."),
-        ImageFault("internal_error", "Internal error; retry the job, and contact the operator if it"
-                   " persists.", True),
+        ImageErrorKind(
+            "url_not_allowed",
+            "This service may not fetch from this address; use a public"
+            " http or https URL, or ask the operator to allow the network or port.",
+        ),
+        ImageErrorKind(
+            "dns_failed", "The host name could not be resolved; check its spelling.", True
+        ),
+        ImageErrorKind(
+            "connect_failed", "Could not connect to the server; check that it is online.", True
+        ),
+        ImageErrorKind(
+            "tls_invalid",
+            "The server's certificate is not valid for this host; have it"
+            " renewed, or use another host name.",
+        ),
+        ImageErrorKind(
+            "source_timeout", "The server took too long to respond; try again later.", True
+        ),
+        ImageErrorKind(
+            "source_status",
+            "The server refused to send the image; open the URL in a browser to see why.",
+            True,
+            grouped_by_found=True,
+        ),
+        ImageErrorKind(
+            "source_broken",
+            "The server's response was incomplete or invalid; try again later.",
+            True,
+        ),
+        ImageErrorKind(
+            "head_too_large",
+            "The server sends too many or too large headers with the"
+            " image; have it send fewer, such as fewer cookies.",
+        ),
+        ImageErrorKind(
+            "bad_encoding",
+            "The server sent the image with an unsupported Content-Encoding;"
+            " serve it uncompressed, or with gzip, br or zstd.",
+        ),
+        ImageErrorKind(
+            "too_many_redirects", "The URL redirects too many times; use the final URL."
+        ),
+        ImageErrorKind(
+            "host_suspended",
+            "The host failed too often, so requests to it were suspended;"
+            " retry the job when the host works again.",
+            True,
+            grouped_by_found=True,
+        ),
+        ImageErrorKind(
+            "not_an_image",
+            "This is not an image URL; use the address of the image itself,"
+            " not of a page that shows it.",
+            grouped_by_found=True,
+        ),
+        ImageErrorKind(
+            "unsupported_format",
+            "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images can"
+            " be compressed; convert the image first.",
+            grouped_by_found=True,
+        ),
+        ImageErrorKind(
+            "corrupt_image", "The image file is damaged; replace the file at its source."
+        ),
+        ImageErrorKind(
+            "truncated_image", "The image file is incomplete; replace the file at its source."
+        ),
+        ImageErrorKind(
+            "too_many_pixels",
+            "The image has more pixels than this installation accepts;"
+            " scale it down, or ask the operator for a higher limit.",
+        ),
+        ImageErrorKind(
+            "too_many_frames",
+            "The animation has more frames than this installation"
+            " accepts; shorten it, or ask the operator for a higher limit.",
+        ),
+        ImageErrorKind(
+            "too_large",
+            "The image file is larger than this installation accepts; scale it"
+            " down, or ask the operator for a higher limit.",
+        ),
+        ImageErrorKind(
+            "out_of_memory",
+            "The image needs more memory than a worker has; scale it down,"
+            " or ask the operator for larger workers.",
+        ),
+        ImageErrorKind(
+            "compress_timeout",
+            "The image took too long to compress; save it again as a plain JPEG or PNG.",
+        ),
+        ImageErrorKind(
+            "worker_crashed",
+            "The image crashed the worker twice and was skipped; save it"
+            " again as a plain JPEG or PNG.",
+        ),
+        ImageErrorKind(
+            "internal_error",
+            "Internal error; retry the job, and contact the operator if it persists.",
+            True,
+        ),
     )
 }
 
@@ -139,9 +202,16 @@ class ImageError(ImgcompressError):
 
     answered = False
 
-    def __init__(self, code: str, found: str = "", *, detail: str = "",
-                 retryable: bool | None = None, retry_after: float | None = None) -> None:
-        fault = IMAGE_FAULTS[code]
+    def __init__(
+        self,
+        code: str,
+        found: str = "",
+        *,
+        detail: str = "",
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        fault = IMAGE_ERRORS[code]
         self.code = code
         self.found = found
         self.retryable = fault.retryable if retryable is None else retryable

@@ -36,6 +36,7 @@ def add_migrations(app: Flask) -> None:
 
     The servers do without; with Alembic, which it loads, it takes a tenth of their start.
     """
+
     def bind() -> Any:
         from flask_migrate import Migrate
 

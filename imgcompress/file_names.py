@@ -20,8 +20,9 @@ URL_STEM_CHARS = 100
 # The ending of a file name that says what kind of file it is.
 ENDING = re.compile(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{1,4}\Z")
 # Windows opens a device whatever follows the first dot ("Naming Files, Paths, and Namespaces").
-DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³]|conin\$|conout\$|clock\$) *(?:\.|\Z)",
-                    re.IGNORECASE)
+DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³]|conin\$|conout\$|clock\$) *(?:\.|\Z)", re.IGNORECASE
+)
 
 
 def safe_stem(text: str) -> str:
@@ -31,8 +32,11 @@ def safe_stem(text: str) -> str:
     before what would be no plain name.
     """
     normal = unicodedata.normalize("NFC", text)
-    plain = "".join(" " if char.isspace() else char for char in normal
-                    if char.isspace() or (char.isprintable() and char not in RESERVED))
+    plain = "".join(
+        " " if char.isspace() else char
+        for char in normal
+        if char.isspace() or (char.isprintable() and char not in RESERVED)
+    )
     short = " ".join(plain.split()).encode()[:STEM_BYTES].decode(errors="ignore").strip(" .")
     # Some systems turn a full-width sign into a plain one.
     first = unicodedata.normalize("NFKC", short[:1])

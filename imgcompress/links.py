@@ -21,8 +21,15 @@ def job_url(base_url: str, call: str, request_id: UUID) -> str:
     return f"{base_url}/job/{call}/{request_id}"
 
 
-def image_url(base_url: str, image_id: UUID, *, input_url: str, output_name: str | None,
-              position: int, extension: str) -> str:
+def image_url(
+    base_url: str,
+    image_id: UUID,
+    *,
+    input_url: str,
+    output_name: str | None,
+    position: int,
+    extension: str,
+) -> str:
     """Return the plain address of an image of a job whose links begin with `base_url`.
 
     It ends in the name that the image's row gives, or else in that of its source. That is for
@@ -32,8 +39,7 @@ def image_url(base_url: str, image_id: UUID, *, input_url: str, output_name: str
     stem = name_in_url(output_name or urlsplit(input_url).path)
     if output_name and position:
         stem = f"{stem}-{position + 1}"
-    return (f"{current_settings().image_base_url or base_url}/image/{image_id}/"
-            f"{stem}.{extension}")
+    return f"{current_settings().image_base_url or base_url}/image/{image_id}/{stem}.{extension}"
 
 
 def signed_url(image_url: str | None) -> str | None:

@@ -15,8 +15,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 # The facts that a line may have beside its text; others, which libraries add, are left out.
-FIELDS = ("method", "path", "status", "seconds", "client", "channel", "attempt", "error",
-          "program")
+FIELDS = ("method", "path", "status", "seconds", "client", "channel", "attempt", "error", "program")
 # They tell of each message and each tick, of which the service tells itself what is worth knowing.
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "alembic")
 # What others sent stands behind this mark, so that it cannot pass for a line of its own.
@@ -63,8 +62,12 @@ def _formatter(log_format: str) -> ProcessorFormatter:
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper("iso", utc=True),
         ],
-        processors=[ProcessorFormatter.remove_processors_meta,
-                    structlog.processors.format_exc_info, render])
+        processors=[
+            ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            render,
+        ],
+    )
 
 
 def _without_nothing(_logger: object, _method: str, line: Line) -> Line:
@@ -89,5 +92,10 @@ def _quoted(value: object) -> str:
 
 def _escaped(text: str) -> str:
     """Write line ends and other control characters so that they cannot act."""
-    return text if text.isprintable() else "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(
+            sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+        )
+    )

@@ -114,8 +114,12 @@ class Histogram:
 
     def observe(self, seconds: float, *labels: str) -> None:
         """Add one time; this takes a few microseconds."""
-        SHARE.add(((_bucket(self.name, labels, bisect_left(self.bounds, seconds)), 1.0),
-                   (_sum(self.name, labels), seconds)))
+        SHARE.add(
+            (
+                (_bucket(self.name, labels, bisect_left(self.bounds, seconds)), 1.0),
+                (_sum(self.name, labels), seconds),
+            )
+        )
 
     def bucket(self, place: int, *labels: str) -> Sample:
         """Return the number of times within the bound at this place, and above the one before."""
@@ -146,25 +150,51 @@ def _sum(name: str, labels: tuple[str, ...]) -> Sample:
     return Sample(f"{name}_sum", labels)
 
 
-IMAGES = Counter("imgcompress_images", "Finished images, by outcome, and by error code if they"
-                 " failed.", ("outcome", "code"))
+IMAGES_ENDED = Counter(
+    "imgcompress_images",
+    "Finished images, by outcome, and by error code if they failed.",
+    ("outcome", "code"),
+)
 INPUT_BYTES = Counter("imgcompress_image_input_bytes", "Bytes of the sources of compressed images.")
 OUTPUT_BYTES = Counter("imgcompress_image_output_bytes", "Bytes of compressed images.")
-JPEG_ENGINE = Counter("imgcompress_jpeg_engine", "JPEGs that stayed JPEGs: `used` if the engine"
-                      " made them, or else why they were decoded and encoded.", ("verdict",))
+JPEG_ENGINE = Counter(
+    "imgcompress_jpeg_engine",
+    "JPEGs that stayed JPEGs: `used` if the engine"
+    " made them, or else why they were decoded and encoded.",
+    ("verdict",),
+)
 JOBS_ACCEPTED = Counter("imgcompress_jobs_accepted", "Uploads that were accepted as jobs.")
 JOBS_ENDED = Counter("imgcompress_jobs_ended", "Jobs that ended.", ("status",))
-DELIVERIES_ENDED = Counter("imgcompress_deliveries_ended", "Webhooks and e-mails that were"
-                           " delivered, or failed for good.", ("channel", "state"))
-COUNTERS = (IMAGES, INPUT_BYTES, OUTPUT_BYTES, JPEG_ENGINE, JOBS_ACCEPTED, JOBS_ENDED,
-            DELIVERIES_ENDED)
+DELIVERIES_ENDED = Counter(
+    "imgcompress_deliveries_ended",
+    "Webhooks and e-mails that were delivered, or failed for good.",
+    ("channel", "state"),
+)
+COUNTERS = (
+    IMAGES_ENDED,
+    INPUT_BYTES,
+    OUTPUT_BYTES,
+    JPEG_ENGINE,
+    JOBS_ACCEPTED,
+    JOBS_ENDED,
+    DELIVERIES_ENDED,
+)
 
-HTTP = Histogram("imgcompress_http_request_seconds", "From request to response, including the time"
-                 " that callers chose to wait for a change.", ("method", "route", "status"))
-FETCH = Histogram("imgcompress_fetch_seconds", "Image downloads, including the wait for a free"
-                  " connection to the host.", ("outcome",))
+HTTP = Histogram(
+    "imgcompress_http_request_seconds",
+    "From request to response, including the time that callers chose to wait for a change.",
+    ("method", "route", "status"),
+)
+FETCH = Histogram(
+    "imgcompress_fetch_seconds",
+    "Image downloads, including the wait for a free connection to the host.",
+    ("outcome",),
+)
 COMPRESS = Histogram("imgcompress_compress_seconds", "Compressing one image.", ("outcome",))
 STORE = Histogram("imgcompress_store_seconds", "Storing one compressed image.", ("outcome",))
-DELIVERY = Histogram("imgcompress_delivery_seconds", "Attempts to deliver webhooks and e-mails.",
-                     ("channel", "outcome"))
+DELIVERY = Histogram(
+    "imgcompress_delivery_seconds",
+    "Attempts to deliver webhooks and e-mails.",
+    ("channel", "outcome"),
+)
 HISTOGRAMS = (HTTP, FETCH, COMPRESS, STORE, DELIVERY)

@@ -6,8 +6,8 @@ from flask import current_app
 
 from imgcompress.extensions import db
 from imgcompress.ledger import models  # noqa: F401  The models must be known to the metadata.
-from imgcompress.ledger.encoding import encoding_fault
-from imgcompress.ledger.sessions import create_sqlite_file
+from imgcompress.ledger.health import encoding_fault
+from imgcompress.ledger.session import create_sqlite_file
 
 url = db.engine.url.render_as_string(hide_password=False)
 options = current_app.extensions["migrate"].configure_args | {"target_metadata": db.metadata}

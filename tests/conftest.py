@@ -8,9 +8,9 @@ from collections.abc import Generator
 import pytest
 
 from .buckets import bucket, s3_endpoint  # noqa: F401
-from .databases import (  # noqa: F401
+from .databases import (
     ledger_url,
-    postgres_ledger_url,
+    postgres_ledger_url,  # noqa: F401
     postgres_template,
     sqlite_template,
     sqlite_url,

@@ -95,8 +95,11 @@ def execute(url: str, *statements: str) -> None:
 
 def end_connections(url: str) -> None:
     """End every other connection to a Postgres database, as a restart of the server does."""
-    execute(url, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                 " WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    execute(
+        url,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
 
 
 def drop_encoding(url: str) -> None:

@@ -21,8 +21,14 @@ class MailServer:
     user; `utf8` tells whether it takes addresses with other letters than ASCII.
     """
 
-    def __init__(self, security: str = "none", tls: ssl.SSLContext | None = None, *,
-                 login: bool = False, utf8: bool = True) -> None:
+    def __init__(
+        self,
+        security: str = "none",
+        tls: ssl.SSLContext | None = None,
+        *,
+        login: bool = False,
+        utf8: bool = True,
+    ) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.answers: list[str] = []
@@ -30,18 +36,29 @@ class MailServer:
         self.logged_in: list[bool] = []
         starttls = security == "starttls"
         self._controller = _Controller(
-            self, hostname="127.0.0.1", port=0, ready_timeout=10, enable_SMTPUTF8=utf8,
+            self,
+            hostname="127.0.0.1",
+            port=0,
+            ready_timeout=10,
+            enable_SMTPUTF8=utf8,
             ssl_context=tls if security == "tls" else None,
-            tls_context=tls if starttls else None, require_starttls=starttls,
-            authenticator=_authenticate if login else None, auth_required=login and starttls,
-            auth_require_tls=starttls)
+            tls_context=tls if starttls else None,
+            require_starttls=starttls,
+            authenticator=_authenticate if login else None,
+            auth_required=login and starttls,
+            auth_require_tls=starttls,
+        )
 
     def __enter__(self) -> MailServer:
         self._controller.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._controller.stop()
 
     @property
@@ -50,8 +67,14 @@ class MailServer:
         port: int = self._controller.server.sockets[0].getsockname()[1]
         return port
 
-    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str,
-                          _options: list[str]) -> str:
+    async def handle_RCPT(
+        self,
+        _server: SMTP,
+        _session: Session,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
+    ) -> str:
         """Answer as told, or take the recipient."""
         if self.answers:
             return self.answers.pop(0)
@@ -62,8 +85,12 @@ class MailServer:
         """Answer as told, or keep the mail."""
         if self.answers_to_data:
             return self.answers_to_data.pop(0)
-        self.mails.append(cast("EmailMessage", message_from_bytes(
-            cast("bytes", envelope.content), policy=policy.default)))
+        self.mails.append(
+            cast(
+                "EmailMessage",
+                message_from_bytes(cast("bytes", envelope.content), policy=policy.default),
+            )
+        )
         self.recipients += envelope.rcpt_tos
         self.logged_in.append(bool(session.authenticated))
         return "250 OK"
@@ -80,8 +107,11 @@ class _Controller(Controller):
         super()._trigger_server()
 
 
-def _authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str,
-                  data: Any) -> AuthResult:
-    known = isinstance(data, LoginPassword) and (
-        data.login, data.password) == (USER.encode(), PASSWORD.encode())
+def _authenticate(
+    _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
+) -> AuthResult:
+    known = isinstance(data, LoginPassword) and (data.login, data.password) == (
+        USER.encode(),
+        PASSWORD.encode(),
+    )
     return AuthResult(success=known, handled=False)

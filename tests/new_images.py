@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from imgcompress.ledger.new_images import ImageColumns
+from imgcompress.ledger.bulk import ImageColumns
 
 
 class NewImage(NamedTuple):

@@ -36,25 +36,35 @@ class RabbitNode:
         self.port = free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         (folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n", encoding="ascii")
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n", encoding="ascii"
+        )
         (folder / "plugins").write_text("[].\n", encoding="ascii")
         self._environment = os.environ | {
-            "HOME": str(folder), "ERL_EPMD_PORT": str(free_port()),
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(free_port()),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"test{uuid4().hex[:8]}@localhost",
-            "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-            "RABBITMQ_LOG_BASE": str(folder / "logs"), "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "logs"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
-                "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1"}
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
+        }
         self._log = folder / "node.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [_program("rabbitmq-server")], env=self._environment, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL, start_new_session=True)
+                [_program("rabbitmq-server")],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         wait_until(self._has_started, START_SECONDS, self._log.read_text)
 
     def stop(self) -> None:
@@ -97,15 +107,22 @@ class RabbitNode:
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [_program("rabbitmqctl"), "-n", self._environment["RABBITMQ_NODENAME"], *command],
-            env=self._environment, capture_output=True, text=True, timeout=60, check=False)
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def _end_epmd(self) -> None:
         """End the port mapper that the node started, which detaches itself from it."""
         mine = f"ERL_EPMD_PORT={self._environment['ERL_EPMD_PORT']}".encode()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if (mine in (folder / "environ").read_bytes().split(b"\0")
-                        and b"epmd" in (folder / "cmdline").read_bytes().split(b"\0")[0]):
+                if (
+                    mine in (folder / "environ").read_bytes().split(b"\0")
+                    and b"epmd" in (folder / "cmdline").read_bytes().split(b"\0")[0]
+                ):
                     os.kill(int(folder.name), signal.SIGKILL)
             except OSError:  # It has ended meanwhile.
                 continue

@@ -55,8 +55,12 @@ class Receiver:
         serve.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -67,8 +71,9 @@ class Receiver:
 
     def of(self, request_id: str) -> list[Arrival]:
         """Return what arrived for this job."""
-        return [arrival for arrival in list(self.arrivals)
-                if arrival.event["request_id"] == request_id]
+        return [
+            arrival for arrival in list(self.arrivals) if arrival.event["request_id"] == request_id
+        ]
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:

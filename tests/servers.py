@@ -12,7 +12,7 @@ import pytest
 import redis
 from kombu import Connection
 
-from imgcompress.tasks.app import QUEUES
+from imgcompress.worker.celery_app import QUEUES
 
 POSTGRES = "postgresql://postgres@127.0.0.1:5432/postgres"
 REDIS = "redis://127.0.0.1:6379/0"

@@ -1,143 +1,176 @@
-"""Tests that hold the house together: who may import whom, who may change a state."""
+"""Who may import whom, and who may change a state. ARCHITECTURE.md explains the packages."""
 
 from __future__ import annotations
 
 import ast
-import re
+from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / "imgcompress"
 
-# The rooms that each room may import, beside itself.
-ROOMS = {
+# The packages and modules that each may import, beside itself. Imports point down only.
+MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "file_names": set(),
-    "config": {"errors"},
-    "key_files": set(),
-    "lifeline": set(),
+    "process": set(),
     "logs": set(),
     "metrics": set(),
-    "serving": set(),
-    "netguard": {"errors", "config"},
-    "storage": {"errors", "config"},
-    "catalogue": {"errors", "config"},
-    "pipeline": {"errors", "config", "lifeline", "storage", "netguard"},
-    "notify": {"errors", "config", "file_names", "key_files", "netguard"},
+    "gunicorn_worker": set(),
+    "file_names": set(),
+    "key_files": set(),
+    "config": {"errors"},
     "extensions": {"errors", "config"},
-    "links": {"config", "file_names", "extensions"},
+    "links": {"config", "extensions", "file_names"},
+    "net": {"errors", "config"},
+    "storage": {"errors", "config"},
+    "csvfile": {"errors", "config"},
+    "imaging": {"errors", "config", "process"},
+    "notify": {"errors", "config", "file_names", "key_files", "net"},
     "ledger": {"errors", "config", "key_files", "metrics", "extensions"},
-    "tasks": {"errors", "config", "logs", "metrics", "lifeline", "netguard", "storage",
-              "catalogue", "pipeline", "notify", "extensions", "links", "ledger"},
-    "api": {"errors", "config", "file_names", "logs", "metrics", "netguard", "storage", "catalogue",
-            "pipeline", "extensions", "links", "ledger", "tasks"},
-    "cli": {"errors", "config", "logs", "lifeline", "storage", "catalogue", "extensions", "ledger",
-            "tasks", "notify", "pipeline"},
-    "web": {"errors", "config", "catalogue", "extensions", "ledger", "api"},
-    "application": {"errors", "config", "extensions", "links", "ledger", "tasks", "api", "cli",
-                    "web"},
-    "__init__": {"config", "application"},
+    "worker": {
+        "errors",
+        "links",
+        "config",
+        "logs",
+        "metrics",
+        "process",
+        "extensions",
+        "net",
+        "storage",
+        "csvfile",
+        "imaging",
+        "notify",
+        "ledger",
+    },
+    "api": {
+        "errors",
+        "links",
+        "config",
+        "file_names",
+        "logs",
+        "metrics",
+        "extensions",
+        "net",
+        "storage",
+        "csvfile",
+        "ledger",
+        "worker",
+    },
+    "web": {"errors", "config", "extensions", "csvfile", "ledger", "api"},
+    "cli": {
+        "errors",
+        "imaging",
+        "config",
+        "logs",
+        "process",
+        "extensions",
+        "storage",
+        "csvfile",
+        "notify",
+        "ledger",
+        "worker",
+    },
+    "app": {"errors", "links", "config", "extensions", "ledger", "worker", "api", "cli", "web"},
+    "__init__": {"config", "app"},
 }
-# Of the tasks, the upper rooms may import what enqueues, and the application.
-TASKS_FOR_ALL = {"tasks.publish", "tasks.app"}
+# What the packages above the worker may import of it: what enqueues, and the Celery application.
+WORKER_FOR_ALL = {"worker.queue", "worker.celery_app"}
 
-FORBIDDEN = {
-    "netguard": {"flask", "celery", "kombu", "sqlalchemy"},
+FORBIDDEN: dict[str, set[str]] = {
+    "net": {"flask", "celery", "kombu", "sqlalchemy"},
     "storage": {"flask", "celery", "kombu", "sqlalchemy"},
-    "catalogue": {"flask", "celery", "kombu", "sqlalchemy", "requests", "PIL"},
-    "pipeline": {"flask", "celery", "kombu", "sqlalchemy"},
+    "csvfile": {"flask", "celery", "kombu", "sqlalchemy", "requests", "PIL"},
+    "imaging": {"flask", "celery", "kombu", "sqlalchemy", "requests", "urllib3"},
     "notify": {"flask", "celery", "kombu", "sqlalchemy"},
     "ledger": {"flask", "celery", "kombu", "requests", "urllib3", "PIL"},
-    "tasks": {"sqlalchemy", "PIL"},
+    "worker": {"sqlalchemy", "PIL"},
     "api": {"sqlalchemy", "requests", "PIL"},
     "web": {"sqlalchemy", "requests", "PIL"},
 }
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+
+def test_imports_point_down_only() -> None:
+    wrong = [
+        f"{path}: {name}"
+        for path, name in _imports()
+        if name.startswith("imgcompress.")
+        and _package_of(name) not in MAY_IMPORT[_package(path)] | {_package(path)}
+        and _package_of(name) in MAY_IMPORT
+    ]
+    assert not wrong, wrong
 
 
-def _room(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+def test_every_package_has_its_place() -> None:
+    assert {_package(path) for path in _modules()} == set(MAY_IMPORT)
 
 
-def _imports(path: Path) -> set[str]:
-    """Return the full dotted names of all that a module imports."""
-    names: set[str] = set()
-    package = path.relative_to(PACKAGE.parent).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else ()
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            names |= {f"{module}.{alias.name}" for alias in node.names}
-    return names
+def test_a_library_is_used_only_where_it_belongs() -> None:
+    wrong = [
+        f"{path}: {name}"
+        for path, name in _imports()
+        if _library(name) in FORBIDDEN.get(_package(path), set())
+    ]
+    assert not wrong, wrong
 
 
-def _own(names: set[str]) -> set[str]:
-    return {name.removeprefix("imgcompress.") for name in names if name.startswith("imgcompress.")}
+def test_what_stands_above_the_worker_only_enqueues() -> None:
+    wrong = [
+        f"{path}: {name}"
+        for path, name in _imports()
+        if _package(path) in ("api", "web", "cli")
+        and name.startswith("imgcompress.worker.")
+        and ".".join(name.split(".")[1:3]) not in WORKER_FOR_ALL
+    ]
+    assert not wrong, wrong
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_rooms_below_its_own(path: Path) -> None:
-    room = _room(path)
-    assert room in ROOMS, f"{room} has no place in the house: add it to ROOMS and ARCHITECTURE.md"
-    allowed = ROOMS[room] | {room}
-    # `__init__` is the package itself: `from . import create_app`.
-    strange = {name for name in _own(_imports(path)) if name.split(".")[0] not in allowed
-               and name.split(".")[0] in ROOMS}
-    assert strange == set()
+def test_only_the_ledger_changes_a_state() -> None:
+    wrong = []
+    for path in _modules():
+        if _package(path) == "ledger":
+            continue
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if node.func.attr == "commit":
+                    wrong.append(f"{path}:{node.lineno} commits")
+            if isinstance(node, ast.Assign) and _package(path) != "api":
+                if any(
+                    isinstance(target, ast.Attribute) and target.attr == "status"
+                    for target in node.targets
+                ):
+                    wrong.append(f"{path}:{node.lineno} sets a status")
+    assert not wrong, wrong
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_no_library_of_another_room(path: Path) -> None:
-    used = {name.split(".")[0] for name in _imports(path)}
-    used |= {"flask" for name in used if name.startswith("flask_")}
-    assert used & FORBIDDEN.get(_room(path), set()) == set()
+def _modules() -> list[Path]:
+    """Return the paths of all modules, relative to the package."""
+    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("room", ["api", "cli"])
-def test_the_upper_rooms_use_tasks_only_to_enqueue(room: str) -> None:
-    for path in (PACKAGE / room).rglob("*.py"):
-        for name in _own(_imports(path)):
-            if name.startswith("tasks."):
-                assert ".".join(name.split(".")[:2]) in TASKS_FOR_ALL, f"{path}: {name}"
+def _tree(path: Path) -> ast.Module:
+    return ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if _room(path) != "ledger"],
-                         ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_state_is_changed_outside_the_ledger(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            assert node.func.attr != "commit", f"line {node.lineno} commits"
-        if isinstance(node, ast.Assign):
-            targets = [target.attr for target in node.targets if isinstance(target, ast.Attribute)]
-            assert "status" not in targets or _room(path) == "api", f"line {node.lineno}"
+def _package(path: Path) -> str:
+    return path.with_suffix("").parts[0]
 
 
-def test_only_the_pipeline_and_the_worker_know_errors_of_images() -> None:
-    """Receivers and callers are no images: the network has an error of its own."""
-    for path in MODULES:
-        if _room(path) in {"netguard", "notify", "storage", "catalogue", "ledger", "web"}:
-            assert "errors.ImageError" not in _own(_imports(path)), path
+def _package_of(name: str) -> str:
+    return name.split(".")[1]
 
 
-# What callers see is made above the ledger: addresses, headers, bodies.
-WORDS_OF_CALLERS = re.compile(r"/job/|/image/|Idempotency-Key|application/json"
-                              r"|webhook-(id|timestamp|signature)")
+def _library(name: str) -> str:
+    library = name.split(".")[0]
+    return "flask" if library.startswith("flask_") else library
 
 
-def test_the_ledger_knows_no_addresses_and_no_headers() -> None:
-    for path in (PACKAGE / "ledger").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                assert not WORDS_OF_CALLERS.search(node.value), f"{path}: line {node.lineno}"
-
-
-def test_only_the_extensions_and_the_api_ask_flask_for_the_application() -> None:
-    above = {"api", "web", "cli", "extensions"}
-    for path in MODULES:
-        if _room(path) not in above:
-            assert "flask.current_app" not in _imports(path), path
+def _imports() -> Iterator[tuple[Path, str]]:
+    """Yield each module with the full dotted name of everything that it imports."""
+    for path in _modules():
+        package = ("imgcompress", *path.parent.parts)
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Import):
+                yield from ((path, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = package[: len(package) - node.level + 1] if node.level else ()
+                module = ".".join([*base, *([node.module] if node.module else [])])
+                yield from ((path, f"{module}.{alias.name}") for alias in node.names)

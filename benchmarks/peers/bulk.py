@@ -35,8 +35,12 @@ def installed() -> Path:
         return python
     print(f"Installing img2dataset {VERSION} into {folder} ...", file=sys.stderr)
     venv.create(folder, with_pip=True, clear=True)
-    done = subprocess.run([python, "-m", "pip", "install", "-q", f"img2dataset=={VERSION}"],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "-q", f"img2dataset=={VERSION}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if not _has_it(python):
         raise NotInstalled((done.stderr.strip().splitlines() or ["it does not import"])[-1])
     return python
@@ -45,8 +49,14 @@ def installed() -> Path:
 def _has_it(python: Path) -> bool:
     if not python.exists():
         return False
-    return subprocess.run([python, "-c", "import img2dataset"], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        subprocess.run(
+            [python, "-c", "import img2dataset"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ).returncode
+        == 0
+    )
 
 
 def steady(urls: list[str], quality: int, place: Path) -> Measured:
@@ -62,23 +72,41 @@ def run(urls: list[str], quality: int, place: Path) -> Measured:
     log = folder / "log"
     began, spent = time.monotonic(), _cpu_of_ended_children()
     with log.open("wb") as file:
-        done = subprocess.run(_command(listed, len(urls), quality), cwd=folder, stdout=file,
-                              stderr=file, env=os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"})
+        done = subprocess.run(
+            _command(listed, len(urls), quality),
+            cwd=folder,
+            stdout=file,
+            stderr=file,
+            env=os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1"},
+        )
     taken, used = time.monotonic() - began, _cpu_of_ended_children() - spent
     made = sum(1 for _ in (folder / "out").rglob("*.jpg"))
     if done.returncode or made < len(urls):
-        raise SystemExit(f"img2dataset made {made} of {len(urls)} images:\n"
-                         + log.read_text(errors="replace")[-2000:])
+        raise SystemExit(
+            f"img2dataset made {made} of {len(urls)} images:\n"
+            + log.read_text(errors="replace")[-2000:]
+        )
     return Measured(len(urls), taken, used)
 
 
 def _command(urls: Path, images: int, quality: int) -> list[str]:
     code = "import fire, img2dataset; fire.Fire(img2dataset.download)"
-    return [str(installed()), "-c", code, f"--url_list={urls}", "--input_format=txt",
-            "--output_folder=out", "--output_format=files", "--resize_mode=no",
-            f"--encode_quality={quality}", f"--processes_count={PROCESSES}",
-            f"--thread_count={THREADS}", f"--number_sample_per_shard={-(-images // SHARDS)}",
-            "--enable_wandb=False", "--disallowed_header_directives=[]"]
+    return [
+        str(installed()),
+        "-c",
+        code,
+        f"--url_list={urls}",
+        "--input_format=txt",
+        "--output_folder=out",
+        "--output_format=files",
+        "--resize_mode=no",
+        f"--encode_quality={quality}",
+        f"--processes_count={PROCESSES}",
+        f"--thread_count={THREADS}",
+        f"--number_sample_per_shard={-(-images // SHARDS)}",
+        "--enable_wandb=False",
+        "--disallowed_header_directives=[]",
+    ]
 
 
 def _cpu_of_ended_children() -> float:

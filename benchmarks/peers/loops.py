@@ -25,7 +25,8 @@ class Loops:
 
     def __init__(self, photos: Sequence[bytes]) -> None:
         self._pool: Pool = multiprocessing.get_context("spawn").Pool(
-            PROCESSES, initializer=_keep, initargs=(photos,))
+            PROCESSES, initializer=_keep, initargs=(photos,)
+        )
 
     def close(self) -> None:
         """End the processes."""

@@ -37,8 +37,11 @@ class Measured:
         What both spent once, on starting up, is in neither. Raise Disturbed when the smaller run
         took longer, which tells nothing about the images.
         """
-        more = Measured(self.images - smaller.images, self.seconds - smaller.seconds,
-                        self.cpu_seconds - smaller.cpu_seconds)
+        more = Measured(
+            self.images - smaller.images,
+            self.seconds - smaller.seconds,
+            self.cpu_seconds - smaller.cpu_seconds,
+        )
         if min(more.seconds, more.cpu_seconds) <= 0:
             raise Disturbed("a short run took longer than a long one")
         return more

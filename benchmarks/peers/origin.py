@@ -57,8 +57,11 @@ def _answer_all(connection: socket.socket, photos: Sequence[bytes], delay: float
             match = _NUMBER.match(request)
             photo = photos[int(match[1]) % len(photos)] if match else b""
             status = b"200 OK" if match else b"404 Not Found"
-            connection.sendall(b"HTTP/1.1 %s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n"
-                               b"\r\n" % (status, len(photo)), socket.MSG_MORE)
+            connection.sendall(
+                b"HTTP/1.1 %s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n"
+                b"\r\n" % (status, len(photo)),
+                socket.MSG_MORE,
+            )
             connection.sendall(photo)
 
 

@@ -44,16 +44,21 @@ class Photos:
         """Say what they are, for the table's head."""
         pixels = mean(_pixels(data) for data in self.files)
         size = mean(map(len, self.files))
-        return (f"{len(self.files)} {self.kind.name} photos of {size / 1e3:.0f} KB "
-                f"and {pixels / 1e6:.2f} MP on average")
+        return (
+            f"{len(self.files)} {self.kind.name} photos of {size / 1e3:.0f} KB "
+            f"and {pixels / 1e6:.2f} MP on average"
+        )
 
 
 def photos_of(folder: Path | None) -> list[Photos]:
     """Return the JPEG photos of a folder, or both kinds made of the samples."""
     if folder is None:
         return [Photos(kind, tuple(_made(kind))) for kind in (CATALOGUE, CAMERA)]
-    files = [path.read_bytes() for path in sorted(folder.iterdir())
-             if path.suffix.lower() in (".jpg", ".jpeg")]
+    files = [
+        path.read_bytes()
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in (".jpg", ".jpeg")
+    ]
     if not files:
         raise SystemExit(f"There are no JPEG files in {folder}.")
     kind = CAMERA if mean(map(len, files)) >= CAMERA_BYTES else CATALOGUE
@@ -68,8 +73,10 @@ def _made(kind: Kind) -> Iterator[bytes]:
         with Image.open(path) as sample:
             wide = mirrored(sample.convert("RGB"), kind.size)
         for number in range(CROPS_OF_EACH):
-            left, top = ((side - wanted) * number // max(1, CROPS_OF_EACH - 1)
-                         for side, wanted in zip(wide.size, kind.size))
+            left, top = (
+                (side - wanted) * number // max(1, CROPS_OF_EACH - 1)
+                for side, wanted in zip(wide.size, kind.size)
+            )
             crop = wide.crop((left, top, left + kind.size[0], top + kind.size[1]))
             yield _saved_near(crop, kind.bytes)
 

@@ -35,9 +35,12 @@ class Target:
 
 
 TARGETS = (
-    Target("catalogue", FIXED, BARE, 0.85), Target("camera", FIXED, BARE, 1.05),
-    Target("catalogue", FIXED, BULK, 1.2), Target("camera", FIXED, BULK, 1.0),
-    Target("catalogue", FIXED, NAIVE, 2.4), Target("camera", FIXED, NAIVE, 2.4),
+    Target("catalogue", FIXED, BARE, 0.85),
+    Target("camera", FIXED, BARE, 1.05),
+    Target("catalogue", FIXED, BULK, 1.2),
+    Target("camera", FIXED, BULK, 1.0),
+    Target("catalogue", FIXED, NAIVE, 2.4),
+    Target("camera", FIXED, NAIVE, 2.4),
     Target("catalogue", HALVED, FIXED, 1.7, of_cpu=True),
     Target("camera", HALVED, FIXED, 1.7, of_cpu=True),
     Target("catalogue", DISTANT, BARE, 0.60),
@@ -49,7 +52,8 @@ class Scoreboard:
     """What every contestant measured in each round, by the photos and its name."""
 
     runs: dict[tuple[str, str], dict[int, Measured]] = field(
-        default_factory=lambda: defaultdict(dict))
+        default_factory=lambda: defaultdict(dict)
+    )
     missing: dict[str, str] = field(default_factory=dict)
 
     def note(self, photos: str, who: str, number: int, measured: Measured) -> None:
@@ -71,10 +75,12 @@ class Scoreboard:
         print("| photos | by | images/s | of bare | CPU ms per image | of bare |")
         print("|---|---|--:|--:|--:|--:|")
         for photos, who in self.runs:
-            print(f"| {photos} | {who} | {self.median(photos, who, _rate):.0f} "
-                  f"| {_told(self.ratio(photos, who, BARE, _rate))} "
-                  f"| {self.median(photos, who, _cpu):.2f} "
-                  f"| {_told(self.ratio(photos, who, BARE, _cpu))} |")
+            print(
+                f"| {photos} | {who} | {self.median(photos, who, _rate):.0f} "
+                f"| {_told(self.ratio(photos, who, BARE, _rate))} "
+                f"| {self.median(photos, who, _cpu):.2f} "
+                f"| {_told(self.ratio(photos, who, BARE, _cpu))} |"
+            )
         for who, why in self.missing.items():
             print(f"\n{who}, not measured: {why}")
         print("\n| target | measured | met |")

@@ -9,33 +9,30 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
 from ..storage import open_storage
-from . import (
-    archive,
-    deletion,
-    details,
-    docs,
-    download,
-    health,
-    image,
-    job,
-    metrics,
-    retry,
-    upload,
-    webhooks,
-)
+from . import deletion, deliveries, downloads, images, jobs, openapi, operations, upload
 from .auth import look_up_keys, require_keys
-from .calls import watch_calls
-from .document import describe
 from .errors import register_error_handlers
-from .headers import harden
 from .hosts import refuse_unknown_hosts
 from .limits import bound_bodies, limit_requests
-from .readiness import Readiness
+from .middleware import add_security_headers, log_calls
+from .openapi import build_openapi
+from .operations import Readiness
 
-__all__ = ["refuse_unknown_hosts", "register_api", "watch_calls"]
+__all__ = ["refuse_unknown_hosts", "register_api", "log_calls"]
 
-ROOMS = tuple(room.blueprint for room in (
-    upload, job, details, download, archive, retry, deletion, webhooks, image, health, metrics))
+BLUEPRINTS = (
+    upload.blueprint,
+    jobs.jobs_blueprint,
+    jobs.details_blueprint,
+    downloads.download_blueprint,
+    downloads.archive_blueprint,
+    jobs.retry_blueprint,
+    deletion.blueprint,
+    deliveries.blueprint,
+    images.blueprint,
+    operations.health_blueprint,
+    operations.metrics_blueprint,
+)
 
 
 def register_api(app: Flask, settings: Settings) -> None:
@@ -44,17 +41,17 @@ def register_api(app: Flask, settings: Settings) -> None:
     # The fields of an answer come in the order that the schemas give them.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
-    app.extensions[health.READINESS] = Readiness()
+    app.extensions[operations.READINESS] = Readiness()
     bound_bodies(app, settings)
     if settings.require_api_key:
         look_up_keys(app)
     limit_requests(app, settings)
     require_keys(app, settings)
-    for room in (*ROOMS, docs.blueprint):
-        app.register_blueprint(room)
-    app.extensions[docs.DOCUMENT] = cache(lambda: describe(settings, ROOMS))
+    for blueprint in (*BLUEPRINTS, openapi.blueprint):
+        app.register_blueprint(blueprint)
+    app.extensions[openapi.DOCUMENT] = cache(lambda: build_openapi(settings, BLUEPRINTS))
     register_error_handlers(app)
-    app.after_request(harden)
+    app.after_request(add_security_headers)
     if settings.trusted_proxies:
         _trust_proxies(app, settings.trusted_proxies)
 
@@ -62,4 +59,5 @@ def register_api(app: Flask, settings: Settings) -> None:
 def _trust_proxies(app: Flask, number: int) -> None:
     """Take the caller's address, and the scheme and the host it used, from so many proxies."""
     app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-        app.wsgi_app, x_for=number, x_proto=number, x_host=number)
+        app.wsgi_app, x_for=number, x_proto=number, x_host=number
+    )

@@ -10,9 +10,8 @@ from flask_httpauth import HTTPTokenAuth, MultiAuth
 
 from ..config import Settings
 from ..extensions import current_settings
-from ..ledger.keys import owner_of
-from .errors import answer_error
-from .refusals import ApiKeyRequired, InvalidApiKey, OperatorKeyRequired
+from ..ledger.api_keys import owner_of
+from .errors import ApiKeyRequired, InvalidApiKey, OperatorKeyRequired, answer_error
 
 # The rooms that everybody may enter: images stand in shop pages, under addresses that nobody can
 # guess. Whatever is added elsewhere needs a key.
@@ -20,8 +19,10 @@ PUBLIC = frozenset({"health", "image", "docs", "web"})
 # The rooms that tell about the installation as a whole: a caller's key does not open them.
 OPERATOR = frozenset({"metrics"})
 KEY_HEADER = "X-API-Key"
-EMPTY_KEY = ("The API key header is empty, as happens when a variable in a script is empty. Put the"
-             " key into it.")
+EMPTY_KEY = (
+    "The API key header is empty, as happens when a variable in a script is empty. Put the"
+    " key into it."
+)
 
 _bearer = HTTPTokenAuth("Bearer", realm="imgcompress")
 _header = HTTPTokenAuth("Bearer", realm="imgcompress", header=KEY_HEADER)
@@ -103,8 +104,11 @@ def _refusal() -> ResponseReturnValue | None:
 @_header.error_handler  # type: ignore[untyped-decorator]
 def _refuse(_status: int) -> Response:
     """Answer a call without a valid key; Flask-HTTPAuth adds WWW-Authenticate."""
-    sent = [request.headers[name].strip() for name in (KEY_HEADER, "Authorization")
-            if name in request.headers]
+    sent = [
+        request.headers[name].strip()
+        for name in (KEY_HEADER, "Authorization")
+        if name in request.headers
+    ]
     if any(text and text.lower() != "bearer" for text in sent):
         return answer_error(InvalidApiKey())
     return answer_error(ApiKeyRequired(EMPTY_KEY) if sent else ApiKeyRequired())

@@ -1,13 +1,25 @@
-"""What the views take from the running application and from the request."""
+"""What the views take from the application and the request."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import current_app, request
 
-from ..errors import IMAGE_FAULTS, NetworkError
+from ..errors import IMAGE_ERRORS, NetworkError
 from ..extensions import current_settings
-from ..netguard import DialPolicy, check_url
+from ..net import DialPolicy, check_url
 from ..storage import Storage
+
+CHARS = 36
+
+
+def parse_id(text: str) -> UUID | None:
+    """Return the UUID that `text` writes with its four hyphens, or None for any other text."""
+    try:
+        return UUID(text) if len(text) == CHARS and text.count("-") == 4 else None
+    except ValueError:
+        return None
 
 
 def current_storage() -> Storage:
@@ -28,5 +40,5 @@ def refusal_of(url: str) -> str | None:
     try:
         check_url(url, policy)
     except NetworkError as error:
-        return IMAGE_FAULTS[error.code].advice
+        return IMAGE_ERRORS[error.code].advice
     return None

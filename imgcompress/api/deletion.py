@@ -11,15 +11,14 @@ from typing import Any
 from flask import request
 
 from ..errors import ImgcompressError
-from ..ledger.deletion import Erasure, erase_job, mark_all_deleted, mark_deleted
+from ..ledger.deletion import Purge, purge_job, soft_delete, soft_delete_all
 from ..storage import delete_job_files
 from .auth import current_owner
-from .blueprint import JOB_ID, Blueprint, View
 from .context import current_storage
-from .errors import JobNotFound
-from .job import find_job
-from .refusals import NotAllConfirmed
-from .schemas.job import DeleteAllQuery, DeletedSchema
+from .errors import JobNotFound, NotAllConfirmed
+from .jobs import find_job
+from .openapi import JOB_ID, Blueprint, View
+from .schemas import DeleteAllQuery, DeletedSchema
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("deletion", __name__, url_prefix="/job", description="Delete jobs.")
@@ -33,6 +32,7 @@ EXACT: dict[str, Any] = {"methods": ["DELETE"], "strict_slashes": True, "merge_s
 
 def confirmed(view: View) -> View:
     """Demand that the query says `all=true`, once and in this very word."""
+
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if request.args.getlist("all") != ["true"]:
@@ -53,7 +53,7 @@ def delete(request_id: str) -> Any:
     job disappears at once; the last files of a very large job are removed within minutes.
     """
     job = find_job(request_id)
-    erasure = mark_deleted(job.request_id, current_owner())
+    erasure = soft_delete(job.request_id, current_owner())
     if erasure is None:
         raise JobNotFound()
     if job.total_images <= IMAGES_ERASED_AT_ONCE:
@@ -72,12 +72,12 @@ def delete_all(_query: dict[str, Any]) -> Any:
     Every job of the API key in use, or every job if no keys are required. Nothing is deleted
     without `all=true`.
     """
-    marked = mark_all_deleted(current_owner())
+    marked = soft_delete_all(current_owner())
     _erase(marked)
     return {"deleted_jobs": len(marked)}
 
 
-def _erase(erasures: Sequence[Erasure]) -> None:
+def _erase(erasures: Sequence[Purge]) -> None:
     """Take away what is left of deleted jobs; what does not go now, recovery takes away later."""
     delete_files = partial(delete_job_files, current_storage())
     end = time.monotonic() + ERASE_SECONDS
@@ -85,6 +85,6 @@ def _erase(erasures: Sequence[Erasure]) -> None:
         for erasure in erasures:
             if time.monotonic() > end:
                 return
-            erase_job(erasure, delete_files)
+            purge_job(erasure, delete_files)
     except ImgcompressError as error:
         log.warning("Recovery will erase deleted jobs: %s", error)

@@ -1,22 +1,324 @@
-"""Errors as callers see them: problem details by RFC 9457, with a stable code."""
+"""Errors as callers see them: RFC 9457 problems with a stable code and what to do."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, jsonify, request
+from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
+from ..csvfile import Issue
 from ..errors import ImgcompressError, LedgerUnavailable, StorageNotFound, StorageUnavailable
-from .addresses import diagnose
-from .faults import FAULTS_TOLD, RequestFault
-from .refusals import REFUSALS
-from .schemas.problem import ProblemSchema
+from ..ledger.idempotency import KeyInUse, KeyReused
+from ..ledger.jobs import TooManyJobs
+from .context import parse_id
+from .schemas import ProblemSchema
+
+# However many faults a request has, so many are told.
+ISSUES_SHOWN = 100
+VALUE_CHARS = 200
+CODES = {"file": "missing_file"}
+# What these fields hold is not repeated.
+SECRETS = {"webhook_secret"}
+
+
+@dataclass(frozen=True)
+class RequestIssue:
+    """One fault: the field of the request, and where in the file if the field is the file."""
+
+    field: str
+    row: int | None
+    column: str | None
+    code: str
+    message: str
+    value: str | None
+
+
+def issues_of_file(faults: Sequence[Issue]) -> list[RequestIssue]:
+    """Return the faults of an uploaded catalogue as faults of the field `file`."""
+    return [
+        RequestIssue("file", fault.row, fault.column, fault.code, fault.message, fault.value)
+        for fault in faults
+    ]
+
+
+def issues_of_fields(
+    messages: Mapping[str, Sequence[str]], schema: Schema, values: Mapping[str, Any]
+) -> list[RequestIssue]:
+    """Return what `schema` found in a flat set of values, one fault for each field."""
+    return [
+        _fault_of_field(field, told, schema, values.get(field)) for field, told in messages.items()
+    ]
+
+
+def issues_of_unknown_parameters(
+    names: Iterable[str], known: Iterable[str], values: Mapping[str, str]
+) -> list[RequestIssue]:
+    """Return one fault for each query parameter that a call does not know."""
+    listed = ", ".join(known)
+    advice = f"The parameters are {listed}." if listed else "This call takes no parameters."
+    return [
+        RequestIssue(
+            name[:VALUE_CHARS],
+            None,
+            None,
+            "unknown_parameter",
+            f"There is no parameter called “{name[:VALUE_CHARS]}”. {advice}",
+            values[name][:VALUE_CHARS],
+        )
+        for name in names
+    ]
+
+
+def _fault_of_field(
+    field: str, messages: Sequence[str], schema: Schema, value: Any
+) -> RequestIssue:
+    known = field in schema.fields
+    code = CODES.get(field, f"invalid_{field}") if known else "unknown_field"
+    message = messages[0] if known else _advice_on_unknown(field, schema)
+    shown = value[:VALUE_CHARS] if isinstance(value, str) and field not in SECRETS else None
+    return RequestIssue(field[:VALUE_CHARS], None, None, code, message, shown)
+
+
+def _advice_on_unknown(field: str, schema: Schema) -> str:
+    return (
+        f"There is no field called “{field[:VALUE_CHARS]}”. The fields are"
+        f" {', '.join(schema.fields)}."
+    )
+
+
+class MalformedHost(ImgcompressError):
+    """The call names no host, more than one, or what cannot be a host."""
+
+    code = "malformed_host"
+    message = (
+        "The Host header is not a host name or an IP address, with or without a port. Most"
+        " clients set it themselves from the URL."
+    )
+
+
+class UnknownHost(ImgcompressError):
+    """The call was sent to a host that this installation is not known by."""
+
+    code = "unknown_host"
+    message = (
+        "This service is not configured for the host name of the request, so nothing was"
+        " done. If the name is right, the operator can add it to ALLOWED_HOSTS or set"
+        " PUBLIC_BASE_URL; the IP address of the service always works."
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self.message.replace("the host name of the request", f"the name “{name}”"))
+
+
+class ApiKeyRequired(ImgcompressError):
+    """The call has no API key."""
+
+    code = "api_key_required"
+    message = (
+        "This request needs an API key. Send it as “Authorization: Bearer …” or as"
+        " “X-API-Key: …”; the operator creates keys."
+    )
+
+
+class InvalidApiKey(ImgcompressError):
+    """The key of the call is unknown or was revoked."""
+
+    code = "invalid_api_key"
+    message = "This API key is invalid or was revoked. Check it, or ask the operator for a new one."
+
+
+class OperatorKeyRequired(ImgcompressError):
+    """The call tells about the whole installation, and does not come from its operator."""
+
+    code = "operator_key_required"
+    message = (
+        "Only the operator of this installation has access. Send the key set by METRICS_KEY"
+        " as “Authorization: Bearer …”; API keys give no access, and without METRICS_KEY"
+        " there is none."
+    )
+
+
+class NotMultipart(ImgcompressError):
+    """The body of an upload is not a multipart form."""
+
+    code = "unsupported_media_type"
+    message = (
+        "An upload must be multipart/form-data, with the CSV in the field “file”. With curl:"
+        " -F file=@products.csv"
+    )
+
+
+class TooManyRequests(ImgcompressError):
+    """The caller calls too often."""
+
+    code = "too_many_requests"
+    message = "Too many requests; try again in 60 seconds."
+    retryable = True
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        seconds = ceil(retry_after)
+        unit = "second" if seconds == 1 else "seconds"
+        super().__init__(f"Too many requests; try again in {seconds} {unit}.")
+
+
+class NotAllConfirmed(ImgcompressError):
+    """All jobs would be deleted, and the call does not say that this is meant."""
+
+    code = "all_not_confirmed"
+    message = (
+        "Nothing was deleted. To delete one job, put its id into the path: DELETE"
+        " /job/<request_id>. To delete all jobs, send DELETE /job?all=true."
+    )
+
+
+class NothingToRetry(ImgcompressError):
+    """The job has no failed image, or none with the codes that were asked for."""
+
+    code = "nothing_to_retry"
+    message = (
+        "No image of this job failed, or none with these codes; the job's status lists its codes."
+    )
+
+
+class NoImages(ImgcompressError):
+    """None of the job's images is compressed."""
+
+    code = "no_images"
+    message = (
+        "None of the job's images was compressed, so there is nothing to download; see the"
+        " job's status for the reasons."
+    )
+
+
+class TooManyFetches(ImgcompressError):
+    """As many tables are being fetched as there are places for."""
+
+    code = "too_many_fetches"
+    message = (
+        "Too many tables are being fetched at the moment. Send the upload again in a few"
+        " seconds, or send the file itself."
+    )
+    retryable = True
+
+
+class InvalidImageLink(ImgcompressError):
+    """The signature of an image's address is missing or wrong."""
+
+    code = "invalid_image_link"
+    message = (
+        "The image URL is not signed, or was changed. Get it again from the details of the"
+        " job, and use it unchanged."
+    )
+
+
+class ImageLinkExpired(ImgcompressError):
+    """The address of an image was told too long ago."""
+
+    code = "image_link_expired"
+    message = "The image URL has expired. Get a new one from the details of the job."
+
+
+REFUSALS: Mapping[type, int] = {
+    NotAllConfirmed: 400,
+    MalformedHost: 400,
+    ApiKeyRequired: 401,
+    InvalidApiKey: 401,
+    OperatorKeyRequired: 401,
+    InvalidImageLink: 403,
+    ImageLinkExpired: 403,
+    NothingToRetry: 409,
+    NoImages: 409,
+    KeyInUse: 409,
+    NotMultipart: 415,
+    UnknownHost: 421,
+    KeyReused: 422,
+    TooManyRequests: 429,
+    TooManyJobs: 429,
+    TooManyFetches: 429,
+}
+
+
+# Stands in for an id that is missing; no id is written like this.
+STAND_IN = "~"
+MISSING = re.compile(r"(?<=/)(?=[/.]|$)")
+# Methods that are named to a caller who used a wrong one. A call that deletes is not proposed.
+PROPOSED = ("GET", "POST")
+
+
+def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
+    """Return the status, the code and the public detail for a request that reached no call."""
+    adapter = current_app.create_url_adapter(request)
+    without_id = adapter and _call_without_id(adapter)
+    if without_id:
+        return (
+            404,
+            "missing_id",
+            (
+                "The URL has no id, as happens when a variable in a script is empty, so nothing was"
+                f" done. Add the id: {request.method} {without_id.rule}"
+            ),
+        )
+    if isinstance(error, MethodNotAllowed) and not _deletes_what_is_no_job(error):
+        proposed = ", ".join(method for method in PROPOSED if method in (error.valid_methods or ()))
+        advice = f"Use {proposed}." if proposed else "/docs lists all calls."
+        return 405, "method_not_allowed", f"{request.method} is not allowed here. {advice}"
+    bare = request.path.rstrip("/")
+    exact = adapter and bare != request.path and _rule_at(adapter, bare)
+    # What stands before the slash may be a word of another call, whose id is missing.
+    if exact and (not exact.arguments or parse_id(bare.rpartition("/")[2])):
+        return (
+            404,
+            "trailing_slash",
+            (
+                "The path must not end in a slash, so nothing was done. Leave the slash out:"
+                f" {request.method} {exact.rule}"
+            ),
+        )
+    return 404, "not_found", "There is nothing at this address. Check the path and the id in it."
+
+
+def _call_without_id(adapter: MapAdapter) -> Rule | None:
+    """Return the call that the request would have reached with one id more."""
+    for path in _with_one_more(request.path):
+        rule = _rule_at(adapter, path)
+        if rule:
+            return rule
+    return None
+
+
+def _with_one_more(path: str) -> Iterator[str]:
+    filled, empty = MISSING.subn(STAND_IN, re.sub("/+$", "/", path))
+    if not empty:
+        filled = f"{path}/{STAND_IN}"
+    yield filled
+    yield f"{filled}.{STAND_IN}"
+
+
+def _rule_at(adapter: MapAdapter, path: str) -> Rule | None:
+    """Return the call at this path, or None where there is none, or only files of the pages."""
+    try:
+        rule, _ = adapter.match(path, request.method, return_rule=True)
+    except (HTTPException, RequestRedirect):
+        return None
+    return None if rule.endpoint.endswith(".static") else rule
+
+
+def _deletes_what_is_no_job(error: MethodNotAllowed) -> bool:
+    """Return whether only DELETE could be used, on a word that is not the id of a job."""
+    is_id = parse_id(request.path.rpartition("/")[2]) is not None
+    return not is_id and not {*(error.valid_methods or ())} - {"DELETE", "OPTIONS"}
+
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +333,8 @@ class InvalidRequest(ImgcompressError):
     code = "invalid_request"
     message = "The request has invalid values; see errors."
 
-    def __init__(self, faults: Sequence[RequestFault], count: int | None = None) -> None:
-        self.faults = faults[:FAULTS_TOLD]
+    def __init__(self, faults: Sequence[RequestIssue], count: int | None = None) -> None:
+        self.faults = faults[:ISSUES_SHOWN]
         self.count = len(faults) if count is None else count
         super().__init__()
 
@@ -55,24 +357,29 @@ class ImageNotFound(ImgcompressError):
     """There is no compressed image with this id and extension."""
 
     code = "image_not_found"
-    message = ("There is no image at this address. Check the address; its job may also have been"
-               " deleted.")
+    message = (
+        "There is no image at this address. Check the address; its job may also have been deleted."
+    )
 
 
 class DeliveryNotFound(ImgcompressError):
     """The job has no delivery with this id, or none at all."""
 
     code = "delivery_not_found"
-    message = ("The job has no such delivery. GET /job/webhooks/<request_id> lists its deliveries;"
-               " a job without webhook_url has no webhooks.")
+    message = (
+        "The job has no such delivery. GET /job/webhooks/<request_id> lists its deliveries;"
+        " a job without webhook_url has no webhooks."
+    )
 
 
 class JobRunning(ImgcompressError):
     """The job has to end first."""
 
     code = "job_running"
-    message = ("The job is still running. Try again when it has ended, or add ?partial=true to get"
-               " the results so far.")
+    message = (
+        "The job is still running. Try again when it has ended, or add ?partial=true to get"
+        " the results so far."
+    )
     retryable = True
 
 
@@ -109,8 +416,13 @@ def answer_error(error: ImgcompressError) -> Response:
     """Return the answer to a call that met this error."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
     if status >= 500:
-        log.error("%s %r: %s", request.method, request.path, error,
-                  exc_info=error if status == 500 else None)
+        log.error(
+            "%s %r: %s",
+            request.method,
+            request.path,
+            error,
+            exc_info=error if status == 500 else None,
+        )
     extra: dict[str, Any] = {}
     if isinstance(error, InvalidRequest):
         extra = {"errors": error.faults, "error_count": error.count}
@@ -146,11 +458,14 @@ def _told(error: HTTPException) -> tuple[int, str, str]:
 def _size_limits() -> str:
     most = request.max_content_length or 0
     if most == current_app.config["MAX_CONTENT_LENGTH"]:
-        return (f"The body of this request may have at most {most:,} bytes. Send less, or leave it"
-                " out.")
+        return (
+            f"The body of this request may have at most {most:,} bytes. Send less, or leave it out."
+        )
     size = f"{round(most / MEBIBYTE, 1):g} MiB" if most >= MEBIBYTE else f"{most:,} bytes"
-    return (f"The upload is larger than {size}, or one of its text fields is far too long. Split"
-            " the file, and send it as a file (with curl: -F file=@products.csv).")
+    return (
+        f"The upload is larger than {size}, or one of its text fields is far too long. Split"
+        " the file, and send it as a file (with curl: -F file=@products.csv)."
+    )
 
 
 def _answer_unforeseen_error(error: Exception) -> Response:
@@ -158,13 +473,22 @@ def _answer_unforeseen_error(error: Exception) -> Response:
     return _problem(500, ImgcompressError.code, ImgcompressError.message)
 
 
-def _problem(status: int, code: str, detail: str, *, retryable: bool = False,
-             **extra: Any) -> Response:
+def _problem(
+    status: int, code: str, detail: str, *, retryable: bool = False, **extra: Any
+) -> Response:
     """Return a problem; its type is about:blank, for `code` says what kind it is."""
-    body = ProblemSchema().dump({
-        "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status,
-        "detail": detail, "instance": quote(request.path), "code": code, "retryable": retryable,
-        **extra})
+    body = ProblemSchema().dump(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "instance": quote(request.path),
+            "code": code,
+            "retryable": retryable,
+            **extra,
+        }
+    )
     response = jsonify(body)
     response.status_code = status
     response.content_type = PROBLEM_TYPE

@@ -16,14 +16,15 @@ from urllib.parse import urlsplit
 from flask import Flask, request
 
 from ..config import Settings
-from .refusals import MalformedHost, UnknownHost
+from .errors import MalformedHost, UnknownHost
 
 ANY = "*"
 LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 NAME_CHARS = 253
 HOST = re.compile(
     rf"(?:(?P<name>{LABEL}(?:\.{LABEL})*)\.?|\[(?P<ipv6>[0-9a-f:.]+)\])(?::(?P<port>[1-9][0-9]*))?",
-    re.ASCII | re.IGNORECASE)
+    re.ASCII | re.IGNORECASE,
+)
 HIGHEST_PORT = 65535
 
 

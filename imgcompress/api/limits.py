@@ -1,4 +1,4 @@
-"""What one caller may take: the size of a body, and the number of calls in a minute."""
+"""How often callers may call, and how large their bodies may be."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..config import Settings
 from .auth import current_owner, is_public
-from .errors import answer_error
-from .refusals import TooManyRequests
+from .errors import TooManyRequests, answer_error
 
 UPLOAD = "upload.upload"
 # Open to everybody, but it takes a key that can be wrong.
@@ -43,8 +42,11 @@ def bound_bodies(app: Flask, settings: Settings) -> None:
     Werkzeug bounds the fields of a multipart form alone: of an urlencoded one it reads all, and a
     field of two bytes takes a hundred.
     """
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, MAX_FORM_PARTS=MAX_FORM_PARTS,
-                      MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
+        MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES,
+    )
     app.before_request(partial(_bound_body, settings.max_upload_bytes))
 
 
@@ -65,19 +67,33 @@ def limit_requests(app: Flask, settings: Settings) -> None:
     """
     limits: list[str | Callable[[], str] | ApplicationLimit] = []
     if settings.uploads_per_minute:
-        limits.append(ApplicationLimit(f"{settings.uploads_per_minute}/minute", scope="uploads",
-                                       exempt_when=lambda: request.endpoint != UPLOAD))
+        limits.append(
+            ApplicationLimit(
+                f"{settings.uploads_per_minute}/minute",
+                scope="uploads",
+                exempt_when=lambda: request.endpoint != UPLOAD,
+            )
+        )
     if settings.reads_per_minute:
-        limits.append(ApplicationLimit(
-            f"{settings.reads_per_minute}/minute", scope="reads",
-            exempt_when=lambda: request.endpoint == UPLOAD or _is_free()))
+        limits.append(
+            ApplicationLimit(
+                f"{settings.reads_per_minute}/minute",
+                scope="reads",
+                exempt_when=lambda: request.endpoint == UPLOAD or _is_free(),
+            )
+        )
     if not limits:
         return
     uri = counter_uri(settings.celery_broker_url)
     limiter = Limiter(
-        _caller, app=app, application_limits=limits,
-        storage_uri=uri, storage_options=dict(COUNTER_OPTIONS) if uri != MEMORY else {},
-        key_prefix=settings.queue_prefix, in_memory_fallback_enabled=True)
+        _caller,
+        app=app,
+        application_limits=limits,
+        storage_uri=uri,
+        storage_options=dict(COUNTER_OPTIONS) if uri != MEMORY else {},
+        key_prefix=settings.queue_prefix,
+        in_memory_fallback_enabled=True,
+    )
     app.register_error_handler(RateLimitExceeded, partial(_refuse, limiter))
 
 

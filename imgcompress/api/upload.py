@@ -1,64 +1,727 @@
-"""POST /upload: take a CSV, and make a job of it."""
+"""`POST /upload`: take a CSV, validate it, and create its job."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from email.headerregistry import Address
 from functools import partial
+from hashlib import file_digest, sha256
+from io import BufferedIOBase
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import IO, Any, BinaryIO, cast
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
+from flask_smorest.fields import Upload
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.http import parse_options_header
 
-from ..catalogue import (
+from ..config import check_webhook_secret
+from ..csvfile import (
+    FORMATS,
+    MAX_SIDE,
     BadCatalogue,
     CatalogueLimits,
-    Survey,
+    Validation,
+    Wishes,
     kept_layout,
+    known_encoding,
     opened_table,
+    parse_format,
     read_images,
-    survey,
+    validate_file,
 )
-from ..errors import LedgerUnavailable
+from ..errors import ImageError, LedgerUnavailable
 from ..extensions import current_settings
-from ..ledger.idempotency import KeyClaim, keep_answer
-from ..ledger.ids import time_ordered_ids
+from ..ledger.bulk import time_ordered_ids
+from ..ledger.idempotency import KeyClaim, claim_key, free_key, keep_answer
 from ..ledger.intake import Condition, NewJob, create_job
-from ..ledger.quotas import check_quota, check_room
-from ..ledger.states import JobStatus
+from ..ledger.jobs import check_job_quota, check_quota
+from ..ledger.models import JobStatus
+from ..ledger.slices import REQUEST_HEADERS
 from ..links import job_url
 from ..logs import bind
+from ..net import DialPolicy
+from ..net.fetcher import Fetched, Fetcher, FetchLimits
 from ..storage import csv_key
-from ..tasks.publish import publish_slices
+from ..worker.queue import publish_slices
+from . import request_headers
 from .auth import current_owner
-from .blueprint import Blueprint
 from .context import base_url, current_storage, refusal_of
-from .document import links_to
-from .errors import InvalidUpload
-from .faults import FAULTS_TOLD, RequestFault, faults_of_file
-from .idempotency import PARAMETER, Answer, answer_once
-from .schemas.problem import FaultSchema
-from .schemas.upload import AcceptedSchema, DryRunSchema, UploadSchema
-from .table_url import with_table
-from .upload_form import UploadForm, read_form
+from .errors import (
+    ISSUES_SHOWN,
+    SECRETS,
+    VALUE_CHARS,
+    InvalidRequest,
+    InvalidUpload,
+    NotMultipart,
+    RequestIssue,
+    TooManyFetches,
+    issues_of_fields,
+    issues_of_file,
+)
+from .openapi import Blueprint, links_to
+from .request_headers import headers_of
+from .schemas import FaultSchema, ReadingSchema
+
+MAX_EMAIL_CHARS = 320
+MAX_READING_CHARS = 10_000
+
+NO_FILE = (
+    "No file was sent. Send the CSV as a file in the form field “file”; with curl: -F"
+    " file=@products.csv. Or send its URL as csv_url."
+)
+TWO_FILES = "Send file or csv_url, not both."
+NO_SCHEME = "The URL must start with http:// or https://. Give the full URL, such as {example}."
+NOT_CALLABLE = (
+    "This service may not send requests to this URL. Use a public http or https URL, or"
+    " ask the operator to allow the network or port."
+)
+EXAMPLE_TABLE = "https://shop.example.com/export/products.csv"
+EXAMPLE_HOOK = "https://shop.example.com/hooks/images"
+NO_ADDRESS = "email must be an e-mail address, such as team@example.com."
+NO_MAIL = (
+    "This installation sends no e-mail, because SMTP_URL is not set. Leave email out, and"
+    " give a webhook_url or poll the status."
+)
+NOTHING_TO_SIGN = "webhook_secret needs a webhook_url. Give both, or neither."
+
+
+def _short_enough(name: str) -> validate.Length:
+    return validate.Length(
+        1,
+        MAX_READING_CHARS,
+        error=f"{name} must have 1 to {MAX_READING_CHARS:,} characters, or be left out.",
+    )
+
+
+def _whole_number(name: str, low: int, high: int, description: str) -> fields.Integer:
+    fault = f"{name} must be a whole number from {low} to {high:,}."
+    return fields.Integer(
+        error_messages={"invalid": fault, "null": fault, "too_large": fault},
+        validate=validate.Range(low, high, error=fault),
+        metadata={"description": description},
+    )
+
+
+def _must_be_known_encoding(value: str) -> None:
+    if known_encoding(value) is None:
+        raise ValidationError(
+            "encoding must be the name of an encoding, such as utf-8,"
+            " windows-1251, shift_jis or gbk."
+        )
+
+
+def _must_be_a_base(url: str) -> None:
+    if not url.lower().startswith(("http://", "https://")) or "?" in url or "#" in url:
+        raise ValidationError(
+            "base_url must be the URL of a folder, such as https://shop.example.com/media/."
+        )
+    reason = refusal_of(url)
+    if reason is not None:
+        raise ValidationError(reason)
+
+
+def _must_be_a_file(value: Any) -> None:
+    if not isinstance(value, FileStorage) or not value.filename:
+        raise ValidationError(NO_FILE)
+
+
+def _callable_url(example: str) -> Callable[[str], None]:
+    def check(url: str) -> None:
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValidationError(NO_SCHEME.format(example=example))
+        if refusal_of(url) is not None:
+            raise ValidationError(NOT_CALLABLE)
+
+    return check
+
+
+def _must_be_an_address(value: str) -> None:
+    check = validate.And(
+        validate.Length(max=MAX_EMAIL_CHARS, error="email is too long for an e-mail address."),
+        validate.Email(error=NO_ADDRESS),
+    )
+    check(value)
+    try:
+        Address(addr_spec=value)  # What cannot be a header of a mail is refused here.
+    except (ValueError, IndexError) as error:
+        raise ValidationError(NO_ADDRESS) from error
+    if current_settings().smtp_server is None:
+        raise ValidationError(NO_MAIL)
+
+
+def _must_be_a_secret(value: str) -> None:
+    try:
+        check_webhook_secret(value)
+    except ValueError as error:
+        raise ValidationError(f"webhook_secret {error}.") from error
+
+
+class _Format(fields.String):
+    """A format under any of its names; one that is not known is left to the validator."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name: str = super()._deserialize(value, attr, data, **kwargs)
+        return parse_format(name) or name
+
+
+class UploadSchema(Schema):
+    """A CSV and how its images are to be compressed.
+
+    Defaults are functions, which leave them out of the document: openapi-typescript would take a
+    field that has one for one that must be given.
+    """
+
+    file = Upload(
+        validate=_must_be_a_file,
+        metadata={
+            "description": "The catalogue, such as the export of a shop: a CSV, XLSX or ODS file, also"
+            " in gzip or ZIP; or a CSV with the columns `S. No.`, `Product Name` and"
+            " `Input Image Urls`. Either this or `csv_url` is required."
+        },
+    )
+    csv_url = fields.String(
+        validate=_callable_url(EXAMPLE_TABLE),
+        metadata={
+            "description": "The URL of the catalogue, instead of `file`. It is fetched once, during the"
+            " upload.",
+            "format": "uri",
+            "example": EXAMPLE_TABLE,
+        },
+    )
+    url_columns = fields.String(
+        validate=_short_enough("url_columns"),
+        metadata={
+            "description": "The columns with the image URLs, separated by commas; `*` stands for"
+            " any text. Detected if left out.",
+            "example": "Image Src,Variant Image",
+        },
+    )
+    name_column = fields.String(
+        validate=_short_enough("name_column"),
+        metadata={"description": "The column with the product names.", "example": "Title"},
+    )
+    id_column = fields.String(
+        validate=_short_enough("id_column"),
+        metadata={"description": "The column with the product identifiers.", "example": "Handle"},
+    )
+    sheet = fields.String(
+        validate=_short_enough("sheet"),
+        metadata={
+            "description": "The sheet to read from a workbook; the first if left out.",
+            "example": "Products",
+        },
+    )
+    base_url = fields.String(
+        validate=validate.And(_short_enough("base_url"), _must_be_a_base),
+        metadata={
+            "description": "Put before image paths and file names without a host.",
+            "format": "uri",
+            "example": "https://shop.example.com/media/catalog/product/",
+        },
+    )
+    encoding = fields.String(
+        validate=validate.And(_short_enough("encoding"), _must_be_known_encoding),
+        metadata={
+            "description": "The encoding of a CSV; detected if left out.",
+            "example": "windows-1251",
+        },
+    )
+    on_row_error = fields.String(
+        validate=validate.OneOf(("refuse", "skip"), error="on_row_error must be refuse or skip."),
+        load_default=lambda: "refuse",
+        metadata={
+            "description": "What to do about a URL that cannot be fetched: `refuse` the file (the"
+            " default), or `skip` it, so that it becomes a failed image and the"
+            " others are compressed."
+        },
+    )
+    row_options = fields.Boolean(
+        load_default=lambda: False,
+        error_messages={"invalid": "row_options must be true or false."},
+        metadata={
+            "description": "Read `format`, `quality`, `compression_percentage`, `max_width` and"
+            " `max_height` from columns with these names. Columns called"
+            " `imgcompress format` and so on are always read."
+        },
+    )
+    webhook_url = fields.String(
+        validate=_callable_url(EXAMPLE_HOOK),
+        metadata={
+            "description": "Every change of the job's status is sent to this URL.",
+            "format": "uri",
+            "example": EXAMPLE_HOOK,
+        },
+    )
+    webhook_secret = fields.String(
+        validate=_must_be_a_secret,
+        metadata={
+            "description": "Signs this job's webhooks instead of the installation's own secret:"
+            " `whsec_` and 24 to 64 bytes in base64. Accepted in the form only, not in"
+            " the URL.",
+            "format": "password",
+        },
+    )
+    email = fields.String(
+        validate=_must_be_an_address,
+        metadata={
+            "description": "Receives an e-mail with the output CSV when the job ends.",
+            "format": "email",
+            "example": "team@example.com",
+        },
+    )
+    compression_percentage = _whole_number(
+        "compression_percentage",
+        1,
+        95,
+        "How much smaller the files become, in per cent; 50 unless"
+        " the installation sets another default.",
+    )
+    quality = _whole_number("quality", 1, 95, "A fixed encoder quality, instead of a percentage.")
+    format = _Format(
+        validate=validate.OneOf(FORMATS, error=f"format must be one of {', '.join(FORMATS)}."),
+        load_default=lambda: "keep",
+        metadata={
+            "description": "The format of the compressed images; `keep`, the default, keeps that of"
+            " each original. `jpg` means `jpeg`."
+        },
+    )
+    max_width = _whole_number(
+        "max_width", 1, MAX_SIDE, "Maximum width in pixels; wider images are scaled down."
+    )
+    max_height = _whole_number(
+        "max_height", 1, MAX_SIDE, "Maximum height in pixels; taller images are scaled down."
+    )
+    user_agent = request_headers.user_agent()
+    referer = request_headers.referer()
+    accept_language = request_headers.accept_language()
+    dry_run = fields.Boolean(
+        load_default=lambda: False,
+        error_messages={"invalid": "dry_run must be true or false."},
+        metadata={"description": "Only check the file; store nothing."},
+    )
+
+    @validates_schema(skip_on_field_errors=False)
+    def _one_file(self, data: dict[str, Any], **_: Any) -> None:
+        if "file" in data and "csv_url" in data:
+            raise ValidationError(TWO_FILES, "csv_url")
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _some_file(self, _data: dict[str, Any], original: Any, **_: Any) -> None:
+        if not {"file", "csv_url"} & set(original):
+            raise ValidationError(NO_FILE, "file")
+
+    @validates_schema
+    def _one_measure(self, data: dict[str, Any], **_: Any) -> None:
+        if "quality" in data and "compression_percentage" in data:
+            raise ValidationError("Give quality or compression_percentage, not both.", "quality")
+
+    @validates_schema(skip_on_field_errors=True)
+    def _something_to_sign(self, data: dict[str, Any], **_: Any) -> None:
+        if "webhook_secret" in data and "webhook_url" not in data:
+            raise ValidationError(NOTHING_TO_SIGN, "webhook_secret")
+
+
+def _warnings() -> fields.Field[Any]:
+    return fields.List(
+        fields.Nested(FaultSchema),
+        required=True,
+        metadata={
+            "description": "Warnings about an accepted file: columns with URLs that are not read and,"
+            " with `on_row_error=skip`, the first 100 URLs that cannot be fetched."
+        },
+    )
+
+
+class AcceptedSchema(ReadingSchema):
+    """The answer to an upload."""
+
+    request_id = fields.UUID(
+        required=True, metadata={"description": "The job's id, for all further calls."}
+    )
+    status = fields.String(required=True, metadata={"example": "PENDING"})
+    message = fields.String(required=True)
+    total_rows = fields.Integer(required=True, metadata={"example": 2})
+    total_images = fields.Integer(required=True, metadata={"example": 6})
+    status_url = fields.String(required=True, metadata={"format": "uri"})
+    warnings = _warnings()
+
+
+class DryRunSchema(ReadingSchema):
+    """The answer to a dry run."""
+
+    message = fields.String(required=True)
+    total_rows = fields.Integer(required=True, metadata={"example": 2})
+    total_images = fields.Integer(required=True, metadata={"example": 6})
+    errors = fields.List(
+        fields.Nested(FaultSchema), required=True, metadata={"description": "The first 100 issues."}
+    )
+    warnings = _warnings()
+    error_count = fields.Integer(required=True, metadata={"example": 0})
+
+
+OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
+# How the file is to be read.
+READING = (
+    "url_columns",
+    "name_column",
+    "id_column",
+    "base_url",
+    "encoding",
+    "on_row_error",
+    "row_options",
+    "sheet",
+)
+FILENAME_CHARS = 200
+MULTIPART = "multipart/form-data"
+
+
+@dataclass(frozen=True)
+class UploadForm:
+    """The file, if there is one, the values that are good, and the faults of the others."""
+
+    file: FileStorage | None
+    values: dict[str, Any]
+    faults: list[RequestIssue]
+
+    @property
+    def csv_url(self) -> str | None:
+        """Return the address of the table, if there is a good one and no file."""
+        url: str | None = None if "file" in self.values else self.values.get("csv_url")
+        return url
+
+    @property
+    def filename(self) -> str:
+        """Return the name of the file without its folders and without control characters."""
+        told = (self.file and self.file.filename) or ""
+        name = "".join(filter(str.isprintable, re.split(r"[/\\]", told)[-1])).strip()
+        return name[-FILENAME_CHARS:] or "upload.csv"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return how the images are to be fetched and compressed, as the job keeps it."""
+        default = {"compression_percentage": current_settings().compression_percentage}
+        options = {name: (default | self.values).get(name) for name in OPTIONS}
+        headers = headers_of(self.values)
+        return options | {REQUEST_HEADERS: headers} if headers else options
+
+    @property
+    def wishes(self) -> Wishes:
+        """Return how the file is to be read."""
+        named = self.values.get("encoding")
+        return Wishes(
+            url_columns=tuple(filter(None, [self.values.get("url_columns")])),
+            name_column=self.values.get("name_column"),
+            id_column=self.values.get("id_column"),
+            base_url=self.values.get("base_url"),
+            encoding=known_encoding(named) if named else None,
+            row_options=bool(self.values.get("row_options")),
+            skip_bad_urls=self.values.get("on_row_error") == "skip",
+        )
+
+
+def read_form() -> UploadForm:
+    """Read the form of the request; nothing is raised for what is wrong with its fields.
+
+    A field of the form that is left empty counts as left out, as browsers and the page of the
+    interface send it. Not so in the URL, and not `dry_run`: there an empty variable of a script
+    would start what was not meant.
+    Raise NotMultipart for a body of another kind, before any of it is read.
+    """
+    if request.mimetype not in ("", MULTIPART):
+        raise NotMultipart
+    given = _given()
+    schema = UploadSchema()
+    try:
+        values, faults = schema.load(given), []
+    except ValidationError as error:
+        values = cast("dict[str, Any]", error.valid_data)
+        faults = issues_of_fields(error.messages_dict, schema, given)
+    faults += _faults_of_repeated() + _faults_of_exposed()
+    return UploadForm(values.get("file"), values, faults)
+
+
+def _given() -> dict[str, Any]:
+    """Return the files and the fields; of those with one name, the first in this order counts."""
+    columns = [("url_columns", ",".join(request.form.getlist("url_columns")))]
+    filled = [
+        (name, value)
+        for name, value in [*columns, *request.form.items()]
+        if value or name == "dry_run" or name not in UploadSchema().fields
+    ]
+    return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
+
+
+def _faults_of_exposed() -> list[RequestIssue]:
+    return [
+        RequestIssue(
+            name,
+            None,
+            None,
+            f"exposed_{name}",
+            f"Send {name} as a field of the form, not in the URL: URLs are written to logs.",
+            None,
+        )
+        for name in sorted(SECRETS & set(request.args))
+    ]
+
+
+def _faults_of_repeated() -> list[RequestIssue]:
+    if len(request.files.getlist("file")) < 2:
+        return []
+    return [
+        RequestIssue(
+            "file",
+            None,
+            None,
+            "several_files",
+            "There are several files. Send one file at a time, or merge them into one.",
+            None,
+        )
+    ]
+
+
+HEADER = "Idempotency-Key"
+KEY_CHARS = 255
+PARAMETER = {
+    "in": "header",
+    "name": HEADER,
+    "schema": {"type": "string", "maxLength": KEY_CHARS},
+    "description": "A text of your choice, such as a UUID. An upload repeated with the"
+    " same key within 24 hours creates no second job and returns the first"
+    " response.",
+}
+REPLAYED = {"Idempotency-Replayed": "true"}
+# What an upload is answered: the body, which is kept for a repetition, the status, the headers.
+Answer = tuple[dict[str, Any], int, dict[str, str]]
+
+
+def answer_once(
+    stream: BinaryIO | None, values: Mapping[str, Any], answer: Callable[[KeyClaim | None], Answer]
+) -> Answer:
+    """Answer an upload, or tell again what the first one with its key was answered.
+
+    Without a stream the fields alone say whether it is the same upload: what is to be fetched may
+    have changed since. `answer` keeps its answer with the claim that it is given. When it raises,
+    the key is free for a better upload. Raise KeyInUse and KeyReused.
+    """
+    key = _key()
+    if key is None:
+        return answer(None)
+    claim = claim_key(current_owner(), key, _fingerprint(stream, values))
+    return _answer_under_claim(claim, answer) if isinstance(claim, KeyClaim) else _replay(claim)
+
+
+def _answer_under_claim(claim: KeyClaim, answer: Callable[[KeyClaim | None], Answer]) -> Answer:
+    try:
+        return answer(claim)
+    except BaseException:
+        # With the ledger away, the lease frees the key.
+        with suppress(LedgerUnavailable):
+            free_key(claim)
+        raise
+
+
+def _replay(body: dict[str, Any]) -> Answer:
+    return body, 202, {"Location": body["status_url"], **REPLAYED}
+
+
+def _key() -> str | None:
+    key = request.headers.get(HEADER)
+    if key is not None and not (0 < len(key) <= KEY_CHARS and key.isascii() and key.isprintable()):
+        raise InvalidRequest(
+            [
+                RequestIssue(
+                    HEADER,
+                    None,
+                    None,
+                    "invalid_idempotency_key",
+                    f"{HEADER} must be 1 to {KEY_CHARS}"
+                    " printable ASCII characters, such as a UUID.",
+                    key[:VALUE_CHARS],
+                )
+            ]
+        )
+    return key
+
+
+def _fingerprint(stream: BinaryIO | None, values: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hex, of the file and of the fields that stand beside it."""
+    file = None
+    if stream is not None:
+        stream.seek(0)
+        file = file_digest(cast("BufferedIOBase", stream), sha256).hexdigest()
+        stream.seek(0)
+    fields = {name: value for name, value in values.items() if name != "file"}
+    return sha256(json.dumps([file, fields], sort_keys=True, default=str).encode()).hexdigest()
+
+
+log = logging.getLogger(__name__)
+
+# An Idempotency-Key is held for a minute, and the table has to be read in it as well.
+SECONDS = 40.0
+# Each holds a thread of the web server, in each of its processes.
+MOST_AT_ONCE = 32
+MOST_OF_OWNER = 8
+HEADERS = {"Accept": "text/csv,*/*;q=0.8"}
+MEBIBYTE = 2**20
+# A page begins with one of these, behind blanks and a byte order mark.
+PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--")
+PAGE_BYTES = 1024
+
+# What is said of each fault of the fetch; for all others, that the table could not be fetched.
+MESSAGES = {
+    "csv_url_not_allowed": "This service may not fetch from this URL, or from one that it redirects"
+    " to. Use a public http or https URL, or ask the operator to allow the"
+    " network or the port.",
+    "csv_url_too_large": "The table at this URL is larger than {limit:g} MiB, the maximum. Split"
+    " it.",
+    "csv_url_not_a_table": "The URL returns a web page, not a table. Use the URL of the file"
+    " itself: for a Google sheet, the URL that ends in /export?format=csv,"
+    " with the sheet shared with anyone who has the link.",
+    "csv_url_unreachable": "The table could not be fetched: {reason}. Open the URL in a private"
+    " browser window, and check that it returns the file.",
+}
+CODES = {"url_not_allowed": "csv_url_not_allowed", "too_large": "csv_url_too_large"}
+# Of the codes of IMAGE_FAULTS; what was found is told where there is something.
+REASONS = {
+    "dns_failed": "the host name could not be resolved",
+    "connect_failed": "could not connect to the server",
+    "tls_invalid": "the server's certificate is not valid for this host",
+    "source_timeout": "the server took too long to respond",
+    "source_broken": "the server's response was incomplete or invalid",
+    "head_too_large": "the server sent too many headers, or too long ones",
+    "bad_encoding": "the server sent the table with an unsupported Content-Encoding",
+    "too_many_redirects": "the URL redirects too many times",
+}
+
+
+@contextmanager
+def with_table(form: UploadForm) -> Iterator[UploadForm]:
+    """Yield the form with the table that its `csv_url` names as its file, or with a fault of it.
+
+    A form that has a file, or no good `csv_url`, stays as it is. Raise TooManyFetches.
+    """
+    if form.csv_url is None:
+        yield form
+        return
+    with TemporaryFile() as file:
+        try:
+            with _place(current_owner() or ""):
+                fetched = _fetch(form, file)
+        except ImageError as error:
+            log.info("A table could not be fetched: %s", error)
+            yield replace(form, faults=[*form.faults, _fault_of(error)])
+            return
+        if _is_page(file):
+            yield replace(form, faults=[*form.faults, _fault("csv_url_not_a_table")])
+            return
+        yield replace(form, file=FileStorage(cast("IO[bytes]", file), _file_name(fetched)))
+
+
+def _fetch(form: UploadForm, file: BinaryIO) -> Fetched:
+    settings = current_settings()
+    policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
+    limits = FetchLimits(
+        total_seconds=SECONDS,
+        connect_seconds=settings.fetch_connect_timeout,
+        max_bytes=settings.max_upload_bytes,
+    )
+    fetcher = Fetcher(policy, limits, per_host=1)
+    try:
+        return fetcher.fetch_to(file, form.csv_url or "", headers=HEADERS | headers_of(form.values))
+    finally:
+        fetcher.session.close()
+
+
+_lock = Lock()
+_under_way: Counter[str] = Counter()
+
+
+@contextmanager
+def _place(owner: str) -> Iterator[None]:
+    """Hold one of the places for tables that are fetched. Raise TooManyFetches."""
+    with _lock:
+        if _under_way.total() >= MOST_AT_ONCE or _under_way[owner] >= MOST_OF_OWNER:
+            raise TooManyFetches()
+        _under_way[owner] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _under_way[owner] -= 1
+            if not _under_way[owner]:
+                del _under_way[owner]
+
+
+def _is_page(file: BinaryIO) -> bool:
+    file.seek(0)
+    beginning = file.read(PAGE_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    file.seek(0)
+    return beginning.startswith(PAGE)
+
+
+def _file_name(fetched: Fetched) -> str:
+    """Return the name that the server gives to the file, or else the last part of its address."""
+    _, told = parse_options_header(fetched.disposition)
+    return told.get("filename") or unquote(urlsplit(fetched.final_url).path.rpartition("/")[2])
+
+
+def _fault_of(error: ImageError) -> RequestIssue:
+    code = CODES.get(error.code, "csv_url_unreachable")
+    limit = current_settings().max_upload_bytes / MEBIBYTE
+    reason = error.found or REASONS.get(error.code, "the server refused to send it")
+    return _fault(code, limit=limit, reason=reason)
+
+
+def _fault(code: str, **found: object) -> RequestIssue:
+    return RequestIssue("csv_url", None, None, code, MESSAGES[code].format(**found), None)
+
 
 blueprint = Blueprint("upload", __name__, description="Upload a CSV of image URLs.")
 
 ACCEPTED = "Upload accepted. Poll status_url for progress."
 FAULTLESS = "No issues found. Nothing was stored; upload the file without dry_run to start the job."
-FAULTY = ("The upload cannot be accepted as it is. Nothing was stored; fix the issues listed in"
-          " errors.")
-LOCATION = {"Location": {"description": "The address of the job's status.",
-                         "schema": {"type": "string", "format": "uri"}}}
-NEXT = links_to("getStatus", "getDetails", "downloadCsv", "downloadArchive", "getWebhooks",
-                "redeliverWebhook", "cancelJob", "retryJob", "deleteJob")
+FAULTY = (
+    "The upload cannot be accepted as it is. Nothing was stored; fix the issues listed in errors."
+)
+LOCATION = {
+    "Location": {
+        "description": "The address of the job's status.",
+        "schema": {"type": "string", "format": "uri"},
+    }
+}
+NEXT = links_to(
+    "getStatus",
+    "getDetails",
+    "downloadCsv",
+    "downloadArchive",
+    "getWebhooks",
+    "redeliverWebhook",
+    "cancelJob",
+    "retryJob",
+    "deleteJob",
+)
 
 
 @blueprint.route("/upload", methods=["POST"], any_query=True)
-@blueprint.doc(operationId="upload", parameters=[PARAMETER], responses={202: {"links": NEXT}},
-               requestBody={"required": True,
-                            "content": {"multipart/form-data": {"schema": UploadSchema}}})
+@blueprint.doc(
+    operationId="upload",
+    parameters=[PARAMETER],
+    responses={202: {"links": NEXT}},
+    requestBody={"required": True, "content": {"multipart/form-data": {"schema": UploadSchema}}},
+)
 @blueprint.response(202, AcceptedSchema, headers=LOCATION)
 @blueprint.alt_response(200, schema=DryRunSchema, description="The result of a dry run.")
 @blueprint.problems(400, 409, 413, 415, 422, 429, 503)
@@ -72,7 +735,7 @@ def upload() -> Any:
     form = read_form()
     if form.csv_url is None or form.faults or form.values.get("dry_run"):
         return _upload(form)
-    check_room(current_owner(), current_settings().max_active_jobs)
+    check_job_quota(current_owner(), current_settings().max_active_jobs)
     return answer_once(None, form.values, partial(_upload, form))
 
 
@@ -88,18 +751,27 @@ def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
     stream = cast("BinaryIO", form.file.stream)
     with ExitStack() as opened:
         try:
-            table = opened.enter_context(opened_table(
-                stream, limits, current_settings().max_upload_bytes, form.values.get("sheet")))
+            table = opened.enter_context(
+                opened_table(
+                    stream, limits, current_settings().max_upload_bytes, form.values.get("sheet")
+                )
+            )
         except BadCatalogue as bad:
-            table, found = stream, Survey(0, 0, (bad.fault,), 1)
+            table, found = stream, Validation(0, 0, (bad.fault,), 1)
         else:
-            found = survey(table, limits, refusal_of, form.wishes)
+            found = validate_file(table, limits, refusal_of, form.wishes)
         return _answer(form, stream, table, found, limits, claim)
 
 
-def _answer(form: UploadForm, stream: BinaryIO, table: BinaryIO, found: Survey,
-            limits: CatalogueLimits, claim: KeyClaim | None) -> Any:
-    faults = [*form.faults, *faults_of_file(found.faults)]
+def _answer(
+    form: UploadForm,
+    stream: BinaryIO,
+    table: BinaryIO,
+    found: Validation,
+    limits: CatalogueLimits,
+    claim: KeyClaim | None,
+) -> Any:
+    faults = [*form.faults, *issues_of_file(found.faults)]
     fault_count = len(form.faults) + found.fault_count
     if form.values.get("dry_run"):
         return _dry_run(found, faults, fault_count)
@@ -110,44 +782,75 @@ def _answer(form: UploadForm, stream: BinaryIO, table: BinaryIO, found: Survey,
     return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
 
-def _dry_run(found: Survey, faults: list[RequestFault], fault_count: int) -> Response:
-    return jsonify(DryRunSchema().dump({
-        "message": FAULTY if faults else FAULTLESS, "total_rows": found.total_rows,
-        "total_images": found.total_images, **_reading(found), "errors": faults[:FAULTS_TOLD],
-        "error_count": fault_count}))
+def _dry_run(found: Validation, faults: list[RequestIssue], fault_count: int) -> Response:
+    return jsonify(
+        DryRunSchema().dump(
+            {
+                "message": FAULTY if faults else FAULTLESS,
+                "total_rows": found.total_rows,
+                "total_images": found.total_images,
+                **_reading(found),
+                "errors": faults[:ISSUES_SHOWN],
+                "error_count": fault_count,
+            }
+        )
+    )
 
 
-def _reading(found: Survey) -> dict[str, Any]:
+def _reading(found: Validation) -> dict[str, Any]:
     """Return what the answer tells of how the file was read."""
     layout = found.layout if found.layout and found.layout.chosen else None
     kept = kept_layout(layout) if layout else {}
     schema = FaultSchema(many=True)
-    return {"layout": kept.get("layout"), "columns": kept.get("columns"),
-            "warnings": schema.dump(faults_of_file(found.warnings))}
+    return {
+        "layout": kept.get("layout"),
+        "columns": kept.get("columns"),
+        "warnings": schema.dump(issues_of_file(found.warnings)),
+    }
 
 
-def _accept(form: UploadForm, stream: BinaryIO, found: Survey, limits: CatalogueLimits,
-            claim: KeyClaim | None) -> Answer:
+def _accept(
+    form: UploadForm,
+    stream: BinaryIO,
+    found: Validation,
+    limits: CatalogueLimits,
+    claim: KeyClaim | None,
+) -> Answer:
     owner = current_owner()
     job = NewJob(
         # The rows of the newest job go to the end of each index that begins with its id.
         request_id=UUID(time_ordered_ids(1)[0]),
-        source_filename=form.filename, options=form.options,
-        base_url=base_url(), total_rows=found.total_rows, total_images=found.total_images,
+        source_filename=form.filename,
+        options=form.options,
+        base_url=base_url(),
+        total_rows=found.total_rows,
+        total_images=found.total_images,
         reading=kept_layout(found.layout) if found.layout else None,
-        owner=owner, webhook_url=form.values.get("webhook_url"),
-        webhook_secret=form.values.get("webhook_secret"), email=form.values.get("email"))
+        owner=owner,
+        webhook_url=form.values.get("webhook_url"),
+        webhook_secret=form.values.get("webhook_secret"),
+        email=form.values.get("email"),
+    )
     bind(request_id=job.request_id)
     status_url = job_url(job.base_url, "status", job.request_id)
-    body = {"request_id": str(job.request_id), "status": JobStatus.PENDING, "message": ACCEPTED,
-            "total_rows": job.total_rows, "total_images": job.total_images,
-            "status_url": status_url, **_reading(found)}
+    body = {
+        "request_id": str(job.request_id),
+        "status": JobStatus.PENDING,
+        "message": ACCEPTED,
+        "total_rows": job.total_rows,
+        "total_images": job.total_images,
+        "status_url": status_url,
+        **_reading(found),
+    }
     # With the ledger away, or no room for one more job, there is no reason to store the file.
-    check_room(owner, current_settings().max_active_jobs)
+    check_job_quota(owner, current_settings().max_active_jobs)
     with _stored(job.request_id, stream):
-        create_job(job, read_images(stream, limits, found.layout),
-                   slice_size=current_settings().slice_size,
-                   conditions=_conditions(owner, claim, body))
+        create_job(
+            job,
+            read_images(stream, limits, found.layout),
+            slice_size=current_settings().slice_size,
+            conditions=_conditions(owner, claim, body),
+        )
     publish_slices(job.request_id)
     return body, 202, {"Location": status_url}
 

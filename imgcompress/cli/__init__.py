@@ -9,8 +9,11 @@ from click import Command, Context
 from flask import Flask
 from flask.cli import AppGroup
 
-COMMANDS = {name: f"{__name__}.{name}" for name in (
-    "broker", "demo", "doctor", "keys", "ledger", "postman", "prune", "serve", "webhooks")}
+COMMANDS = {
+    name: f"{__name__}.{name}"
+    for name in ("broker", "demo", "doctor", "keys", "postman", "serve", "webhooks")
+}
+COMMANDS |= dict.fromkeys(("ledger", "prune"), f"{__name__}.maintenance")
 COMMANDS["db"] = "flask_migrate.cli"
 
 

@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 
 from ..config import Settings, embedded_broker_socket
 from ..extensions import current_settings
-from .lock import lock_installation
+from .local import lock_installation
 
 
 def broker_command(settings: Settings) -> list[str]:
@@ -26,15 +26,30 @@ def broker_command(settings: Settings) -> list[str]:
     _make_private(address.parent)
     return [
         _server(),
-        "--port", "0", "--unixsocket", str(address), "--unixsocketperm", "700",
-        "--dir", str(log.parent), "--logfile", str(log),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(address),
+        "--unixsocketperm",
+        "700",
+        "--dir",
+        str(log.parent),
+        "--logfile",
+        str(log),
         # The append-only file survives a crash, a second of messages aside, which recovery sends
         # again; snapshots beside it would add nothing.
-        "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "everysec",
+        "--save",
+        "",
         # A broker that drops messages when its memory is full would be worse than one that refuses.
-        "--maxmemory-policy", "noeviction",
+        "--maxmemory-policy",
+        "noeviction",
         # The process list shows the whole command, and so whose broker it is.
-        "--set-proc-title", "no",
+        "--set-proc-title",
+        "no",
     ]
 
 
@@ -64,8 +79,10 @@ def broker() -> None:
     """
     settings = current_settings()
     if not settings.embedded_broker:
-        raise click.ClickException("CELERY_BROKER_URL names a broker, so the embedded one is not"
-                                   " needed. Unset it to use the embedded broker.")
+        raise click.ClickException(
+            "CELERY_BROKER_URL names a broker, so the embedded one is not"
+            " needed. Unset it to use the embedded broker."
+        )
     address = embedded_broker_socket(settings.data_dir)
     lock = lock_installation(settings.data_dir, f"broker at {address}")
     command = broker_command(settings)
@@ -89,7 +106,8 @@ def _server() -> str:
 def _no_server(error: Exception) -> click.ClickException:
     return click.ClickException(
         f"The embedded broker does not run on this machine: {error}\nSet CELERY_BROKER_URL to a"
-        " Redis or RabbitMQ server instead.")
+        " Redis or RabbitMQ server instead."
+    )
 
 
 def _make_private(folder: Path) -> None:
@@ -101,6 +119,7 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise click.ClickException(f"{folder} belongs to another user. Remove it, or choose another"
-                                   " DATA_DIR.")
+        raise click.ClickException(
+            f"{folder} belongs to another user. Remove it, or choose another DATA_DIR."
+        )
     folder.chmod(0o700)

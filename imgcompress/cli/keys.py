@@ -9,7 +9,7 @@ import click
 from flask.cli import with_appcontext
 
 from ..extensions import current_settings
-from ..ledger.keys import create_key, list_keys, revoke_key
+from ..ledger.api_keys import create_key, list_keys, revoke_key
 
 NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
@@ -28,15 +28,20 @@ def create(name: str) -> None:
     Jobs belong to the name: a key that replaces a revoked one sees the same jobs.
     """
     if not NAME.fullmatch(name):
-        raise click.ClickException("A name has 1 to 64 letters, digits, dots, hyphens, underscores"
-                                   " or @.")
+        raise click.ClickException(
+            "A name has 1 to 64 letters, digits, dots, hyphens, underscores or @."
+        )
     token = create_key(name)
     if token is None:
-        raise click.ClickException(f"{name} already has a key. Revoke it first, or choose another"
-                                   " name.")
+        raise click.ClickException(
+            f"{name} already has a key. Revoke it first, or choose another name."
+        )
     click.echo(token)
-    click.echo("Keep it safe: it cannot be shown again. Callers send it as “Authorization: Bearer"
-               " …” or as “X-API-Key: …”.", err=True)
+    click.echo(
+        "Keep it safe: it cannot be shown again. Callers send it as “Authorization: Bearer"
+        " …” or as “X-API-Key: …”.",
+        err=True,
+    )
     if not current_settings().require_api_key:
         click.echo("Keys are not required until REQUIRE_API_KEY=true is set.", err=True)
 
@@ -45,9 +50,15 @@ def create(name: str) -> None:
 @with_appcontext
 def list_all() -> None:
     """List all keys: names, first characters, and the dates of creation and revocation."""
-    rows = [(key.name, f"{key.prefix}…", _day(key.created_at),
-             f"revoked {_day(key.revoked_at)}" if key.revoked_at else "active")
-            for key in list_keys()]
+    rows = [
+        (
+            key.name,
+            f"{key.prefix}…",
+            _day(key.created_at),
+            f"revoked {_day(key.revoked_at)}" if key.revoked_at else "active",
+        )
+        for key in list_keys()
+    ]
     width = max((len(name) for name, *_ in rows), default=0)
     for name, prefix, created, state in rows:
         click.echo(f"{name:{width}}  {prefix}  {created}  {state}")

@@ -13,8 +13,14 @@ from flask.cli import with_appcontext
 
 COLLECTION = Path(__file__).parents[2] / "docs" / "postman_collection.json"
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-VARIABLES = {"baseUrl": "http://127.0.0.1:5000", "apiKey": "", "request_id": "", "image_id": "",
-             "name": "image", "extension": "jpg"}
+VARIABLES = {
+    "baseUrl": "http://127.0.0.1:5000",
+    "apiKey": "",
+    "request_id": "",
+    "image_id": "",
+    "name": "image",
+    "extension": "jpg",
+}
 
 AS_DOCUMENTED = """pm.test("{name} answers as documented", function () {{
     pm.expect(pm.response.code).to.be.oneOf({statuses});
@@ -60,12 +66,21 @@ def postman(output: Path) -> None:
 
 def collection_of(document: dict[str, Any]) -> dict[str, Any]:
     """Return an OpenAPI document as a Postman collection: a folder for each tag, deletion last."""
-    folders = [{"name": tag["name"], "description": tag["description"],
-                "item": list(_items(document, tag["name"]))} for tag in document["tags"]]
+    folders = [
+        {
+            "name": tag["name"],
+            "description": tag["description"],
+            "item": list(_items(document, tag["name"])),
+        }
+        for tag in document["tags"]
+    ]
     folders.sort(key=lambda folder: folder["name"] == "deletion")
     return {
-        "info": {"name": document["info"]["title"], "schema": FORMAT,
-                 "description": document["info"]["description"]},
+        "info": {
+            "name": document["info"]["title"],
+            "schema": FORMAT,
+            "description": document["info"]["description"],
+        },
         "auth": {"type": "bearer", "bearer": [{"key": "token", "value": "{{apiKey}}"}]},
         "variable": [{"key": key, "value": value} for key, value in VARIABLES.items()],
         "item": folders,
@@ -76,25 +91,40 @@ def _items(document: dict[str, Any], tag: str) -> Iterator[dict[str, Any]]:
     for path, methods in document["paths"].items():
         common = methods.get("parameters", [])
         for method, call in methods.items():
-            if (method != "parameters" and tag in call["tags"]
-                    and call["operationId"] not in LEFT_OUT):
+            if (
+                method != "parameters"
+                and tag in call["tags"]
+                and call["operationId"] not in LEFT_OUT
+            ):
                 parameters = [*common, *call.get("parameters", [])]
                 yield _item(document, path, method.upper(), call, parameters)
 
 
-def _item(document: dict[str, Any], path: str, method: str, call: dict[str, Any],
-          parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _item(
+    document: dict[str, Any],
+    path: str,
+    method: str,
+    call: dict[str, Any],
+    parameters: list[dict[str, Any]],
+) -> dict[str, Any]:
     name = call["operationId"]
     request: dict[str, Any] = {
-        "method": method, "url": _url(path, name, parameters),
-        "header": [_entry(parameter, disabled=True) for parameter in parameters
-                   if parameter["in"] == "header"],
+        "method": method,
+        "url": _url(path, name, parameters),
+        "header": [
+            _entry(parameter, disabled=True)
+            for parameter in parameters
+            if parameter["in"] == "header"
+        ],
         "description": "\n\n".join(filter(None, (call["summary"], call.get("description")))),
     }
     if "requestBody" in call:
         request["body"] = {"mode": "formdata", "formdata": _form(document, call["requestBody"])}
-    return {"name": name, "request": request,
-            "event": [*_skips(path), _test(name, call["responses"])]}
+    return {
+        "name": name,
+        "request": request,
+        "event": [*_skips(path), _test(name, call["responses"])],
+    }
 
 
 def _skips(path: str) -> Iterator[dict[str, Any]]:
@@ -108,26 +138,39 @@ def _skips(path: str) -> Iterator[dict[str, Any]]:
 def _url(path: str, name: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     place = path.replace("{", "{{").replace("}", "}}")
     sent = SENT.get(name, {})
-    query = [_entry(parameter, disabled=parameter["name"] not in sent)
-             | ({"value": sent[parameter["name"]]} if parameter["name"] in sent else {})
-             for parameter in parameters if parameter["in"] == "query"]
+    query = [
+        _entry(parameter, disabled=parameter["name"] not in sent)
+        | ({"value": sent[parameter["name"]]} if parameter["name"] in sent else {})
+        for parameter in parameters
+        if parameter["in"] == "query"
+    ]
     shown = "&".join(f"{key}={value}" for key, value in sent.items())
-    return {"raw": f"{{{{baseUrl}}}}{place}" + (f"?{shown}" if shown else ""),
-            "host": ["{{baseUrl}}"], "path": place.strip("/").split("/"), "query": query}
+    return {
+        "raw": f"{{{{baseUrl}}}}{place}" + (f"?{shown}" if shown else ""),
+        "host": ["{{baseUrl}}"],
+        "path": place.strip("/").split("/"),
+        "query": query,
+    }
 
 
 def _entry(parameter: dict[str, Any], *, disabled: bool) -> dict[str, Any]:
     schema = parameter["schema"]
-    return {"key": parameter["name"], "value": _text(schema.get("example", schema.get("default"))),
-            "description": parameter.get("description", ""), "disabled": disabled}
+    return {
+        "key": parameter["name"],
+        "value": _text(schema.get("example", schema.get("default"))),
+        "description": parameter.get("description", ""),
+        "disabled": disabled,
+    }
 
 
 def _form(document: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
     reference = body["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
     schema = document["components"]["schemas"][reference]
     # The file may be left out for its address, which nobody but the caller knows.
-    return [_field(name, field, required=field.get("format") == "binary")
-            for name, field in schema["properties"].items()]
+    return [
+        _field(name, field, required=field.get("format") == "binary")
+        for name, field in schema["properties"].items()
+    ]
 
 
 def _field(name: str, field: dict[str, Any], *, required: bool) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Settings, embedded_broker_socket
-from ..tasks.app import DELIVERIES, IMAGES, RECOVERY
-from .address import answers, local_url
+from ..worker.celery_app import DELIVERIES, IMAGES, RECOVERY
 from .broker import broker_answers, broker_command, broker_log
+from .local import answers, local_url
 
 GUNICORN_SETTINGS = Path(__file__).parents[2] / "deploy" / "gunicorn.conf.py"
 # Deliveries and recovery wait for the network and the database: threads are enough for them.
@@ -51,17 +51,36 @@ def programs(settings: Settings) -> list[Program]:
 
 def _broker(settings: Settings) -> Program:
     socket = embedded_broker_socket(settings.data_dir)
-    return Program("broker", tuple(broker_command(settings)), "blue", stop_seconds=10,
-                   ready=lambda: broker_answers(socket), traces=str(broker_log(settings.data_dir)))
+    return Program(
+        "broker",
+        tuple(broker_command(settings)),
+        "blue",
+        stop_seconds=10,
+        ready=lambda: broker_answers(socket),
+        traces=str(broker_log(settings.data_dir)),
+    )
 
 
 def _courier(settings: Settings) -> Program:
     """Return the worker for light tasks, which must never wait behind images."""
     return Program(
-        "courier", _celery("worker", "-n", "courier@%h", "-P", "threads",
-                           "-c", str(COURIER_THREADS),
-                           "-Q", _queues(settings, DELIVERIES, RECOVERY), *ALONE),
-        "magenta", stop_seconds=settings.webhook_timeout + 5, starts_last=True)
+        "courier",
+        _celery(
+            "worker",
+            "-n",
+            "courier@%h",
+            "-P",
+            "threads",
+            "-c",
+            str(COURIER_THREADS),
+            "-Q",
+            _queues(settings, DELIVERIES, RECOVERY),
+            *ALONE,
+        ),
+        "magenta",
+        stop_seconds=settings.webhook_timeout + 5,
+        starts_last=True,
+    )
 
 
 def _worker(settings: Settings) -> Program:
@@ -69,9 +88,22 @@ def _worker(settings: Settings) -> Program:
     # A plain SIGTERM ends the worker as soon as its slices have handed themselves back. Celery's
     # soft shutdown would sleep for the whole of its timeout whenever a task runs.
     return Program(
-        "worker", _celery("worker", "-n", "worker@%h", "-P", "prefork", "-c", str(processes),
-                          "-Q", _queues(settings, IMAGES), *ALONE),
-        "green", stop_seconds=settings.fetch_timeout + 20)
+        "worker",
+        _celery(
+            "worker",
+            "-n",
+            "worker@%h",
+            "-P",
+            "prefork",
+            "-c",
+            str(processes),
+            "-Q",
+            _queues(settings, IMAGES),
+            *ALONE,
+        ),
+        "green",
+        stop_seconds=settings.fetch_timeout + 20,
+    )
 
 
 def _beat() -> Program:
@@ -81,13 +113,25 @@ def _beat() -> Program:
 def _web(settings: Settings) -> Program:
     url = local_url(settings.host, settings.port)
     return Program(
-        "web", (sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_SETTINGS), "wsgi:app"),
-        "cyan", stop_seconds=25, ready=lambda: answers(url))
+        "web",
+        (sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_SETTINGS), "wsgi:app"),
+        "cyan",
+        stop_seconds=25,
+        ready=lambda: answers(url),
+    )
 
 
 def _celery(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, *QUIET_AS_ROOT, "-m", "celery", "-q", "-A", "wsgi:celery_app",
-            *arguments)
+    return (
+        sys.executable,
+        *QUIET_AS_ROOT,
+        "-m",
+        "celery",
+        "-q",
+        "-A",
+        "wsgi:celery_app",
+        *arguments,
+    )
 
 
 def _queues(settings: Settings, *names: str) -> str:

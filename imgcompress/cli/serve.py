@@ -13,19 +13,20 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config import Settings
 from ..extensions import current_settings, db
-from .address import check_port, local_url
-from .console import Console
-from .lock import lock_installation
+from .local import check_port, local_url, lock_installation
 from .programs import programs
-from .supervisor import GaveUp, StopSignals, Supervisor
+from .supervisor import Console, GaveUp, StopSignals, Supervisor
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 PARENT_SECONDS = 0.5
 
 
 @click.command("serve")
-@click.option("--stop-with-parent", is_flag=True,
-              help="Stop when the process that started this one has ended.")
+@click.option(
+    "--stop-with-parent",
+    is_flag=True,
+    help="Stop when the process that started this one has ended.",
+)
 @with_appcontext
 def serve(stop_with_parent: bool) -> None:
     """Run the whole service on this machine.
@@ -54,8 +55,9 @@ def _supervise(settings: Settings, url: str, signals: StopSignals, console: Cons
         if supervisor.start():
             console.say(f"imgcompress is ready at {url}  (Ctrl-C stops it)", bold=True)
             supervisor.watch()
-        console.say("Stopping; unfinished images are handed back. Press Ctrl-C again to stop at"
-                    " once.")
+        console.say(
+            "Stopping; unfinished images are handed back. Press Ctrl-C again to stop at once."
+        )
     except GaveUp as reason:
         raise click.ClickException(f"{reason} Everything was stopped.") from reason
     finally:
@@ -70,7 +72,8 @@ def _migrate() -> None:
     except DBAPIError as error:
         raise click.ClickException(
             f"The database is unavailable: {error.orig}\nCheck DATABASE_URL, or unset it to use"
-            " SQLite.") from error
+            " SQLite."
+        ) from error
     finally:
         db.engine.dispose()
 

@@ -1,17 +1,123 @@
-"""The supervisor: starts the programs in order, restarts what dies, stops all in reverse order."""
+"""Run the programs of one installation, log what they print, and restart what dies."""
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from types import FrameType
+from typing import Any
 
-from .child import Child
-from .console import Console
-from .guardian import Guardian
+import click
+
 from .programs import Program
+from .reaper import Reaper
+
+log = logging.getLogger(__name__)
+
+NAME_WIDTH = 7
+
+
+@dataclass(frozen=True)
+class Console:
+    """A place for lines: text for people, or only JSON, where logs are written so.
+
+    Whoever read them may be gone, or their disk be full: the service goes on all the same.
+    """
+
+    json: bool = False
+
+    def say(self, text: str, **style: Any) -> None:
+        """Say something of our own."""
+        if self.json:
+            log.info(text)
+        else:
+            _write(click.style(text, **style))
+
+    def pass_on(self, program: str, line: str, colour: str) -> None:
+        """Show a line of a program."""
+        if not self.json:
+            _write(click.style(f"{program:{NAME_WIDTH}} | ", fg=colour) + line)
+        elif line.startswith("{"):
+            _write(line)
+        else:
+            log.info(line, extra={"program": program})
+
+
+def _write(line: str) -> None:
+    with suppress(OSError):
+        click.echo(line)
+
+
+LIFELINE = Path(__file__).parents[1] / "process.py"
+POLL_SECONDS = 0.05
+# What a process has written just before its end is still shown.
+LAST_WORDS_SECONDS = 2.0
+
+
+class Child:
+    """A started program; its lines appear on our standard output behind its name."""
+
+    def __init__(self, program: Program, console: Console) -> None:
+        self.program = program
+        self._console = console
+        # A group of its own: Ctrl-C in a terminal reaches the supervisor alone, which ends the
+        # programs in their order.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(LIFELINE), str(os.getpid()), *program.command],
+            process_group=0,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._printer = threading.Thread(target=self._print_lines, daemon=True)
+        self._printer.start()
+
+    @property
+    def group(self) -> int:
+        """Return the id of the process group, which is that of its first process."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of the main process, or None while it runs."""
+        return self._process.poll()
+
+    def stop(self, hurry: Callable[[], bool]) -> None:
+        """Ask the program to end; kill it when its time is up, or as soon as `hurry` says so."""
+        end = time.monotonic() + self.program.stop_seconds
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        while self.exit_code() is None and time.monotonic() < end and not hurry():
+            time.sleep(POLL_SECONDS)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Kill whatever is left of the process group, and wait for its end."""
+        # macOS answers EPERM for a group in which only zombies are left.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.group, signal.SIGKILL)
+        self._process.wait()
+        self._printer.join(LAST_WORDS_SECONDS)
+
+    def _print_lines(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                if line.strip():
+                    self._console.pass_on(self.program.name, line.rstrip(), self.program.colour)
+
 
 TICK_SECONDS = 0.1
 READY_SECONDS = 60.0
@@ -29,7 +135,7 @@ class GaveUp(Exception):
     """A program could not be kept running; the message tells which."""
 
 
-class Post:
+class ProcessSlot:
     """The place of one program: its process, and the deaths of those before it."""
 
     def __init__(self, program: Program) -> None:
@@ -46,8 +152,10 @@ class Post:
         self._deaths.append(now)
         recent = [death for death in self._deaths if now - death < DEATHS_WINDOW]
         if len(recent) >= DEATHS_ALLOWED:
-            raise GaveUp(f"{self.program.name} ended {len(recent)} times within {DEATHS_WINDOW:.0f}"
-                         f" s; see {self.program.traces} for the cause.")
+            raise GaveUp(
+                f"{self.program.name} ended {len(recent)} times within {DEATHS_WINDOW:.0f}"
+                f" s; see {self.program.traces} for the cause."
+            )
         pause: float = FIRST_PAUSE * 2 ** (len(recent) - 1)
         self.next_start = now + pause
         return pause
@@ -56,12 +164,11 @@ class Post:
 class Supervisor:
     """Keep the programs running until a signal, or `ended`, says that it is enough."""
 
-    def __init__(self, programs: list[Program], ended: Event,
-                 console: Console = Console()) -> None:
-        self._posts = [Post(program) for program in programs]
+    def __init__(self, programs: list[Program], ended: Event, console: Console = Console()) -> None:
+        self._posts = [ProcessSlot(program) for program in programs]
         self._ended = ended
         self._console = console
-        self._guardian = Guardian()
+        self._guardian = Reaper()
 
     def start(self) -> bool:
         """Start all programs; return False when told to stop meanwhile. Raise GaveUp."""
@@ -84,12 +191,14 @@ class Supervisor:
                 self._release(post)
         self._guardian.close()
 
-    def _wait_until_ready(self, post: Post) -> bool:
+    def _wait_until_ready(self, post: ProcessSlot) -> bool:
         end = time.monotonic() + READY_SECONDS
         while not post.program.ready():
             if time.monotonic() > end:
-                raise GaveUp(f"{post.program.name} did not answer within {READY_SECONDS:.0f} s; see"
-                             f" {post.program.traces} for the cause.")
+                raise GaveUp(
+                    f"{post.program.name} did not answer within {READY_SECONDS:.0f} s; see"
+                    f" {post.program.traces} for the cause."
+                )
             if self._ended.wait(TICK_SECONDS):
                 return False
             self._tend()
@@ -104,21 +213,22 @@ class Supervisor:
             elif not post.child and 0 < post.next_start <= now:
                 self._start(post)
 
-    def _start(self, post: Post) -> None:
+    def _start(self, post: ProcessSlot) -> None:
         post.child = Child(post.program, self._console)
         post.started = time.monotonic()
         self._guardian.guard(post.child.group)
 
-    def _bury(self, post: Post, now: float) -> None:
+    def _bury(self, post: ProcessSlot, now: float) -> None:
         assert post.child is not None
         post.child.sweep()
         code = post.child.exit_code()
         self._release(post)
         pause = post.record_death(now)
-        self._console.say(f"{post.program.name} ended ({_describe(code)}); restarting it in"
-                          f" {pause:g} s.")
+        self._console.say(
+            f"{post.program.name} ended ({_describe(code)}); restarting it in {pause:g} s."
+        )
 
-    def _release(self, post: Post) -> None:
+    def _release(self, post: ProcessSlot) -> None:
         if post.child:
             self._guardian.release(post.child.group)
             post.child = None

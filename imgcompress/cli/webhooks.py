@@ -19,7 +19,7 @@ from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.clock import about_now
 from ..ledger.receivers import ailing_receivers, reset_circuit
-from ..notify.secret import retire, rotate, signing_secrets
+from ..notify.webhook import retire, rotate, signing_secrets
 
 LOOPBACK = ip_address("127.0.0.1")
 MAX_BODY_BYTES = 1024 * 1024
@@ -31,16 +31,22 @@ def webhooks() -> None:
 
 
 @webhooks.command("secret")
-@click.option("--rotate", "action", flag_value="rotate",
-              help="Create a new secret. The newest of the others keeps signing beside it.")
+@click.option(
+    "--rotate",
+    "action",
+    flag_value="rotate",
+    help="Create a new secret. The newest of the others keeps signing beside it.",
+)
 @click.option("--retire", "action", flag_value="retire", help="Remove the older of two secrets.")
 @with_appcontext
 def secret(action: str | None) -> None:
     """Show the secrets that sign webhooks, newest first."""
     settings = current_settings()
     if action and settings.webhook_secrets:
-        raise click.ClickException("WEBHOOK_SECRET is set, so change it there: new,old signs with"
-                                   " both until the old one is removed.")
+        raise click.ClickException(
+            "WEBHOOK_SECRET is set, so change it there: new,old signs with"
+            " both until the old one is removed."
+        )
     if action == "rotate":
         rotate(settings.data_dir)
     elif action == "retire":
@@ -57,8 +63,11 @@ def receivers() -> None:
         ailing = ailing_receivers()
     for circuit in ailing:
         spared = circuit.open_until and circuit.open_until > about_now()
-        until = (f"suspended until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC" if spared
-                 else "still tried")
+        until = (
+            f"suspended until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC"
+            if spared
+            else "still tried"
+        )
         click.echo(f"{circuit.receiver}  {circuit.failures} failures in a row, {until}")
     if not ailing:
         click.echo("No receiver is failing.")
@@ -75,8 +84,9 @@ def reset(receiver: str) -> None:
     with _ledger():
         known = reset_circuit(receiver)
     if not known:
-        raise click.ClickException(f"There is no receiver {receiver!r}. `flask webhooks receivers`"
-                                   " lists the failing ones.")
+        raise click.ClickException(
+            f"There is no receiver {receiver!r}. `flask webhooks receivers` lists the failing ones."
+        )
     click.echo(f"{receiver} is no longer suspended.")
 
 
@@ -91,12 +101,14 @@ def listen(port: int, given: str | None) -> None:
     try:
         server = ThreadingHTTPServer((str(LOOPBACK), port), _handler(secrets))
     except OSError as error:
-        raise click.ClickException(f"Cannot listen on port {port}: {error.strerror}. Choose another"
-                                   " one with --port.") from error
+        raise click.ClickException(
+            f"Cannot listen on port {port}: {error.strerror}. Choose another one with --port."
+        ) from error
     with server:
         port = server.server_port
-        click.echo(f"Add to your uploads: -F webhook_url=http://127.0.0.1:{port}/  (Ctrl-C stops"
-                   " this)")
+        click.echo(
+            f"Add to your uploads: -F webhook_url=http://127.0.0.1:{port}/  (Ctrl-C stops this)"
+        )
         _advise(settings, port)
         try:
             server.serve_forever()
@@ -110,8 +122,10 @@ def _ledger() -> Iterator[None]:
     try:
         yield
     except LedgerUnavailable as error:
-        raise click.ClickException("The database is unavailable. Check that it is running; on a new"
-                                   " installation, run `flask db upgrade` first.") from error
+        raise click.ClickException(
+            "The database is unavailable. Check that it is running; on a new"
+            " installation, run `flask db upgrade` first."
+        ) from error
 
 
 def _secrets(settings: Settings) -> tuple[str, ...]:
@@ -125,8 +139,9 @@ def _advise(settings: Settings, port: int) -> None:
     if not (loopback and allowed):
         change = {"ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8", "ALLOWED_PORTS": f"80,443,{port}"}
         shown = " ".join(f"{name}={shlex.quote(value)}" for name, value in change.items())
-        click.secho("The service is not allowed to send here yet. Start it with:"
-                    f" {shown}", fg="yellow")
+        click.secho(
+            f"The service is not allowed to send here yet. Start it with: {shown}", fg="yellow"
+        )
 
 
 def _handler(secrets: Sequence[str]) -> type[BaseHTTPRequestHandler]:
@@ -161,8 +176,11 @@ def _show(headers: dict[str, str], body: bytes, verified: bool) -> None:
     """Print an arrival; in ASCII, for it may come from anybody and hold what moves a terminal."""
     told = {name.lower(): value for name, value in headers.items()}
     judgement = "valid signature" if verified else "INVALID SIGNATURE"
-    click.secho(f"{ascii(told.get('webhook-id', ''))}: {judgement}",
-                fg="green" if verified else "red", bold=True)
+    click.secho(
+        f"{ascii(told.get('webhook-id', ''))}: {judgement}",
+        fg="green" if verified else "red",
+        bold=True,
+    )
     try:
         click.echo(json.dumps(json.loads(body), indent=2))
     except ValueError:

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from .sessions import reading
-from .types import UTCDateTime, utcnow
+from .models import UTCDateTime, utcnow
+from .session import reading
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +158,12 @@ class _Difference:
     def _tell(self) -> None:
         differs = abs(self._seconds) > TOLERATED_SECONDS
         if differs and not self._told:
-            log.warning("This machine's clock is %.1f s %s the database's, which decides what is"
-                        " due; synchronise them (chrony, systemd-timesyncd)", abs(self._seconds),
-                        "ahead of" if self._seconds > 0 else "behind")
+            log.warning(
+                "This machine's clock is %.1f s %s the database's, which decides what is"
+                " due; synchronise them (chrony, systemd-timesyncd)",
+                abs(self._seconds),
+                "ahead of" if self._seconds > 0 else "behind",
+            )
         elif self._told and not differs:
             log.warning("This machine's clock agrees with the database's again")
         self._told = differs

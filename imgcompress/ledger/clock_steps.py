@@ -16,22 +16,25 @@ from sqlalchemy import ColumnElement, and_, exists, select, update
 
 from .clock import NOW, from_now
 from .deletion import LAST_ROUND_AFTER
-from .heartbeat import WRITTEN_EVERY, seconds_put_back
+from .metrics import WRITTEN_EVERY, seconds_put_back
 from .models import (
+    ACTIVE_JOB,
     CompressedImage,
     DeliveryAttempt,
+    DeliveryState,
     HostCircuit,
+    ImageStatus,
     JobDeletion,
     JobRequest,
     JobSlice,
     OwnerCircuit,
     ReceiverCircuit,
+    SliceState,
     WebhookDelivery,
 )
 from .receivers import LONGEST_PAUSE
 from .results import LONGEST_POSTPONEMENT
-from .sessions import reading, rowcount, writing
-from .states import ACTIVE_JOB, DeliveryState, ImageStatus, SliceState
+from .session import reading, rowcount, writing
 
 # What is just being written may be told by a transaction that began a little later.
 LEEWAY = timedelta(seconds=10)
@@ -59,12 +62,16 @@ class _Rule(NamedTuple):
     right: dict[str, Any]
 
 
-def put_right(longest: Longest) -> int:
+def correct_future_times(longest: Longest) -> int:
     """Have all that is due which waits for a time that cannot be true; return how much it was."""
     # The images come before the slices by which they are found.
     images = [_images_of(job) for job in _jobs_postponed_wrongly()]
-    rules = [*_slices(longest), *_jobs(), *_circuits(longest),
-             *_deliveries(longest, stepped=seconds_put_back() > WRITTEN_EVERY)]
+    rules = [
+        *_slices(longest),
+        *_jobs(),
+        *_circuits(longest),
+        *_deliveries(longest, stepped=seconds_put_back() > WRITTEN_EVERY),
+    ]
     with reading() as session:
         # One trip tells that all is well.
         found = session.execute(select(*(exists().where(rule.wrong) for rule in rules))).one()
@@ -75,9 +82,14 @@ def put_right(longest: Longest) -> int:
 def _apply(rule: _Rule) -> int:
     """Change rows of one table in a transaction of its own: so no order of locks matters."""
     with writing() as session:
-        return rowcount(session.execute(
-            update(rule.table).where(rule.wrong).values(rule.right)
-            .execution_options(synchronize_session=False)))
+        return rowcount(
+            session.execute(
+                update(rule.table)
+                .where(rule.wrong)
+                .values(rule.right)
+                .execution_options(synchronize_session=False)
+            )
+        )
 
 
 def _after(column: Any, span: float | timedelta) -> ColumnElement[bool]:
@@ -87,20 +99,29 @@ def _after(column: Any, span: float | timedelta) -> ColumnElement[bool]:
 
 
 def _postponed_wrongly() -> ColumnElement[bool]:
-    return and_(JobSlice.state == SliceState.QUEUED,
-                _after(JobSlice.not_before, LONGEST_POSTPONEMENT))
+    return and_(
+        JobSlice.state == SliceState.QUEUED, _after(JobSlice.not_before, LONGEST_POSTPONEMENT)
+    )
 
 
 def _jobs_postponed_wrongly() -> list[UUID]:
     with reading() as session:
-        return list(session.scalars(
-            select(JobSlice.request_id).distinct().where(_postponed_wrongly())))
+        return list(
+            session.scalars(select(JobSlice.request_id).distinct().where(_postponed_wrongly()))
+        )
 
 
 def _images_of(request_id: UUID) -> _Rule:
     image = CompressedImage
-    return _Rule(image, and_(image.request_id == request_id, image.status == ImageStatus.PENDING,
-                             _after(image.not_before, LONGEST_POSTPONEMENT)), {"not_before": None})
+    return _Rule(
+        image,
+        and_(
+            image.request_id == request_id,
+            image.status == ImageStatus.PENDING,
+            _after(image.not_before, LONGEST_POSTPONEMENT),
+        ),
+        {"not_before": None},
+    )
 
 
 def _slices(longest: Longest) -> list[_Rule]:
@@ -109,8 +130,11 @@ def _slices(longest: Longest) -> list[_Rule]:
     return [
         _Rule(part, _postponed_wrongly(), {"not_before": None}),
         # A worker that lives renews its lease; that of another one runs out.
-        _Rule(part, and_(leased, _after(part.lease_until, 4 * longest.lease)),
-              {"lease_until": from_now(longest.lease)}),
+        _Rule(
+            part,
+            and_(leased, _after(part.lease_until, 4 * longest.lease)),
+            {"lease_until": from_now(longest.lease)},
+        ),
         _Rule(part, and_(queued, _after(part.published_at, 0)), {"published_at": NOW}),
     ]
 
@@ -118,8 +142,9 @@ def _slices(longest: Longest) -> list[_Rule]:
 def _jobs() -> list[_Rule]:
     job, deletion = JobRequest, JobDeletion
     return [
-        _Rule(job, and_(job.status.in_(ACTIVE_JOB), _after(job.updated_at, 0)),
-              {"updated_at": NOW}),
+        _Rule(
+            job, and_(job.status.in_(ACTIVE_JOB), _after(job.updated_at, 0)), {"updated_at": NOW}
+        ),
         _Rule(deletion, _after(deletion.due_at, LAST_ROUND_AFTER), {"due_at": NOW}),
     ]
 
@@ -129,17 +154,28 @@ def _deliveries(longest: Longest, *, stepped: bool) -> list[_Rule]:
     pending = delivery.state == DeliveryState.PENDING
     waiting = and_(pending, delivery.held_until.is_(None))
     due, held = {"next_attempt_at": NOW}, from_now(longest.hold)
-    attempted_in_future = exists().where(
-        attempt.delivery_id == delivery.id, attempt.attempt == delivery.attempts,
-        _after(attempt.started_at, 0)).correlate(delivery)
-    repeated = _Rule(delivery, and_(waiting, _after(delivery.next_attempt_at, 0),
-                                    attempted_in_future), due)
+    attempted_in_future = (
+        exists()
+        .where(
+            attempt.delivery_id == delivery.id,
+            attempt.attempt == delivery.attempts,
+            _after(attempt.started_at, 0),
+        )
+        .correlate(delivery)
+    )
+    repeated = _Rule(
+        delivery, and_(waiting, _after(delivery.next_attempt_at, 0), attempted_in_future), due
+    )
     rules = [
         # The attempt may still be under way.
-        _Rule(delivery, and_(pending, _after(delivery.held_until, longest.hold)),
-              {"next_attempt_at": held, "held_until": held}),
-        _Rule(delivery, and_(waiting, delivery.step == 0, _after(delivery.next_attempt_at, 0)),
-              due),
+        _Rule(
+            delivery,
+            and_(pending, _after(delivery.held_until, longest.hold)),
+            {"next_attempt_at": held, "held_until": held},
+        ),
+        _Rule(
+            delivery, and_(waiting, delivery.step == 0, _after(delivery.next_attempt_at, 0)), due
+        ),
         _Rule(delivery, and_(waiting, _after(delivery.next_attempt_at, longest.delivery)), due),
     ]
     # Pauses of hours are usual: only the last attempt tells which of them are wrong. It is not
@@ -149,9 +185,15 @@ def _deliveries(longest: Longest, *, stepped: bool) -> list[_Rule]:
 
 def _circuits(longest: Longest) -> list[_Rule]:
     receiver = ReceiverCircuit
-    rules = [_Rule(receiver, _after(receiver.open_until, LONGEST_PAUSE), {"open_until": NOW}),
-             _Rule(OwnerCircuit, _after(OwnerCircuit.probe_until, longest.suspension),
-                   {"probe_until": None})]
+    rules = [
+        _Rule(receiver, _after(receiver.open_until, LONGEST_PAUSE), {"open_until": NOW}),
+        _Rule(
+            OwnerCircuit,
+            _after(OwnerCircuit.probe_until, longest.suspension),
+            {"probe_until": None},
+        ),
+    ]
     return rules + [
         _Rule(circuit, _after(circuit.open_until, longest.suspension), {"open_until": NOW})
-        for circuit in (OwnerCircuit, HostCircuit)]
+        for circuit in (OwnerCircuit, HostCircuit)
+    ]

@@ -1,31 +1,37 @@
-"""Delete jobs: hide them at once, then take away their rows and files, however often it is cut off.
+"""Delete jobs with their files, and files that no row names.
 
 A large job has a million rows, so they go in short transactions. Until all is gone the job has a
 row in `job_deletion`; recovery takes up what its deleter left, and looks once more, later, for the
 files of a worker that had not heard of the deletion. One process at a time is at it, however long
 the storage takes: it puts off again and again when others may take the job up.
+
+A worker whose job is cancelled or deleted has stored images that nobody will ask for; it takes them
+away itself. What is left by a worker that dies, or cannot reach the ledger or the storage at that
+moment, goes with the daily sweep.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from ..errors import ImgcompressError
 from ..metrics import JOBS_ENDED
 from .clock import NOW, from_now
-from .metric_values import add_values
-from .models import CompressedImage, JobDeletion, JobRequest
+from .metrics import add_values
+from .models import ACTIVE_JOB, ENDED_JOB, CompressedImage, JobDeletion, JobRequest, JobStatus
 from .queries import visible_to
-from .sessions import insert_into, reading, rowcount, writing
-from .states import ACTIVE_JOB, ENDED_JOB, JobStatus
+from .session import insert_into, reading, rowcount, writing
 
 DELETE_BATCH = 5000
 JOBS_AT_ONCE = 20
@@ -40,12 +46,12 @@ LAST_ROUND_AFTER = timedelta(minutes=15)
 DeleteFiles = Callable[[UUID, int, Callable[[], None]], None]
 
 
-class ErasureTaken(Exception):
+class PurgeTaken(Exception):
     """Another process has taken the deletion up, and alone goes on with it."""
 
 
 @dataclass
-class Erasure:
+class Purge:
     """A deletion in the hands of this process until `due_at`, when others may take it up.
 
     That time, which is the database's, is its fencing token: whoever takes the deletion up, or goes
@@ -65,23 +71,27 @@ class Erasure:
     def put_off(self, session: Session, wait: timedelta = TAKEN_UP_AFTER, **values: Any) -> None:
         """Keep it from others for a while. Raise ErasureTaken where it is another's by now."""
         later = session.scalar(
-            update(JobDeletion).where(*self._itself).values(due_at=from_now(wait), **values)
-            .returning(JobDeletion.due_at).execution_options(synchronize_session=False))
+            update(JobDeletion)
+            .where(*self._itself)
+            .values(due_at=from_now(wait), **values)
+            .returning(JobDeletion.due_at)
+            .execution_options(synchronize_session=False)
+        )
         if later is None:
-            raise ErasureTaken()
+            raise PurgeTaken()
         self.due_at, self.heard = later, time.monotonic()
 
     def end(self, session: Session) -> None:
         """Forget the deletion. Raise ErasureTaken where it is another's by now."""
         if not rowcount(session.execute(delete(JobDeletion).where(*self._itself))):
-            raise ErasureTaken()
+            raise PurgeTaken()
 
     @property
     def _itself(self) -> tuple[ColumnElement[bool], ...]:
         return JobDeletion.request_id == self.request_id, JobDeletion.due_at == self.due_at
 
 
-def mark_deleted(request_id: UUID, owner: str | None) -> Erasure | None:
+def soft_delete(request_id: UUID, owner: str | None) -> Purge | None:
     """Hide a job for good and stop its work; None for one that this owner cannot see.
 
     What is left of it is in the caller's hands for a while.
@@ -90,7 +100,7 @@ def mark_deleted(request_id: UUID, owner: str | None) -> Erasure | None:
     return marked[0] if marked else None
 
 
-def mark_all_deleted(owner: str | None) -> list[Erasure]:
+def soft_delete_all(owner: str | None) -> list[Purge]:
     """Hide every job that this owner can see and stop their work; see mark_deleted()."""
     return _mark(*visible_to(owner))
 
@@ -98,12 +108,14 @@ def mark_all_deleted(owner: str | None) -> list[Erasure]:
 def count_old_jobs(before: datetime) -> int:
     """Return how many jobs ended before a time."""
     with reading() as session:
-        return session.scalar(
-            select(func.count()).select_from(JobRequest).where(*_ended(before))) or 0
+        return (
+            session.scalar(select(func.count()).select_from(JobRequest).where(*_ended(before))) or 0
+        )
 
 
-def erase_old_jobs(before: datetime, delete_files: DeleteFiles,
-                   stopped: Callable[[], bool] = lambda: False) -> int:
+def purge_old_jobs(
+    before: datetime, delete_files: DeleteFiles, stopped: Callable[[], bool] = lambda: False
+) -> int:
     """Delete the jobs that ended before a time, until it is `stopped`; return how many.
 
     What is marked and not erased, recovery erases.
@@ -111,14 +123,18 @@ def erase_old_jobs(before: datetime, delete_files: DeleteFiles,
     erased = 0
     while not stopped() and (marked := _mark_some(before)):
         for erasure in marked:
-            erase_job(erasure, delete_files)
+            purge_job(erasure, delete_files)
         erased += len(marked)
     return erased
 
 
-def _mark_some(before: datetime) -> list[Erasure]:
-    old = (select(JobRequest.request_id).where(*_ended(before))
-           .order_by(JobRequest.created_at).limit(JOBS_AT_ONCE))
+def _mark_some(before: datetime) -> list[Purge]:
+    old = (
+        select(JobRequest.request_id)
+        .where(*_ended(before))
+        .order_by(JobRequest.created_at)
+        .limit(JOBS_AT_ONCE)
+    )
     return _mark(JobRequest.request_id.in_(old), *_ended(before))
 
 
@@ -127,32 +143,51 @@ def _ended(before: datetime) -> tuple[ColumnElement[bool], ...]:
 
     The index knows when it began.
     """
-    return (JobRequest.status.in_(ENDED_JOB), JobRequest.created_at < before,
-            JobRequest.finished_at < before, *visible_to(None))
+    return (
+        JobRequest.status.in_(ENDED_JOB),
+        JobRequest.created_at < before,
+        JobRequest.finished_at < before,
+        *visible_to(None),
+    )
 
 
-def _mark(*conditions: ColumnElement[bool]) -> list[Erasure]:
+def _mark(*conditions: ColumnElement[bool]) -> list[Purge]:
     with writing() as session:
-        marked = list(session.scalars(
-            select(JobRequest.request_id).where(*conditions)
-            .order_by(JobRequest.request_id).with_for_update()))
-        cancelled = rowcount(session.execute(
-            update(JobRequest).where(*conditions, JobRequest.status.in_(ACTIVE_JOB))
-            .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
-            .execution_options(synchronize_session=False)))
-        erasures: list[Erasure] = []
+        marked = list(
+            session.scalars(
+                select(JobRequest.request_id)
+                .where(*conditions)
+                .order_by(JobRequest.request_id)
+                .with_for_update()
+            )
+        )
+        cancelled = rowcount(
+            session.execute(
+                update(JobRequest)
+                .where(*conditions, JobRequest.status.in_(ACTIVE_JOB))
+                .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
+                .execution_options(synchronize_session=False)
+            )
+        )
+        erasures: list[Purge] = []
         if marked:
             # Those that another one marked meanwhile are in its hands.
-            erasures = [Erasure(*row, heard=time.monotonic()) for row in session.execute(
-                insert_into(session, JobDeletion).values(due_at=from_now(TAKEN_UP_AFTER))
-                .on_conflict_do_nothing().returning(JobDeletion.request_id, JobDeletion.due_at),
-                [{"request_id": request_id} for request_id in marked])]
+            erasures = [
+                Purge(*row, heard=time.monotonic())
+                for row in session.execute(
+                    insert_into(session, JobDeletion)
+                    .values(due_at=from_now(TAKEN_UP_AFTER))
+                    .on_conflict_do_nothing()
+                    .returning(JobDeletion.request_id, JobDeletion.due_at),
+                    [{"request_id": request_id} for request_id in marked],
+                )
+            ]
         if cancelled:
             add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): cancelled})
         return erasures
 
 
-def erase_job(erasure: Erasure, delete_files: DeleteFiles) -> bool:
+def purge_job(erasure: Purge, delete_files: DeleteFiles) -> bool:
     """Take away the rows and the files of a job that is marked as deleted.
 
     Return False when another process has taken that up.
@@ -167,49 +202,177 @@ def erase_job(erasure: Erasure, delete_files: DeleteFiles) -> bool:
             # What else belongs to the job goes with its row.
             session.execute(delete(JobRequest).where(JobRequest.request_id == request_id))
             erasure.put_off(session, LAST_ROUND_AFTER, erased=True)
-    except ErasureTaken:
+    except PurgeTaken:
         return False
     return True
 
 
 def _epochs(request_id: UUID) -> int:
     with reading() as session:
-        return session.scalar(
-            select(JobRequest.epoch).where(JobRequest.request_id == request_id)) or 1
+        return (
+            session.scalar(select(JobRequest.epoch).where(JobRequest.request_id == request_id)) or 1
+        )
 
 
 def _delete_images(request_id: UUID) -> int:
     """Delete some of the job's images under the lock of its row; return how many."""
     image = CompressedImage
     with writing() as session:
-        session.execute(select(JobRequest.request_id)
-                        .where(JobRequest.request_id == request_id).with_for_update())
+        session.execute(
+            select(JobRequest.request_id)
+            .where(JobRequest.request_id == request_id)
+            .with_for_update()
+        )
         some = select(image.image_id).where(image.request_id == request_id).limit(DELETE_BATCH)
-        return rowcount(session.execute(
-            delete(image).where(image.image_id.in_(some))
-            .execution_options(synchronize_session=False)))
+        return rowcount(
+            session.execute(
+                delete(image)
+                .where(image.image_id.in_(some))
+                .execution_options(synchronize_session=False)
+            )
+        )
 
 
-def erase_due_jobs(delete_files: DeleteFiles) -> int:
+def purge_due_jobs(delete_files: DeleteFiles) -> int:
     """Take up the deletions that are due; return how many there were."""
     with reading() as session:
         due = session.execute(
             select(JobDeletion.request_id, JobDeletion.due_at, JobDeletion.erased)
-            .where(JobDeletion.due_at <= NOW).order_by(JobDeletion.due_at)).all()
-    return sum(_take_up(Erasure(request_id, due_at), erased, delete_files)
-               for request_id, due_at, erased in due)
+            .where(JobDeletion.due_at <= NOW)
+            .order_by(JobDeletion.due_at)
+        ).all()
+    return sum(
+        _take_up(Purge(request_id, due_at), erased, delete_files)
+        for request_id, due_at, erased in due
+    )
 
 
-def _take_up(erasure: Erasure, erased: bool, delete_files: DeleteFiles) -> bool:
+def _take_up(erasure: Purge, erased: bool, delete_files: DeleteFiles) -> bool:
     """Erase a job, or look for its last files; return False when another process has taken it."""
     try:
         erasure.go_on()
         if not erased:
-            return erase_job(erasure, delete_files)
+            return purge_job(erasure, delete_files)
         # Late files of later epochs are left to the sweep: how many there were is gone by now.
         delete_files(erasure.request_id, 1, erasure.go_on)
         with writing() as session:
             erasure.end(session)
-    except ErasureTaken:
+    except PurgeTaken:
         return False
     return True
+
+
+# A file is written before the ledger knows of it; nothing that is still to be told is as old.
+ORPHAN_MIN_AGE = timedelta(days=1)
+# The folders that the service writes to; whatever else lies in the storage is not ours.
+FOLDERS = ("csv", "images", "check")
+# So few orphans are deleted without further thought, and any number that is the smaller part.
+FEW = 100
+BATCH = 500
+
+_UUID = "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_CSV = re.compile(f"csv/{_UUID}/input\\.csv")
+# The second name is the image's; the first one that of its job, or of a later epoch of it.
+_IMAGE = re.compile(f"images/{_UUID}/{_UUID}\\.[a-z]+")
+
+# What a storage lists in a folder: keys, and when their files were written.
+ListFiles = Callable[[str], Iterable[tuple[str, datetime]]]
+
+
+class TooManyOrphans(ImgcompressError):
+    """Most files belong to no job: another installation may use the storage as well."""
+
+    code = "strange_files"
+    message = (
+        "Most of the stored files belong to no job of this ledger, so none is deleted. Does"
+        " another installation use the same STORAGE_URL, or is the database an old one?"
+    )
+
+
+@dataclass
+class Sweep:
+    """The files that are old enough to be judged, and those of them that belong to nothing."""
+
+    files: int = 0
+    orphans: int = 0
+
+    @property
+    def is_strange(self) -> bool:
+        """Tell whether so many belong to nothing that something else must be wrong."""
+        return self.orphans > max(FEW, self.files / 2)
+
+
+def count_orphans(list_files: ListFiles, before: datetime) -> Sweep:
+    """Count the files written before a time, and those of them that belong to nothing."""
+    sweep = Sweep()
+    for keys in _old_files(list_files, before):
+        sweep.files += len(keys)
+        sweep.orphans += len(_orphans(keys))
+    return sweep
+
+
+def delete_orphans(
+    list_files: ListFiles,
+    delete: Callable[[str], None],
+    before: datetime,
+    *,
+    even_strange: bool = False,
+) -> int:
+    """Delete the files that belong to nothing; return how many there were.
+
+    Raise StrangeFiles, with nothing deleted, when they are the most.
+    """
+    if count_orphans(list_files, before).is_strange and not even_strange:
+        raise TooManyOrphans()
+    deleted = 0
+    for keys in _old_files(list_files, before):
+        for key in _orphans(keys):
+            delete(key)
+            deleted += 1
+    return deleted
+
+
+def left_behind(request_id: UUID, epoch: int, keys: Collection[str]) -> list[str]:
+    """Return the keys of an epoch's stored images that the ledger does not know and never will.
+
+    While the epoch goes on there are none: another worker may store the same image under the same
+    key. When it has ended nothing more is written for it, and a retry uses other keys.
+    """
+    goes_on = exists().where(
+        JobRequest.request_id == request_id,
+        JobRequest.epoch == epoch,
+        JobRequest.status.in_(ACTIVE_JOB),
+    )
+    with reading() as session:
+        if session.scalar(select(goes_on)):
+            return []
+    known = _known_images(keys)
+    return [key for key in keys if key not in known]
+
+
+def _old_files(list_files: ListFiles, before: datetime) -> Iterator[list[str]]:
+    for folder in FOLDERS:
+        old = (key for key, modified in list_files(folder) if modified < before)
+        while keys := list(islice(old, BATCH)):
+            yield keys
+
+
+def _orphans(keys: list[str]) -> list[str]:
+    """Return the keys that the ledger does not know; what is no whole file is none of its."""
+    known = _known_csvs(keys) | _known_images(keys)
+    return [key for key in keys if key not in known]
+
+
+def _known_csvs(keys: list[str]) -> set[str]:
+    named = {UUID(match[1]): key for key in keys if (match := _CSV.fullmatch(key))}
+    return {named[job] for job in _select(JobRequest.request_id, JobRequest.request_id, named)}
+
+
+def _known_images(keys: Collection[str]) -> set[str]:
+    named = [UUID(match[2]) for key in keys if (match := _IMAGE.fullmatch(key))]
+    return set(_select(CompressedImage.storage_key, CompressedImage.image_id, named))
+
+
+def _select(column: Any, key: Any, values: Iterable[UUID]) -> list[Any]:
+    with reading() as session:
+        return list(session.scalars(select(column).where(key.in_(list(values)))))

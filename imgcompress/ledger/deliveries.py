@@ -1,11 +1,12 @@
-"""The outbox: claim a due delivery for one attempt, record what became of it."""
+"""Claim the deliveries that are due, record their attempts, and list them for callers."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +15,29 @@ from sqlalchemy.orm import Session
 
 from ..metrics import DELIVERIES_ENDED
 from .clock import NOW, from_now
-from .metric_values import add_values
-from .models import DeliveryAttempt, JobRequest, ReceiverCircuit, WebhookDelivery
-from .receivers import MAIL_SERVER, close_circuit, count_failure, lock_receiver, note_answer
+from .metrics import add_values
+from .models import (
+    Channel,
+    DeliveryAttempt,
+    DeliveryState,
+    JobRequest,
+    ReceiverCircuit,
+    WebhookDelivery,
+)
+from .receivers import (
+    AT_ONCE,
+    CONCURRENCY_WHILE_FAILING,
+    MAIL_SERVER,
+    close_circuit,
+    count_failure,
+    first_due,
+    lock_receiver,
+    note_answer,
+    turns,
+    under_way,
+)
 from .seals import unseal
-from .sessions import rowcount, writing
-from .states import Channel, DeliveryState
-from .turns import AT_ONCE, AT_ONCE_WHILE_ILL, first_due, turns, under_way
+from .session import reading, rowcount, writing
 
 # What has waited for so long, past its time, for a receiver that stays ill, has failed.
 LONGEST_WAIT = timedelta(days=1)
@@ -80,20 +97,43 @@ def _claim(receiver: str, hold_seconds: Mapping[Channel, float]) -> DueDelivery 
     channel = Channel.EMAIL if receiver == MAIL_SERVER else Channel.WEBHOOK
     with writing() as session:
         failures = lock_receiver(session, receiver)
-        row = None if failures is None else _swap_to_held(
-            session, receiver, AT_ONCE_WHILE_ILL if failures else AT_ONCE, hold_seconds[channel])
+        row = (
+            None
+            if failures is None
+            else _swap_to_held(
+                session,
+                receiver,
+                CONCURRENCY_WHILE_FAILING if failures else AT_ONCE,
+                hold_seconds[channel],
+            )
+        )
         if row is None:
             session.rollback()
             return None
         job = session.execute(
-            select(JobRequest.webhook_url, JobRequest.email, JobRequest.webhook_secret,
-                   JobRequest.sealed_secret)
-            .where(JobRequest.request_id == row.request_id)).one()
-        session.execute(insert(DeliveryAttempt).values(
-            delivery_id=row.id, attempt=row.attempts, started_at=NOW))
+            select(
+                JobRequest.webhook_url,
+                JobRequest.email,
+                JobRequest.webhook_secret,
+                JobRequest.sealed_secret,
+            ).where(JobRequest.request_id == row.request_id)
+        ).one()
+        session.execute(
+            insert(DeliveryAttempt).values(delivery_id=row.id, attempt=row.attempts, started_at=NOW)
+        )
     target = job.email if channel == Channel.EMAIL else job.webhook_url
-    return DueDelivery(row.id, row.request_id, channel, receiver, target or "", row.payload,
-                       row.attempts, row.step, job.webhook_secret, job.sealed_secret)
+    return DueDelivery(
+        row.id,
+        row.request_id,
+        channel,
+        receiver,
+        target or "",
+        row.payload,
+        row.attempts,
+        row.step,
+        job.webhook_secret,
+        job.sealed_secret,
+    )
 
 
 def _swap_to_held(session: Session, receiver: str, at_once: int, hold_seconds: float) -> Any:
@@ -101,13 +141,21 @@ def _swap_to_held(session: Session, receiver: str, at_once: int, hold_seconds: f
     held_until = from_now(hold_seconds)
     return session.execute(
         update(delivery)
-        .where(delivery.id == first_due(receiver).scalar_subquery(),
-               under_way(literal(receiver)).scalar_subquery() < at_once)
-        .values(attempts=delivery.attempts + 1, step=delivery.step + 1, held_until=held_until,
-                next_attempt_at=held_until)
-        .returning(delivery.id, delivery.request_id, delivery.payload, delivery.attempts,
-                   delivery.step)
-        .execution_options(synchronize_session=False)).one_or_none()
+        .where(
+            delivery.id == first_due(receiver).scalar_subquery(),
+            under_way(literal(receiver)).scalar_subquery() < at_once,
+        )
+        .values(
+            attempts=delivery.attempts + 1,
+            step=delivery.step + 1,
+            held_until=held_until,
+            next_attempt_at=held_until,
+        )
+        .returning(
+            delivery.id, delivery.request_id, delivery.payload, delivery.attempts, delivery.step
+        )
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
 
 
 def record_delivered(delivery: DueDelivery, *, seconds: float, status: int | None) -> bool:
@@ -115,13 +163,28 @@ def record_delivered(delivery: DueDelivery, *, seconds: float, status: int | Non
     with writing() as session:
         note_answer(session, delivery.receiver)
         close_circuit(session, delivery.receiver)
-        return _record(session, delivery, seconds, status, None, state=DeliveryState.DELIVERED,
-                       delivered_at=NOW, next_attempt_at=None)
+        return _record(
+            session,
+            delivery,
+            seconds,
+            status,
+            None,
+            state=DeliveryState.DELIVERED,
+            delivered_at=NOW,
+            next_attempt_at=None,
+        )
 
 
-def record_undelivered(delivery: DueDelivery, *, seconds: float, status: int | None, error: str,
-                       next_in: float | None, receiver_ill: bool,
-                       unanswered: bool = False) -> bool:
+def record_undelivered(
+    delivery: DueDelivery,
+    *,
+    seconds: float,
+    status: int | None,
+    error: str,
+    next_in: float | None,
+    receiver_ill: bool,
+    unanswered: bool = False,
+) -> bool:
     """Record a failed attempt; without seconds to the next one, the delivery has FAILED.
 
     `receiver_ill`: the failure tells of the receiver as a whole and not of this delivery alone;
@@ -136,27 +199,55 @@ def record_undelivered(delivery: DueDelivery, *, seconds: float, status: int | N
             count_failure(session, delivery.receiver, unanswered=unanswered)
         else:
             close_circuit(session, delivery.receiver)
-        return _record(session, delivery, seconds, status, error, state=state,
-                       next_attempt_at=None if next_in is None else from_now(next_in))
+        return _record(
+            session,
+            delivery,
+            seconds,
+            status,
+            error,
+            state=state,
+            next_attempt_at=None if next_in is None else from_now(next_in),
+        )
 
 
-def _record(session: Session, delivery: DueDelivery, seconds: float, status: int | None,
-            error: str | None, *, state: DeliveryState, **values: object) -> bool:
-    recorded = rowcount(session.execute(
-        update(WebhookDelivery)
-        .where(WebhookDelivery.id == delivery.id, WebhookDelivery.attempts == delivery.attempt,
-               WebhookDelivery.state == DeliveryState.PENDING)
-        .values(state=state, held_until=None, last_response_status=status, last_error=error,
-                **values)
-        .execution_options(synchronize_session=False)))
+def _record(
+    session: Session,
+    delivery: DueDelivery,
+    seconds: float,
+    status: int | None,
+    error: str | None,
+    *,
+    state: DeliveryState,
+    **values: object,
+) -> bool:
+    recorded = rowcount(
+        session.execute(
+            update(WebhookDelivery)
+            .where(
+                WebhookDelivery.id == delivery.id,
+                WebhookDelivery.attempts == delivery.attempt,
+                WebhookDelivery.state == DeliveryState.PENDING,
+            )
+            .values(
+                state=state,
+                held_until=None,
+                last_response_status=status,
+                last_error=error,
+                **values,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    )
     if not recorded:
         session.rollback()
         return False
     session.execute(
         update(DeliveryAttempt)
-        .where(DeliveryAttempt.delivery_id == delivery.id,
-               DeliveryAttempt.attempt == delivery.attempt)
-        .values(seconds=seconds, response_status=status, error=error))
+        .where(
+            DeliveryAttempt.delivery_id == delivery.id, DeliveryAttempt.attempt == delivery.attempt
+        )
+        .values(seconds=seconds, response_status=status, error=error)
+    )
     if state != DeliveryState.PENDING:
         add_values(session, {DELIVERIES_ENDED.sample(delivery.channel, state): 1})
     return True
@@ -176,26 +267,99 @@ def redeliver(delivery_id: str) -> bool:
         close_circuit(session, receiver)
         session.execute(
             update(delivery)
-            .where(delivery.id == delivery_id,
-                   delivery.held_until.is_(None) | (delivery.held_until <= NOW))
+            .where(
+                delivery.id == delivery_id,
+                delivery.held_until.is_(None) | (delivery.held_until <= NOW),
+            )
             .values(state=DeliveryState.PENDING, next_attempt_at=NOW, step=0, held_until=None)
-            .execution_options(synchronize_session=False))
+            .execution_options(synchronize_session=False)
+        )
     return True
 
 
-def give_up_suspended() -> int:
+def fail_suspended_deliveries() -> int:
     """Fail what has waited too long for an ill receiver; return how many there were."""
     delivery, circuit = WebhookDelivery, ReceiverCircuit
     resting = select(circuit.receiver).where(circuit.open_until > NOW, ~circuit.waits_for_host)
     with writing() as session:
-        channels = Counter(session.scalars(
-            update(delivery)
-            .where(delivery.state == DeliveryState.PENDING,
-                   delivery.next_attempt_at < from_now(-LONGEST_WAIT),
-                   delivery.receiver.in_(resting))
-            .values(state=DeliveryState.FAILED, next_attempt_at=None, held_until=None,
-                    last_error=SUSPENDED)
-            .returning(delivery.channel).execution_options(synchronize_session=False)))
-        add_values(session, {DELIVERIES_ENDED.sample(channel, DeliveryState.FAILED): number
-                             for channel, number in channels.items()})
+        channels = Counter(
+            session.scalars(
+                update(delivery)
+                .where(
+                    delivery.state == DeliveryState.PENDING,
+                    delivery.next_attempt_at < from_now(-LONGEST_WAIT),
+                    delivery.receiver.in_(resting),
+                )
+                .values(
+                    state=DeliveryState.FAILED,
+                    next_attempt_at=None,
+                    held_until=None,
+                    last_error=SUSPENDED,
+                )
+                .returning(delivery.channel)
+                .execution_options(synchronize_session=False)
+            )
+        )
+        add_values(
+            session,
+            {
+                DELIVERIES_ENDED.sample(channel, DeliveryState.FAILED): number
+                for channel, number in channels.items()
+            },
+        )
     return channels.total()
+
+
+@dataclass(frozen=True)
+class LoggedDelivery:
+    """A delivery, where it goes, its attempts in their order, and its receiver's circuit."""
+
+    delivery: WebhookDelivery
+    target: str
+    attempts: Sequence[DeliveryAttempt]
+    circuit: ReceiverCircuit | None
+
+
+def deliveries_of(job: JobRequest) -> list[LoggedDelivery]:
+    """Return all deliveries of a job, the oldest first."""
+    delivery = WebhookDelivery
+    with reading() as session:
+        rows = session.execute(
+            select(delivery, ReceiverCircuit)
+            .outerjoin(ReceiverCircuit, ReceiverCircuit.receiver == delivery.receiver)
+            .where(delivery.request_id == job.request_id)
+            .order_by(delivery.created_at, delivery.channel.desc())
+        ).all()
+        attempts = _attempts(session, job.request_id)
+    return [
+        LoggedDelivery(row, _target(job, row), attempts.get(row.id, ()), circuit)
+        for row, circuit in rows
+    ]
+
+
+def last_delivery(request_id: UUID) -> WebhookDelivery | None:
+    """Return the delivery of the job's last event, the webhook rather than the mail."""
+    delivery = WebhookDelivery
+    with reading() as session:
+        return session.scalars(
+            select(delivery)
+            .where(delivery.request_id == request_id)
+            .order_by(delivery.epoch.desc(), delivery.created_at.desc(), delivery.channel.desc())
+            .limit(1)
+        ).one_or_none()
+
+
+def _attempts(session: Session, request_id: UUID) -> dict[str, list[DeliveryAttempt]]:
+    attempt = DeliveryAttempt
+    rows = session.scalars(
+        select(attempt)
+        .join(WebhookDelivery, WebhookDelivery.id == attempt.delivery_id)
+        .where(WebhookDelivery.request_id == request_id)
+        .order_by(attempt.delivery_id, attempt.attempt)
+    )
+    return {key: list(found) for key, found in groupby(rows, lambda row: row.delivery_id)}
+
+
+def _target(job: JobRequest, delivery: WebhookDelivery) -> str:
+    told = job.email if delivery.channel == Channel.EMAIL else job.webhook_url
+    return told or ""

@@ -11,18 +11,22 @@ from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
 from .clock import about_now, now_in
-from .heartbeat import recovery_age
-from .leases import job_is_active
+from .metrics import recovery_age
 from .models import (
+    ACTIVE_JOB,
+    Channel,
+    DeliveryState,
     HostCircuit,
     JobRequest,
     JobSlice,
+    JobStatus,
     OwnerCircuit,
     ReceiverCircuit,
+    SliceState,
     WebhookDelivery,
 )
-from .sessions import reading
-from .states import ACTIVE_JOB, Channel, DeliveryState, JobStatus, SliceState
+from .session import reading
+from .slices import job_is_active
 
 # A worker that has a slice of a job renews its lease, and so the job's row, several times a minute.
 STALLED_AFTER = timedelta(seconds=60)
@@ -71,26 +75,30 @@ def read_gauges() -> Gauges:
     with reading() as session:
         now = now_in(session)
         jobs = _counts(session, JobRequest.status)
-        mails = _counts(session, WebhookDelivery.channel,
-                        WebhookDelivery.state == DeliveryState.PENDING)
+        mails = _counts(
+            session, WebhookDelivery.channel, WebhookDelivery.state == DeliveryState.PENDING
+        )
         due = session.scalar(
-            select(func.min(WebhookDelivery.next_attempt_at))
-            .where(WebhookDelivery.state == DeliveryState.PENDING))
+            select(func.min(WebhookDelivery.next_attempt_at)).where(
+                WebhookDelivery.state == DeliveryState.PENDING
+            )
+        )
         lag = _queue_lag(session, now)
         return Gauges(
             jobs={status: jobs.get(status, 0) for status in JobStatus},
             slices=_backlog(session),
             deliveries={channel: mails.get(channel, 0) for channel in Channel},
-            queue_lag=lag, oldest_slice=max(lag, _longest_still(session, now)),
+            queue_lag=lag,
+            oldest_slice=max(lag, _longest_still(session, now)),
             oldest_delivery=_age(due, now),
             suspended_hosts=_hosts_left_alone(session, now),
             suspended_receivers=_receivers_left_alone(session, now),
-            recovery_age=age)
+            recovery_age=age,
+        )
 
 
 def _counts(session: Session, column: Any, *conditions: Any) -> dict[str, int]:
-    rows = session.execute(
-        select(column, func.count()).where(*conditions).group_by(column))
+    rows = session.execute(select(column, func.count()).where(*conditions).group_by(column))
     return {value: number for value, number in rows}
 
 
@@ -99,7 +107,8 @@ def _backlog(session: Session) -> dict[Backlog, int]:
     rows = session.execute(
         select(JobSlice.state, published, func.count())
         .where(JobSlice.state.in_([SliceState.QUEUED, SliceState.LEASED]), job_is_active())
-        .group_by(JobSlice.state, published))
+        .group_by(JobSlice.state, published)
+    )
     backlog = dict.fromkeys(Backlog, 0)
     for state, is_published, number in rows:
         queued = Backlog.PUBLISHED if is_published else Backlog.WAITING
@@ -110,28 +119,41 @@ def _backlog(session: Session) -> dict[Backlog, int]:
 def _queue_lag(session: Session, now: datetime) -> float:
     """Return for how long the oldest message stands that no worker has taken."""
     published = session.scalar(
-        select(func.min(JobSlice.published_at))
-        .where(JobSlice.state == SliceState.QUEUED, job_is_active()))
+        select(func.min(JobSlice.published_at)).where(
+            JobSlice.state == SliceState.QUEUED, job_is_active()
+        )
+    )
     return _age(published, now)
 
 
 def _longest_still(session: Session, now: datetime) -> float:
     """Return for how long that active job has not moved which has not moved for longest."""
     moved = session.scalar(
-        select(func.min(JobRequest.updated_at)).where(JobRequest.status.in_(ACTIVE_JOB)))
+        select(func.min(JobRequest.updated_at)).where(JobRequest.status.in_(ACTIVE_JOB))
+    )
     return _age(moved, now)
 
 
 def _hosts_left_alone(session: Session, now: datetime) -> int:
     """Count the hosts that are left alone, be it for all owners or for some."""
-    open_ones = union(*(select(circuit.authority).where(circuit.open_until > now)
-                      for circuit in (HostCircuit, OwnerCircuit))).subquery()
+    open_ones = union(
+        *(
+            select(circuit.authority).where(circuit.open_until > now)
+            for circuit in (HostCircuit, OwnerCircuit)
+        )
+    ).subquery()
     return session.scalar(select(func.count()).select_from(open_ones)) or 0
 
 
 def _receivers_left_alone(session: Session, now: datetime) -> int:
-    return session.scalar(select(func.count()).select_from(ReceiverCircuit)
-                          .where(ReceiverCircuit.open_until > now)) or 0
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(ReceiverCircuit)
+            .where(ReceiverCircuit.open_until > now)
+        )
+        or 0
+    )
 
 
 def _age(time: datetime | None, now: datetime) -> float:

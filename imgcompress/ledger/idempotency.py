@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from ..errors import ImgcompressError
 from .clock import NOW, from_now
 from .models import IdempotencyKey
-from .sessions import insert_into, rowcount, writing
+from .session import insert_into, rowcount, writing
 
 KEPT = timedelta(hours=24)
 # A request that has not answered for this long is taken for dead, and its key is free again.
@@ -36,8 +36,10 @@ class KeyInUse(ImgcompressError):
     """The first request with the key is still being answered."""
 
     code = "idempotency_key_in_use"
-    message = ("The first request with this idempotency key is still in progress. Send it again in"
-               " a moment to get the same response.")
+    message = (
+        "The first request with this idempotency key is still in progress. Send it again in"
+        " a moment to get the same response."
+    )
     retryable = True
 
 
@@ -45,8 +47,10 @@ class KeyReused(ImgcompressError):
     """The key belongs to another request."""
 
     code = "idempotency_key_reused"
-    message = ("This idempotency key was already used for another file or other options. Use a new"
-               " key for a new upload.")
+    message = (
+        "This idempotency key was already used for another file or other options. Use a new"
+        " key for a new upload."
+    )
 
 
 def claim_key(owner: str | None, key: str, fingerprint: str) -> KeyClaim | dict[str, Any]:
@@ -67,24 +71,35 @@ def claim_key(owner: str | None, key: str, fingerprint: str) -> KeyClaim | dict[
 
 
 def _insert(session: Session, claim: KeyClaim, fingerprint: str) -> int:
-    return rowcount(session.execute(
-        insert_into(session, IdempotencyKey)
-        .values(owner=claim.owner, key=claim.key, **_fresh(claim, fingerprint))
-        .on_conflict_do_nothing()))
+    return rowcount(
+        session.execute(
+            insert_into(session, IdempotencyKey)
+            .values(owner=claim.owner, key=claim.key, **_fresh(claim, fingerprint))
+            .on_conflict_do_nothing()
+        )
+    )
 
 
 def _take_over(session: Session, claim: KeyClaim, fingerprint: str) -> int:
     """Claim a key that is too old, or whose request died before it was answered."""
-    return rowcount(session.execute(
-        update(IdempotencyKey)
-        .where(IdempotencyKey.owner == claim.owner, IdempotencyKey.key == claim.key, _is_free())
-        .values(**_fresh(claim, fingerprint))
-        .execution_options(synchronize_session=False)))
+    return rowcount(
+        session.execute(
+            update(IdempotencyKey)
+            .where(IdempotencyKey.owner == claim.owner, IdempotencyKey.key == claim.key, _is_free())
+            .values(**_fresh(claim, fingerprint))
+            .execution_options(synchronize_session=False)
+        )
+    )
 
 
 def _fresh(claim: KeyClaim, fingerprint: str) -> dict[str, Any]:
-    return {"fingerprint": fingerprint, "claim": claim.claim, "lease_until": from_now(LEASE),
-            "answer": None, "created_at": NOW}
+    return {
+        "fingerprint": fingerprint,
+        "claim": claim.claim,
+        "lease_until": from_now(LEASE),
+        "answer": None,
+        "created_at": NOW,
+    }
 
 
 def _is_free() -> ColumnElement[bool]:
@@ -103,8 +118,9 @@ def keep_answer(session: Session, claim: KeyClaim, answer: dict[str, Any]) -> No
 
     Raise KeyInUse when the claim no longer stands; nothing that the transaction did may stay.
     """
-    kept = rowcount(session.execute(
-        update(IdempotencyKey).where(*_claimed(claim)).values(answer=answer)))
+    kept = rowcount(
+        session.execute(update(IdempotencyKey).where(*_claimed(claim)).values(answer=answer))
+    )
     if not kept:
         raise KeyInUse()
 
@@ -116,13 +132,20 @@ def free_key(claim: KeyClaim) -> None:
 
 
 def _claimed(claim: KeyClaim) -> tuple[ColumnElement[bool], ...]:
-    return (IdempotencyKey.owner == claim.owner, IdempotencyKey.key == claim.key,
-            IdempotencyKey.claim == claim.claim)
+    return (
+        IdempotencyKey.owner == claim.owner,
+        IdempotencyKey.key == claim.key,
+        IdempotencyKey.claim == claim.claim,
+    )
 
 
-def forget_old_keys() -> int:
+def delete_expired_keys() -> int:
     """Delete the keys that are too old to count; return how many there were."""
     with writing() as session:
-        return rowcount(session.execute(
-            delete(IdempotencyKey).where(IdempotencyKey.created_at < from_now(-KEPT))
-            .execution_options(synchronize_session=False)))
+        return rowcount(
+            session.execute(
+                delete(IdempotencyKey)
+                .where(IdempotencyKey.created_at < from_now(-KEPT))
+                .execution_options(synchronize_session=False)
+            )
+        )

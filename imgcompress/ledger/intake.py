@@ -26,18 +26,20 @@ from sqlalchemy.orm import Session, aliased
 from ..errors import LedgerUnavailable
 from ..extensions import db
 from ..metrics import JOBS_ACCEPTED
-from .ahead import one_ahead
-from .bulk_copy import copy_rows
-from .bulk_insert import ImageRows, insert_rows
+from .bulk import ImageColumns, ImageRows, copy_rows, insert_rows, prefetch, yield_write_lock
 from .clock import NOW
-from .metric_values import add_values
-from .models import CompressedImage, JobDeletion, JobRequest, JobSlice
-from .new_images import ImageColumns
-from .pauses import with_pauses
+from .metrics import add_values
+from .models import (
+    CompressedImage,
+    JobDeletion,
+    JobRequest,
+    JobSlice,
+    JobStatus,
+    SliceState,
+    utcnow,
+)
 from .seals import seal
-from .sessions import rowcount, writing
-from .states import JobStatus, SliceState
-from .types import utcnow
+from .session import rowcount, writing
 
 # SQLite has one writer at a time: a million rows in one transaction would keep all workers waiting
 # for ten seconds and more. This many take less than a tenth of a second.
@@ -66,8 +68,13 @@ class NewJob:
     owner: str | None = None
 
 
-def create_job(job: NewJob, images: Iterable[ImageColumns], *, slice_size: int,
-               conditions: Sequence[Condition] = ()) -> None:
+def create_job(
+    job: NewJob,
+    images: Iterable[ImageColumns],
+    *,
+    slice_size: int,
+    conditions: Sequence[Condition] = (),
+) -> None:
     """Write the job, its images and its slices; nobody sees any of it before all is there.
 
     On Postgres that is one transaction. On SQLite a large job is written in parts, and counts as
@@ -93,16 +100,26 @@ def create_job(job: NewJob, images: Iterable[ImageColumns], *, slice_size: int,
         _create_in_parts(job, sealed, rows, images, complete)
 
 
-def _create_at_once(job: NewJob, sealed: str | None, rows: ImageRows,
-                    images: Iterable[ImageColumns], complete: Condition) -> None:
+def _create_at_once(
+    job: NewJob,
+    sealed: str | None,
+    rows: ImageRows,
+    images: Iterable[ImageColumns],
+    complete: Condition,
+) -> None:
     with writing() as session:
         _insert_job(session, job, sealed)
         copy_rows(session.connection(), rows, images)
         complete(session)
 
 
-def _create_in_parts(job: NewJob, sealed: str | None, rows: ImageRows,
-                     images: Iterable[ImageColumns], complete: Condition) -> None:
+def _create_in_parts(
+    job: NewJob,
+    sealed: str | None,
+    rows: ImageRows,
+    images: Iterable[ImageColumns],
+    complete: Condition,
+) -> None:
     # A part is read from the file before its transaction begins.
     parts = rows.blocks(images, PART_ROWS)
     first = next(parts)
@@ -113,7 +130,7 @@ def _create_in_parts(job: NewJob, sealed: str | None, rows: ImageRows,
             complete(session)
             return
         due_at = _hide(session, job.request_id)
-    for part in with_pauses(one_ahead(parts)):
+    for part in yield_write_lock(prefetch(parts)):
         with writing() as session:
             due_at = _keep_hidden(session, job.request_id, due_at)
             insert_rows(session.connection(), part)
@@ -123,9 +140,15 @@ def _create_in_parts(job: NewJob, sealed: str | None, rows: ImageRows,
 
 
 def _insert_job(session: Session, job: NewJob, sealed: str | None) -> None:
-    session.execute(insert(JobRequest).values(
-        **asdict(job) | {"webhook_secret": None}, sealed_secret=sealed, status=JobStatus.PENDING,
-        created_at=NOW, updated_at=NOW))
+    session.execute(
+        insert(JobRequest).values(
+            **asdict(job) | {"webhook_secret": None},
+            sealed_secret=sealed,
+            status=JobStatus.PENDING,
+            created_at=NOW,
+            updated_at=NOW,
+        )
+    )
 
 
 def _insert_slices(session: Session, job: NewJob, size: int) -> None:
@@ -133,13 +156,22 @@ def _insert_slices(session: Session, job: NewJob, size: int) -> None:
     slices = -(-job.total_images // size)
     counted = select(literal(0).label("slice_no")).cte(recursive=True)
     counted = counted.union_all(
-        select(counted.c.slice_no + 1).where(counted.c.slice_no < slices - 1))
+        select(counted.c.slice_no + 1).where(counted.c.slice_no < slices - 1)
+    )
     first = counted.c.slice_no * size
     last = case((counted.c.slice_no == slices - 1, job.total_images - 1), else_=first + size - 1)
-    session.execute(insert(JobSlice).from_select(
-        ["request_id", "slice_no", "first_ordinal", "last_ordinal", "state"],
-        select(literal(job.request_id, Uuid), counted.c.slice_no, first, last,
-               literal(SliceState.QUEUED.value))))
+    session.execute(
+        insert(JobSlice).from_select(
+            ["request_id", "slice_no", "first_ordinal", "last_ordinal", "state"],
+            select(
+                literal(job.request_id, Uuid),
+                counted.c.slice_no,
+                first,
+                last,
+                literal(SliceState.QUEUED.value),
+            ),
+        )
+    )
 
 
 def _verify_repeats(session: Session, request_id: UUID) -> None:
@@ -148,13 +180,18 @@ def _verify_repeats(session: Session, request_id: UUID) -> None:
     of_first = (
         select(_wanted(first))
         .where(first.request_id == request_id, first.ordinal == image.duplicate_of)
-        .scalar_subquery())
+        .scalar_subquery()
+    )
     session.execute(
         update(image)
-        .where(image.request_id == request_id, image.duplicate_of.is_not(None),
-               _wanted(image) != of_first)
+        .where(
+            image.request_id == request_id,
+            image.duplicate_of.is_not(None),
+            _wanted(image) != of_first,
+        )
         .values(duplicate_of=None)
-        .execution_options(synchronize_session=False))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _wanted(image: type[CompressedImage]) -> ColumnElement[str]:
@@ -171,17 +208,28 @@ def _hide(session: Session, request_id: UUID) -> datetime:
 
 def _keep_hidden(session: Session, request_id: UUID, due_at: datetime) -> datetime:
     later = utcnow() + timedelta(seconds=PART_SECONDS)
-    _demand(rowcount(session.execute(
-        update(JobDeletion)
-        .where(JobDeletion.request_id == request_id, JobDeletion.due_at == due_at)
-        .values(due_at=later))))
+    _demand(
+        rowcount(
+            session.execute(
+                update(JobDeletion)
+                .where(JobDeletion.request_id == request_id, JobDeletion.due_at == due_at)
+                .values(due_at=later)
+            )
+        )
+    )
     return later
 
 
 def _show(session: Session, request_id: UUID, due_at: datetime) -> None:
-    _demand(rowcount(session.execute(
-        delete(JobDeletion)
-        .where(JobDeletion.request_id == request_id, JobDeletion.due_at == due_at))))
+    _demand(
+        rowcount(
+            session.execute(
+                delete(JobDeletion).where(
+                    JobDeletion.request_id == request_id, JobDeletion.due_at == due_at
+                )
+            )
+        )
+    )
 
 
 def _demand(changed: int) -> None:

@@ -1,22 +1,93 @@
-"""The life of a job: start it, close it, cancel it."""
+"""Create, look up, cancel and retry jobs, within the limits of their owners."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, not_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session, aliased
 
+from ..errors import ImgcompressError
 from ..metrics import JOBS_ENDED
 from .clock import NOW
-from .counters import Counter, count
-from .events import add_event
-from .metric_values import add_values
-from .models import IMAGES, JOBS, CompressedImage, JobRequest, JobSlice
-from .sessions import rowcount, writing
-from .states import ACTIVE_JOB, ImageStatus, JobStatus, SliceState
+from .metrics import RecoveryCounter, add_values, count
+from .models import (
+    ACTIVE_JOB,
+    IMAGES,
+    JOBS,
+    ApiKey,
+    CompressedImage,
+    ImageStatus,
+    JobDeletion,
+    JobFailure,
+    JobRequest,
+    JobSlice,
+    JobStatus,
+    OwnerCircuit,
+    SliceState,
+)
+from .outbox import add_event
+from .queries import visible_to
+from .session import reading, rowcount, writing
+
+
+class TooManyJobs(ImgcompressError):
+    """The key has as many jobs going on as one key may have."""
+
+    code = "too_many_active_jobs"
+    message = (
+        "Your API key has reached its limit of active jobs. Wait until one of them has"
+        " ended, or cancel one."
+    )
+    retryable = True
+    retry_after = 30.0
+
+
+def check_job_quota(owner: str | None, most: int) -> None:
+    """Raise TooManyJobs when one more job would be too many, before anything is done for it.
+
+    For None, who may have as many as there are, raise LedgerUnavailable at most.
+    """
+    with reading() as session:
+        if _active_jobs(session, owner) >= most and owner is not None:
+            raise TooManyJobs()
+
+
+def check_quota(session: Session, owner: str, most: int) -> None:
+    """Raise TooManyJobs when the job that this transaction makes is one too many.
+
+    Uploads with one key wait for each other here, so that together they stay within the quota.
+    """
+    session.execute(select(ApiKey.name).where(ApiKey.name == owner).with_for_update())
+    if _active_jobs(session, owner) > most:
+        raise TooManyJobs()
+
+
+def _active_jobs(session: Session, owner: str | None) -> int:
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(JobRequest)
+            .where(*visible_to(owner), JobRequest.status.in_(ACTIVE_JOB))
+        )
+        or 0
+    )
+
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +102,16 @@ def start_job(session: Session, request_id: UUID) -> bool:
     return bool(moved)
 
 
-_START = (update(JOBS)
-          .where(JOBS.c.request_id == bindparam("job"), JOBS.c.status == JobStatus.PENDING)
-          .values(status=JobStatus.PROCESSING, started_at=NOW, updated_at=NOW))
-_LOCK = (update(JOBS)
-         .where(JOBS.c.request_id == bindparam("job"), JOBS.c.status == JobStatus.PROCESSING)
-         .values(updated_at=NOW))
+_START = (
+    update(JOBS)
+    .where(JOBS.c.request_id == bindparam("job"), JOBS.c.status == JobStatus.PENDING)
+    .values(status=JobStatus.PROCESSING, started_at=NOW, updated_at=NOW)
+)
+_LOCK = (
+    update(JOBS)
+    .where(JOBS.c.request_id == bindparam("job"), JOBS.c.status == JobStatus.PROCESSING)
+    .values(updated_at=NOW)
+)
 
 
 def lock_job(session: Session, request_id: UUID) -> bool:
@@ -57,18 +132,23 @@ def close_if_finished(session: Session, request_id: UUID) -> bool:
     status = session.scalar(
         update(JobRequest)
         .where(JobRequest.request_id == request_id, JobRequest.status == JobStatus.PROCESSING)
-        .values(status=case((succeeded, JobStatus.COMPLETED), else_=JobStatus.FAILED),
-                error_message=case((succeeded, None), else_=NOTHING_SUCCEEDED),
-                completion_percentage=100, finished_at=NOW, updated_at=NOW)
+        .values(
+            status=case((succeeded, JobStatus.COMPLETED), else_=JobStatus.FAILED),
+            error_message=case((succeeded, None), else_=NOTHING_SUCCEEDED),
+            completion_percentage=100,
+            finished_at=NOW,
+            updated_at=NOW,
+        )
         .returning(JobRequest.status)
-        .execution_options(synchronize_session=False))
+        .execution_options(synchronize_session=False)
+    )
     if status:
         _finish_slices(session, request_id)
         add_event(session, request_id)
         add_values(session, {JOBS_ENDED.sample(status): 1})
     if repaired:
         log.error("The counters of job %s had drifted from its images; repaired", request_id)
-        count(session, Counter.COUNTERS_REPAIRED)
+        count(session, RecoveryCounter.COUNTERS_REPAIRED)
     return bool(status)
 
 
@@ -78,27 +158,41 @@ def _finish_slices(session: Session, request_id: UUID) -> None:
         update(JobSlice)
         .where(JobSlice.request_id == request_id, JobSlice.state != SliceState.DONE)
         .values(state=SliceState.DONE, lease_until=None, published_at=None, holder=None)
-        .execution_options(synchronize_session=False))
+        .execution_options(synchronize_session=False)
+    )
 
 
-_HAS_PENDING_IMAGES = select(exists().where(IMAGES.c.request_id == bindparam("job"),
-                                            IMAGES.c.status == ImageStatus.PENDING))
+_HAS_PENDING_IMAGES = select(
+    exists().where(IMAGES.c.request_id == bindparam("job"), IMAGES.c.status == ImageStatus.PENDING)
+)
 
 
 def repair_counters(session: Session, request_id: UUID) -> bool:
     """Set the job's counters to what its images say; return whether they differed."""
     image = CompressedImage
     completed = image.status == ImageStatus.COMPLETED
-    truth = session.execute(
-        select(_number(completed).label("completed_images"),
-               _number(image.status == ImageStatus.FAILED).label("failed_images"),
-               _total(image.input_bytes, completed).label("input_bytes"),
-               _total(image.output_bytes, completed).label("output_bytes"))
-        .where(image.request_id == request_id)).one()._asdict()
+    truth = (
+        session.execute(
+            select(
+                _number(completed).label("completed_images"),
+                _number(image.status == ImageStatus.FAILED).label("failed_images"),
+                _total(image.input_bytes, completed).label("input_bytes"),
+                _total(image.output_bytes, completed).label("output_bytes"),
+            ).where(image.request_id == request_id)
+        )
+        .one()
+        ._asdict()
+    )
     same = and_(*(getattr(JobRequest, name) == value for name, value in truth.items()))
-    return bool(rowcount(session.execute(
-        update(JobRequest).where(JobRequest.request_id == request_id, not_(same))
-        .values(**truth))))
+    return bool(
+        rowcount(
+            session.execute(
+                update(JobRequest)
+                .where(JobRequest.request_id == request_id, not_(same))
+                .values(**truth)
+            )
+        )
+    )
 
 
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -112,12 +206,183 @@ def _total(column: Any, condition: ColumnElement[bool]) -> ColumnElement[int]:
 def cancel_job(request_id: UUID) -> bool:
     """Move an active job to CANCELLED; nothing is written to it afterwards."""
     with writing() as session:
-        cancelled = rowcount(session.execute(
-            update(JobRequest)
-            .where(JobRequest.request_id == request_id, JobRequest.status.in_(ACTIVE_JOB))
-            .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
-            .execution_options(synchronize_session=False)))
+        cancelled = rowcount(
+            session.execute(
+                update(JobRequest)
+                .where(JobRequest.request_id == request_id, JobRequest.status.in_(ACTIVE_JOB))
+                .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
+                .execution_options(synchronize_session=False)
+            )
+        )
         if cancelled:
             add_event(session, request_id)
             add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): 1})
         return bool(cancelled)
+
+
+def retry_job(request_id: UUID, codes: Collection[str] = ()) -> bool:
+    """Move an ended job back to PENDING, with its failed images; tell it as an event.
+
+    Of the failed images only those with one of these error codes, unless there are none; those
+    that repeat their URL come along. A cancelled job also goes on with what it had left undone.
+    Return False, with nothing changed, when the job is active or has nothing to try again.
+    """
+    with writing() as session:
+        if not _reopen(session, request_id):
+            return False
+        queued = _requeue_slices(session, request_id, codes)
+        _move_counters(session, request_id, _reset_images(session, request_id, codes))
+        _forget_failures(session, request_id, codes)
+        if not queued:
+            session.rollback()
+            return False
+        add_event(session, request_id)
+        return True
+
+
+def _reopen(session: Session, request_id: UUID) -> bool:
+    """Open a new epoch of a job that has ended and is not deleted, which locks its row."""
+    reopened = rowcount(
+        session.execute(
+            update(JobRequest)
+            .where(JobRequest.request_id == request_id, JobRequest.status.not_in(ACTIVE_JOB))
+            .values(
+                status=JobStatus.PENDING,
+                epoch=JobRequest.epoch + 1,
+                updated_at=NOW,
+                started_at=None,
+                finished_at=None,
+                error_message=None,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    )
+    # In a statement of its own: a deletion that this one had to wait for is seen only now.
+    if reopened and session.scalar(select(exists().where(JobDeletion.request_id == request_id))):
+        session.rollback()
+        return False
+    return bool(reopened)
+
+
+def _requeue_slices(session: Session, request_id: UUID, codes: Collection[str]) -> int:
+    """Put slices that have something to do back to QUEUED, out of reach of their last claimants.
+
+    One over which a worker died goes on in quarantine, as if that had happened once.
+    """
+    image = CompressedImage
+    # A scalar subquery is one look into an index for each row. Postgres may turn EXISTS into a
+    # join, and of a job that is new to its statistics it takes minutes for that (measured).
+    first_unfinished = (
+        select(func.min(image.ordinal))
+        .where(
+            image.request_id == request_id,
+            image.ordinal.between(JobSlice.first_ordinal, JobSlice.last_ordinal),
+            image.duplicate_of.is_(None),
+            or_(image.status == ImageStatus.PENDING, _failed(codes)),
+        )
+        .correlate(JobSlice)
+        .scalar_subquery()
+    )
+    return rowcount(
+        session.execute(
+            update(JobSlice)
+            .where(JobSlice.request_id == request_id, first_unfinished.is_not(None))
+            .values(
+                state=SliceState.QUEUED,
+                attempt=JobSlice.attempt + 1,
+                crashes=case((JobSlice.crashes > 0, 1), else_=0),
+                holder=None,
+                lease_until=None,
+                published_at=None,
+                not_before=None,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+def _reset_images(session: Session, request_id: UUID, codes: Collection[str]) -> int:
+    """Put failed images back to PENDING, and then those that repeat them; return how many."""
+    image, first = CompressedImage, aliased(CompressedImage)
+    status_of_first = (
+        select(first.status)
+        .where(first.request_id == request_id, first.ordinal == image.duplicate_of)
+        .scalar_subquery()
+    )
+    return _reset(session, request_id, image.duplicate_of.is_(None), _failed(codes)) + _reset(
+        session,
+        request_id,
+        image.duplicate_of.is_not(None),
+        _failed(()),
+        status_of_first == ImageStatus.PENDING,
+    )
+
+
+def _reset(session: Session, request_id: UUID, *conditions: ColumnElement[bool]) -> int:
+    return rowcount(
+        session.execute(
+            update(CompressedImage)
+            .where(CompressedImage.request_id == request_id, *conditions)
+            .values(
+                status=ImageStatus.PENDING,
+                error_code=None,
+                error_message=None,
+                attempts=0,
+                waits=0,
+                not_before=None,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+def _move_counters(session: Session, request_id: UUID, reset: int) -> None:
+    job = JobRequest
+    done = job.completed_images + job.failed_images - reset
+    session.execute(
+        update(job)
+        .where(job.request_id == request_id)
+        .values(
+            failed_images=job.failed_images - reset,
+            done_before=done,
+            completion_percentage=done * 100 // job.total_images,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _forget_failures(session: Session, request_id: UUID, codes: Collection[str]) -> None:
+    """Take the failures out of the summary, and have their hosts tried, however often they failed.
+
+    Who retries has reason to think that a host is well again; one image finds out.
+    """
+    failures = (JobFailure.request_id == request_id, _has_code(JobFailure.code, codes))
+    circuit = OwnerCircuit
+    of_host = (
+        exists()
+        .where(*failures, circuit.authority.startswith(JobFailure.host.concat(":")))
+        .correlate(circuit)
+    )
+    owner = (
+        select(func.coalesce(JobRequest.owner, ""))
+        .where(JobRequest.request_id == request_id)
+        .scalar_subquery()
+    )
+    session.execute(
+        update(circuit)
+        .where(circuit.owner == owner, of_host)
+        .values(openings=1, open_until=NOW, probe_until=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(delete(JobFailure).where(*failures))
+
+
+def _failed(codes: Collection[str]) -> ColumnElement[bool]:
+    image = CompressedImage
+    return and_(image.status == ImageStatus.FAILED, _has_code(image.error_code, codes))
+
+
+def _has_code(column: Any, codes: Collection[str]) -> ColumnElement[bool]:
+    """Tell whether a column has one of these codes; without codes every one will do."""
+    condition: ColumnElement[bool] = column.in_(codes) if codes else column.is_not(None)
+    return condition

@@ -1,14 +1,16 @@
-"""The tables of the ledger."""
+"""The tables of the ledger, the states in them, and the types of their columns."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    DateTime,
     ForeignKey,
     Index,
     String,
@@ -19,10 +21,85 @@ from sqlalchemy import (
     false,
     text,
 )
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
 
 from ..extensions import Base
-from .types import UTCDateTime
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite, which has no time zones, keeps it as naive UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: they would be read as local ones."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot go into the ledger")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware UTC time."""
+        if value is None:
+            return None
+        time: datetime = value
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def utcnow() -> datetime:
+    """Return the present time by this machine's clock, aware, in UTC; see clock.py."""
+    return datetime.now(UTC)
+
+
+class JobStatus(StrEnum):
+    """PENDING -> PROCESSING -> COMPLETED | FAILED | CANCELLED."""
+
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+ACTIVE_JOB = (JobStatus.PENDING, JobStatus.PROCESSING)
+ENDED_JOB = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class ImageStatus(StrEnum):
+    """PENDING -> COMPLETED | FAILED."""
+
+    PENDING = "PENDING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
+class SliceState(StrEnum):
+    """QUEUED -> LEASED -> DONE, and back to QUEUED when handed back or when the lease ran out."""
+
+    QUEUED = "QUEUED"
+    LEASED = "LEASED"
+    DONE = "DONE"
+
+
+class DeliveryState(StrEnum):
+    """PENDING -> DELIVERED | FAILED."""
+
+    PENDING = "PENDING"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+
+
+class Channel(StrEnum):
+    """How an event is delivered."""
+
+    WEBHOOK = "webhook"
+    EMAIL = "email"
+
 
 # A scheme, a host name of 253 characters at most, and a port.
 RECEIVER_CHARS = 280
@@ -80,8 +157,13 @@ class CompressedImage(Base):
     __table_args__ = (
         UniqueConstraint("request_id", "ordinal"),
         Index(None, "request_id", "status", "ordinal"),
-        Index(None, "request_id", "duplicate_of", postgresql_where=text("duplicate_of IS NOT NULL"),
-              sqlite_where=text("duplicate_of IS NOT NULL")),
+        Index(
+            None,
+            "request_id",
+            "duplicate_of",
+            postgresql_where=text("duplicate_of IS NOT NULL"),
+            sqlite_where=text("duplicate_of IS NOT NULL"),
+        ),
     )
 
     image_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -124,10 +206,16 @@ class JobSlice(Base):
 
     __tablename__ = "job_slice"
     __table_args__ = (
-        Index(None, "state", "lease_until"), Index(None, "state", "published_at"),
+        Index(None, "state", "lease_until"),
+        Index(None, "state", "published_at"),
         # The first slice of a job that waits is found at once, however many are done.
-        Index(None, "request_id", "slice_no", postgresql_where=text("state = 'QUEUED'"),
-              sqlite_where=text("state = 'QUEUED'")),
+        Index(
+            None,
+            "request_id",
+            "slice_no",
+            postgresql_where=text("state = 'QUEUED'"),
+            sqlite_where=text("state = 'QUEUED'"),
+        ),
     )
 
     request_id: Mapped[UUID] = _job_key(primary_key=True)
@@ -252,7 +340,8 @@ class DeliveryAttempt(Base):
     __tablename__ = "delivery_attempt"
 
     delivery_id: Mapped[str] = mapped_column(
-        String(40), ForeignKey("webhook_delivery.id", ondelete="CASCADE"), primary_key=True)
+        String(40), ForeignKey("webhook_delivery.id", ondelete="CASCADE"), primary_key=True
+    )
     attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
     seconds: Mapped[float | None]

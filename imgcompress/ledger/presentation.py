@@ -28,8 +28,16 @@ class DoneImage(NamedTuple):
 class ImageUrl(Protocol):
     """Returns the plain address of an image of a job whose links begin with `base_url`."""
 
-    def __call__(self, base_url: str, image_id: UUID, *, input_url: str, output_name: str | None,
-                 position: int, extension: str) -> str: ...
+    def __call__(
+        self,
+        base_url: str,
+        image_id: UUID,
+        *,
+        input_url: str,
+        output_name: str | None,
+        position: int,
+        extension: str,
+    ) -> str: ...
 
 
 @dataclass(frozen=True)

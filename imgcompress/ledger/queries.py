@@ -1,4 +1,4 @@
-"""What callers ask of the ledger; nothing here changes anything."""
+"""What callers read: jobs, images, and the addresses of compressed images."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, bindparam, exists, select
 
-from .models import CompressedImage, JobDeletion, JobFailure, JobRequest
-from .sessions import reading
-from .states import ACTIVE_JOB, ImageStatus
+from .models import ACTIVE_JOB, CompressedImage, ImageStatus, JobDeletion, JobFailure, JobRequest
+from .session import reading
 
-FAILURES_TOLD = 100
+FAILURE_GROUPS_SHOWN = 100
 OUTCOME_BATCH = 2000
 
 
@@ -87,32 +86,44 @@ def progress_of(request_id: UUID) -> Progress | None:
     """Return how far the job has come, by one look into an index; None when there is none."""
     with reading() as session:
         row = session.execute(
-            select(JobRequest.status, JobRequest.completion_percentage)
-            .where(JobRequest.request_id == request_id)).one_or_none()
+            select(JobRequest.status, JobRequest.completion_percentage).where(
+                JobRequest.request_id == request_id
+            )
+        ).one_or_none()
     return Progress(*row) if row else None
 
 
 def failures_of(request_id: UUID) -> list[JobFailure]:
     """Return the summary of a job's failures, the most frequent first, FAILURES_TOLD at most."""
     with reading() as session:
-        return list(session.scalars(
-            select(JobFailure).where(JobFailure.request_id == request_id)
-            .order_by(JobFailure.images.desc(), JobFailure.example_row).limit(FAILURES_TOLD)))
+        return list(
+            session.scalars(
+                select(JobFailure)
+                .where(JobFailure.request_id == request_id)
+                .order_by(JobFailure.images.desc(), JobFailure.example_row)
+                .limit(FAILURE_GROUPS_SHOWN)
+            )
+        )
 
 
-def list_jobs(*, owner: str | None = None, status: str | None, skip: int,
-              limit: int) -> list[JobRequest]:
+def list_jobs(
+    *, owner: str | None = None, status: str | None, skip: int, limit: int
+) -> list[JobRequest]:
     """Return the jobs that this owner can see, the newest first."""
-    query = (select(JobRequest).where(*visible_to(owner))
-             .order_by(JobRequest.created_at.desc(), JobRequest.request_id))
+    query = (
+        select(JobRequest)
+        .where(*visible_to(owner))
+        .order_by(JobRequest.created_at.desc(), JobRequest.request_id)
+    )
     if status is not None:
         query = query.where(JobRequest.status == status)
     with reading() as session:
         return list(session.scalars(query.offset(skip).limit(limit)))
 
 
-def list_images(request_id: UUID, *, status: str | None, after: int | None, skip: int,
-                limit: int) -> list[CompressedImage]:
+def list_images(
+    request_id: UUID, *, status: str | None, after: int | None, skip: int, limit: int
+) -> list[CompressedImage]:
     """Return a job's images in their order: those after ordinal `after`, or else after `skip`.
 
     Ordinals have no gaps, so a page of all images is found at once however late it comes. With a
@@ -136,13 +147,17 @@ def list_images(request_id: UUID, *, status: str | None, after: int | None, skip
 def _ordinal_of_nth(request_id: UUID, status: str, skip: int) -> ColumnElement[int]:
     """Find where a page starts by the index alone, so that skipped rows are not read."""
     image = CompressedImage
-    return (select(image.ordinal)
-            .where(image.request_id == request_id, image.status == status)
-            .order_by(image.ordinal).offset(skip).limit(1).scalar_subquery())
+    return (
+        select(image.ordinal)
+        .where(image.request_id == request_id, image.status == status)
+        .order_by(image.ordinal)
+        .offset(skip)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
-def outcomes(request_id: UUID,
-             signed: Callable[[str | None], str | None]) -> Iterator[Outcome]:
+def outcomes(request_id: UUID, signed: Callable[[str | None], str | None]) -> Iterator[Outcome]:
     """Yield what became of every image, in order; no transaction is open between batches.
 
     `signed` makes of the address that is kept the one that callers are given.
@@ -150,14 +165,23 @@ def outcomes(request_id: UUID,
     return _in_batches(request_id, partial(_outcomes, signed))
 
 
-def _outcomes(signed: Callable[[str | None], str | None], request_id: UUID,
-              ordinals: range) -> list[Outcome]:
+def _outcomes(
+    signed: Callable[[str | None], str | None], request_id: UUID, ordinals: range
+) -> list[Outcome]:
     image = CompressedImage
     with reading() as session:
         rows = session.execute(
-            select(image.ordinal, image.row_number, image.position, image.image_url,
-                   image.error_code, image.error_message)
-            .where(*_at(request_id, ordinals)).order_by(image.ordinal))
+            select(
+                image.ordinal,
+                image.row_number,
+                image.position,
+                image.image_url,
+                image.error_code,
+                image.error_message,
+            )
+            .where(*_at(request_id, ordinals))
+            .order_by(image.ordinal)
+        )
         return [Outcome(*row)._replace(output_url=signed(row.image_url)) for row in rows]
 
 
@@ -170,18 +194,29 @@ def _compressed(request_id: UUID, ordinals: range) -> list[NamedImage]:
     image = CompressedImage
     with reading() as session:
         rows = session.execute(
-            select(image.ordinal, image.row_number, image.position, image.product_name,
-                   image.output_name, image.storage_key)
+            select(
+                image.ordinal,
+                image.row_number,
+                image.position,
+                image.product_name,
+                image.output_name,
+                image.storage_key,
+            )
             .where(*_at(request_id, ordinals), image.status == ImageStatus.COMPLETED)
-            .order_by(image.ordinal))
+            .order_by(image.ordinal)
+        )
         return [NamedImage(**row._mapping) for row in rows]
 
 
 def _in_batches(request_id: UUID, batch_of: Callable[[UUID, range], list[Told]]) -> Iterator[Told]:
     """Yield what a job has at its ordinals, which have no gaps, some ordinals after the others."""
     with reading() as session:
-        images = session.scalar(
-            select(JobRequest.total_images).where(JobRequest.request_id == request_id)) or 0
+        images = (
+            session.scalar(
+                select(JobRequest.total_images).where(JobRequest.request_id == request_id)
+            )
+            or 0
+        )
     for first in range(0, images, OUTCOME_BATCH):
         yield from batch_of(request_id, range(first, first + OUTCOME_BATCH))
 
@@ -194,8 +229,10 @@ def _at(request_id: UUID, ordinals: range) -> tuple[ColumnElement[bool], ...]:
     every batch: four times as long for 300,000 images, and worse by the square (measured).
     """
     image = CompressedImage
-    return (image.request_id == request_id,
-            image.ordinal.between(ordinals.start, ordinals.stop - 1))
+    return (
+        image.request_id == request_id,
+        image.ordinal.between(ordinals.start, ordinals.stop - 1),
+    )
 
 
 def find_stored_image(image_id: UUID) -> StoredImage | None:
@@ -204,7 +241,8 @@ def find_stored_image(image_id: UUID) -> StoredImage | None:
     deleted = exists().where(JobDeletion.request_id == image.request_id).correlate(image)
     with reading() as session:
         row = session.execute(
-            select(image.storage_key, image.output_format)
-            .where(image.image_id == image_id, image.status == ImageStatus.COMPLETED, ~deleted)
+            select(image.storage_key, image.output_format).where(
+                image.image_id == image_id, image.status == ImageStatus.COMPLETED, ~deleted
+            )
         ).one_or_none()
     return StoredImage(row.storage_key, row.output_format) if row else None

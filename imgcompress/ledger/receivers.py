@@ -1,4 +1,4 @@
-"""Receivers of deliveries: their names, and the circuits that spare those that fail.
+"""Receivers of webhooks: whose turn it is, and which are suspended.
 
 Without API keys a receiver is a scheme, host and port. With them it is one URL of one owner, so
 that what a URL answers holds up nobody else. Where a host does not answer at all, the other
@@ -9,15 +9,115 @@ from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import CTE, ColumnElement, Select, case, delete, exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
 from .clock import NOW, from_now
-from .models import RECEIVER_CHARS, ReceiverCircuit
-from .sessions import insert_into, reading, rowcount, writing
-from .turns import receivers_waited_for
+from .models import RECEIVER_CHARS, DeliveryState, ReceiverCircuit, WebhookDelivery
+from .session import insert_into, reading, rowcount, writing
+
+# At most so many attempts at once at one receiver, over all couriers. One that failed last gets
+# one at a time, until it is well again.
+AT_ONCE = 2
+CONCURRENCY_WHILE_FAILING = 1
+
+
+class Turn(NamedTuple):
+    """A receiver that something is due for, and how many more attempts it has room for."""
+
+    receiver: str
+    room: int
+
+
+def turns(limit: int) -> list[Turn]:
+    """Return receivers in a fair order.
+
+    Those come first whose owners have the fewest attempts under way. Of these, receivers that work
+    come before all others, so that those that hang can only hold up each other, and then those that
+    have nothing under way. The cost grows with the receivers and not with what waits for them.
+    """
+    delivery, circuit, waiting = WebhookDelivery, ReceiverCircuit, receivers_waited_for()
+    due = (
+        select(delivery.next_attempt_at)
+        .where(delivery.state == DeliveryState.PENDING, delivery.receiver == waiting.c.receiver)
+        .order_by(delivery.next_attempt_at)
+        .limit(1)
+        .correlate(waiting)
+    )
+    due_since = due.scalar_subquery()
+    owner = func.coalesce(due.with_only_columns(delivery.owner).scalar_subquery(), "")
+    busy = (
+        select(func.coalesce(delivery.owner, "").label("owner"), func.count().label("attempts"))
+        .where(delivery.held_until > NOW)
+        .group_by(func.coalesce(delivery.owner, ""))
+        .subquery("busy")
+    )
+    ill = func.coalesce(circuit.failures, 0) > 0
+    number = under_way(waiting.c.receiver).correlate(waiting).scalar_subquery()
+    room = case((ill, CONCURRENCY_WHILE_FAILING), else_=AT_ONCE) - number
+    with reading() as session:
+        rows = session.execute(
+            select(waiting.c.receiver, room)
+            .outerjoin(circuit, circuit.receiver == waiting.c.receiver)
+            .outerjoin(busy, busy.c.owner == owner)
+            .where(
+                waiting.c.receiver.is_not(None),
+                due_since <= NOW,
+                room > 0,
+                circuit.open_until.is_(None) | (circuit.open_until <= NOW),
+            )
+            .order_by(func.coalesce(busy.c.attempts, 0), case((ill, 1), else_=0), number, due_since)
+            .limit(limit)
+        )
+        return [Turn(*row) for row in rows]
+
+
+def receivers_waited_for() -> CTE:
+    """Return the receivers of all pending deliveries, found by leaps over the index."""
+    delivery = WebhookDelivery
+    pending = select(func.min(delivery.receiver).label("receiver")).where(
+        delivery.state == DeliveryState.PENDING
+    )
+    found = pending.cte("waited_for", recursive=True)
+    following = pending.where(delivery.receiver > found.c.receiver).correlate(found)
+    return found.union_all(select(following.scalar_subquery()).where(found.c.receiver.is_not(None)))
+
+
+def under_way(receiver: ColumnElement[str]) -> Select[int]:
+    """Count the attempts that are under way at a receiver."""
+    other = aliased(WebhookDelivery)
+    return select(func.count()).where(other.receiver == receiver, other.held_until > NOW)
+
+
+def first_due(receiver: str) -> Select[str]:
+    """Find the delivery that has been due at a receiver for the longest time.
+
+    An event waits for the first attempts of the job's earlier ones. So events come in their order
+    as long as all goes well, and the repeats of one hold up no other.
+    """
+    earlier, delivery = aliased(WebhookDelivery), aliased(WebhookDelivery)
+    waits = (delivery.step == 0) & exists().where(
+        earlier.request_id == delivery.request_id,
+        earlier.channel == delivery.channel,
+        earlier.created_at < delivery.created_at,
+        earlier.next_attempt_at.is_not(None),
+        (earlier.step == 0) | (earlier.step == 1) & (earlier.held_until > NOW),
+    ).correlate(delivery)
+    return (
+        select(delivery.id)
+        .where(
+            delivery.state == DeliveryState.PENDING,
+            delivery.receiver == receiver,
+            delivery.next_attempt_at <= NOW,
+            ~waits,
+        )
+        .order_by(delivery.next_attempt_at, delivery.created_at)
+        .limit(1)
+    )
+
 
 # All mail goes through one server, whoever it is for.
 MAIL_SERVER = "mail server"
@@ -47,7 +147,7 @@ def receiver_of(url: str, owner: str | None = None) -> str:
     if owner is None:
         return host
     name = f" {owner} {sha256(url.encode()).hexdigest()[:DIGEST_CHARS]}"
-    return host[:RECEIVER_CHARS - len(name)] + name
+    return host[: RECEIVER_CHARS - len(name)] + name
 
 
 def host_of(receiver: str) -> str:
@@ -68,11 +168,15 @@ def lock_receiver(session: Session, receiver: str) -> int | None:
     """
     circuit = ReceiverCircuit
     return session.scalar(
-        insert_into(session, circuit).values(receiver=receiver, failures=0)
+        insert_into(session, circuit)
+        .values(receiver=receiver, failures=0)
         .on_conflict_do_update(
-            index_elements=["receiver"], set_={"receiver": receiver},
-            where=circuit.open_until.is_(None) | (circuit.open_until <= NOW))
-        .returning(circuit.failures))
+            index_elements=["receiver"],
+            set_={"receiver": receiver},
+            where=circuit.open_until.is_(None) | (circuit.open_until <= NOW),
+        )
+        .returning(circuit.failures)
+    )
 
 
 def count_failure(session: Session, receiver: str, *, unanswered: bool = False) -> None:
@@ -87,24 +191,32 @@ def count_failure(session: Session, receiver: str, *, unanswered: bool = False) 
     if shared is not None and _unanswered(session, shared) >= FAILURES_TO_OPEN:
         _have_others_wait(session, receiver)
     failures = session.scalar(
-        update(circuit).where(circuit.receiver == receiver)
+        update(circuit)
+        .where(circuit.receiver == receiver)
         .values(failures=circuit.failures + 1, waits_for_host=False)
-        .returning(circuit.failures))
+        .returning(circuit.failures)
+    )
     if failures is not None and failures >= FAILURES_TO_OPEN:
         pause = min(FIRST_PAUSE * 2.0 ** min(failures - FAILURES_TO_OPEN, 10), LONGEST_PAUSE)
         session.execute(
-            update(circuit).where(circuit.receiver == receiver)
-            .values(open_until=from_now(pause)))
+            update(circuit).where(circuit.receiver == receiver).values(open_until=from_now(pause))
+        )
 
 
 def _unanswered(session: Session, shared: str) -> int:
     """Count one more attempt that a host did not answer; return how many there are in a row."""
     circuit = ReceiverCircuit
-    return session.scalar(
-        insert_into(session, circuit).values(receiver=shared, failures=1)
-        .on_conflict_do_update(index_elements=["receiver"],
-                               set_={"failures": circuit.failures + 1})
-        .returning(circuit.failures)) or 0
+    return (
+        session.scalar(
+            insert_into(session, circuit)
+            .values(receiver=shared, failures=1)
+            .on_conflict_do_update(
+                index_elements=["receiver"], set_={"failures": circuit.failures + 1}
+            )
+            .returning(circuit.failures)
+        )
+        or 0
+    )
 
 
 def _have_others_wait(session: Session, receiver: str) -> None:
@@ -115,64 +227,89 @@ def _have_others_wait(session: Session, receiver: str) -> None:
     waiting = receivers_waited_for()
     others = session.scalars(
         select(waiting.c.receiver)
-        .where(waiting.c.receiver.startswith(f"{host_of(receiver)} ", autoescape=True),
-               waiting.c.receiver != receiver)
-        .order_by(waiting.c.receiver)).all()
+        .where(
+            waiting.c.receiver.startswith(f"{host_of(receiver)} ", autoescape=True),
+            waiting.c.receiver != receiver,
+        )
+        .order_by(waiting.c.receiver)
+    ).all()
     if not others:
         return
     circuit = ReceiverCircuit
     until = {"open_until": from_now(FIRST_PAUSE), "waits_for_host": True}
     session.execute(
-        insert_into(session, circuit).values(failures=0, **until).on_conflict_do_update(
-            index_elements=["receiver"], set_=until,
-            where=~circuit.waits_for_host & (circuit.open_until.is_(None)
-                                             | (circuit.open_until <= NOW))),
-        [{"receiver": other} for other in others])
+        insert_into(session, circuit)
+        .values(failures=0, **until)
+        .on_conflict_do_update(
+            index_elements=["receiver"],
+            set_=until,
+            where=~circuit.waits_for_host
+            & (circuit.open_until.is_(None) | (circuit.open_until <= NOW)),
+        ),
+        [{"receiver": other} for other in others],
+    )
 
 
 def close_circuit(session: Session, receiver: str) -> None:
     """Forget the receiver's failures."""
     circuit = ReceiverCircuit
     if _host_circuit(receiver) is None:
-        session.execute(update(circuit).where(circuit.receiver == receiver)
-                        .values(failures=0, open_until=None))
+        session.execute(
+            update(circuit).where(circuit.receiver == receiver).values(failures=0, open_until=None)
+        )
     else:
         # Each job may have a URL of its own, so that there would be no end to the rows.
         session.execute(delete(circuit).where(circuit.receiver == receiver))
 
 
-def forget_old_circuits() -> None:
+def delete_old_circuits() -> None:
     """Forget the circuits that opened so long ago that all deliveries of that time have ended."""
     with writing() as session:
         session.execute(
-            delete(ReceiverCircuit).where(ReceiverCircuit.open_until < from_now(-FORGOTTEN_AFTER))
-            .execution_options(synchronize_session=False))
+            delete(ReceiverCircuit)
+            .where(ReceiverCircuit.open_until < from_now(-FORGOTTEN_AFTER))
+            .execution_options(synchronize_session=False)
+        )
 
 
 def note_answer(session: Session, receiver: str) -> None:
     """Note that the receiver's host answers; those that wait for it are tried when that ends."""
     circuit, shared = ReceiverCircuit, _host_circuit(receiver)
     if shared is not None:
-        session.execute(update(circuit).where(circuit.receiver == shared, circuit.failures > 0)
-                        .values(failures=0))
+        session.execute(
+            update(circuit)
+            .where(circuit.receiver == shared, circuit.failures > 0)
+            .values(failures=0)
+        )
 
 
 def reset_circuit(receiver: str) -> bool:
     """Close the circuit of a receiver, or of all at a host; return whether there are such."""
     circuit = ReceiverCircuit
     with writing() as session:
-        return bool(rowcount(session.execute(
-            update(circuit)
-            .where((circuit.receiver == receiver)
-                   | circuit.receiver.startswith(f"{receiver} ", autoescape=True))
-            .values(failures=0, open_until=None, waits_for_host=False)
-            .execution_options(synchronize_session=False))))
+        return bool(
+            rowcount(
+                session.execute(
+                    update(circuit)
+                    .where(
+                        (circuit.receiver == receiver)
+                        | circuit.receiver.startswith(f"{receiver} ", autoescape=True)
+                    )
+                    .values(failures=0, open_until=None, waits_for_host=False)
+                    .execution_options(synchronize_session=False)
+                )
+            )
+        )
 
 
 def ailing_receivers() -> list[ReceiverCircuit]:
     """Return the receivers that fail or wait for their host, those with most failures first."""
     circuit = ReceiverCircuit
     with reading() as session:
-        return list(session.scalars(
-            select(circuit).where((circuit.failures > 0) | (circuit.open_until > NOW))
-            .order_by(circuit.failures.desc(), circuit.receiver)))
+        return list(
+            session.scalars(
+                select(circuit)
+                .where((circuit.failures > 0) | (circuit.open_until > NOW))
+                .order_by(circuit.failures.desc(), circuit.receiver)
+            )
+        )

@@ -1,12 +1,147 @@
-"""What can become of an image: a success, a failure, or another attempt later."""
+"""Record the results of images, and close the job with its last one.
+
+They travel as one JSON value, which the database takes apart: a statement for each image would
+cost more than all else that the ledger does for it.
+"""
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
+from operator import attrgetter
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from uuid import UUID
 
-from .slices import PendingImage
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Dialect,
+    Integer,
+    Interval,
+    String,
+    bindparam,
+    case,
+    column,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+
+from ..metrics import IMAGES_ENDED, INPUT_BYTES, OUTPUT_BYTES, Sample
+from .clock import NOW, Span, from_now_by
+from .jobs import close_if_finished, lock_job
+from .metrics import add_values
+from .models import FOUND_CHARS, IMAGES, JOBS, SLICES, CompressedImage, ImageStatus, JobFailure
+from .presentation import presentation
+from .session import insert_into, rowcount, writing
+from .slices import CLAIM_STANDS, Claim, PendingImage, fence_of, release
+
+# What a result sets; where a row does not name one of these, it becomes NULL.
+SET = tuple(
+    IMAGES.c[name]
+    for name in (
+        "status",
+        "outcome",
+        "error_code",
+        "error_message",
+        "image_url",
+        "input_bytes",
+        "output_bytes",
+        "width",
+        "height",
+        "output_format",
+        "quality",
+        "similarity",
+        "storage_key",
+        "not_before",
+    )
+)
+# What a result adds to.
+ADDED = tuple(IMAGES.c[name] for name in ("attempts", "waits"))
+RESULT_COLUMNS = (IMAGES.c.image_id, *SET, *ADDED)
+_NAMES = tuple(kept.name for kept in RESULT_COLUMNS)
+
+Row = Mapping[str, Any]
+
+
+def update_pending(session: Session, rows: Iterable[Row]) -> set[UUID]:
+    """Write rows to the images of these ids that are still PENDING; return the ids of those.
+
+    A row holds `image_id`, `status`, `attempts` and `waits`, and what else it sets; `not_before` as
+    a span from now.
+    """
+    dialect = session.get_bind().dialect
+    # A list finds its values by their places: SQLite takes twice as long to find them by names.
+    values = [list(map(row.get, _NAMES)) for row in rows]
+    return set(
+        session.scalars(
+            _statement(dialect.name), {"rows": json.dumps(values, default=_storing(dialect))}
+        )
+    )
+
+
+@cache
+def _storing(dialect: Dialect) -> Callable[[UUID | timedelta], str]:
+    """Return what tells an id or a span as the database takes it: SQLite has no types for them."""
+    store_id = _converter(IMAGES.c.image_id.type, dialect)
+    store_span = (
+        _converter(Span(), dialect)
+        if dialect.name == "sqlite"
+        else lambda span: f"{span.total_seconds()} s"
+    )
+    return lambda value: store_id(value) if isinstance(value, UUID) else store_span(value)
+
+
+def _converter(kept: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], str]:
+    bind = kept.dialect_impl(dialect).bind_processor(dialect)
+    return lambda value: str(bind(value) if bind else value)
+
+
+@cache
+def _statement(dialect: str) -> Any:
+    rows = _on_sqlite() if dialect == "sqlite" else _on_postgres()
+    values = {kept.name: rows[kept.name] for kept in SET}
+    values |= {kept.name: kept + rows[kept.name] for kept in ADDED}
+    return (
+        update(IMAGES)
+        .where(IMAGES.c.image_id == rows["image_id"], IMAGES.c.status == ImageStatus.PENDING)
+        .values(values)
+        .returning(IMAGES.c.image_id)
+    )
+
+
+def _on_postgres() -> dict[str, ColumnElement[Any]]:
+    array = func.jsonb_array_elements(bindparam("rows", type_=String).cast(JSONB))
+    row = array.table_valued(column("value", JSONB), name="result").c.value
+    rows = {
+        kept.name: _typed(row[place].astext, kept.type) for place, kept in enumerate(RESULT_COLUMNS)
+    }
+    rest = row[RESULT_COLUMNS.index(IMAGES.c.not_before)].astext
+    return rows | {"not_before": NOW + rest.cast(Interval)}
+
+
+def _typed(value: ColumnElement[str], kept: TypeEngine[Any]) -> ColumnElement[Any]:
+    # A cast would cut off a text that is too long for its column.
+    return value if isinstance(kept, String) else value.cast(kept)
+
+
+def _on_sqlite() -> dict[str, ColumnElement[Any]]:
+    rows = func.json_each(bindparam("rows", type_=String)).table_valued("value", name="result")
+    return {
+        kept.name: func.json_extract(rows.c.value, f"$[{place}]", type_=kept.type)
+        for place, kept in enumerate(RESULT_COLUMNS)
+    }
+
 
 # No image is put off for more seconds at a time.
 LONGEST_POSTPONEMENT = 300.0
@@ -55,3 +190,275 @@ class Postponement:
 
 
 Result = Success | Failure | Postponement
+
+
+class FailureKind(NamedTuple):
+    """Failures that a person would treat alike."""
+
+    code: str
+    host: str
+    found: str
+
+
+class FailureCount(NamedTuple):
+    """How many images failed in one way, and the first spreadsheet row among them."""
+
+    images: int
+    example_row: int
+
+
+def kind_of(error_code: str, url: str, found: str) -> FailureKind:
+    """Return the kind of a failure: its code, the host of the image's URL, and what was met."""
+    return FailureKind(error_code, _host_of(url)[:255], found[:FOUND_CHARS])
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def add_failures(
+    session: Session, request_id: UUID, failures: Mapping[FailureKind, FailureCount]
+) -> None:
+    """Add these failures to the job's summary; the caller holds the lock of the job's row."""
+    for kind, found in failures.items():
+        session.execute(_upsert(session, request_id, kind, found))
+
+
+def _upsert(session: Session, request_id: UUID, kind: FailureKind, found: FailureCount) -> Any:
+    key = ("request_id", *FailureKind._fields)
+    return (
+        insert_into(session, JobFailure)
+        .values(
+            request_id=request_id,
+            **kind._asdict(),
+            **found._asdict(),
+        )
+        .on_conflict_do_update(
+            index_elements=key, set_={"images": JobFailure.images + found.images}
+        )
+    )
+
+
+@dataclass
+class Tally:
+    """What a batch changed, counted by the rows that did change."""
+
+    completed: int = 0
+    failed: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+    failures: dict[FailureKind, FailureCount] = field(default_factory=dict)
+    ends: Counter[Sample] = field(default_factory=Counter)
+
+    def add(self, result: Result, row_number: int) -> None:
+        """Count one row that changed."""
+        if isinstance(result, Success):
+            self.completed += 1
+            self.input_bytes += result.input_bytes
+            self.output_bytes += result.output_bytes
+            self.ends[IMAGES_ENDED.sample(result.outcome, "")] += 1
+        elif isinstance(result, Failure):
+            self.failed += 1
+            kind = kind_of(result.error_code, result.image.input_url, result.found)
+            images, example_row = self.failures.get(kind, FailureCount(0, row_number))
+            self.failures[kind] = FailureCount(images + 1, example_row)
+            self.ends[IMAGES_ENDED.sample("failed", result.error_code)] += 1
+
+    def measured(self) -> dict[Sample, float]:
+        """Return what this adds to the metrics."""
+        return {
+            **self.ends,
+            INPUT_BYTES.sample(): self.input_bytes,
+            OUTPUT_BYTES.sample(): self.output_bytes,
+        }
+
+
+# What an image's row keeps of a Success, by the same names.
+MADE = (
+    "outcome",
+    "input_bytes",
+    "output_bytes",
+    "width",
+    "height",
+    "output_format",
+    "quality",
+    "similarity",
+    "storage_key",
+)
+_made = attrgetter(*MADE)
+
+
+class ClaimLost(Exception):
+    """Another worker has the slice, or the job is no longer running: write nothing, stop."""
+
+
+class Target(NamedTuple):
+    """A row to write a result to."""
+
+    image_id: UUID
+    row_number: int
+    position: int
+    output_name: str | None
+
+
+def record_results(claim: Claim, results: Sequence[Result], *, lease_seconds: float) -> bool:
+    """Write the results, move the job's counters by the rows that changed, renew the lease.
+
+    Return whether this closed the job. Raise ClaimLost, with nothing written, when the claim no
+    longer stands. The lock order is job, slice, images, here and everywhere.
+    """
+    with writing() as session:
+        return _record(session, claim, results, lease_seconds)
+
+
+def record_and_release(
+    claim: Claim,
+    results: Sequence[Result],
+    *,
+    delay_seconds: float = 0.0,
+) -> bool:
+    """Write the last results and end the claim, as record_results() and release_slice() do."""
+    with writing() as session:
+        closed = _record(session, claim, results, 0.0)
+        release(session, claim, delay_seconds)
+        return closed
+
+
+def _record(
+    session: Session, claim: Claim, results: Sequence[Result], lease_seconds: float
+) -> bool:
+    if not lock_job(session, claim.request_id):
+        raise ClaimLost("the job is not running")
+    _renew_lease(session, claim, lease_seconds, progressed=bool(results))
+    tally = _write_images(session, claim, results)
+    if not (tally.completed or tally.failed):
+        return False
+    _move_counters(session, claim.request_id, tally)
+    add_failures(session, claim.request_id, tally.failures)
+    closed = close_if_finished(session, claim.request_id)
+    add_values(session, tally.measured())
+    return closed
+
+
+_RENEW = (
+    update(SLICES)
+    .where(*CLAIM_STANDS)
+    .values(
+        lease_until=from_now_by("lease"),
+        progressed=or_(SLICES.c.progressed, bindparam("done", type_=Boolean)),
+    )
+)
+
+
+def _renew_lease(session: Session, claim: Claim, seconds: float, *, progressed: bool) -> None:
+    renewed = rowcount(
+        session.execute(
+            _RENEW, fence_of(claim) | {"lease": timedelta(seconds=seconds), "done": progressed}
+        )
+    )
+    if not renewed:
+        raise ClaimLost("the slice was claimed by another worker")
+
+
+def _write_images(session: Session, claim: Claim, results: Sequence[Result]) -> Tally:
+    tally = Tally()
+    if not results:
+        return tally
+    targets = [
+        (target, result) for result in results for target in _targets(session, claim, result)
+    ]
+    changed = update_pending(session, (_row(claim, *written) for written in targets))
+    for target, result in targets:
+        if target.image_id in changed:
+            tally.add(result, target.row_number)
+    return tally
+
+
+def _targets(session: Session, claim: Claim, result: Result) -> list[Target]:
+    """Return the image and those that repeat its URL: they share its terminal state."""
+    image = result.image
+    targets = [Target(image.image_id, image.row_number, image.position, image.output_name)]
+    if image.has_duplicates and not isinstance(result, Postponement):
+        rows = session.execute(
+            select(
+                CompressedImage.image_id,
+                CompressedImage.row_number,
+                CompressedImage.position,
+                CompressedImage.output_name,
+            )
+            .where(
+                CompressedImage.request_id == claim.request_id,
+                CompressedImage.duplicate_of == image.ordinal,
+            )
+            .order_by(CompressedImage.ordinal)
+        )
+        targets += [Target(*row) for row in rows]
+    return targets
+
+
+def _row(claim: Claim, target: Target, result: Result) -> Row:
+    """Return what a result writes to an image."""
+    row = {"image_id": target.image_id, "attempts": 1, "waits": 0}
+    if isinstance(result, Postponement):
+        return row | {
+            "status": ImageStatus.PENDING,
+            "not_before": result.rest,
+            "attempts": int(result.tried),
+            "waits": int(not result.tried),
+        }
+    if isinstance(result, Failure):
+        return row | {
+            "status": ImageStatus.FAILED,
+            "error_code": result.error_code,
+            "error_message": result.error_message,
+        }
+    return (
+        row
+        | dict(zip(MADE, _made(result), strict=True))
+        | {
+            "status": ImageStatus.COMPLETED,
+            "image_url": presentation().image_url(
+                claim.base_url,
+                target.image_id,
+                input_url=result.image.input_url,
+                output_name=target.output_name,
+                position=target.position,
+                extension=result.extension,
+            ),
+        }
+    )
+
+
+def _move_counters(session: Session, request_id: UUID, tally: Tally) -> None:
+    """Move the counters; 100 % is told by the closing of the job alone."""
+    session.execute(
+        _MOVE,
+        {
+            "job": request_id,
+            "completed": tally.completed,
+            "failed": tally.failed,
+            "read": tally.input_bytes,
+            "written": tally.output_bytes,
+        },
+    )
+
+
+def _moved() -> dict[str, ColumnElement[int]]:
+    job = JOBS.c
+    completed, failed = bindparam("completed", type_=Integer), bindparam("failed", type_=Integer)
+    done = job.completed_images + job.failed_images + completed + failed
+    return {
+        "completed_images": job.completed_images + completed,
+        "failed_images": job.failed_images + failed,
+        "input_bytes": job.input_bytes + bindparam("read"),
+        "output_bytes": job.output_bytes + bindparam("written"),
+        "completion_percentage": case(
+            (done >= job.total_images, 99), else_=done * 100 // job.total_images
+        ),
+    }
+
+
+_MOVE = update(JOBS).where(JOBS.c.request_id == bindparam("job")).values(_moved())

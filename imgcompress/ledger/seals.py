@@ -23,9 +23,8 @@ from .. import key_files
 from ..config import Settings
 from ..errors import ImgcompressError
 from ..extensions import current_settings
-from .models import JobRequest
-from .sessions import reading, rowcount, writing
-from .types import utcnow
+from .models import JobRequest, utcnow
+from .session import reading, rowcount, writing
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +40,10 @@ class SealBroken(ImgcompressError):
     """A secret cannot be read with any of the keys."""
 
     code = "secret_unreadable"
-    message = ("The webhook_secret of this job can no longer be read. Upload the file again, or ask"
-               " the operator to restore the SECRETS_KEY of that time.")
+    message = (
+        "The webhook_secret of this job can no longer be read. Upload the file again, or ask"
+        " the operator to restore the SECRETS_KEY of that time."
+    )
 
 
 def seal(secret: str) -> str:
@@ -64,8 +65,10 @@ def unseal(sealed: str) -> str:
                 return Fernet(key).decrypt(token).decode()
             except InvalidToken:
                 break
-    raise SealBroken(detail=f"the key {name} is not among SECRETS_KEY, WEBHOOK_SECRET and the file"
-                            " in DATA_DIR, or what it sealed was changed")
+    raise SealBroken(
+        detail=f"the key {name} is not among SECRETS_KEY, WEBHOOK_SECRET and the file"
+        " in DATA_DIR, or what it sealed was changed"
+    )
 
 
 def reseal_secrets() -> int:
@@ -90,33 +93,46 @@ def _replace(request_id: UUID, plain: str | None, sealed: str | None, fresh: str
     job = JobRequest
     found = job.webhook_secret == plain if sealed is None else job.sealed_secret == sealed
     with writing() as session:
-        return rowcount(session.execute(
-            update(job).where(job.request_id == request_id, found)
-            .values(sealed_secret=fresh, webhook_secret=None)
-            .execution_options(synchronize_session=False)))
+        return rowcount(
+            session.execute(
+                update(job)
+                .where(job.request_id == request_id, found)
+                .values(sealed_secret=fresh, webhook_secret=None)
+                .execution_options(synchronize_session=False)
+            )
+        )
 
 
 def _stale(after: UUID | None) -> Sequence[tuple[UUID, str | None, str | None]]:
     """Return the jobs, in the order of their ids, whose secret the newest key has not sealed."""
     job, newest = JobRequest, _name(_keys(current_settings())[0])
-    stale = or_(~job.sealed_secret.startswith(f"{newest}:"),
-                job.webhook_secret.is_not(None) & (job.created_at < utcnow() - PLAIN_FOR))
+    stale = or_(
+        ~job.sealed_secret.startswith(f"{newest}:"),
+        job.webhook_secret.is_not(None) & (job.created_at < utcnow() - PLAIN_FOR),
+    )
     query = select(job.request_id, job.webhook_secret, job.sealed_secret).where(stale)
     if after is not None:
         query = query.where(job.request_id > after)
     with reading() as session:
-        return [(row[0], row[1], row[2]) for row in session.execute(
-            query.order_by(job.request_id).limit(RESEALED_AT_ONCE))]
+        return [
+            (row[0], row[1], row[2])
+            for row in session.execute(query.order_by(job.request_id).limit(RESEALED_AT_ONCE))
+        ]
 
 
 def _keys(settings: Settings) -> list[bytes]:
     """Return all keys in the form that Fernet takes, the one that seals first."""
-    shared = [digest(secret.encode(), b"imgcompress: secrets in the ledger", "sha256")
-              for secret in settings.webhook_secrets]
+    shared = [
+        digest(secret.encode(), b"imgcompress: secrets in the ledger", "sha256")
+        for secret in settings.webhook_secrets
+    ]
     configured = [*settings.secrets_keys, *map(_text, shared)]
     path = settings.data_dir / "secrets_key"
-    kept = (key_files.read(path) if configured
-            else key_files.read_or_make(path, lambda: _text(token_bytes(KEY_BYTES))))
+    kept = (
+        key_files.read(path)
+        if configured
+        else key_files.read_or_make(path, lambda: _text(token_bytes(KEY_BYTES)))
+    )
     return [key.encode() for key in (*configured, *kept)]
 
 

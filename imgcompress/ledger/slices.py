@@ -1,27 +1,262 @@
-"""Slices: reserve them for publication, claim them under a lease, hand them back."""
+"""Claim, renew, release and recover slices, shared fairly between owners and jobs.
+
+A job may spread over every idle worker. But where others wait, no owner of jobs may hold two slices
+more than one who waits, however many jobs it has; and among the jobs of one owner it is the same.
+So a job whose origins hang cannot keep all workers waiting with it. A worker that waits for the
+last images of its slices takes another slice meanwhile, of the owner and then the job that holds
+the fewest.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from ..errors import LedgerUnavailable
-from .clock import NOW, from_now_by, is_due, note_time
-from .fairness import DUE, is_ahead
-from .jobs import start_job
-from .leases import end_leases, job_is_active
-from .models import IMAGES, JOBS, SLICES, JobSlice
-from .sessions import reading, rowcount, writing
-from .states import ImageStatus, SliceState
-from .types import utcnow
-from .unreadable import mend_image
+from .clock import NOW, from_now, from_now_by, is_due, note_time
+from .jobs import close_if_finished, lock_job, start_job
+from .metrics import RecoveryCounter, count
+from .models import (
+    ACTIVE_JOB,
+    IMAGES,
+    JOBS,
+    SLICES,
+    CompressedImage,
+    ImageStatus,
+    JobRequest,
+    JobSlice,
+    JobStatus,
+    SliceState,
+    utcnow,
+)
+from .session import reading, rowcount, writing
+from .unreadable import replace_unreadable_fields
+
+
+def lease_holders() -> list[str]:
+    """Return the processes that hold leases of active jobs, as `claim_slice` was told them."""
+    with reading() as session:
+        return list(
+            session.scalars(
+                select(JobSlice.holder)
+                .distinct()
+                .where(
+                    JobSlice.state == SliceState.LEASED,
+                    JobSlice.holder.is_not(None),
+                    job_is_active(),
+                )
+            )
+        )
+
+
+def expire_leases(dead: Collection[str] = ()) -> int:
+    """Put every slice whose lease ran out, or whose holder is dead, back to QUEUED.
+
+    Return how many there were. Should a holder live after all, its next write finds the claim gone.
+    """
+    ended = or_(JobSlice.lease_until < NOW, JobSlice.holder.in_(dead))
+    with writing() as session:
+        return end_leases(session, ended, dead=dead)
+
+
+def end_leases(
+    session: Session, *conditions: ColumnElement[bool], dead: Collection[str] = ()
+) -> int:
+    """Put the leased slices of active jobs that meet the conditions back to QUEUED.
+
+    They may have killed their worker, so it counts as a crash where the holder is known to be
+    `dead`, and where nothing was done. Else the holder may merely have been slow or cut off; and if
+    an image kills workers after all, there will be nothing else left to be done before it.
+    Return how many there were.
+    """
+    crashed = or_(JobSlice.holder.in_(dead), not_(JobSlice.progressed))
+    ended = rowcount(
+        session.execute(
+            update(JobSlice)
+            .where(JobSlice.state == SliceState.LEASED, *conditions, job_is_active())
+            .values(
+                state=SliceState.QUEUED,
+                published_at=None,
+                lease_until=None,
+                holder=None,
+                crashes=JobSlice.crashes + case((crashed, 1), else_=0),
+            )
+            .execution_options(synchronize_session=False)
+        )
+    )
+    count(session, RecoveryCounter.LEASES_EXPIRED, ended)
+    return ended
+
+
+# A parameter for each: a list as one parameter is taken apart anew by each execution.
+IS_ACTIVE = JOBS.c.status.in_([literal(status) for status in ACTIVE_JOB])
+
+
+def job_is_active() -> ColumnElement[bool]:
+    """Return the condition that a slice's job is active."""
+    return exists().where(JOBS.c.request_id == SLICES.c.request_id, IS_ACTIVE).correlate(SLICES)
+
+
+# An idle worker takes a message within milliseconds: what stands for longer waits for a worker.
+WAITS_AFTER = timedelta(seconds=1)
+
+# The name of the API key; empty where none is asked for.
+_OWNER = func.coalesce(JOBS.c.owner, "")
+# The condition that a slice is to be worked on now, and nobody does. The state is written out, for
+# an index holds these slices alone: a job that is nearly done has thousands of others.
+DUE = (
+    SLICES.c.state == literal(SliceState.QUEUED.value, literal_execute=True),
+    is_due(SLICES.c.not_before),
+)
+
+
+class _Held:
+    """How many slices each job and each owner of jobs holds."""
+
+    def __init__(self, session: Session) -> None:
+        self.jobs: Counter[UUID] = Counter()
+        self.owners: Counter[str] = Counter()
+        for job, owner, slices in session.execute(_HELD):
+            self.jobs[job] = slices
+            self.owners[owner] += slices
+
+
+_SLICES_OF_JOBS = SLICES.join(JOBS, JOBS.c.request_id == SLICES.c.request_id)
+_HELD = (
+    select(JOBS.c.request_id, _OWNER, func.count())
+    .select_from(_SLICES_OF_JOBS)
+    .where(SLICES.c.state == SliceState.LEASED, SLICES.c.lease_until > NOW)
+    .group_by(JOBS.c.request_id, _OWNER)
+)
+
+
+def next_slice(but_not: Collection[UUID] = ()) -> tuple[UUID, int] | None:
+    """Return the slice that a worker with nothing to begin should claim, if there is one.
+
+    It is the first one that is due of the owner who holds the fewest slices, of that owner's job
+    that holds the fewest, and of several such jobs of the oldest. `but_not` names jobs to pass
+    over.
+    """
+    with reading() as session:
+        found = next(_next_slices(session, _Held(session), list(but_not)), None)
+    return None if found is None else (found.request_id, found.slice_no)
+
+
+def _next_slices(session: Session, held: _Held, but_not: list[UUID]) -> Iterator[Any]:
+    """Yield slices that are due, the one to be preferred first."""
+    passed_over = {"but_not": but_not}
+    yield from session.execute(_OLDEST, passed_over | {"owners": list(held.owners)})
+    for owner, _ in reversed(held.owners.most_common()):
+        of_owner = {"owner": owner, "jobs": list(held.jobs)}
+        yield from session.execute(_OLDEST_OF_OWNER, passed_over | of_owner)
+        rows = session.execute(_IN_HAND_OF_OWNER, passed_over | of_owner).all()
+        yield from sorted(rows, key=lambda row: held.jobs[row.request_id])
+
+
+def _first_due(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Select jobs that have something due, the oldest first, and their first slice of that."""
+    # A scalar subquery is one look into the index for each job.
+    first = (
+        select(func.min(SLICES.c.slice_no))
+        .where(SLICES.c.request_id == JOBS.c.request_id, *DUE)
+        .correlate(JOBS)
+        .scalar_subquery()
+    )
+    return (
+        select(JOBS.c.request_id, first.label("slice_no"))
+        .where(
+            IS_ACTIVE,
+            JOBS.c.request_id.not_in(_several("but_not")),
+            *conditions,
+            first.is_not(None),
+        )
+        .order_by(JOBS.c.created_at)
+    )
+
+
+def _several(name: str) -> Any:
+    return bindparam(name, expanding=True)
+
+
+_OLDEST = _first_due(_OWNER.not_in(_several("owners"))).limit(1)
+_OLDEST_OF_OWNER = _first_due(
+    _OWNER == bindparam("owner"), JOBS.c.request_id.not_in(_several("jobs"))
+).limit(1)
+_IN_HAND_OF_OWNER = _first_due(
+    _OWNER == bindparam("owner"), JOBS.c.request_id.in_(_several("jobs"))
+)
+
+
+def exceeds_fair_share(request_id: UUID) -> bool:
+    """Tell whether a job should hand back one of the slices that it holds."""
+    with reading() as session:
+        return is_ahead(session, request_id, by=2)
+
+
+def is_ahead(session: Session, request_id: UUID, *, by: int) -> bool:
+    """Tell whether a job's owner holds at least `by` slices more than another who waits.
+
+    Or whether the job itself does, beside another job of its owner that waits.
+    """
+    held = _Held(session)
+    owner = session.scalar(_OWNER_OF_JOB, {"job": request_id})
+    jobs, owners = held.jobs[request_id] - by, held.owners[owner or ""] - by
+    if owner is None or owners < 0:
+        return False
+    return bool(
+        session.scalar(
+            _WAITS_BEHIND,
+            {
+                "job": request_id,
+                "waits": -WAITS_AFTER,
+                "stranger_to": owner,
+                "sibling_of": owner if jobs >= 0 else None,
+                # Those who hold more than that are not behind.
+                "jobs": [job for job, slices in held.jobs.items() if slices > jobs],
+                "owners": [name for name, slices in held.owners.items() if slices > owners],
+            },
+        )
+    )
+
+
+_OWNER_OF_JOB = select(_OWNER).where(JOBS.c.request_id == bindparam("job"))
+_WAITS_BEHIND = select(
+    exists()
+    .select_from(_SLICES_OF_JOBS)
+    .where(
+        *DUE,
+        SLICES.c.published_at < from_now_by("waits"),
+        IS_ACTIVE,
+        JOBS.c.request_id != bindparam("job"),
+        or_(
+            and_(_OWNER == bindparam("sibling_of"), JOBS.c.request_id.not_in(_several("jobs"))),
+            and_(_OWNER != bindparam("stranger_to"), _OWNER.not_in(_several("owners"))),
+        ),
+    )
+)
+
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +328,22 @@ def reserve_slices(request_id: UUID, ahead: int) -> list[int]:
 
 
 _OF_JOB = SLICES.c.request_id == bindparam("job")
-_STANDING = select(func.count()).where(_OF_JOB, SLICES.c.state == SliceState.QUEUED,
-                                       SLICES.c.published_at.is_not(None))
+_STANDING = select(func.count()).where(
+    _OF_JOB, SLICES.c.state == SliceState.QUEUED, SLICES.c.published_at.is_not(None)
+)
 _PUBLISHABLE = (_OF_JOB, *DUE, SLICES.c.published_at.is_(None))
-_FIRST_PUBLISHABLE = (select(SLICES.c.slice_no).where(*_PUBLISHABLE, job_is_active())
-                      .order_by(SLICES.c.slice_no).limit(bindparam("room", type_=Integer)))
-_PUBLISH = (update(SLICES).where(SLICES.c.slice_no.in_(_FIRST_PUBLISHABLE), *_PUBLISHABLE)
-            .values(published_at=NOW).returning(SLICES.c.slice_no))
+_FIRST_PUBLISHABLE = (
+    select(SLICES.c.slice_no)
+    .where(*_PUBLISHABLE, job_is_active())
+    .order_by(SLICES.c.slice_no)
+    .limit(bindparam("room", type_=Integer))
+)
+_PUBLISH = (
+    update(SLICES)
+    .where(SLICES.c.slice_no.in_(_FIRST_PUBLISHABLE), *_PUBLISHABLE)
+    .values(published_at=NOW)
+    .returning(SLICES.c.slice_no)
+)
 
 
 def release_reservations(request_id: UUID, slice_nos: Sequence[int]) -> None:
@@ -111,14 +355,19 @@ def release_reservations(request_id: UUID, slice_nos: Sequence[int]) -> None:
 def _unpublish(session: Session, request_id: UUID, slice_nos: Sequence[int]) -> None:
     session.execute(
         update(JobSlice)
-        .where(JobSlice.request_id == request_id, JobSlice.slice_no.in_(slice_nos),
-               JobSlice.state == SliceState.QUEUED)
+        .where(
+            JobSlice.request_id == request_id,
+            JobSlice.slice_no.in_(slice_nos),
+            JobSlice.state == SliceState.QUEUED,
+        )
         .values(published_at=None)
-        .execution_options(synchronize_session=False))
+        .execution_options(synchronize_session=False)
+    )
 
 
-def claim_slice(request_id: UUID, slice_no: int, *, lease_seconds: float,
-                holder: str | None = None) -> Claim | None:
+def claim_slice(
+    request_id: UUID, slice_no: int, *, lease_seconds: float, holder: str | None = None
+) -> Claim | None:
     """Claim the slice by compare-and-swap; return None if it is not to be had.
 
     A slice can be claimed when it is QUEUED and due, or when the lease of its claimant ran out,
@@ -130,8 +379,12 @@ def claim_slice(request_id: UUID, slice_no: int, *, lease_seconds: float,
             _unpublish(session, request_id, [slice_no])
             return None
         started = start_job(session, request_id)
-        lease = {"job": request_id, "slice": slice_no, "claimant": holder,
-                 "lease": timedelta(seconds=lease_seconds)}
+        lease = {
+            "job": request_id,
+            "slice": slice_no,
+            "claimant": holder,
+            "lease": timedelta(seconds=lease_seconds),
+        }
         claimed = _swap_to_leased(session, lease) or _take_over(session, lease)
         if claimed is None:
             session.rollback()  # A job does not start by a claim that failed.
@@ -141,8 +394,12 @@ def claim_slice(request_id: UUID, slice_no: int, *, lease_seconds: float,
 
 def _take_over(session: Session, lease: dict[str, Any]) -> dict[str, Any] | None:
     """Claim a slice whose lease has run out."""
-    if end_leases(session, JobSlice.request_id == lease["job"],
-                  JobSlice.slice_no == lease["slice"], JobSlice.lease_until < NOW):
+    if end_leases(
+        session,
+        JobSlice.request_id == lease["job"],
+        JobSlice.slice_no == lease["slice"],
+        JobSlice.lease_until < NOW,
+    ):
         return _swap_to_leased(session, lease)
     return None
 
@@ -168,13 +425,28 @@ _ITSELF = _OF_JOB, SLICES.c.slice_no == bindparam("slice")
 _LEASE = (
     update(SLICES)
     .where(*_ITSELF, *DUE, job_is_active())
-    .values(state=SliceState.LEASED, attempt=SLICES.c.attempt + 1, holder=bindparam("claimant"),
-            lease_until=from_now_by("lease"), progressed=False)
+    .values(
+        state=SliceState.LEASED,
+        attempt=SLICES.c.attempt + 1,
+        holder=bindparam("claimant"),
+        lease_until=from_now_by("lease"),
+        progressed=False,
+    )
     # What a Claim tells, and the time.
-    .returning(SLICES.c.request_id, SLICES.c.slice_no, SLICES.c.attempt, SLICES.c.crashes,
-               SLICES.c.first_ordinal, SLICES.c.last_ordinal, _of_job(JOBS.c.options),
-               _of_job(JOBS.c.base_url), _of_job(JOBS.c.owner), _of_job(JOBS.c.epoch),
-               NOW.label("now")))
+    .returning(
+        SLICES.c.request_id,
+        SLICES.c.slice_no,
+        SLICES.c.attempt,
+        SLICES.c.crashes,
+        SLICES.c.first_ordinal,
+        SLICES.c.last_ordinal,
+        _of_job(JOBS.c.options),
+        _of_job(JOBS.c.base_url),
+        _of_job(JOBS.c.owner),
+        _of_job(JOBS.c.epoch),
+        NOW.label("now"),
+    )
+)
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:
@@ -187,8 +459,12 @@ def pending_images(claim: Claim) -> list[PendingImage]:
     except LedgerUnavailable:
         raise
     except Exception as error:
-        log.error("Images of slice %d of job %s cannot be read: %s", claim.slice_no,
-                  claim.request_id, error)
+        log.error(
+            "Images of slice %d of job %s cannot be read: %s",
+            claim.slice_no,
+            claim.request_id,
+            error,
+        )
         return _each_pending(claim)
 
 
@@ -202,9 +478,11 @@ def _each_pending(claim: Claim) -> list[PendingImage]:
     """Return the pending images, each one read by itself."""
     images: list[PendingImage] = []
     for ordinal in range(claim.first_ordinal, claim.last_ordinal + 1):
-        mended = mend_image(claim.request_id, ordinal)
-        images += [image._replace(readable=not mended) for image in _pending(
-            {"job": claim.request_id, "first": ordinal, "last": ordinal})]
+        mended = replace_unreadable_fields(claim.request_id, ordinal)
+        images += [
+            image._replace(readable=not mended)
+            for image in _pending({"job": claim.request_id, "first": ordinal, "last": ordinal})
+        ]
     return images
 
 
@@ -212,18 +490,33 @@ def _images_of(claim: Claim) -> dict[str, Any]:
     return {"job": claim.request_id, "first": claim.first_ordinal, "last": claim.last_ordinal}
 
 
-_PENDING = (IMAGES.c.request_id == bindparam("job"),
-            IMAGES.c.ordinal.between(bindparam("first"), bindparam("last")),
-            IMAGES.c.status == ImageStatus.PENDING, IMAGES.c.duplicate_of.is_(None))
+_PENDING = (
+    IMAGES.c.request_id == bindparam("job"),
+    IMAGES.c.ordinal.between(bindparam("first"), bindparam("last")),
+    IMAGES.c.status == ImageStatus.PENDING,
+    IMAGES.c.duplicate_of.is_(None),
+)
 _REPEATED = select(IMAGES.c.duplicate_of).where(
     IMAGES.c.request_id == bindparam("job"),
-    IMAGES.c.duplicate_of.between(bindparam("first"), bindparam("last")))
+    IMAGES.c.duplicate_of.between(bindparam("first"), bindparam("last")),
+)
 # What a PendingImage tells, in its order.
 _PENDING_IMAGES = (
-    select(IMAGES.c.image_id, IMAGES.c.ordinal, IMAGES.c.row_number, IMAGES.c.input_url,
-           IMAGES.c.attempts, IMAGES.c.ordinal.in_(_REPEATED), IMAGES.c.waits, IMAGES.c.options,
-           IMAGES.c.position, IMAGES.c.output_name)
-    .where(*_PENDING, is_due(IMAGES.c.not_before)).order_by(IMAGES.c.ordinal))
+    select(
+        IMAGES.c.image_id,
+        IMAGES.c.ordinal,
+        IMAGES.c.row_number,
+        IMAGES.c.input_url,
+        IMAGES.c.attempts,
+        IMAGES.c.ordinal.in_(_REPEATED),
+        IMAGES.c.waits,
+        IMAGES.c.options,
+        IMAGES.c.position,
+        IMAGES.c.output_name,
+    )
+    .where(*_PENDING, is_due(IMAGES.c.not_before))
+    .order_by(IMAGES.c.ordinal)
+)
 
 
 def release_slice(claim: Claim, *, delay_seconds: float = 0.0) -> bool:
@@ -244,8 +537,15 @@ def release(session: Session, claim: Claim, delay_seconds: float) -> bool:
     if delay_seconds:
         delayed = now + timedelta(seconds=delay_seconds)
         due = max(due or delayed, delayed)
-    return bool(rowcount(session.execute(_RELEASE, fence_of(claim) | {
-        "due": due, "next": SliceState.QUEUED if count else SliceState.DONE})))
+    return bool(
+        rowcount(
+            session.execute(
+                _RELEASE,
+                fence_of(claim)
+                | {"due": due, "next": SliceState.QUEUED if count else SliceState.DONE},
+            )
+        )
+    )
 
 
 def fence_of(claim: Claim) -> dict[str, Any]:
@@ -254,12 +554,97 @@ def fence_of(claim: Claim) -> dict[str, Any]:
 
 
 # The condition that a claim's slice was neither claimed by another worker since nor handed back.
-CLAIM_STANDS = (*_ITSELF, SLICES.c.attempt == bindparam("fence"),
-                SLICES.c.state == SliceState.LEASED)
-_PENDING_AND_DUE = select(func.count(), func.count(IMAGES.c.not_before),
-                          func.min(IMAGES.c.not_before), NOW).where(*_PENDING)
+CLAIM_STANDS = (
+    *_ITSELF,
+    SLICES.c.attempt == bindparam("fence"),
+    SLICES.c.state == SliceState.LEASED,
+)
+_PENDING_AND_DUE = select(
+    func.count(), func.count(IMAGES.c.not_before), func.min(IMAGES.c.not_before), NOW
+).where(*_PENDING)
 _RELEASE = (
     update(SLICES)
     .where(*CLAIM_STANDS)
-    .values(state=bindparam("next"), not_before=bindparam("due"), lease_until=None,
-            published_at=None, holder=None))
+    .values(
+        state=bindparam("next"),
+        not_before=bindparam("due"),
+        lease_until=None,
+        published_at=None,
+        holder=None,
+    )
+)
+
+
+def republish_lost_slices(in_queue: int, *, older_than: float) -> int:
+    """Unpublish slices whose messages were lost, so that they are published again.
+
+    `in_queue` is the number of messages that the broker held a moment ago. While it is not less
+    than the number of slices that were published over `older_than` seconds ago and stand
+    unclaimed, the queue is merely long. When it is less, some were lost and nobody knows which:
+    all are published again, and then the queue is no shorter than the ledger says. A copy of a
+    message that was not lost does no harm. Return how many there were.
+    """
+    standing = (
+        JobSlice.state == SliceState.QUEUED,
+        JobSlice.published_at < from_now(-older_than),
+        job_is_active(),
+    )
+    with writing() as session:
+        published = session.scalar(select(func.count()).where(*standing)) or 0
+        if published <= in_queue:
+            return 0
+        session.execute(
+            update(JobSlice)
+            .where(*standing)
+            .values(published_at=None)
+            .execution_options(synchronize_session=False)
+        )
+        count(session, RecoveryCounter.MESSAGES_LOST, published - in_queue)
+        return published
+
+
+def jobs_to_publish(limit: int) -> list[UUID]:
+    """Return active jobs that have due slices nobody has published: the oldest of each owner first.
+
+    Then the second of each, and so on: whoever has many jobs takes the place of nobody else.
+    """
+    # A scalar subquery is one look into an index for each job; of EXISTS, SQLite makes a walk over
+    # all slices that wait, again for each job (seconds for 3,000 jobs, measured).
+    waiting = (
+        select(func.min(JobSlice.slice_no))
+        .where(JobSlice.request_id == JobRequest.request_id, *DUE, JobSlice.published_at.is_(None))
+        .correlate(JobRequest)
+        .scalar_subquery()
+    )
+    place = func.row_number().over(partition_by=JobRequest.owner, order_by=JobRequest.created_at)
+    with reading() as session:
+        return list(
+            session.scalars(
+                select(JobRequest.request_id)
+                .where(JobRequest.status.in_(ACTIVE_JOB), waiting.is_not(None))
+                .order_by(place, JobRequest.created_at)
+                .limit(limit)
+            )
+        )
+
+
+def close_finished_jobs() -> int:
+    """Close running jobs that have nothing PENDING; return how many there were."""
+    pending = exists().where(
+        CompressedImage.request_id == JobRequest.request_id,
+        CompressedImage.status == ImageStatus.PENDING,
+    )
+    with reading() as session:
+        finished = list(
+            session.scalars(
+                select(JobRequest.request_id).where(
+                    JobRequest.status == JobStatus.PROCESSING, ~pending
+                )
+            )
+        )
+    return sum(_close(request_id) for request_id in finished)
+
+
+def _close(request_id: UUID) -> bool:
+    with writing() as session:
+        return lock_job(session, request_id) and close_if_finished(session, request_id)

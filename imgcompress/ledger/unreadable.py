@@ -12,18 +12,22 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from ..errors import LedgerUnavailable
-from .models import IMAGES
-from .sessions import reading, writing
-from .states import ImageStatus
+from .models import IMAGES, ImageStatus
+from .session import reading, writing
 
 log = logging.getLogger(__name__)
 
 # What people write into an image's row, and what takes its place.
-STAND_INS = {"input_url": "", "options": None, "output_name": None, "product_name": "",
-             "serial_number": ""}
+STAND_INS = {
+    "input_url": "",
+    "options": None,
+    "output_name": None,
+    "product_name": "",
+    "serial_number": "",
+}
 
 
-def mend_image(request_id: UUID, ordinal: int) -> bool:
+def replace_unreadable_fields(request_id: UUID, ordinal: int) -> bool:
     """Put stand-ins into an image's row where it cannot be read; return whether that was needed.
 
     Otherwise nothing that tells of all images of the job could be read either: its webhooks, its
@@ -32,14 +36,22 @@ def mend_image(request_id: UUID, ordinal: int) -> bool:
     unreadable = [name for name in STAND_INS if not _is_readable(request_id, ordinal, name)]
     if not unreadable:
         return False
-    log.error("The row of image %d of job %s cannot be read (%s), so the image fails",
-              ordinal, request_id, ", ".join(unreadable))
+    log.error(
+        "The row of image %d of job %s cannot be read (%s), so the image fails",
+        ordinal,
+        request_id,
+        ", ".join(unreadable),
+    )
     with writing() as session:
         session.execute(
             update(IMAGES)
-            .where(IMAGES.c.request_id == request_id, IMAGES.c.ordinal == ordinal,
-                   IMAGES.c.status == ImageStatus.PENDING)
-            .values({name: STAND_INS[name] for name in unreadable}))
+            .where(
+                IMAGES.c.request_id == request_id,
+                IMAGES.c.ordinal == ordinal,
+                IMAGES.c.status == ImageStatus.PENDING,
+            )
+            .values({name: STAND_INS[name] for name in unreadable})
+        )
     return True
 
 
@@ -47,8 +59,10 @@ def _is_readable(request_id: UUID, ordinal: int, name: str) -> bool:
     try:
         with reading() as session:
             session.execute(
-                select(IMAGES.c[name])
-                .where(IMAGES.c.request_id == request_id, IMAGES.c.ordinal == ordinal)).all()
+                select(IMAGES.c[name]).where(
+                    IMAGES.c.request_id == request_id, IMAGES.c.ordinal == ordinal
+                )
+            ).all()
     except LedgerUnavailable:
         raise
     except Exception:

@@ -1,22 +1,97 @@
-"""Send a status event to a webhook: sign it as Standard Webhooks says, and attempt it once."""
+"""Build, sign and send a webhook."""
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from standardwebhooks import Webhook
 
+from .. import key_files
+from ..config import SECRET_PREFIX
 from ..errors import NetworkError
-from ..netguard import Session, parse_retry_after, post
-from .attempt import Attempt
+from ..net import Session, parse_retry_after, post
 from .schedule import MAX_RETRY_AFTER
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt: delivered or not, and what that means for the next one.
+
+    `status` is the code that the receiver answered and None where there was none. `error` is a
+    short code that callers may see. `final` means that no further attempt can help, `receiver_ill`
+    that others would fail at this receiver too, and `unanswered` that nothing came from its host at
+    all. `retry_after` is in seconds.
+    """
+
+    delivered: bool
+    status: int | None = None
+    error: str = ""
+    final: bool = False
+    receiver_ill: bool = False
+    unanswered: bool = False
+    retry_after: float | None = None
+
+
+# Standard Webhooks asks for 24 to 64 random bytes.
+NEW_SECRET_BYTES = 32
+
+
+def signing_secrets(configured: Sequence[str], data_dir: Path) -> tuple[str, ...]:
+    """Return the active secrets, the newest first; there are two while one replaces the other.
+
+    They are those configured, else those in the file under `data_dir`, which is made when it is
+    missing and can be read by its owner alone. Several machines need the setting, since each
+    would make a secret of its own.
+    """
+    if configured:
+        return tuple(configured)
+    return key_files.read_or_make(secret_file(data_dir), _new_secret)
+
+
+def secret_file(data_dir: Path) -> Path:
+    """Return the file that holds the secrets that were made here, one in each line."""
+    return data_dir / "webhook_secret"
+
+
+def rotate(data_dir: Path) -> tuple[str, ...]:
+    """Put a new secret before the newest one, which goes on signing; an older one ends."""
+    newest, *_ = signing_secrets((), data_dir)
+    return _replace(data_dir, (_new_secret(), newest))
+
+
+def retire(data_dir: Path) -> tuple[str, ...]:
+    """Remove the older of two secrets."""
+    newest, *_ = signing_secrets((), data_dir)
+    return _replace(data_dir, (newest,))
+
+
+def _new_secret() -> str:
+    return SECRET_PREFIX + b64encode(secrets.token_bytes(NEW_SECRET_BYTES)).decode()
+
+
+def _replace(data_dir: Path, active: tuple[str, ...]) -> tuple[str, ...]:
+    key_files.replace(secret_file(data_dir), active)
+    return active
+
 
 GONE, TOO_MANY_REQUESTS = 410, 429
 
 
-def send_webhook(session: Session, url: str, *, secrets: Sequence[str], event_id: str,
-                 payload: str, now: datetime, timeout: float) -> Attempt:
+def send_webhook(
+    session: Session,
+    url: str,
+    *,
+    secrets: Sequence[str],
+    event_id: str,
+    payload: str,
+    now: datetime,
+    timeout: float,
+) -> Attempt:
     """POST the payload once; a 2xx alone is success and a redirect is a failure.
 
     The id is the same in every attempt, the timestamp and the signatures are this attempt's. What
@@ -27,19 +102,31 @@ def send_webhook(session: Session, url: str, *, secrets: Sequence[str], event_id
         answer = post(session, url, payload.encode(), headers, seconds=timeout)
     except NetworkError as error:
         refused = error.code == "url_not_allowed"
-        return Attempt(False, error=error.code, final=refused, receiver_ill=not refused,
-                       unanswered=not (refused or error.answered))
+        return Attempt(
+            False,
+            error=error.code,
+            final=refused,
+            receiver_ill=not refused,
+            unanswered=not (refused or error.answered),
+        )
     if 200 <= answer.status < 300:
         return Attempt(True, answer.status)
-    retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=now,
-                                    limit=MAX_RETRY_AFTER)
-    return Attempt(False, answer.status, f"status {answer.status}", final=answer.status == GONE,
-                   receiver_ill=answer.status >= 500 or answer.status == TOO_MANY_REQUESTS,
-                   retry_after=retry_after)
+    retry_after = parse_retry_after(
+        answer.headers.get("Retry-After"), now=now, limit=MAX_RETRY_AFTER
+    )
+    return Attempt(
+        False,
+        answer.status,
+        f"status {answer.status}",
+        final=answer.status == GONE,
+        receiver_ill=answer.status >= 500 or answer.status == TOO_MANY_REQUESTS,
+        retry_after=retry_after,
+    )
 
 
-def signed_headers(secrets: Sequence[str], event_id: str, payload: str,
-                   now: datetime) -> dict[str, str]:
+def signed_headers(
+    secrets: Sequence[str], event_id: str, payload: str, now: datetime
+) -> dict[str, str]:
     """Return the headers of one attempt, with a signature for each secret.
 
     Standard Webhooks: an HMAC-SHA256 over `id.timestamp.body`; signatures stand side by side while
@@ -49,6 +136,7 @@ def signed_headers(secrets: Sequence[str], event_id: str, payload: str,
         "Content-Type": "application/json",
         "webhook-id": event_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": " ".join(Webhook(secret).sign(event_id, now, payload)
-                                      for secret in secrets),
+        "webhook-signature": " ".join(
+            Webhook(secret).sign(event_id, now, payload) for secret in secrets
+        ),
     }

@@ -12,8 +12,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from ..errors import StorageNotFound, StorageUnavailable
-from .interface import Progressed, StoredFile, unheeded
-from .keys import checked
+from .base import Progressed, StoredFile, checked, unheeded
 
 COPY_BYTES = 1 << 20
 # So often a file is written whose folder is deleted meanwhile; that happens once or twice.
@@ -52,8 +51,9 @@ class FileStorage:
         top = self._path(folder) if folder else self.root
         with _told_as_unavailable(folder):
             for path, seconds in _files_below(top):
-                yield StoredFile(path.relative_to(self.root).as_posix(),
-                                 datetime.fromtimestamp(seconds, UTC))
+                yield StoredFile(
+                    path.relative_to(self.root).as_posix(), datetime.fromtimestamp(seconds, UTC)
+                )
 
     def delete(self, key: str) -> None:
         """See Storage."""

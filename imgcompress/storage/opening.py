@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 from ..config import Settings
 from ..errors import SettingsError
+from .base import Storage
 from .files import FileStorage
-from .interface import Storage
 
 
 def open_storage(settings: Settings) -> Storage:
@@ -21,6 +21,10 @@ def open_storage(settings: Settings) -> Storage:
         from .s3 import S3Storage
 
         endpoint = settings.storage_endpoint
-        return S3Storage(parts.netloc, unquote(parts.path).strip("/"), endpoint=endpoint,
-                         public_endpoint=settings.storage_public_endpoint or endpoint)
+        return S3Storage(
+            parts.netloc,
+            unquote(parts.path).strip("/"),
+            endpoint=endpoint,
+            public_endpoint=settings.storage_public_endpoint or endpoint,
+        )
     raise SettingsError("STORAGE_URL must look like file:///absolute/path or s3://bucket/prefix")

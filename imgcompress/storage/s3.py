@@ -1,19 +1,189 @@
-"""Storage in a bucket of S3, Amazon's or another's."""
+"""Files in an S3 bucket."""
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import BinaryIO, cast
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, cast
 from uuid import uuid4
 
-from ..errors import StorageUnavailable
-from .interface import Progressed, StoredFile, unheeded
-from .keys import checked
-from .s3_client import client_of, told_as_storage_errors
-from .s3_object import open_object
-from .s3_upload import Rest
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+from ..errors import StorageNotFound, StorageUnavailable
+from .base import Progressed, StoredFile, checked, unheeded
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+
+# A call that nobody answers has failed for good after three attempts, in less than a minute; a
+# slice then waits and is tried again, so more patience here would only hold up its other images.
+CONNECT_SECONDS = 3
+READ_SECONDS = 15
+ATTEMPTS = 3
+# The threads of a process share them: those of a web process, which are the most
+# (deploy/gunicorn.conf.py), may all read at once. A connection that finds no place among those that
+# are kept is closed after one answer, with a warning for each. One is made when it is needed first.
+CONNECTIONS = 256
+
+# What is raised where no answer comes, or not all of it; botocore lets some of urllib3's through.
+BROKEN_OFF = (BotoCoreError, HTTPError)
+
+_clients: dict[tuple[int, str | None], S3Client] = {}
+_making = Lock()
+
+
+def client_of(endpoint: str | None) -> S3Client:
+    """Return this process's client; threads share it, and a fork makes its own.
+
+    It takes half a second to make, which no web server need wait for before it starts.
+    """
+    process = (os.getpid(), endpoint)
+    with _making:
+        if process not in _clients:
+            _clients[process] = _client(endpoint)
+        return _clients[process]
+
+
+def _client(endpoint: str | None) -> S3Client:
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        tcp_keepalive=True,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        signature_version="s3v4",
+        # A bucket of MinIO's is no host name.
+        s3={"addressing_style": "path" if endpoint else "auto"},
+        # Amazon's newer checksums, which boto3 sends unless told otherwise, are not known to all
+        # others. TLS and the lengths of bodies are checked all the same.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.session.Session().client("s3", endpoint_url=endpoint, config=config)
+
+
+@contextmanager
+def storage_errors(key: str) -> Iterator[None]:
+    """Raise what S3 says as StorageNotFound, for a missing key, or as StorageUnavailable."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+            raise StorageNotFound(detail=f"{key}: {error}") from error
+        raise StorageUnavailable(detail=f"{key}: {error}") from error
+    except (*BROKEN_OFF, OSError) as error:
+        raise StorageUnavailable(detail=f"{key}: {error}") from error
+
+
+class Wanted(TypedDict):
+    """The name of an object."""
+
+    Bucket: str
+    Key: str
+
+
+def open_object(client: S3Client, bucket: str, name: str) -> S3Object:
+    """Ask for an object. Raise StorageNotFound, StorageUnavailable."""
+    wanted: Wanted = {"Bucket": bucket, "Key": name}
+    with storage_errors(name):
+        return S3Object(client, wanted, client.get_object(**wanted))
+
+
+class S3Object(io.RawIOBase):
+    """Reads an object through one answer of S3, for as long as it is read on from where it was.
+
+    To read from another place, or when the answer breaks off, the rest is asked for anew: of the
+    same version of the object, or not at all.
+    """
+
+    def __init__(self, client: S3Client, wanted: Wanted, answer: GetObjectOutputTypeDef) -> None:
+        super().__init__()
+        self._client = client
+        self._wanted: dict[str, Any] = {**wanted, "IfMatch": answer["ETag"]}
+        self._size = answer["ContentLength"]
+        self._body = answer["Body"]
+        self._body_at = self._position = 0
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that it can be read from any place."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to another place; S3 is asked when something is read there."""
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
+        self._position = max(0, starts[whence] + offset)
+        return self._position
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read what comes next. Raise StorageUnavailable."""
+        if self._position >= self._size:
+            return 0
+        view = memoryview(buffer).cast("B")
+        with storage_errors(self._wanted["Key"]):
+            data = self._read(len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        self._body_at = self._position
+        return len(data)
+
+    def close(self) -> None:
+        """End the answer, whether all of it was read or not."""
+        if not self.closed:
+            self._body.close()
+        super().close()
+
+    def _read(self, most: int) -> bytes:
+        try:
+            if self._body_at != self._position:
+                self._ask_for_rest()
+            return self._body.read(most)
+        except BROKEN_OFF:
+            self._ask_for_rest()
+            return self._body.read(most)
+
+    def _ask_for_rest(self) -> None:
+        self._body.close()
+        answer = self._client.get_object(**self._wanted, Range=f"bytes={self._position}-")
+        self._body, self._body_at = answer["Body"], self._position
+
+
+class Rest:
+    """What a file still holds, as a file that begins there.
+
+    An attempt that is repeated goes back to its beginning. boto3's own uploads close their source.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start = file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to so many bytes, or all."""
+        return self._file.read(size)
+
+    def tell(self) -> int:
+        """Return where the next byte is read."""
+        return self._file.tell() - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to another place."""
+        self._file.seek(offset + (self._start if whence == os.SEEK_SET else 0), whence)
+        return self.tell()
+
 
 READ_BYTES = 256 * 1024
 
@@ -21,8 +191,14 @@ READ_BYTES = 256 * 1024
 class S3Storage:
     """The objects of one bucket whose names begin with a prefix."""
 
-    def __init__(self, bucket: str, prefix: str = "", *, endpoint: str | None = None,
-                 public_endpoint: str | None = None) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint: str | None = None,
+        public_endpoint: str | None = None,
+    ) -> None:
         self.bucket = bucket
         self.root = f"{prefix}/" if prefix else ""
         self.endpoint = endpoint
@@ -31,16 +207,17 @@ class S3Storage:
     def write(self, key: str, data: bytes) -> None:
         """See Storage."""
         name = self._name(key)
-        with told_as_storage_errors(key):
+        with storage_errors(key):
             client_of(self.endpoint).put_object(Bucket=self.bucket, Key=name, Body=data)
 
     def copy_from(self, key: str, source: BinaryIO) -> None:
         """See Storage."""
         name = self._name(key)
-        with told_as_storage_errors(key):
+        with storage_errors(key):
             # One request, up to the 5 GiB that S3 takes: whole or not at all, with no parts left.
-            client_of(self.endpoint).put_object(Bucket=self.bucket, Key=name,
-                                                Body=cast("BinaryIO", Rest(source)))
+            client_of(self.endpoint).put_object(
+                Bucket=self.bucket, Key=name, Body=cast("BinaryIO", Rest(source))
+            )
 
     def open(self, key: str) -> BinaryIO:
         """See Storage."""
@@ -56,7 +233,7 @@ class S3Storage:
     def delete(self, key: str) -> None:
         """See Storage."""
         name = self._name(key)
-        with told_as_storage_errors(key):
+        with storage_errors(key):
             client_of(self.endpoint).delete_object(Bucket=self.bucket, Key=name)
 
     def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
@@ -69,11 +246,16 @@ class S3Storage:
 
     def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
         """See Storage."""
-        wanted = {"Bucket": self.bucket, "Key": self._name(key),
-                  "ResponseContentType": media_type, "ResponseCacheControl": cache_control}
-        with told_as_storage_errors(key):
+        wanted = {
+            "Bucket": self.bucket,
+            "Key": self._name(key),
+            "ResponseContentType": media_type,
+            "ResponseCacheControl": cache_control,
+        }
+        with storage_errors(key):
             return client_of(self.public_endpoint).generate_presigned_url(
-                "get_object", Params=wanted, ExpiresIn=seconds)
+                "get_object", Params=wanted, ExpiresIn=seconds
+            )
 
     def check(self) -> None:
         """See Storage."""
@@ -84,9 +266,12 @@ class S3Storage:
     def _pages(self, folder: str) -> Iterator[Sequence[tuple[str, datetime]]]:
         """Yield the names of the objects below a folder, and their times, up to 1,000 at once."""
         start = f"{self._name(folder)}/" if folder else self.root
-        pages = client_of(self.endpoint).get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=start)
-        with told_as_storage_errors(folder):
+        pages = (
+            client_of(self.endpoint)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self.bucket, Prefix=start)
+        )
+        with storage_errors(folder):
             for page in pages:
                 yield [(found["Key"], found["LastModified"]) for found in page.get("Contents", ())]
 
@@ -94,10 +279,11 @@ class S3Storage:
         """Delete up to 1,000 objects. Raise StorageUnavailable when some of them stay."""
         if not names:
             return
-        with told_as_storage_errors(folder):
+        with storage_errors(folder):
             answer = client_of(self.endpoint).delete_objects(
                 Bucket=self.bucket,
-                Delete={"Objects": [{"Key": name} for name in names], "Quiet": True})
+                Delete={"Objects": [{"Key": name} for name in names], "Quiet": True},
+            )
         if errors := answer.get("Errors"):
             raise StorageUnavailable(detail=f"{folder}: {len(errors)} stay, such as {errors[0]}")
 

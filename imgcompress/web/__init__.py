@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import cross_site, pages, session  # noqa: F401 (the pages register their views)
+from . import csrf, pages, session  # noqa: F401 (pages registers its views)
 from .blueprint import blueprint
 
 __all__ = ["register_web"]
@@ -16,6 +16,6 @@ def register_web(app: Flask) -> None:
     It comes before the HTTP interface is registered, so that a key in the session is in its
     place before the interface asks for it.
     """
-    cross_site.refuse_strangers(app)
+    csrf.refuse_cross_site(app)
     session.forward_keys(app)
     app.register_blueprint(blueprint)

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-blueprint = Blueprint("web", __name__, template_folder="templates", static_folder="static",
-                      static_url_path="/web")
+blueprint = Blueprint(
+    "web", __name__, template_folder="templates", static_folder="static", static_url_path="/web"
+)

@@ -6,18 +6,19 @@ from typing import Any
 
 from flask import Response, render_template, request, url_for
 
-from ..api.errors import PROBLEM_TYPE, answer_error
-from ..api.ids import parse_id
-from ..api.refusals import UnknownHost
-from ..catalogue import FORMATS, MAX_SIDE
-from ..errors import IMAGE_FAULTS
+from ..api.context import parse_id
+from ..api.errors import PROBLEM_TYPE, UnknownHost, answer_error
+from ..csvfile import FORMATS, MAX_SIDE
+from ..errors import IMAGE_ERRORS
 from ..extensions import current_settings
 from .blueprint import blueprint
 from .session import cookie_name
 
 # Nothing from elsewhere, nothing inline: what a CSV says can never run as a script.
-POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
-          " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 # The slider of a job shows the original, which is at its own host, as an image and nothing else.
 IMAGES_FROM_ANYWHERE = " https: http:"
 
@@ -26,10 +27,15 @@ IMAGES_FROM_ANYWHERE = " https: http:"
 def home() -> Response:
     """Show the page that uploads a CSV and lists the recent jobs."""
     settings = current_settings()
-    return _page("home", formats=FORMATS, max_side=MAX_SIDE,
-                 percentage=settings.compression_percentage, mail=settings.smtp_server is not None,
-                 max_mebibytes=settings.max_upload_bytes / 2**20,
-                 max_images=settings.max_images_per_job)
+    return _page(
+        "home",
+        formats=FORMATS,
+        max_side=MAX_SIDE,
+        percentage=settings.compression_percentage,
+        mail=settings.smtp_server is not None,
+        max_mebibytes=settings.max_upload_bytes / 2**20,
+        max_images=settings.max_images_per_job,
+    )
 
 
 @blueprint.get("/jobs", strict_slashes=False, defaults={"request_id": ""})
@@ -40,8 +46,12 @@ def job(request_id: str) -> Response:
         page = _page("lost")
         page.status_code = 404
         return page
-    return _page("job", images=IMAGES_FROM_ANYWHERE, request_id=request_id.lower(),
-                 faults=IMAGE_FAULTS.values())
+    return _page(
+        "job",
+        images=IMAGES_FROM_ANYWHERE,
+        request_id=request_id.lower(),
+        faults=IMAGE_ERRORS.values(),
+    )
 
 
 @blueprint.app_errorhandler(UnknownHost)
@@ -55,8 +65,10 @@ def _tell_unknown_host(error: UnknownHost) -> Response:
 
 
 def _page(name: str, *, images: str = "", **values: Any) -> Response:
-    values |= {"public_base_url": current_settings().public_base_url or "",
-               "has_key": cookie_name() in request.cookies}
+    values |= {
+        "public_base_url": current_settings().public_base_url or "",
+        "has_key": cookie_name() in request.cookies,
+    }
     page = Response(render_template(f"web/{name}.html", **values))
     page.headers["Content-Security-Policy"] = POLICY.format(images=images)
     page.headers["Cross-Origin-Opener-Policy"] = "same-origin"

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from ..api.errors import answer_error
-from ..api.refusals import InvalidApiKey
+from ..api.errors import InvalidApiKey, answer_error
 from ..extensions import current_settings
-from ..ledger.keys import owner_of
+from ..ledger.api_keys import owner_of
 from .blueprint import blueprint
 
 PLAIN = "imgcompress_key"

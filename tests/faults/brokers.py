@@ -13,7 +13,7 @@ import redis
 from kombu import Connection
 
 from imgcompress.cli.broker import _server as valkey_server
-from imgcompress.tasks.app import QUEUES
+from imgcompress.worker.celery_app import QUEUES
 
 from ..functional.service import free_port
 from ..servers import fresh_broker
@@ -59,8 +59,20 @@ class RedisServer:
     def come_back(self) -> None:
         """See Broker."""
         self._process = subprocess.Popen(
-            [valkey_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--appendonly", "no"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [
+                valkey_server(),
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         with redis.Redis.from_url(self.url) as client:
             while not _answers(client):
                 time.sleep(0.05)

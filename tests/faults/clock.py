@@ -34,8 +34,12 @@ class Clock:
         self.set(seconds)
         self.environment = {
             "LD_PRELOAD": program("libfaketimeMT.so.1", LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
 
     def set(self, seconds: int) -> None:
         """Step to so many seconds before or after this machine's time, within a second or two."""
@@ -55,8 +59,9 @@ def put_forward(folder: Path, images: int, seconds: float, **settings: str) -> V
     return _stepped(folder, images, seconds, -HOURS * 3600, 0, settings)
 
 
-def _stepped(folder: Path, images: int, seconds: float, first: int, then: int,
-             settings: dict[str, str]) -> Verdict:
+def _stepped(
+    folder: Path, images: int, seconds: float, first: int, then: int, settings: dict[str, str]
+) -> Verdict:
     """Step the clock, and then need all that goes by it: leases, lost messages, retries."""
     clock = Clock(folder / "clock", first)
 
@@ -67,8 +72,9 @@ def _stepped(folder: Path, images: int, seconds: float, first: int, then: int,
         flush_broker(job)
         watch(job, seconds)
 
-    with installation("embedded", folder, WEBHOOK_RETRY_PAUSES=_pauses(seconds),
-                      **clock.environment, **settings) as service:
+    with installation(
+        "embedded", folder, WEBHOOK_RETRY_PAUSES=_pauses(seconds), **clock.environment, **settings
+    ) as service:
         return through_one(service, images, seconds, harm, _failing_once())
 
 
@@ -87,8 +93,9 @@ def put_back_and_restarted(folder: Path, images: int, seconds: float, **settings
         flush_broker(job)
         watch(job, seconds)
 
-    with installation("embedded", folder, WEBHOOK_RETRY_PAUSES=_pauses(seconds),
-                      **clock.environment, **settings) as service:
+    with installation(
+        "embedded", folder, WEBHOOK_RETRY_PAUSES=_pauses(seconds), **clock.environment, **settings
+    ) as service:
         return through_one(service, images, seconds, harm, _failing_once())
 
 
@@ -113,14 +120,21 @@ def worker_ahead(folder: Path, images: int, seconds: float, **settings: str) -> 
     return _skewed(folder, images, seconds, 60, settings)
 
 
-def _skewed(folder: Path, images: int, seconds: float, skew: int,
-            settings: dict[str, str]) -> Verdict:
+def _skewed(
+    folder: Path, images: int, seconds: float, skew: int, settings: dict[str, str]
+) -> Verdict:
     with ExitStack() as stack:
         prefix = f"test-{uuid4().hex[:8]}"
-        service = stack.enter_context(installation(
-            "embedded", folder, DATABASE_URL=stack.enter_context(fresh_database()),
-            CELERY_BROKER_URL=stack.enter_context(redis_server()).url, QUEUE_PREFIX=prefix,
-            **settings))
+        service = stack.enter_context(
+            installation(
+                "embedded",
+                folder,
+                DATABASE_URL=stack.enter_context(fresh_database()),
+                CELERY_BROKER_URL=stack.enter_context(redis_server()).url,
+                QUEUE_PREFIX=prefix,
+                **settings,
+            )
+        )
         stack.enter_context(_second_worker(service, Clock(folder / "clock", skew)))
         delay = seconds * 4 * int(service.environment.get("FETCH_CONCURRENCY", 16)) / images
         job = stack.enter_context(watched_job(service, images, delay=min(delay, 8.0)))
@@ -130,12 +144,30 @@ def _skewed(folder: Path, images: int, seconds: float, skew: int,
 @contextmanager
 def _second_worker(service: Installation, clock: Clock) -> Iterator[None]:
     """Run a worker with a clock of its own."""
-    command = [sys.executable, "-m", "celery", "-A", "wsgi:celery_app", "worker", "-n",
-               "worker@behind", "-c", "2", "-Q", f"{service.environment['QUEUE_PREFIX']}.images"]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "wsgi:celery_app",
+        "worker",
+        "-n",
+        "worker@behind",
+        "-c",
+        "2",
+        "-Q",
+        f"{service.environment['QUEUE_PREFIX']}.images",
+    ]
     with service.log_file.open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=service.root, env=service.environment | clock.environment,
-            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            command,
+            cwd=service.root,
+            env=service.environment | clock.environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     try:
         wait_until(lambda: "worker@behind ready" in service.log, 60, lambda: service.log)
         yield

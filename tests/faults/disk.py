@@ -18,8 +18,11 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
     if not sys.platform.startswith("linux"):
         raise PermissionError("a small file system is mounted on Linux alone")
     folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
-                           capture_output=True, text=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+    )
     if mount.returncode:
         raise PermissionError(f"it takes the right to mount: {mount.stderr}")
     try:

@@ -64,8 +64,11 @@ class Installation(Service):
         self.fault_dir.mkdir(exist_ok=True)
         self.environment |= {"FAULT_DIR": str(self.fault_dir)}
         self.run_code_of(ROOT)
-        url = load_settings(None, data_dir=data_dir, database_url=settings.get("LEDGER_URL")
-                            or settings.get("DATABASE_URL")).database_url
+        url = load_settings(
+            None,
+            data_dir=data_dir,
+            database_url=settings.get("LEDGER_URL") or settings.get("DATABASE_URL"),
+        ).database_url
         self._engine: Engine = create_engine(url, pool_pre_ping=True)
 
     def run_code_of(self, root: Path) -> None:
@@ -134,8 +137,9 @@ class Installation(Service):
 
 
 @contextmanager
-def installation(shape: str, folder: Path, *, code: Path = ROOT,
-                 **settings: str) -> Iterator[Installation]:
+def installation(
+    shape: str, folder: Path, *, code: Path = ROOT, **settings: str
+) -> Iterator[Installation]:
     """Yield a running installation of one of the SHAPES, whose servers can be taken away.
 
     It runs the `code` of a checkout of this project.
@@ -147,12 +151,19 @@ def installation(shape: str, folder: Path, *, code: Path = ROOT,
             prefix = f"test-{uuid4().hex[:8]}"
             url = stack.enter_context(fresh_database())
             database = stack.enter_context(_proxy_of(url))
-            broker = (stack.enter_context(redis_server()) if shape.endswith("redis")
-                      else stack.enter_context(rabbit_queues(prefix)))
+            broker = (
+                stack.enter_context(redis_server())
+                if shape.endswith("redis")
+                else stack.enter_context(rabbit_queues(prefix))
+            )
             login = urlsplit(url).netloc.rpartition("@")[0]
-            settings |= {"LEDGER_URL": url, "QUEUE_PREFIX": prefix, "CELERY_BROKER_URL": broker.url,
-                         "DATABASE_URL": f"postgresql://{login}@127.0.0.1:{database.port}"
-                                         f"{urlsplit(url).path}"}
+            settings |= {
+                "LEDGER_URL": url,
+                "QUEUE_PREFIX": prefix,
+                "CELERY_BROKER_URL": broker.url,
+                "DATABASE_URL": f"postgresql://{login}@127.0.0.1:{database.port}"
+                f"{urlsplit(url).path}",
+            }
         running = Installation(folder / "var", **{**QUICK, **settings})
         running.run_code_of(code)
         running.broker = broker or EmbeddedBroker(running)

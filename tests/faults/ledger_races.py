@@ -13,14 +13,13 @@ from uuid import UUID, uuid4
 
 from flask import Flask
 
-from imgcompress.application import create_worker_app
+from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.queries import find_job
-from imgcompress.ledger.recording import record_results
-from imgcompress.ledger.results import Success
+from imgcompress.ledger.results import Success, record_results
 from imgcompress.ledger.slices import Claim, claim_slice, pending_images
 
 from tests.new_images import NewImage, by_columns
@@ -44,11 +43,21 @@ def ledger_app(url: str, folder: Path) -> Flask:
 
 def new_job(images: int, slice_size: int) -> UUID:
     """Create a job and return its id."""
-    job = NewJob(uuid4(), "products.csv", {}, "http://service.test", total_rows=images,
-                 total_images=images, webhook_url="https://hooks.test/")
+    job = NewJob(
+        uuid4(),
+        "products.csv",
+        {},
+        "http://service.test",
+        total_rows=images,
+        total_images=images,
+        webhook_url="https://hooks.test/",
+    )
     urls = (f"https://images.test/{number}.jpg" for number in range(images))
-    create_job(job, by_columns(NewImage(2, place, "", "", url) for place, url in enumerate(urls)),
-               slice_size=slice_size)
+    create_job(
+        job,
+        by_columns(NewImage(2, place, "", "", url) for place, url in enumerate(urls)),
+        slice_size=slice_size,
+    )
     return job.request_id
 
 
@@ -63,8 +72,19 @@ def finish_slice(request_id: UUID, slice_no: int, together: Barrier | None = Non
 
 
 def _success(_claim: Claim, image: object) -> Success:
-    return Success(image, "target_met", 1000, 400, 20, 10, "jpeg", "jpg", 60, 0.98,  # type: ignore
-                   "images/x.jpg")
+    return Success(
+        image,
+        "target_met",
+        1000,
+        400,
+        20,
+        10,
+        "jpeg",
+        "jpg",
+        60,
+        0.98,  # type: ignore
+        "images/x.jpg",
+    )
 
 
 def race_of_last_slices(url: str, folder: Path, rounds: int) -> Race:
@@ -75,8 +95,10 @@ def race_of_last_slices(url: str, folder: Path, rounds: int) -> Race:
         jobs = [new_job(2, 1) for _ in range(rounds)]
         closings: Counter[UUID] = Counter()
         queue = START.Queue()
-        racers = [START.Process(target=_race, args=(url, folder, jobs, place, together, queue))
-                  for place in (0, 1)]
+        racers = [
+            START.Process(target=_race, args=(url, folder, jobs, place, together, queue))
+            for place in (0, 1)
+        ]
         for racer in racers:
             racer.start()
         for _ in range(2 * rounds):
@@ -87,12 +109,22 @@ def race_of_last_slices(url: str, folder: Path, rounds: int) -> Race:
         ended = [find_job(request_id) for request_id in jobs]
         events = _completed_events(jobs)
         db.engine.dispose()
-    return Race(rounds, sum(job is None or job.status != "COMPLETED" for job in ended),
-                sum(closings[job] == 1 for job in jobs), sum(events[job] == 1 for job in jobs))
+    return Race(
+        rounds,
+        sum(job is None or job.status != "COMPLETED" for job in ended),
+        sum(closings[job] == 1 for job in jobs),
+        sum(events[job] == 1 for job in jobs),
+    )
 
 
-def _race(url: str, folder: Path, jobs: list[UUID], slice_no: int, together: Barrier,
-          queue: multiprocessing.Queue[tuple[UUID, bool]]) -> None:
+def _race(
+    url: str,
+    folder: Path,
+    jobs: list[UUID],
+    slice_no: int,
+    together: Barrier,
+    queue: multiprocessing.Queue[tuple[UUID, bool]],
+) -> None:
     with ledger_app(url, folder).app_context():
         for request_id in jobs:
             queue.put((request_id, finish_slice(request_id, slice_no, together)))
@@ -102,11 +134,16 @@ def _completed_events(jobs: list[UUID]) -> Counter[UUID]:
     from sqlalchemy import select
 
     from imgcompress.ledger.models import WebhookDelivery
-    from imgcompress.ledger.sessions import reading
+    from imgcompress.ledger.session import reading
 
     with reading() as session:
-        return Counter(session.scalars(select(WebhookDelivery.request_id).where(
-            WebhookDelivery.event == "job.completed", WebhookDelivery.request_id.in_(jobs))))
+        return Counter(
+            session.scalars(
+                select(WebhookDelivery.request_id).where(
+                    WebhookDelivery.event == "job.completed", WebhookDelivery.request_id.in_(jobs)
+                )
+            )
+        )
 
 
 class Pressure(NamedTuple):
@@ -121,8 +158,9 @@ class Pressure(NamedTuple):
 def write_from_many(url: str, folder: Path, *, processes: int, seconds: float) -> Pressure:
     """Let processes create and finish jobs without a pause, with status polls beside them."""
     queue = START.Queue()
-    writers = [START.Process(target=_write, args=(url, folder, seconds, queue))
-               for _ in range(processes)]
+    writers = [
+        START.Process(target=_write, args=(url, folder, seconds, queue)) for _ in range(processes)
+    ]
     for writer in writers:
         writer.start()
     with ThreadPoolExecutor(1) as pool:
@@ -131,12 +169,17 @@ def write_from_many(url: str, folder: Path, *, processes: int, seconds: float) -
         reads, read_refused, slowest = polls.result()
     for writer in writers:
         writer.join(30)
-    return Pressure(sum(writes for writes, _ in done), reads,
-                    read_refused + sum(refused for _, refused in done), round(slowest, 3))
+    return Pressure(
+        sum(writes for writes, _ in done),
+        reads,
+        read_refused + sum(refused for _, refused in done),
+        round(slowest, 3),
+    )
 
 
-def _write(url: str, folder: Path, seconds: float,
-           queue: multiprocessing.Queue[tuple[int, int]]) -> None:
+def _write(
+    url: str, folder: Path, seconds: float, queue: multiprocessing.Queue[tuple[int, int]]
+) -> None:
     writes = refused = 0
     with ledger_app(url, folder).app_context():
         end = time.monotonic() + seconds

@@ -17,8 +17,10 @@ CGROUPS = Path("/sys/fs/cgroup")
 LIMIT = 768 << 20
 # One image in so many takes all the memory there is.
 APART = 60
-FAILED = "SELECT error_code, count(*) AS images FROM compressed_images" \
+FAILED = (
+    "SELECT error_code, count(*) AS images FROM compressed_images"
     " WHERE request_id = :id AND status = 'FAILED' GROUP BY error_code"
+)
 CODES = {"worker_crashed", "out_of_memory"}
 
 
@@ -64,13 +66,17 @@ def killed_for_memory(folder: Path, images: int, seconds: float, **settings: str
 
 def _run(service: Installation, group: MemoryGroup, images: int, seconds: float) -> Verdict:
     harmful = range(APART // 2, images, APART)
-    with watched_job(service, images, changed={
-            place: b"\xff\xd8\xff\xe0HARM:GROW".ljust(1000, b".") for place in harmful}) as job:
+    with watched_job(
+        service,
+        images,
+        changed={place: b"\xff\xd8\xff\xe0HARM:GROW".ljust(1000, b".") for place in harmful},
+    ) as job:
         verdict = job.verdict(seconds + 240)
-        failed = {row.error_code: int(row.images)
-                  for row in service.of_job(FAILED, job.request_id)}
-        job.expect(sum(failed.values()) == len(harmful) and failed.keys() <= CODES,
-                   f"the {len(harmful)} images fail that take all memory (found {failed})")
+        failed = {row.error_code: int(row.images) for row in service.of_job(FAILED, job.request_id)}
+        job.expect(
+            sum(failed.values()) == len(harmful) and failed.keys() <= CODES,
+            f"the {len(harmful)} images fail that take all memory (found {failed})",
+        )
         job.expect(group.kills() > 0, "the kernel kills a process")
         return replace(verdict, lost=verdict.lost - len(harmful), broken=tuple(job.broken))
 

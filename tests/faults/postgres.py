@@ -34,20 +34,47 @@ class Postgres:
 
     def create(self) -> None:
         """Make an empty cluster."""
-        self._run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
-                  "--no-sync", "-D", str(self.folder))
+        self._run(
+            "initdb",
+            "-U",
+            USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+            "-D",
+            str(self.folder),
+        )
 
     def copy(self, primary: Postgres, name: str) -> None:
         """Become a standby of another server, which knows it by a name."""
-        self._run("pg_basebackup", "-D", str(self.folder), "--write-recovery-conf", "--no-sync",
-                  "--checkpoint=fast", "-d",
-                  f"host=127.0.0.1 port={primary.port} user={USER} application_name={name}")
+        self._run(
+            "pg_basebackup",
+            "-D",
+            str(self.folder),
+            "--write-recovery-conf",
+            "--no-sync",
+            "--checkpoint=fast",
+            "-d",
+            f"host=127.0.0.1 port={primary.port} user={USER} application_name={name}",
+        )
 
     def start(self) -> None:
         """Start, and wait until connections are taken."""
         options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c fsync=off"
-        self._run("pg_ctl", "start", "-w", "-D", str(self.folder), "-o", options,
-                  "-l", str(self.folder / "server.log"))
+        self._run(
+            "pg_ctl",
+            "start",
+            "-w",
+            "-D",
+            str(self.folder),
+            "-o",
+            options,
+            "-l",
+            str(self.folder / "server.log"),
+        )
 
     def stop(self) -> None:
         """Stop as a crash does; a server that has stopped already stays so."""
@@ -75,8 +102,12 @@ class Postgres:
             return bool(cursor.fetchone()[0])
 
     def _run(self, name: str, *arguments: str) -> None:
-        subprocess.run([*as_user(USER), program(name, BINARIES), *arguments], check=True,
-                       cwd=self.folder.parent, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*as_user(USER), program(name, BINARIES), *arguments],
+            check=True,
+            cwd=self.folder.parent,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 @contextmanager
@@ -94,6 +125,7 @@ def postgres() -> Iterator[Postgres]:
 
 def read_only(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Refuse all writes for a while, as a hoster does whose disk is full."""
+
     def harm(server: Postgres, job: Watched) -> None:
         server.set("default_transaction_read_only", "on")
         try:
@@ -104,8 +136,10 @@ def read_only(folder: Path, images: int, seconds: float, **settings: str) -> Ver
         finally:
             server.set("default_transaction_read_only", "off")
 
-    with postgres() as server, installation("embedded", folder, DATABASE_URL=server.url,
-                                            **settings) as service:
+    with (
+        postgres() as server,
+        installation("embedded", folder, DATABASE_URL=server.url, **settings) as service,
+    ):
         return through_one(service, images, seconds, partial(harm, server))
 
 
@@ -133,8 +167,11 @@ def fail_over(folder: Path, images: int, seconds: float, **settings: str) -> Ver
             standby.set("synchronous_standby_names", "")
             job.service.query("SELECT 1")
 
-        service = stack.enter_context(installation(
-            "embedded", folder, DATABASE_URL=_through_door(primary.url, door.port), **settings))
+        service = stack.enter_context(
+            installation(
+                "embedded", folder, DATABASE_URL=_through_door(primary.url, door.port), **settings
+            )
+        )
         return through_one(service, images, seconds, harm)
 
 
@@ -170,8 +207,11 @@ logfile = {home}/pgbouncer.log
 
         through_it = _through_door(url.geturl(), port)
         wait_until(lambda: _takes_connections(through_it), 20)
-        service = stack.enter_context(installation(
-            "embedded", folder, DATABASE_URL=through_it, LEDGER_URL=url.geturl(), **settings))
+        service = stack.enter_context(
+            installation(
+                "embedded", folder, DATABASE_URL=through_it, LEDGER_URL=url.geturl(), **settings
+            )
+        )
         return through_one(service, images, seconds, harm)
 
 

@@ -23,8 +23,11 @@ def program(name: str, *places: str) -> str:
 
     Raise NotInstalled when there is none.
     """
-    found = [str(path) for place in places
-             for path in sorted(Path("/").glob(f"{place.lstrip('/')}/{name}"))]
+    found = [
+        str(path)
+        for place in places
+        for path in sorted(Path("/").glob(f"{place.lstrip('/')}/{name}"))
+    ]
     path = found[-1] if found else shutil.which(name)
     if path is None:
         raise NotInstalled(f"{name} is not installed")
@@ -33,8 +36,11 @@ def program(name: str, *places: str) -> str:
 
 def as_user(user: str) -> list[str]:
     """Return what to put before a command that must not run as root."""
-    return [program("setpriv"), f"--reuid={user}", f"--regid={user}", "--clear-groups", "--"] \
-        if os.geteuid() == 0 else []
+    return (
+        [program("setpriv"), f"--reuid={user}", f"--regid={user}", "--clear-groups", "--"]
+        if os.geteuid() == 0
+        else []
+    )
 
 
 @contextmanager

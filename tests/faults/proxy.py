@@ -49,8 +49,11 @@ class Proxy(OriginServer):
         """Take note of what a client sends."""
 
 
-def _pump(source: socket.socket, target: socket.socket,
-          passing: Callable[[bytes], None] = lambda data: None) -> None:
+def _pump(
+    source: socket.socket,
+    target: socket.socket,
+    passing: Callable[[bytes], None] = lambda data: None,
+) -> None:
     try:
         while data := source.recv(65_536):
             passing(data)

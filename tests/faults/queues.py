@@ -19,12 +19,27 @@ from .scenarios import watch
 from .verdict import Verdict, Watched, catalogue_of, through_one
 
 # Broken text, other formats, and messages of Celery that are not for this version.
-BODIES = (b"", b"\0\xff\xfe", b"{", b"null", b"[[], {}, {}]", b'"text"', b"[" * 5000,
-          b"x" * 100_000)
+BODIES = (
+    b"",
+    b"\0\xff\xfe",
+    b"{",
+    b"null",
+    b"[[], {}, {}]",
+    b'"text"',
+    b"[" * 5000,
+    b"x" * 100_000,
+)
 # What is no envelope of kombu's.
-RAW = (b"{}", b'{"body": "?"}', b"not JSON", b"\xff", b"[]", b"null",
-       b'{"properties": {"delivery_tag": "a", "body_encoding": "base64"}, "body": "?"}',
-       b'{"properties": {"delivery_tag": "b"}, "body": 1, "headers": {"task": "process_csv"}}')
+RAW = (
+    b"{}",
+    b'{"body": "?"}',
+    b"not JSON",
+    b"\xff",
+    b"[]",
+    b"null",
+    b'{"properties": {"delivery_tag": "a", "body_encoding": "base64"}, "body": "?"}',
+    b'{"properties": {"delivery_tag": "b"}, "body": 1, "headers": {"task": "process_csv"}}',
+)
 PICKLE = b"\x80\x04cposix\nsystem\n(S'true'\ntR."
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -38,8 +53,9 @@ def garbage(folder: Path, images: int, seconds: float, **settings: str) -> Verdi
 def garbage_on_redis(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Put broken, unknown and outdated messages into the queue of the images, on Redis."""
     with redis_server() as server, redis.Redis.from_url(server.url) as client:
-        return _with_garbage(server.url, folder, images, seconds, settings,
-                             lambda key: push_raw(client, key))
+        return _with_garbage(
+            server.url, folder, images, seconds, settings, lambda key: push_raw(client, key)
+        )
 
 
 def push_raw(client: redis.Redis, key: str) -> None:
@@ -48,8 +64,14 @@ def push_raw(client: redis.Redis, key: str) -> None:
         client.lpush(key, body)
 
 
-def _with_garbage(url: str, folder: Path, images: int, seconds: float, settings: dict[str, str],
-                  push_raw: Callable[[str], None]) -> Verdict:
+def _with_garbage(
+    url: str,
+    folder: Path,
+    images: int,
+    seconds: float,
+    settings: dict[str, str],
+    push_raw: Callable[[str], None],
+) -> Verdict:
     prefix = f"test-{uuid4().hex[:8]}"
 
     def harm(job: Watched) -> None:
@@ -64,9 +86,16 @@ def _with_garbage(url: str, folder: Path, images: int, seconds: float, settings:
         job.upload_meanwhile(202)
 
     with ExitStack() as stack:
-        service = stack.enter_context(installation(
-            "embedded", folder, DATABASE_URL=stack.enter_context(fresh_database()),
-            CELERY_BROKER_URL=url, QUEUE_PREFIX=prefix, **settings))
+        service = stack.enter_context(
+            installation(
+                "embedded",
+                folder,
+                DATABASE_URL=stack.enter_context(fresh_database()),
+                CELERY_BROKER_URL=url,
+                QUEUE_PREFIX=prefix,
+                **settings,
+            )
+        )
         return through_one(service, images, seconds, harm)
 
 
@@ -80,11 +109,18 @@ def publish_strange(url: str, prefix: str, queue: str, done: str, running: str) 
     with Connection(url, transport_options=options) as broker, broker.channel() as channel:
         producer = Producer(channel, exchange=exchange, routing_key=f"{prefix}.{queue}")
 
-        def send(body: bytes, task: str | None = None, kind: str = "application/json",
-                 **headers: object) -> None:
+        def send(
+            body: bytes, task: str | None = None, kind: str = "application/json", **headers: object
+        ) -> None:
             if task is not None:
-                headers |= {"lang": "py", "task": task, "id": str(uuid4()), "root_id": None,
-                            "parent_id": None, "group": None}
+                headers |= {
+                    "lang": "py",
+                    "task": task,
+                    "id": str(uuid4()),
+                    "root_id": None,
+                    "parent_id": None,
+                    "group": None,
+                }
             producer.publish(body, content_type=kind, content_encoding="utf-8", headers=headers)
 
         for body in BODIES:
@@ -92,12 +128,24 @@ def publish_strange(url: str, prefix: str, queue: str, done: str, running: str) 
             send(body, "process_csv")
         send(PICKLE, "process_csv", "application/x-python-serialize")
         send(_call(running, 0), "process_csv", "application/x-msgpack")
-        for arguments in ((), (running,), (running, 0, 1), ("not-an-id", 0), (None, None),
-                          (running, "0"), (running, -1), (running, 10 ** 30), (running, 99_999),
-                          (str(uuid4()), 0), (done, 0), (running, 0), ([], {})):
+        for arguments in (
+            (),
+            (running,),
+            (running, 0, 1),
+            ("not-an-id", 0),
+            (None, None),
+            (running, "0"),
+            (running, -1),
+            (running, 10**30),
+            (running, 99_999),
+            (str(uuid4()), 0),
+            (done, 0),
+            (running, 0),
+            ([], {}),
+        ):
             send(_call(*arguments), "process_csv")
         # Names that no version has, or that an earlier one had.
-        for task in ("imgcompress.tasks.process_image", "deliver_webhook", "celery.chord", ""):
+        for task in ("imgcompress.worker.process_image", "deliver_webhook", "celery.chord", ""):
             send(_call(running), task)
         # A message that was meant for an hour ago, and one for next year.
         send(_call(running, 0), "process_csv", expires="2020-01-01T00:00:00+00:00")
@@ -110,6 +158,7 @@ def _call(*arguments: object, **named: object) -> bytes:
 
 def eviction(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Have Redis evict messages for a while, as a cache that somebody else fills up does."""
+
     def harm(client: redis.Redis, job: Watched) -> None:
         used = int(client.info("memory")["used_memory"])
         client.config_set("maxmemory-policy", "allkeys-random")
@@ -127,6 +176,7 @@ def eviction(folder: Path, images: int, seconds: float, **settings: str) -> Verd
 
 def redis_full(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Have Redis refuse all writes for want of memory for a while."""
+
     def harm(client: redis.Redis, job: Watched) -> None:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1)
@@ -141,6 +191,7 @@ def redis_full(folder: Path, images: int, seconds: float, **settings: str) -> Ve
 
 def redis_password(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Give Redis another password for a while, and end all connections."""
+
     def harm(client: redis.Redis, job: Watched) -> None:
         client.config_set("requirepass", "another")
         client.execute_command("AUTH", "another")
@@ -155,14 +206,26 @@ def redis_password(folder: Path, images: int, seconds: float, **settings: str) -
     return _on_redis(folder, images, seconds, harm, settings)
 
 
-def _on_redis(folder: Path, images: int, seconds: float,
-              harm: Callable[[redis.Redis, Watched], None], settings: dict[str, str]) -> Verdict:
+def _on_redis(
+    folder: Path,
+    images: int,
+    seconds: float,
+    harm: Callable[[redis.Redis, Watched], None],
+    settings: dict[str, str],
+) -> Verdict:
     with ExitStack() as stack:
         server = stack.enter_context(redis_server())
         # One connection, which stays, whatever happens to the others.
         client = stack.enter_context(
-            redis.Redis.from_url(server.url, single_connection_client=True))
-        service = stack.enter_context(installation(
-            "embedded", folder, DATABASE_URL=stack.enter_context(fresh_database()),
-            CELERY_BROKER_URL=server.url, **settings))
+            redis.Redis.from_url(server.url, single_connection_client=True)
+        )
+        service = stack.enter_context(
+            installation(
+                "embedded",
+                folder,
+                DATABASE_URL=stack.enter_context(fresh_database()),
+                CELERY_BROKER_URL=server.url,
+                **settings,
+            )
+        )
         return through_one(service, images, seconds, lambda job: harm(client, job))

@@ -31,21 +31,37 @@ class RabbitNode:
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         self._name = f"chaos-{uuid4().hex[:8]}@localhost"
         self._environment = {
-            "PATH": os.environ["PATH"], "HOME": str(folder), "RABBITMQ_NODENAME": self._name,
-            "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-            "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(folder / "log"), "RABBITMQ_LOGS": "-",
-            "RABBITMQ_CONFIG_FILE": str(folder / "none"), "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"), "LANG": "C.UTF-8"}
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "LANG": "C.UTF-8",
+        }
         with (folder / "server.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*as_user(USER), program("rabbitmq-server", BINARIES)], env=self._environment,
-                cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [*as_user(USER), program("rabbitmq-server", BINARIES)],
+                env=self._environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def wait(self) -> None:
         """Wait until connections are taken."""
-        wait_until(self._answers, START_SECONDS,
-                   lambda: (self.folder / "server.log").read_text(errors="replace"))
+        wait_until(
+            self._answers,
+            START_SECONDS,
+            lambda: (self.folder / "server.log").read_text(errors="replace"),
+        )
 
     def set_memory(self, bytes_: str) -> None:
         """Set how much memory the node may have; above it publishers are blocked."""
@@ -53,9 +69,13 @@ class RabbitNode:
 
     def control(self, *words: str) -> None:
         """Give a command to the node."""
-        subprocess.run([*as_user(USER), program("rabbitmqctl", BINARIES), "-q", "-n", self._name,
-                        *words], env=self._environment, cwd=self.folder, check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*as_user(USER), program("rabbitmqctl", BINARIES), "-q", "-n", self._name, *words],
+            env=self._environment,
+            cwd=self.folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
     def stop(self) -> None:
         """End the node."""
@@ -86,6 +106,7 @@ def rabbit_node() -> Iterator[RabbitNode]:
 def alarm(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Raise the memory alarm for a while: RabbitMQ keeps publishers waiting without a word."""
     with rabbit_node() as node:
+
         def harm(job: Watched) -> None:
             node.set_memory("1000")
             try:
@@ -104,6 +125,7 @@ def alarm(folder: Path, images: int, seconds: float, **settings: str) -> Verdict
 def wrong_password(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Change the password of the broker, end all connections, and change it back after a while."""
     with rabbit_node() as node:
+
         def harm(job: Watched) -> None:
             node.control("change_password", "guest", "another")
             node.control("close_all_connections", "the password has changed")
@@ -117,7 +139,13 @@ def wrong_password(folder: Path, images: int, seconds: float, **settings: str) -
         return _on(node, folder, images, seconds, harm, settings)
 
 
-def _on(node: RabbitNode, folder: Path, images: int, seconds: float,
-        harm: Callable[[Watched], None], settings: dict[str, str]) -> Verdict:
+def _on(
+    node: RabbitNode,
+    folder: Path,
+    images: int,
+    seconds: float,
+    harm: Callable[[Watched], None],
+    settings: dict[str, str],
+) -> Verdict:
     with installation("embedded", folder, CELERY_BROKER_URL=node.url, **settings) as service:
         return through_one(service, images, seconds, harm)

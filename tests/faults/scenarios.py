@@ -130,14 +130,13 @@ def killed_before_publishing(service: Installation, images: int) -> Verdict:
     known = service.jobs()
     with photo_origin(images) as origin, Receiver() as receiver, ThreadPoolExecutor(1) as pool:
         service.broker.go_away()
-        upload = pool.submit(service.upload, catalogue_of(origin, images),
-                             webhook_url=receiver.url)
+        upload = pool.submit(service.upload, catalogue_of(origin, images), webhook_url=receiver.url)
         wait_until(lambda: service.jobs() - known, 20, lambda: service.log)
         service.signal(signal.SIGKILL, "gunicorn")
         service.broker.come_back()
         assert isinstance(upload.exception(30), requests.ConnectionError)
         wait_until(service.answers, 30, lambda: service.log)
-        request_id, = service.jobs() - known
+        (request_id,) = service.jobs() - known
         return Watched(service, origin, receiver, request_id).verdict()
 
 
@@ -156,8 +155,9 @@ class Killers(NamedTuple):
     seconds: float
 
 
-def killer_images(service: Installation, images: int, seconds: float, *,
-                  apart: int = 100) -> Killers:
+def killer_images(
+    service: Installation, images: int, seconds: float, *, apart: int = 100
+) -> Killers:
     """Run a job in which a harmful image, of each kind in turn, follows `apart` images."""
     harmful = dict(zip(range(apart, images, apart), cycle(HARMS), strict=False))
     worker, began = service.worker(), time.monotonic()
@@ -166,9 +166,12 @@ def killer_images(service: Installation, images: int, seconds: float, *,
             body = b"\xff\xd8\xff\xe0HARM:" + harm.encode()
             origin.files[f"/{place}.jpg"] = (200, "image/jpeg", body.ljust(1000, b"."))
         status = service.finished(service.submit(catalogue_of(origin, images)), seconds)
-    return Killers(status["completed_images"],
-                   {error["code"]: error["count"] for error in status["errors"]},
-                   service.worker() == worker, round(time.monotonic() - began, 1))
+    return Killers(
+        status["completed_images"],
+        {error["code"]: error["count"] for error in status["errors"]},
+        service.worker() == worker,
+        round(time.monotonic() - began, 1),
+    )
 
 
 def uploads_while_broker_away(service: Installation, uploads: int) -> float:

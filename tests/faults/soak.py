@@ -52,16 +52,24 @@ class Soak:
     @property
     def clean(self) -> bool:
         """Tell whether every promise was kept."""
-        found = (self.stuck, self.drift, self.webhooks, self.files_without_rows,
-                 self.rows_without_files)
+        found = (
+            self.stuck,
+            self.drift,
+            self.webhooks,
+            self.files_without_rows,
+            self.rows_without_files,
+        )
         return not any(found) and not any(status >= 500 for status in self.answers)
 
 
 def soak(folder: Path, minutes: float, **settings: str) -> Soak:
     """Upload, retry, cancel, delete and read for so many minutes while processes are killed."""
     began = time.monotonic()
-    with installation("embedded", folder, **settings) as service, \
-            photo_origin(IMAGES, delay=0.2) as origin, Receiver() as receiver:
+    with (
+        installation("embedded", folder, **settings) as service,
+        photo_origin(IMAGES, delay=0.2) as origin,
+        Receiver() as receiver,
+    ):
         origin.files[f"/{MISSING}.jpg"] = (404, "text/plain", b"")
         origin.files[f"/{BROKEN}.jpg"] = (200, "image/jpeg", b"\xff\xd8\xff\xe0" + b"." * 1000)
         origin.files[f"/{EMPTY}.jpg"] = (200, "image/jpeg", b"")
@@ -71,8 +79,9 @@ def soak(folder: Path, minutes: float, **settings: str) -> Soak:
     return found
 
 
-def _work(service: Installation, origin: PlainOrigin, receiver: Receiver,
-          end: float) -> tuple[Soak, set[str]]:
+def _work(
+    service: Installation, origin: PlainOrigin, receiver: Receiver, end: float
+) -> tuple[Soak, set[str]]:
     """Do this and that until the end; return what was done, and the jobs that were not deleted."""
     found, jobs = Soak(0), set[str]()
     harms = _harms(Watched(service, origin, receiver, ""))
@@ -83,13 +92,22 @@ def _work(service: Installation, origin: PlainOrigin, receiver: Receiver,
             harm()
             found.done[name] += 1
             next_harm = time.monotonic() + 20
-        active = [job for job in jobs if service.of_job(
-            "SELECT status FROM job_request WHERE request_id = :id", job)[0].status not in FINAL]
-        action = random.choices(("upload", "cancel", "delete", "retry", "read"),
-                                (4 if len(active) < JOBS_AT_ONCE else 0, 1, 1, 1, 4))[0]
+        active = [
+            job
+            for job in jobs
+            if service.of_job("SELECT status FROM job_request WHERE request_id = :id", job)[
+                0
+            ].status
+            not in FINAL
+        ]
+        action = random.choices(
+            ("upload", "cancel", "delete", "retry", "read"),
+            (4 if len(active) < JOBS_AT_ONCE else 0, 1, 1, 1, 4),
+        )[0]
         if action == "upload":
-            answer = service.upload(catalogue_of(origin, random.randrange(1, IMAGES)),
-                                    webhook_url=receiver.url)
+            answer = service.upload(
+                catalogue_of(origin, random.randrange(1, IMAGES)), webhook_url=receiver.url
+            )
             if answer.status_code == 202:
                 jobs.add(answer.json()["request_id"])
         elif not jobs:
@@ -126,22 +144,25 @@ def _look(service: Installation, receiver: Receiver, found: Soak, jobs: set[str]
     outbox = "SELECT count(*) FROM webhook_delivery WHERE state = 'PENDING'"
     hidden = "SELECT count(*) FROM job_deletion WHERE NOT erased"
     with suppress(AssertionError):
-        wait_until(lambda: not any(service.query(query)[0][0]
-                                   for query in (undone, outbox, hidden)), END_SECONDS)
+        wait_until(
+            lambda: not any(service.query(query)[0][0] for query in (undone, outbox, hidden)),
+            END_SECONDS,
+        )
     # A worker may hold an image of a job that was cancelled a moment ago.
     time.sleep(10)
     found.stuck = sum(service.query(query)[0][0] for query in (undone, outbox, hidden))
     found.drift = service.query(DRIFT)[0][0]
     for job in jobs:
         epochs = service.of_job("SELECT epoch FROM job_request WHERE request_id = :id", job)
-        finals = [arrival for arrival in receiver.of(job)
-                  if arrival.event["status"] in FINAL]
+        finals = [arrival for arrival in receiver.of(job) if arrival.event["status"] in FINAL]
         # Each epoch has one end, whose event may come twice under one id.
         found.webhooks += len({arrival.id for arrival in finals}) != epochs[0].epoch
     storage = service.data_dir / "storage"
     files = {path.relative_to(storage).as_posix() for path in storage.rglob("*") if path.is_file()}
     rows = {row.storage_key for row in service.query(FILES)}
-    rows |= {f"csv/{UUID(str(row.request_id))}/input.csv"
-             for row in service.query("SELECT request_id FROM job_request")}
+    rows |= {
+        f"csv/{UUID(str(row.request_id))}/input.csv"
+        for row in service.query("SELECT request_id FROM job_request")
+    }
     found.files_without_rows = len(files - rows)
     found.rows_without_files = len(rows - files)

@@ -38,8 +38,9 @@ class Faulty:
         self.errors: tuple[tuple[str, str], ...] = ()
         self.refused = 0
 
-    def __call__(self, environ: dict[str, Any],
-                 start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         if random.random() >= self.share:
             answer: Iterable[bytes] = self._application(environ, start_response)
             return answer
@@ -48,8 +49,9 @@ class Faulty:
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         status, code = random.choice(self.errors)
         body = ERROR.format(code=code).encode()
-        start_response(status, [("Content-Type", "application/xml"),
-                                ("Content-Length", str(len(body)))])
+        start_response(
+            status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+        )
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     @contextmanager
@@ -64,6 +66,7 @@ class Faulty:
 
 def s3_overloaded(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Have a third of all requests answered 503 SlowDown or 500 for a while."""
+
     def harm(server: Faulty, job: Watched) -> None:
         before = job.done()
         with server.failing(1 / ONE_IN, SLOW_DOWN, INTERNAL):
@@ -84,8 +87,9 @@ def s3_forbidden(folder: Path, images: int, seconds: float, **settings: str) -> 
     return _refused(folder, images, seconds, settings, DENIED)
 
 
-def _refused(folder: Path, images: int, seconds: float, settings: dict[str, str],
-             *errors: tuple[str, str]) -> Verdict:
+def _refused(
+    folder: Path, images: int, seconds: float, settings: dict[str, str], *errors: tuple[str, str]
+) -> Verdict:
     def harm(server: Faulty, job: Watched) -> None:
         with server.failing(1, *errors):
             job.upload_meanwhile(*AWAY)
@@ -95,8 +99,13 @@ def _refused(folder: Path, images: int, seconds: float, settings: dict[str, str]
     return _on_s3(folder, images, seconds, harm, settings)
 
 
-def _on_s3(folder: Path, images: int, seconds: float, harm: Callable[[Faulty, Watched], None],
-           settings: dict[str, str]) -> Verdict:
+def _on_s3(
+    folder: Path,
+    images: int,
+    seconds: float,
+    harm: Callable[[Faulty, Watched], None],
+    settings: dict[str, str],
+) -> Verdict:
     with ExitStack() as stack:
         servers: list[Faulty] = []
 
@@ -107,12 +116,14 @@ def _on_s3(folder: Path, images: int, seconds: float, harm: Callable[[Faulty, Wa
         bucket = Bucket(stack.enter_context(s3_server(faulty)))
         stack.callback(bucket.close)
         service = stack.enter_context(
-            installation("embedded", folder, **bucket.environment, **settings))
+            installation("embedded", folder, **bucket.environment, **settings)
+        )
         return through_one(service, images, seconds, lambda job: harm(servers[0], job))
 
 
 def locked_folder(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Forbid the service to write into the folder of its files for a while."""
+
     def harm(job: Watched) -> None:
         with _locked(job.service):
             job.upload_meanwhile(*AWAY)
@@ -128,8 +139,11 @@ def _locked(service: Installation) -> Iterator[None]:
     """Let nothing be made in any folder of the storage; root is stopped by an attribute alone."""
     storage = service.data_dir / "storage"
     folders = [str(path) for path in (storage, *storage.rglob("*")) if path.is_dir()]
-    locks, opens = ((("chattr", "+i"), ("chattr", "-i")) if os.geteuid() == 0
-                    else (("chmod", "u-w"), ("chmod", "u+w")))
+    locks, opens = (
+        (("chattr", "+i"), ("chattr", "-i"))
+        if os.geteuid() == 0
+        else (("chmod", "u-w"), ("chmod", "u+w"))
+    )
 
     def change(command: tuple[str, str]) -> None:
         subprocess.run([program(command[0]), command[1], *folders], check=True)

@@ -21,15 +21,26 @@ def upgrade(folder: Path, images: int, seconds: float, **settings: str) -> Verdi
     """Start a job with the version before, migrate beside it, and end the job with this version."""
     before = _checkout(FIRST, folder / "before")
     with ExitStack() as stack:
-        service = stack.enter_context(installation(
-            "embedded", folder, code=before, DATABASE_URL=stack.enter_context(fresh_database()),
-            **settings))
+        service = stack.enter_context(
+            installation(
+                "embedded",
+                folder,
+                code=before,
+                DATABASE_URL=stack.enter_context(fresh_database()),
+                **settings,
+            )
+        )
         delay = min(seconds * 2 * int(service.environment.get("FETCH_CONCURRENCY", 16)) / images, 8)
         job = stack.enter_context(watched_job(service, images, delay=delay))
         job.wait_for(images // 4, seconds + 240)
-        subprocess.run([sys.executable, "-m", "flask", "db", "upgrade"], cwd=ROOT, check=True,
-                       env=service.environment | {"PYTHONPATH": str(ROOT)},
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "flask", "db", "upgrade"],
+            cwd=ROOT,
+            check=True,
+            env=service.environment | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         # The version before works with the schema of this one, and takes uploads.
         job.upload_meanwhile(202)
         job.wait_for(images // 2, seconds + 240)

@@ -58,8 +58,11 @@ class Verdict:
     @property
     def clean(self) -> bool:
         """Tell whether every promise was kept; two ids are those of the two status changes."""
-        return (self.lost, self.doubled, self.drift, self.stuck) == (0, 0, 0, 0) \
-            and self.webhook_ids == 2 and not self.broken
+        return (
+            (self.lost, self.doubled, self.drift, self.stuck) == (0, 0, 0, 0)
+            and self.webhook_ids == 2
+            and not self.broken
+        )
 
 
 def photo() -> bytes:
@@ -71,8 +74,9 @@ def photo() -> bytes:
 
 
 @contextmanager
-def photo_origin(images: int, *, delay: float = 0.0,
-                 address: str = "127.0.0.1") -> Iterator[PlainOrigin]:
+def photo_origin(
+    images: int, *, delay: float = 0.0, address: str = "127.0.0.1"
+) -> Iterator[PlainOrigin]:
     """Yield an origin of this many images."""
     answer = (200, "image/jpeg", photo())
     files = {f"/{n}.jpg": answer for n in range(images)}
@@ -89,8 +93,9 @@ def catalogue_of(origin: PlainOrigin, images: int) -> bytes:
 class Watched:
     """A job under way, whose progress is watched."""
 
-    def __init__(self, service: Installation, origin: PlainOrigin, receiver: Receiver,
-                 request_id: str) -> None:
+    def __init__(
+        self, service: Installation, origin: PlainOrigin, receiver: Receiver, request_id: str
+    ) -> None:
         self.service, self.origin, self.receiver = service, origin, receiver
         self.request_id = request_id
         self.standstill = 0.0
@@ -102,7 +107,7 @@ class Watched:
 
     def done(self) -> int:
         """Return how many images are done, by the ledger, and note whether that is new."""
-        row, = self.service.of_job(JOB, self.request_id)
+        (row,) = self.service.of_job(JOB, self.request_id)
         now, done = time.monotonic(), row.completed + row.failed
         if done != self._done or row.status in FINAL:
             self._done, self._moved = done, now
@@ -133,8 +138,10 @@ class Watched:
             self.expect(False, f"{promise} (found {type(error).__name__})")
             return
         found = f"{answer.status_code} {answer.json().get('code', '')}".strip()
-        self.expect((answer.status_code, answer.json().get("code", "")) == (status, code),
-                    f"{promise} (found {found})")
+        self.expect(
+            (answer.status_code, answer.json().get("code", "")) == (status, code),
+            f"{promise} (found {found})",
+        )
         took = time.monotonic() - began
         self.expect(took < SOON_SECONDS, f"{promise} soon (found {took:.0f} s)")
         if answer.status_code == 202:
@@ -161,26 +168,34 @@ class Watched:
         try:
             wait_until(self.ended, seconds)
             wait_until(lambda: not self._slices_undone(), 15)
-            wait_until(lambda: len({a.id for a in self._arrivals()}) >= 2
-                       and not self._undelivered(), 60)
+            wait_until(
+                lambda: len({a.id for a in self._arrivals()}) >= 2 and not self._undelivered(), 60
+            )
         except AssertionError:
             stuck = 1
         took = time.monotonic() - self._began
         for other in self.others:
             self.expect(self._completes(other), "what is uploaded meanwhile is done within 60 s")
-        tally, = self.service.of_job(TALLY, self.request_id)
-        job, = self.service.of_job(JOB, self.request_id)
-        drift = sum(abs(getattr(tally, name) - getattr(job, name))
-                    for name in ("completed", "failed", "output_bytes"))
+        (tally,) = self.service.of_job(TALLY, self.request_id)
+        (job,) = self.service.of_job(JOB, self.request_id)
+        drift = sum(
+            abs(getattr(tally, name) - getattr(job, name))
+            for name in ("completed", "failed", "output_bytes")
+        )
         events = self.service.of_job(EVENTS, self.request_id)
         assert all(event.times == 1 for event in events), events
         return Verdict(
-            images=tally.images, lost=tally.images - int(tally.completed or 0),
-            doubled=int(tally.doubled or 0), drift=int(drift), stuck=stuck,
+            images=tally.images,
+            lost=tally.images - int(tally.completed or 0),
+            doubled=int(tally.doubled or 0),
+            drift=int(drift),
+            stuck=stuck,
             webhook_ids=len({arrival.id for arrival in self._arrivals()}),
             fetches_per_image=round(sum(self.origin.hits.values()) / tally.images, 3),
-            standstill=round(self.standstill, 1), seconds=round(took, 1),
-            broken=tuple(self.broken))
+            standstill=round(self.standstill, 1),
+            seconds=round(took, 1),
+            broken=tuple(self.broken),
+        )
 
     def _completes(self, request_id: str) -> bool:
         try:
@@ -199,21 +214,36 @@ class Watched:
 
 
 @contextmanager
-def watched_job(service: Installation, images: int, *, delay: float = 0.0,
-                receiver: Receiver | None = None,
-                changed: Mapping[int, bytes] | None = None) -> Iterator[Watched]:
+def watched_job(
+    service: Installation,
+    images: int,
+    *,
+    delay: float = 0.0,
+    receiver: Receiver | None = None,
+    changed: Mapping[int, bytes] | None = None,
+) -> Iterator[Watched]:
     """Upload a job of plain photos, some of which may be `changed`, and yield it."""
-    with photo_origin(images, delay=delay, address=service.origin_address) as origin, \
-            receiver or Receiver() as receiver:
-        origin.files |= {f"/{place}.jpg": (200, "image/jpeg", body)
-                         for place, body in (changed or {}).items()}
+    with (
+        photo_origin(images, delay=delay, address=service.origin_address) as origin,
+        receiver or Receiver() as receiver,
+    ):
+        origin.files |= {
+            f"/{place}.jpg": (200, "image/jpeg", body) for place, body in (changed or {}).items()
+        }
         request_id = service.submit(catalogue_of(origin, images), webhook_url=receiver.url)
         yield Watched(service, origin, receiver, request_id)
 
 
-def through(service: Installation, images: int, rounds: int, harm: Callable[[Watched], None], *,
-            delay: float = 0.0, seconds: float = 120,
-            receiver: Receiver | None = None) -> Verdict:
+def through(
+    service: Installation,
+    images: int,
+    rounds: int,
+    harm: Callable[[Watched], None],
+    *,
+    delay: float = 0.0,
+    seconds: float = 120,
+    receiver: Receiver | None = None,
+) -> Verdict:
     """Harm a job `rounds` times, evenly spread over its first nine tenths."""
     with watched_job(service, images, delay=delay, receiver=receiver) as job:
         for number in range(rounds):
@@ -222,10 +252,14 @@ def through(service: Installation, images: int, rounds: int, harm: Callable[[Wat
         return job.verdict(seconds)
 
 
-def through_one(service: Installation, images: int, seconds: float,
-                harm: Callable[[Watched], None], receiver: Receiver | None = None) -> Verdict:
+def through_one(
+    service: Installation,
+    images: int,
+    seconds: float,
+    harm: Callable[[Watched], None],
+    receiver: Receiver | None = None,
+) -> Verdict:
     """Harm a job once, of which half is done then; it would last for as long as the harm does."""
     at_once = 2 * int(service.environment.get("FETCH_CONCURRENCY", 16))
     delay = min(2 * seconds * at_once / images, MOST_DELAY)
-    return through(service, images, 1, harm, delay=delay, seconds=seconds + 240,
-                   receiver=receiver)
+    return through(service, images, 1, harm, delay=delay, seconds=seconds + 240, receiver=receiver)

@@ -12,8 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-ARGUMENTS = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync")
+ARGUMENTS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 LOOPBACK = {"127.0.0.1", None}  # None: data and blob URLs have no host.
 DEFAULT_MS = 20_000
 
@@ -49,9 +55,14 @@ def watched_page(browser: Browser, *, may_complain: bool = False, **options: Any
     hosts: set[str | None] = set()
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text)
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text)
             if message.type in ("error", "warning") and not _allowed(message.text, may_complain)
-            else None)
+            else None
+        ),
+    )
     try:
         yield page
     finally:

@@ -23,10 +23,12 @@ SHAPES = {
 }
 
 
-@pytest.fixture(scope="session", params=[pytest.param(shape, marks=marks)
-                                         for shape, marks in SHAPES.items()])
-def service(request: pytest.FixtureRequest,
-            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+@pytest.fixture(
+    scope="session", params=[pytest.param(shape, marks=marks) for shape, marks in SHAPES.items()]
+)
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """Return the running service, in each of its shapes."""
     data_dir = tmp_path_factory.mktemp("service") / "var"
     with ExitStack() as stack:
@@ -34,8 +36,11 @@ def service(request: pytest.FixtureRequest,
         if request.param != "embedded":
             prefix = f"test-{uuid4().hex[:8]}"
             broker = stack.enter_context(fresh_broker(request.param.split("+")[1], prefix))
-            settings = {"DATABASE_URL": stack.enter_context(fresh_database()),
-                        "CELERY_BROKER_URL": broker, "QUEUE_PREFIX": prefix}
+            settings = {
+                "DATABASE_URL": stack.enter_context(fresh_database()),
+                "CELERY_BROKER_URL": broker,
+                "QUEUE_PREFIX": prefix,
+            }
         yield stack.enter_context(Service(data_dir, **settings))
 
 

@@ -20,8 +20,11 @@ INSTALLED = "/opt/imgcompress"
 def readme_commands() -> list[str]:
     """Return the commands for production of docs/operations.md."""
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    return [line.partition("  #")[0].strip() for line in text.splitlines()
-            if line.startswith(("flask db", "gunicorn", "celery"))]
+    return [
+        line.partition("  #")[0].strip()
+        for line in text.splitlines()
+        if line.startswith(("flask db", "gunicorn", "celery"))
+    ]
 
 
 def procfile_commands() -> list[str]:
@@ -38,8 +41,11 @@ def compose() -> dict[str, Any]:
 
 def compose_services() -> dict[str, dict[str, Any]]:
     """Return the services that run our image."""
-    return {name: service for name, service in compose()["services"].items()
-            if service["image"] == "imgcompress"}
+    return {
+        name: service
+        for name, service in compose()["services"].items()
+        if service["image"] == "imgcompress"
+    }
 
 
 def compose_commands() -> list[str]:
@@ -49,8 +55,11 @@ def compose_commands() -> list[str]:
 
 def systemd_commands() -> list[str]:
     """Return the commands of the units, as they are without the folder of the installation."""
-    return [command.removeprefix(f"{INSTALLED}/.venv/bin/") for unit in UNITS
-            for command in re.findall(r"^ExecStart=(.*)$", unit.read_text(encoding="utf-8"), re.M)]
+    return [
+        command.removeprefix(f"{INSTALLED}/.venv/bin/")
+        for unit in UNITS
+        for command in re.findall(r"^ExecStart=(.*)$", unit.read_text(encoding="utf-8"), re.M)
+    ]
 
 
 def dockerfile() -> list[tuple[str, str]]:
@@ -81,16 +90,18 @@ def image_environment() -> dict[str, str]:
 def copy_as_the_image_does(folder: Path) -> None:
     """Copy into a folder what the Dockerfile copies from the project, and nothing else."""
     stages = [place for place, (name, _) in enumerate(dockerfile()) if name == "FROM"]
-    for name, arguments in dockerfile()[stages[-1]:]:
+    for name, arguments in dockerfile()[stages[-1] :]:
         if name != "COPY" or arguments.startswith("--from"):
             continue
         *sources, target = arguments.split()
         for source in sources:
-            place = folder / target / source.split("/")[-1] if target.endswith("/") else (
-                folder / target)
+            place = (
+                folder / target / source.split("/")[-1]
+                if target.endswith("/")
+                else (folder / target)
+            )
             place.parent.mkdir(parents=True, exist_ok=True)
             if (ROOT / source).is_dir():
-                shutil.copytree(ROOT / source, place,
-                                ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / source, place)

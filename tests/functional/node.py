@@ -22,6 +22,11 @@ def install_packages(folder: Path) -> None:
         pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(ROOT / "tests" / "node" / name, folder)
-    subprocess.run(["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund"], cwd=folder,
-                   check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   timeout=INSTALL_SECONDS)
+    subprocess.run(
+        ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund"],
+        cwd=folder,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        timeout=INSTALL_SECONDS,
+    )

@@ -16,8 +16,9 @@ from .service import ROOT, Service
 
 def words(command: str, prefix: str) -> list[str]:
     """Return a command line as words, with programs of this environment and the test's queues."""
-    program, *arguments = shlex.split(command.replace("-Q imgcompress.", f"-Q {prefix}.")
-                                      .replace(",imgcompress.", f",{prefix}."))
+    program, *arguments = shlex.split(
+        command.replace("-Q imgcompress.", f"-Q {prefix}.").replace(",imgcompress.", f",{prefix}.")
+    )
     return [str(Path(sys.executable).with_name(program)), *arguments]
 
 
@@ -25,8 +26,14 @@ def words(command: str, prefix: str) -> list[str]:
 def running(command: list[str], service: Service, folder: Path = ROOT) -> Iterator[None]:
     """Run a program with the settings and the log of a service."""
     with service.log_file.open("ab") as log:
-        process = subprocess.Popen(command, cwd=folder, env=service.environment, stdout=log,
-                                   stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=service.environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
     try:
         yield
         assert process.poll() is None, service.log

@@ -38,10 +38,19 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = data_dir.parent / f"{data_dir.name}.log"
-        self.environment = _clean_environment() | {
-            "DATA_DIR": str(data_dir), "PORT": str(self.port), "FLASK_APP": "wsgi.py",
-            "ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8", "ALLOWED_PORTS": "1024-65535",
-            "WORKER_PROCESSES": "2", "RECOVERY_INTERVAL": "1"} | settings
+        self.environment = (
+            _clean_environment()
+            | {
+                "DATA_DIR": str(data_dir),
+                "PORT": str(self.port),
+                "FLASK_APP": "wsgi.py",
+                "ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
+                "ALLOWED_PORTS": "1024-65535",
+                "WORKER_PROCESSES": "2",
+                "RECOVERY_INTERVAL": "1",
+            }
+            | settings
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Service:
@@ -55,8 +64,14 @@ class Service:
         """Start the supervisor and wait until the web server answers."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flask", "serve"], cwd=self.root, env=self.environment,
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+                [sys.executable, "-m", "flask", "serve"],
+                cwd=self.root,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         wait_until(self.answers, START_SECONDS, lambda: self.log)
 
     def stop(self) -> None:
@@ -86,8 +101,9 @@ class Service:
 
     def upload(self, csv: bytes, **fields: str) -> requests.Response:
         """Upload a CSV."""
-        return requests.post(f"{self.url}/upload", files={"file": ("products.csv", csv)},
-                             data=fields, timeout=30)
+        return requests.post(
+            f"{self.url}/upload", files={"file": ("products.csv", csv)}, data=fields, timeout=30
+        )
 
     def submit(self, csv: bytes, **fields: str) -> str:
         """Upload a CSV that is accepted; return its request id."""
@@ -131,6 +147,8 @@ def wait_until(condition: Any, seconds: float, told: Any = lambda: "") -> None:
 def _clean_environment() -> dict[str, str]:
     """Return the environment without any setting of the service."""
     kept: Mapping[str, str] = os.environ
-    names = {line.lstrip("# ").partition("=")[0]
-             for line in (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()}
+    names = {
+        line.lstrip("# ").partition("=")[0]
+        for line in (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    }
     return {name: value for name, value in kept.items() if name not in names}

@@ -44,10 +44,12 @@ def main() -> None:
         service = stack.enter_context(Service(folder / "var"))
         _finish(service, "spring-sale.csv", _catalogue(origin, PRODUCTS[:6]))
         _finish(service, "gift-boxes.csv", _catalogue(origin, PRODUCTS[2:6]), format="webp")
-        job = _finish(service, "autumn-catalogue.csv", _catalogue(origin, PRODUCTS),
-                      webhook_url=receiver.url)
-        running = _submit(service, "summer-outlet.csv",
-                          _catalogue(slow, (("Wall Clock", *_paths()),)))
+        job = _finish(
+            service, "autumn-catalogue.csv", _catalogue(origin, PRODUCTS), webhook_url=receiver.url
+        )
+        running = _submit(
+            service, "summer-outlet.csv", _catalogue(slow, (("Wall Clock", *_paths()),))
+        )
         wait_until(lambda: service.status(running)["completion_percentage"] >= 15, 120)
         browser = stack.enter_context(chromium())
         for scheme in ("light", "dark"):
@@ -68,14 +70,16 @@ def _take(browser: Browser, name: str, scheme: str, url: str, csv_file: bytes = 
 
 
 def _choose(page: Page, csv_file: bytes) -> None:
-    page.set_input_files("#file", {"name": "winter-catalogue.csv", "mimeType": "text/csv",
-                                   "buffer": csv_file})
+    page.set_input_files(
+        "#file", {"name": "winter-catalogue.csv", "mimeType": "text/csv", "buffer": csv_file}
+    )
     page.locator("#verdict.good").wait_for()
 
 
 def _submit(service: Service, name: str, content: bytes, **fields: str) -> str:
-    answer = requests.post(f"{service.url}/upload", files={"file": (name, content)}, data=fields,
-                           timeout=30)
+    answer = requests.post(
+        f"{service.url}/upload", files={"file": (name, content)}, data=fields, timeout=30
+    )
     request_id: str = answer.json()["request_id"]
     return request_id
 
@@ -96,8 +100,11 @@ def _catalogue(origin: PlainOrigin, products: tuple[tuple[str, ...], ...]) -> by
 
 
 def _files() -> dict[str, tuple[int, str, bytes]]:
-    files = {f"/{path.name}": (200, f"image/{path.suffix[1:]}", sample(path.name))
-             for path in SAMPLES.iterdir() if path.suffix in (".png", ".jpg")}
+    files = {
+        f"/{path.name}": (200, f"image/{path.suffix[1:]}", sample(path.name))
+        for path in SAMPLES.iterdir()
+        if path.suffix in (".png", ".jpg")
+    }
     files |= {f"{path}?gift": answer for path, answer in files.items()}
     return files | {"/towel.html": (200, "text/html", b"<!doctype html><title>Tea Towel</title>")}
 

@@ -42,18 +42,23 @@ def _files_of(service: Service, request_id: str) -> list[Path]:
 def test_what_failed_completes_when_its_origin_is_well_again(service: Service) -> None:
     with PlainOrigin({"/a.jpg": PHOTO, "/b.jpg": BROKEN}) as origin, Receiver() as receiver:
         url = origin.url("")
-        request_id = service.submit(_csv(f"{url}/a.jpg", f"{url}/b.jpg", f"{url}/b.jpg"),
-                                    webhook_url=receiver.url)
+        request_id = service.submit(
+            _csv(f"{url}/a.jpg", f"{url}/b.jpg", f"{url}/b.jpg"), webhook_url=receiver.url
+        )
         first = service.finished(request_id)
         assert (first["completed_images"], first["failed_images"]) == (1, 2)
         done = service.details(request_id)[0]["output_url"]
         origin.files["/b.jpg"] = PHOTO
-        answer = requests.post(f"{service.url}/job/retry/{request_id}?codes=source_status",
-                               timeout=30)
+        answer = requests.post(
+            f"{service.url}/job/retry/{request_id}?codes=source_status", timeout=30
+        )
         assert answer.status_code == 202, answer.text
         last = service.finished(request_id)
         assert (last["status"], last["completed_images"], last["failed_images"]) == (
-            "COMPLETED", 3, 0)
+            "COMPLETED",
+            3,
+            0,
+        )
         assert last["errors"] == [] and origin.hits["/a.jpg"] == 1 and origin.hits["/b.jpg"] == 2
         assert service.details(request_id)[0]["output_url"] == done
         wait_until(lambda: len(receiver.of(request_id)) == 5, 30, lambda: service.log)
@@ -61,8 +66,9 @@ def test_what_failed_completes_when_its_origin_is_well_again(service: Service) -
     assert told == ["COMPLETED", "COMPLETED", "PENDING", "PROCESSING", "PROCESSING"]
 
 
-def test_the_archive_holds_the_images(service: Service, origin: PlainOrigin,
-                                      tmp_path: Path) -> None:
+def test_the_archive_holds_the_images(
+    service: Service, origin: PlainOrigin, tmp_path: Path
+) -> None:
     origin.files["/a.jpg"] = PHOTO
     request_id = service.submit(_csv(origin.url("/a.jpg"), origin.url("/lost.jpg")))
     service.finished(request_id)
@@ -110,8 +116,11 @@ def test_jobs_that_end_while_they_run_leave_no_files(embedded_service: Service) 
                 answer = requests.delete(f"{service.url}/job/{request_id}", timeout=30)
                 jobs[request_id] = 0
             assert answer.ok, answer.text
-    wait_until(lambda: {job: len(_files_of(service, job)) for job in jobs} == jobs, 20,
-               lambda: f"{jobs} {[len(_files_of(service, job)) for job in jobs]}")
+    wait_until(
+        lambda: {job: len(_files_of(service, job)) for job in jobs} == jobs,
+        20,
+        lambda: f"{jobs} {[len(_files_of(service, job)) for job in jobs]}",
+    )
     assert "are waiting for the storage" not in service.log
 
 
@@ -120,12 +129,16 @@ def test_one_key_makes_one_job(service: Service, origin: PlainOrigin) -> None:
     content, key = _csv(origin.url("/a.jpg")), f"order-{time.time_ns()}"
 
     def post(_: int) -> requests.Response:
-        return requests.post(f"{service.url}/upload", headers={"Idempotency-Key": key},
-                             files={"file": ("products.csv", content)}, timeout=60)
+        return requests.post(
+            f"{service.url}/upload",
+            headers={"Idempotency-Key": key},
+            files={"file": ("products.csv", content)},
+            timeout=60,
+        )
 
     answers = in_parallel(post, 20)
     assert {answer.status_code for answer in answers} <= {202, 409}, answers[0].text
-    request_id, = {answer.json()["request_id"] for answer in answers if answer.ok}
+    (request_id,) = {answer.json()["request_id"] for answer in answers if answer.ok}
     again = post(0)
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
     assert again.json()["request_id"] == request_id
@@ -145,8 +158,12 @@ def test_a_status_waits_for_a_change(service: Service) -> None:
 def test_waiting_calls_leave_room_for_others(service: Service) -> None:
     with PlainOrigin({"/a.jpg": PHOTO}, delay=4) as origin:
         request_id = service.submit(_csv(origin.url("/a.jpg")))
-        waiting = [threading.Thread(target=service.get, args=(f"/job/status/{request_id}",),
-                                    kwargs={"wait": 3}) for _ in range(24)]
+        waiting = [
+            threading.Thread(
+                target=service.get, args=(f"/job/status/{request_id}",), kwargs={"wait": 3}
+            )
+            for _ in range(24)
+        ]
         for thread in waiting:
             thread.start()
         assert all(service.get("/healthz").ok for _ in range(10))
@@ -155,16 +172,19 @@ def test_waiting_calls_leave_room_for_others(service: Service) -> None:
         service.finished(request_id)
 
 
-def _chunked_upload(service: Service, key: dict[str, str],
-                    megabytes: int) -> tuple[int, dict[str, Any]]:
+def _chunked_upload(
+    service: Service, key: dict[str, str], megabytes: int
+) -> tuple[int, dict[str, Any]]:
     """Upload a file of so many MB in a body that has no length; return the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
     pieces = [head, *[b"1,a,http://a.test/1.jpg\n" * 40_000] * megabytes, b"\r\n--x--\r\n"]
     # When the server has heard enough, it may close its ear; its answer can be read all the same.
     with suppress(ConnectionError):
-        headers = key | {"Content-Type": "multipart/form-data; boundary=x",
-                         "Transfer-Encoding": "chunked"}
+        headers = key | {
+            "Content-Type": "multipart/form-data; boundary=x",
+            "Transfer-Encoding": "chunked",
+        }
         connection.request("POST", "/upload", iter(pieces), headers, encode_chunked=True)
     answer = connection.getresponse()
     body = json.loads(answer.read())
@@ -188,15 +208,27 @@ def _web_memory(service: Service) -> int:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Return a service that asks for keys, signs the addresses of images, and takes little."""
-    with Service(tmp_path_factory.mktemp("guarded") / "var", REQUIRE_API_KEY="true",
-                 SIGNED_IMAGE_URLS="true", IMAGE_URL_SECRET="s" * 32, IMAGE_URL_SECONDS="60",
-                 UPLOADS_PER_MINUTE="5", MAX_UPLOAD_BYTES=str(2 * 2**20)) as service:
+    with Service(
+        tmp_path_factory.mktemp("guarded") / "var",
+        REQUIRE_API_KEY="true",
+        SIGNED_IMAGE_URLS="true",
+        IMAGE_URL_SECRET="s" * 32,
+        IMAGE_URL_SECONDS="60",
+        UPLOADS_PER_MINUTE="5",
+        MAX_UPLOAD_BYTES=str(2 * 2**20),
+    ) as service:
         yield service
 
 
 def _key(service: Service, name: str) -> dict[str, str]:
-    made = subprocess.run([sys.executable, "-m", "flask", "keys", "create", name], cwd=ROOT,
-                          env=service.environment, capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "flask", "keys", "create", name],
+        cwd=ROOT,
+        env=service.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {"Authorization": f"Bearer {made.stdout.split()[0]}"}
 
 
@@ -207,8 +239,11 @@ def test_with_keys_each_caller_sees_its_own(guarded: Service, origin: PlainOrigi
     assert requests.post(f"{guarded.url}/upload", files=upload, timeout=30).status_code == 401
     answer = requests.post(f"{guarded.url}/upload", files=upload, headers=shop, timeout=30)
     status_url = answer.json()["status_url"]
-    wait_until(lambda: requests.get(status_url, headers=shop, timeout=30).json()["status"]
-               == "COMPLETED", 60, lambda: guarded.log)
+    wait_until(
+        lambda: requests.get(status_url, headers=shop, timeout=30).json()["status"] == "COMPLETED",
+        60,
+        lambda: guarded.log,
+    )
     assert requests.get(status_url, headers=agency, timeout=30).status_code == 404
     assert requests.get(status_url, timeout=30).status_code == 401
     details = requests.get(status_url.replace("status", "details"), headers=shop, timeout=30)
@@ -245,8 +280,9 @@ def test_a_form_of_many_fields_takes_no_memory(embedded_service: Service, chunke
         headers["Content-Length"] = str(sum(map(len, pieces)))
     embedded_service.get("/job")
     before = _web_memory(embedded_service)
-    with closing(http.client.HTTPConnection("127.0.0.1", embedded_service.port,
-                                            timeout=120)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", embedded_service.port, timeout=120)
+    ) as connection:
         # The server answers before it has read all.
         with suppress(ConnectionError):
             connection.request("POST", "/session", iter(pieces), headers, encode_chunked=chunked)
@@ -255,10 +291,18 @@ def test_a_form_of_many_fields_takes_no_memory(embedded_service: Service, chunke
     assert _web_memory(embedded_service) - before < 20 * 2**20
 
 
-@pytest.mark.parametrize("path", [
-    "/image/../../../../etc/passwd", "/image/..%2f..%2f..%2fetc%2fpasswd", "/../../etc/passwd",
-    "/job/download/..%2f..%2fwebhook_secret", "//etc/passwd", "/image/%00.jpg",
-    "/image/%2e%2e%2fimgcompress.sqlite3"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/image/../../../../etc/passwd",
+        "/image/..%2f..%2f..%2fetc%2fpasswd",
+        "/../../etc/passwd",
+        "/job/download/..%2f..%2fwebhook_secret",
+        "//etc/passwd",
+        "/image/%00.jpg",
+        "/image/%2e%2e%2fimgcompress.sqlite3",
+    ],
+)
 def test_no_raw_path_leads_out(service: Service, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
     connection.request("GET", path)

@@ -24,8 +24,19 @@ def curl(service: Service, folder: Path, export: Export) -> dict[str, Any]:
     path = folder / export.file_name
     path.write_bytes(export.content)
     fields = [part for name, value in export.fields.items() for part in ("-F", f"{name}={value}")]
-    done = subprocess.run(["curl", "-sS", "--fail-with-body", "-F", f"file=@{path}", *fields,
-                           f"{service.url}/upload"], capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            "curl",
+            "-sS",
+            "--fail-with-body",
+            "-F",
+            f"file=@{path}",
+            *fields,
+            f"{service.url}/upload",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -35,23 +46,37 @@ def curl(service: Service, folder: Path, export: Export) -> dict[str, Any]:
 def test_an_export_goes_in_as_it_is(embedded_service: Service, tmp_path: Path, name: str) -> None:
     photo = (200, "image/jpeg", sample("chelsea.png"))
     with PlainOrigin({}) as origin:
-        export = next(export for export in exports(lambda file: origin.url(f"/m/{file}"))
-                      if export.file_name == name)
+        export = next(
+            export
+            for export in exports(lambda file: origin.url(f"/m/{file}"))
+            if export.file_name == name
+        )
         for file in ("a.jpg", "b.jpg", "c.jpg"):
             for query in ("", "?v=17", "?w=1&h=2", "?ts=1&s=x"):
                 origin.files[f"/m/{file}{query}"] = photo
         told = curl(embedded_service, tmp_path, export)
-        assert (told["layout"], told["columns"]["urls"], told["total_images"], told["total_rows"],
-                told["warnings"]) == (export.layout, export.urls, export.images, export.rows, [])
+        assert (
+            told["layout"],
+            told["columns"]["urls"],
+            told["total_images"],
+            told["total_rows"],
+            told["warnings"],
+        ) == (export.layout, export.urls, export.images, export.rows, [])
         status = embedded_service.finished(told["request_id"])
     assert (status["status"], status["completed_images"]) == ("COMPLETED", export.images)
     assert (status["layout"], status["columns"]) == (told["layout"], told["columns"])
     output = embedded_service.get(f"/job/download/{told['request_id']}").content
-    rows = list(csv.reader(io.StringIO(output.decode("utf-8-sig"), newline=""),
-                           delimiter=export.delimiter, strict=True))
-    header = next(at for at, row in enumerate(rows) if row[-2:] == ["Output Image Urls",
-                                                                    "Image Errors"])
-    below = rows[header + 1:]
+    rows = list(
+        csv.reader(
+            io.StringIO(output.decode("utf-8-sig"), newline=""),
+            delimiter=export.delimiter,
+            strict=True,
+        )
+    )
+    header = next(
+        at for at, row in enumerate(rows) if row[-2:] == ["Output Image Urls", "Image Errors"]
+    )
+    below = rows[header + 1 :]
     assert len(below) == export.rows
     assert sum(len(row[-2].split(",")) for row in below if row[-2]) == export.images
     assert {row[-1] for row in below} == {""}

@@ -37,13 +37,42 @@ def python_program(document: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("python")
     program = CLIENTS / "python" / "program.py"
     # The generator formats its code with ruff, which it looks for on the path.
-    path = os.environ | {"PYTHONPATH": str(folder),
-                         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    _run([BIN / "openapi-python-client", "generate", "--path", document, "--meta", "none",
-          "--output-path", folder / "imgcompress_client", "--fail-on-warning",
-          "--config", CLIENTS / "python" / "generator.yaml"], folder, path)
-    _run([sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull,
-          "--follow-imports", "silent", program], folder, path)
+    path = os.environ | {
+        "PYTHONPATH": str(folder),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+    _run(
+        [
+            BIN / "openapi-python-client",
+            "generate",
+            "--path",
+            document,
+            "--meta",
+            "none",
+            "--output-path",
+            folder / "imgcompress_client",
+            "--fail-on-warning",
+            "--config",
+            CLIENTS / "python" / "generator.yaml",
+        ],
+        folder,
+        path,
+    )
+    _run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--config-file",
+            os.devnull,
+            "--follow-imports",
+            "silent",
+            program,
+        ],
+        folder,
+        path,
+    )
     return lambda url, csv: _start([sys.executable, program, url, csv], folder, path)
 
 
@@ -54,8 +83,17 @@ def typescript_program(document: Path, node_folder: Path) -> Program:
     shutil.copytree(CLIENTS / "typescript", folder)
     (folder / "package.json").write_text('{"type": "commonjs"}')
     commands = node_folder / "node_modules" / ".bin"
-    _run([commands / "openapi-ts", "--input", document, "--output", folder / "client",
-          "--no-log-file"], folder)
+    _run(
+        [
+            commands / "openapi-ts",
+            "--input",
+            document,
+            "--output",
+            folder / "client",
+            "--no-log-file",
+        ],
+        folder,
+    )
     _run([commands / "tsc", "--project", folder], folder)
     return lambda url, csv: _start(["node", folder / "built" / "program.js", url, csv], folder)
 
@@ -71,12 +109,15 @@ def program(request: pytest.FixtureRequest) -> Program:
 def csv() -> Iterator[str]:
     """Return a CSV of one image that is there, and one that is not."""
     with PlainOrigin({"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}) as origin:
-        yield ("S. No.,Product Name,Input Image Urls\n"
-               f"1,Rocket,{origin.url('/rocket.jpg')}\n2,Nothing,{origin.url('/nothing.jpg')}\n")
+        yield (
+            "S. No.,Product Name,Input Image Urls\n"
+            f"1,Rocket,{origin.url('/rocket.jpg')}\n2,Nothing,{origin.url('/nothing.jpg')}\n"
+        )
 
 
-def test_a_generated_client_follows_a_job_to_its_end(embedded_service: Service, program: Program,
-                                                     csv: str) -> None:
+def test_a_generated_client_follows_a_job_to_its_end(
+    embedded_service: Service, program: Program, csv: str
+) -> None:
     done = program(embedded_service.url, csv)
     assert done.returncode == 0, done.stdout
     told = json.loads(done.stdout)
@@ -84,7 +125,8 @@ def test_a_generated_client_follows_a_job_to_its_end(embedded_service: Service, 
     names = ("input_url", "output_url", "output_bytes", "output_format")
     assert told["images"] == [
         {name: image[name] for name in names} | {"error": image["error"] and image["error"]["code"]}
-        for image in embedded_service.details(told["request_id"])]
+        for image in embedded_service.details(told["request_id"])
+    ]
     assert [image["output_format"] for image in told["images"]] == ["webp", None]
 
 
@@ -93,14 +135,23 @@ def test_a_generated_client_knows_a_problem(embedded_service: Service, program: 
     assert (done.returncode, done.stdout.strip()) == (1, "400 invalid_upload")
 
 
-def _start(command: list[str | Path], folder: Path,
-           environment: dict[str, str] | None = None) -> Done:
-    return subprocess.run(command, cwd=folder, env=environment, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=180)
+def _start(
+    command: list[str | Path], folder: Path, environment: dict[str, str] | None = None
+) -> Done:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=180,
+    )
 
 
-def _run(command: list[str | Path], folder: Path,
-         environment: dict[str, str] | None = None) -> None:
+def _run(
+    command: list[str | Path], folder: Path, environment: dict[str, str] | None = None
+) -> None:
     done = _start(command, folder, environment)
     assert done.returncode == 0, done.stdout

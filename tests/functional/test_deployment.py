@@ -47,8 +47,11 @@ class TestTheFiles:
     def test_all_name_the_same_commands(self) -> None:
         commands = set(deployment.readme_commands())
         assert len(commands) == 5
-        for named in (deployment.procfile_commands(), deployment.compose_commands(),
-                      deployment.systemd_commands()):
+        for named in (
+            deployment.procfile_commands(),
+            deployment.compose_commands(),
+            deployment.systemd_commands(),
+        ):
             assert sorted(named) == sorted(commands)
         assert " ".join(deployment.image_command()) in commands
 
@@ -66,14 +69,18 @@ class TestTheFiles:
             waits_for = services[name]["depends_on"]
             assert waits_for["migrate"]["condition"] == "service_completed_successfully"
             assert {waits_for[other]["condition"] for other in ("postgres", "redis")} == {
-                "service_healthy"}
+                "service_healthy"
+            }
 
     def test_compose_looks_after_what_answers(self) -> None:
         told = deployment.compose()
         for name in ("postgres", "redis"):
             assert told["services"][name]["healthcheck"]["test"][0] == "CMD"
-        kept = [volume.split(":")[0] for service in told["services"].values()
-                for volume in service["volumes"]]
+        kept = [
+            volume.split(":")[0]
+            for service in told["services"].values()
+            for volume in service["volumes"]
+        ]
         assert set(kept) == set(told["volumes"])
 
     def test_the_workers_as_a_whole_have_a_limit_of_memory(self) -> None:
@@ -89,12 +96,18 @@ class TestTheFiles:
 
     def test_the_context_of_the_image_has_what_is_copied(self) -> None:
         ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
-        copied = {word for name, arguments in deployment.dockerfile() if name == "COPY"
-                  and not arguments.startswith("--from") for word in arguments.split()[:-1]}
+        copied = {
+            word
+            for name, arguments in deployment.dockerfile()
+            if name == "COPY" and not arguments.startswith("--from")
+            for word in arguments.split()[:-1]
+        }
         context = {line[1:] for line in ignored if line.startswith("!")}
         assert context <= copied
-        assert all(name in context or any(map(context.__contains__, map(str, Path(name).parents)))
-                   for name in copied)
+        assert all(
+            name in context or any(map(context.__contains__, map(str, Path(name).parents)))
+            for name in copied
+        )
         assert all((ROOT / name).exists() for name in copied)
 
     def test_the_units_and_the_image_keep_all_files_private(self) -> None:
@@ -111,10 +124,14 @@ class TestTheFiles:
         for unit in UNITS:
             text = unit.read_text(encoding="utf-8")
             (tmp_path / unit.name).write_text(
-                text.replace(f"{INSTALLED}/.venv/bin", str(programs)).replace(INSTALLED, str(ROOT)))
+                text.replace(f"{INSTALLED}/.venv/bin", str(programs)).replace(INSTALLED, str(ROOT))
+            )
         done = subprocess.run(
             ["systemd-analyze", "verify", *(str(tmp_path / unit.name) for unit in UNITS)],
-            text=True, capture_output=True, timeout=60)
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
         assert (done.returncode, done.stderr) == (0, "")
 
     def test_nginx_takes_the_largest_upload(self) -> None:
@@ -133,15 +150,22 @@ def _nginx(folder: Path, service: Service) -> Iterator[str]:
         return
     port = free_port()
     site = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
-    (folder / "site.conf").write_text(site.replace("listen 80;", f"listen 127.0.0.1:{port};")
-                                      .replace("127.0.0.1:5000", f"127.0.0.1:{service.port}"))
+    (folder / "site.conf").write_text(
+        site.replace("listen 80;", f"listen 127.0.0.1:{port};").replace(
+            "127.0.0.1:5000", f"127.0.0.1:{service.port}"
+        )
+    )
     # A user without rights could not look into the folder of a test.
     user = "root" if os.geteuid() == 0 else "nobody"
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=user))
     command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     subprocess.run([*command, "-t"], check=True, capture_output=True, timeout=60)
-    process = subprocess.Popen([*command, "-g", "daemon off;"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "-g", "daemon off;"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(url), 60)
@@ -158,11 +182,15 @@ def _log(service: Service) -> list[dict[str, Any]]:
 
 def _metrics(url: str) -> dict[tuple[str, ...], float]:
     """Return the numbers by name and, in the order of their names, the values of the labels."""
-    answer = requests.get(f"{url}/metrics", timeout=30,
-                          headers={"Authorization": f"Bearer {METRICS_KEY}"})
+    answer = requests.get(
+        f"{url}/metrics", timeout=30, headers={"Authorization": f"Bearer {METRICS_KEY}"}
+    )
     families = text_string_to_metric_families(answer.text)
-    return {(sample.name, *sample.labels.values()): sample.value
-            for family in families for sample in family.samples}
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 @pytest.fixture(scope="class")
@@ -172,13 +200,25 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     deployment.copy_as_the_image_does(folder)
     with ExitStack() as stack:
         service = Service(
-            tmp_path_factory.mktemp("deployed") / "var", LOG_FORMAT="json", QUEUE_PREFIX=prefix,
-            DATABASE_URL=stack.enter_context(fresh_database()), TRUSTED_PROXIES="1",
-            ALLOWED_HOSTS=HOST, METRICS_KEY=METRICS_KEY,
-            CELERY_BROKER_URL=stack.enter_context(fresh_broker("redis", prefix)))
-        migrate, = (line for line in deployment.procfile_commands() if line.startswith("flask"))
-        subprocess.run(words(migrate, prefix), cwd=folder, env=service.environment, check=True,
-                       capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
+            tmp_path_factory.mktemp("deployed") / "var",
+            LOG_FORMAT="json",
+            QUEUE_PREFIX=prefix,
+            DATABASE_URL=stack.enter_context(fresh_database()),
+            TRUSTED_PROXIES="1",
+            ALLOWED_HOSTS=HOST,
+            METRICS_KEY=METRICS_KEY,
+            CELERY_BROKER_URL=stack.enter_context(fresh_broker("redis", prefix)),
+        )
+        (migrate,) = (line for line in deployment.procfile_commands() if line.startswith("flask"))
+        subprocess.run(
+            words(migrate, prefix),
+            cwd=folder,
+            env=service.environment,
+            check=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
         for command in deployment.procfile_commands():
             if command != migrate:
                 stack.enter_context(running(words(command, prefix), service, folder))
@@ -190,13 +230,21 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.mark.redis
 class TestTheCommands:
     def test_they_do_a_job_together(self, deployed: Service, tmp_path: Path) -> None:
-        with PlainOrigin(PHOTOS) as origin, Receiver() as receiver, \
-                _nginx(tmp_path, deployed) as url:
-            csv = ("S. No.,Product Name,Input Image Urls\n"
-                   f"1,Rocket,{origin.url('/rocket.jpg')}\n2,Lost,{origin.url('/lost.jpg')}\n")
+        with (
+            PlainOrigin(PHOTOS) as origin,
+            Receiver() as receiver,
+            _nginx(tmp_path, deployed) as url,
+        ):
+            csv = (
+                "S. No.,Product Name,Input Image Urls\n"
+                f"1,Rocket,{origin.url('/rocket.jpg')}\n2,Lost,{origin.url('/lost.jpg')}\n"
+            )
             answer = requests.post(
-                f"{url}/upload", files={"file": ("products.csv", csv)},
-                data={"webhook_url": receiver.url}, timeout=30)
+                f"{url}/upload",
+                files={"file": ("products.csv", csv)},
+                data={"webhook_url": receiver.url},
+                timeout=30,
+            )
             assert answer.status_code == 202, answer.text
             told = answer.json()
             assert told["status_url"].startswith(url)
@@ -204,15 +252,17 @@ class TestTheCommands:
             assert (job["completed_images"], job["failed_images"]) == (1, 1)
             wait_until(lambda: len(receiver.of(told["request_id"])) == 2, 60, lambda: deployed.log)
 
-        self._follow_the_job_through_the_log(deployed, told["request_id"],
-                                             answer.headers["X-Request-ID"])
+        self._follow_the_job_through_the_log(
+            deployed, told["request_id"], answer.headers["X-Request-ID"]
+        )
         self._find_the_job_in_the_metrics(deployed)
 
-    def _follow_the_job_through_the_log(self, service: Service, request_id: str,
-                                        call_id: str) -> None:
+    def _follow_the_job_through_the_log(
+        self, service: Service, request_id: str, call_id: str
+    ) -> None:
         wait_until(lambda: service.log.count('"Delivered"') == 2, 30, lambda: service.log)
         lines = [line for line in _log(service) if line.get("request_id") == request_id]
-        upload, = (line for line in lines if line.get("call_id") == call_id)
+        (upload,) = (line for line in lines if line.get("call_id") == call_id)
         assert (upload["path"], upload["status"]) == ("/upload", 202)
         tasks = {line["task"] for line in lines if "task" in line}
         assert {"process_csv", "deliver_due"} <= tasks
@@ -223,8 +273,9 @@ class TestTheCommands:
     def _find_the_job_in_the_metrics(self, service: Service) -> None:
         """Timings are saved a few seconds later, by each process for itself."""
         fetched = "imgcompress_fetch_seconds_count"
-        wait_until(lambda: _metrics(service.url).get((fetched, "failed"), 0) >= 1, 60,
-                   lambda: service.log)
+        wait_until(
+            lambda: _metrics(service.url).get((fetched, "failed"), 0) >= 1, 60, lambda: service.log
+        )
         for _ in range(10):
             service.get("/job")
         calls = ("imgcompress_http_request_seconds_count", "GET", "/job", "200")
@@ -236,8 +287,9 @@ class TestTheCommands:
         assert told["imgcompress_jobs_ended_total", "COMPLETED"] == 1
         assert told["imgcompress_deliveries_ended_total", "webhook", "DELIVERED"] == 2
 
-    def test_nginx_passes_on_the_host_and_guards_the_figures(self, deployed: Service,
-                                                             tmp_path: Path) -> None:
+    def test_nginx_passes_on_the_host_and_guards_the_figures(
+        self, deployed: Service, tmp_path: Path
+    ) -> None:
         with _nginx(tmp_path, deployed) as url:
             for host, status in ((HOST, 200), ("attacker.example", 421)):
                 answer = requests.get(f"{url}/job", headers={"Host": host}, timeout=30)
@@ -246,13 +298,21 @@ class TestTheCommands:
                 assert requests.get(url + path, timeout=30).status_code == status
 
     def test_the_health_check_of_the_image_is_well(self, deployed: Service) -> None:
-        command = [word.replace(":5000", f":{deployed.port}")
-                   for word in deployment.image_health_check()]
+        command = [
+            word.replace(":5000", f":{deployed.port}") for word in deployment.image_health_check()
+        ]
         done = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=60)
         assert command[0] == "python" and done.returncode == 0, done.stderr
 
     def test_the_doctor_finds_no_fault(self, deployed: Service) -> None:
-        done = subprocess.run(words("flask doctor", ""), cwd=ROOT, env=deployed.environment,
-                              text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
+        done = subprocess.run(
+            words("flask doctor", ""),
+            cwd=ROOT,
+            env=deployed.environment,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stdout
         assert re.search("^ok +recovery", done.stdout, re.M), done.stdout

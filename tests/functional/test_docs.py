@@ -16,8 +16,9 @@ def test_a_csv_can_be_uploaded_from_the_page(embedded_service: Service) -> None:
         upload = page.locator("#operations-upload-upload")
         upload.get_by_role("button").first.click()
         chooser = upload.locator("input[type=file]")
-        chooser.set_input_files({"name": "products.csv", "mimeType": "text/csv",
-                                 "buffer": CATALOGUE})
+        chooser.set_input_files(
+            {"name": "products.csv", "mimeType": "text/csv", "buffer": CATALOGUE}
+        )
         upload.locator("tr", has_text="dry_run").locator("select").select_option("true")
         upload.get_by_role("button", name="Execute", exact=True).click()
         answer = upload.locator(".live-responses-table .response").first

@@ -33,35 +33,42 @@ def mail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mail
 
 
 @pytest.fixture(scope="module")
-def service(mail_server: tuple[MailServer, Path],
-            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(
+    mail_server: tuple[MailServer, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """Return a service that sends mail."""
     server, authority = mail_server
     login = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}"
-    with Service(tmp_path_factory.mktemp("email") / "var",
-                 SMTP_URL=f"smtp+starttls://{login}@127.0.0.1:{server.port}",
-                 MAIL_FROM="Images <images@service.test>", SSL_CERT_FILE=str(authority),
-                 WEBHOOK_RETRY_PAUSES="0.1,0.1,0.1") as service:
+    with Service(
+        tmp_path_factory.mktemp("email") / "var",
+        SMTP_URL=f"smtp+starttls://{login}@127.0.0.1:{server.port}",
+        MAIL_FROM="Images <images@service.test>",
+        SSL_CERT_FILE=str(authority),
+        WEBHOOK_RETRY_PAUSES="0.1,0.1,0.1",
+    ) as service:
         yield service
 
 
 def test_the_end_of_a_job_is_told_by_mail_with_the_csv(
-        service: Service, mail_server: tuple[MailServer, Path]) -> None:
+    service: Service, mail_server: tuple[MailServer, Path]
+) -> None:
     server, _ = mail_server
     server.answers = ["451 4.7.1 Greylisted, try again later"]
     with PlainOrigin({"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}) as origin:
-        content = (f"S. No.,Product Name,Input Image Urls\n1,Rocket,{origin.url('/rocket.jpg')}\n"
-                   f"2,Lost,{origin.url('/missing.jpg')}\n")
+        content = (
+            f"S. No.,Product Name,Input Image Urls\n1,Rocket,{origin.url('/rocket.jpg')}\n"
+            f"2,Lost,{origin.url('/missing.jpg')}\n"
+        )
         request_id = service.submit(content.encode(), email="team@shop.test")
         assert service.finished(request_id)["status"] == "COMPLETED"
         wait_until(lambda: server.mails, SECONDS, lambda: service.log)
-    mail, = server.mails
+    (mail,) = server.mails
     assert (server.recipients, server.logged_in) == (["team@shop.test"], [True])
     assert mail["Subject"] == "products.csv: 1 of 2 images compressed"
     plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain is not None and "1 failed" in plain.get_content()
     assert html is not None and "1 failed" in html.get_content()
-    attachment, = mail.iter_attachments()
+    (attachment,) = mail.iter_attachments()
     assert attachment.get_filename() == "products-compressed.csv"
     sent = attachment.get_payload(decode=True)
     assert sent == service.get(f"/job/download/{request_id}").content
@@ -69,7 +76,7 @@ def test_the_end_of_a_job_is_told_by_mail_with_the_csv(
     assert rows[0]["Output Image Urls"].startswith(service.url)
     assert "source_status" in rows[1]["Image Errors"]
     wait_until(lambda: service.status(request_id)["last_delivery"]["state"] == "DELIVERED", SECONDS)
-    log, = service.get(f"/job/webhooks/{request_id}").json()["deliveries"]
+    (log,) = service.get(f"/job/webhooks/{request_id}").json()["deliveries"]
     assert [attempt["response_status"] for attempt in log["attempts"]] == [451, 250]
 
 

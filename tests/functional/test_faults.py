@@ -18,14 +18,17 @@ IMAGES = 120
 COMPRESS_SECONDS = "15"
 
 embedded = pytest.mark.parametrize("service", ["embedded"], indirect=True)
-on_postgres = pytest.mark.parametrize("service", [
-    pytest.param(shape, marks=MARKS[shape]) for shape in SHAPES[1:]], indirect=True)
+on_postgres = pytest.mark.parametrize(
+    "service", [pytest.param(shape, marks=MARKS[shape]) for shape in SHAPES[1:]], indirect=True
+)
 
 
-@pytest.fixture(scope="module", params=[pytest.param(shape, marks=MARKS[shape])
-                                        for shape in SHAPES])
-def service(request: pytest.FixtureRequest,
-            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+@pytest.fixture(
+    scope="module", params=[pytest.param(shape, marks=MARKS[shape]) for shape in SHAPES]
+)
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     """Return an installation that may be harmed, in each shape."""
     folder = tmp_path_factory.mktemp("harmed")
     with installation(request.param, folder, COMPRESS_TIMEOUT=COMPRESS_SECONDS) as running:
@@ -85,8 +88,9 @@ def test_a_worker_that_slept_past_its_lease_writes_nothing(service: Installation
 @embedded
 def test_a_deployment_hands_work_back(service: Installation) -> None:
     took = []
-    verdict = through(service, IMAGES, 1, lambda job: took.append(scenarios.restart(job)),
-                      delay=0.5)
+    verdict = through(
+        service, IMAGES, 1, lambda job: took.append(scenarios.restart(job)), delay=0.5
+    )
     assert verdict.clean, (verdict, service.log[-5000:])
     assert took[0] < 45
 

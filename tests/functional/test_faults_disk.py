@@ -35,8 +35,7 @@ def _answers_503(service: Installation, csv: bytes) -> bool:
 
 
 def test_a_job_waits_for_room_on_the_disk(disk: Path) -> None:
-    with installation("embedded", disk) as service, \
-            watched_job(service, 200, delay=0.5) as job:
+    with installation("embedded", disk) as service, watched_job(service, 200, delay=0.5) as job:
         job.wait_for(20)
         filler = fill(disk)
         assert _answers_503(service, catalogue_of(job.origin, 3))

@@ -17,8 +17,12 @@ from .service import Service
 
 # Short limits, so that what has to be waited for is waited for briefly.
 SETTINGS = {
-    "FETCH_TIMEOUT": "2", "FETCH_CONNECT_TIMEOUT": "1", "FETCH_CONCURRENCY": "8",
-    "FETCH_SUSPEND_SECONDS": "2", "MAX_IMAGE_BYTES": str(2 * 2**20), "SLICE_SIZE": "10",
+    "FETCH_TIMEOUT": "2",
+    "FETCH_CONNECT_TIMEOUT": "1",
+    "FETCH_CONCURRENCY": "8",
+    "FETCH_SUSPEND_SECONDS": "2",
+    "MAX_IMAGE_BYTES": str(2 * 2**20),
+    "SLICE_SIZE": "10",
 }
 GOOD, OF_EACH = 80, 1
 
@@ -68,10 +72,14 @@ def test_every_good_image_is_completed(job: Job) -> None:
 
 
 def test_every_hostile_image_fails_for_its_own_reason(job: Job) -> None:
-    failed = {image["input_url"]: image["error"]["code"] for image in job.images
-              if image["status"] == "FAILED"}
-    assert {url: codes for url, codes in job.crowd.hostile_urls.items()
-            if failed[url] not in codes} == {}
+    failed = {
+        image["input_url"]: image["error"]["code"]
+        for image in job.images
+        if image["status"] == "FAILED"
+    }
+    assert {
+        url: codes for url, codes in job.crowd.hostile_urls.items() if failed[url] not in codes
+    } == {}
 
 
 def test_the_same_url_in_several_slices_is_fetched_once(job: Job) -> None:
@@ -86,18 +94,27 @@ def test_the_status_tells_the_numbers_that_hosts_answered(job: Job) -> None:
 
 
 def test_a_dead_host_is_left_alone_and_its_images_fail_in_the_end(
-        service: Service, photo: bytes) -> None:
+    service: Service, photo: bytes
+) -> None:
     dead, good = 60, 20
-    with HostileOrigin() as ill, PlainOrigin(
-            {f"/{number}.jpg": (200, "image/jpeg", photo) for number in range(good)}) as well:
+    with (
+        HostileOrigin() as ill,
+        PlainOrigin(
+            {f"/{number}.jpg": (200, "image/jpeg", photo) for number in range(good)}
+        ) as well,
+    ):
         urls = [ill.url(f"/status/502?{number}") for number in range(dead)] + [
-            well.url(path) for path in well.files]
+            well.url(path) for path in well.files
+        ]
         rows = "".join(f"{number},Lamp,{url}\n" for number, url in enumerate(urls))
         request_id = service.submit(f"S. No.,Product Name,Input Image Urls\n{rows}".encode())
         status = service.finished(request_id)
         asked = sum(ill.hits.values())
     assert (status["status"], status["completed_images"], status["failed_images"]) == (
-        "COMPLETED", good, dead)
+        "COMPLETED",
+        good,
+        dead,
+    )
     # Without suspension every image would be asked for three times.
     assert asked < dead
     suspended = [error for error in status["errors"] if error["code"] == "host_suspended"]

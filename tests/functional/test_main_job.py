@@ -56,8 +56,15 @@ def job(service: Service) -> Iterator[Job]:
         assert answer.headers["Location"].endswith(f"/job/status/{request_id}")
         status = service.finished(request_id)
         wait_until(lambda: len(receiver.of(request_id)) == 2, 30, lambda: service.log)
-        yield Job(service, origin, request_id, answer.json(), status,
-                  service.details(request_id), receiver.of(request_id))
+        yield Job(
+            service,
+            origin,
+            request_id,
+            answer.json(),
+            status,
+            service.details(request_id),
+            receiver.of(request_id),
+        )
 
 
 def _csv(url: str) -> bytes:
@@ -77,8 +84,12 @@ def test_the_upload_tells_what_it_took(job: Job) -> None:
     assert re.fullmatch(UUID, job.request_id)
     assert job.upload.pop("message")
     assert job.upload == {
-        "request_id": job.request_id, "status": "PENDING", "total_rows": 3, "total_images": 6,
-        "status_url": f"{job.service.url}/job/status/{job.request_id}"}
+        "request_id": job.request_id,
+        "status": "PENDING",
+        "total_rows": 3,
+        "total_images": 6,
+        "status_url": f"{job.service.url}/job/status/{job.request_id}",
+    }
 
 
 def test_the_status_tells_how_the_job_ended(job: Job) -> None:
@@ -91,8 +102,9 @@ def test_the_status_tells_how_the_job_ended(job: Job) -> None:
     assert status["input_bytes"] == sum(image["input_bytes"] for image in done)
     assert status["output_bytes"] == sum(image["output_bytes"] for image in done)
     assert status["output_bytes"] <= status["input_bytes"] / 2
-    times = [datetime.fromisoformat(status[name])
-             for name in ("created_at", "started_at", "finished_at")]
+    times = [
+        datetime.fromisoformat(status[name]) for name in ("created_at", "started_at", "finished_at")
+    ]
     assert times == sorted(times) and all(time.tzinfo for time in times)
     assert status["updated_at"] == status["finished_at"] and status["updated_at"].endswith("Z")
     assert status["eta_seconds"] in (None, 0)
@@ -100,27 +112,52 @@ def test_the_status_tells_how_the_job_ended(job: Job) -> None:
 
 def test_the_status_groups_the_failures(job: Job) -> None:
     assert sorted(job.status["errors"], key=lambda error: error["code"]) == [
-        {"code": "not_an_image", "host": "127.0.0.1", "count": 1, "example_row": 4,
-         "found": "The URL returns an HTML page (text/html)"},
-        {"code": "source_status", "host": "127.0.0.1", "count": 1, "example_row": 4,
-         "found": "HTTP 404 Not Found"}]
+        {
+            "code": "not_an_image",
+            "host": "127.0.0.1",
+            "count": 1,
+            "example_row": 4,
+            "found": "The URL returns an HTML page (text/html)",
+        },
+        {
+            "code": "source_status",
+            "host": "127.0.0.1",
+            "count": 1,
+            "example_row": 4,
+            "found": "HTTP 404 Not Found",
+        },
+    ]
 
 
 def test_the_details_name_every_image(job: Job) -> None:
     url = job.origin.url("")
-    assert [(image["row_number"], image["position"], image["serial_number"], image["product_name"],
-             image["input_url"], image["status"]) for image in job.images] == [
+    assert [
+        (
+            image["row_number"],
+            image["position"],
+            image["serial_number"],
+            image["product_name"],
+            image["input_url"],
+            image["status"],
+        )
+        for image in job.images
+    ] == [
         (2, 0, "1", "Rocket; blue", f"{url}/rocket.jpg", "COMPLETED"),
         (3, 0, "2", "Coffee \u2615", f"{url}/coffee.png", "COMPLETED"),
         (3, 1, "2", "Coffee \u2615", f"{url}/cat.webp", "COMPLETED"),
         (4, 0, "3", "Lost", f"{url}/missing.jpg", "FAILED"),
         (4, 1, "3", "Lost", f"{url}/page.jpg", "FAILED"),
-        (4, 2, "3", "Lost", f"{url}/rocket.jpg", "COMPLETED")]
+        (4, 2, "3", "Lost", f"{url}/rocket.jpg", "COMPLETED"),
+    ]
 
 
 def test_every_output_keeps_the_promise(job: Job) -> None:
-    expected = {0: ("/rocket.jpg", "jpeg", "image/jpeg"), 1: ("/coffee.png", "png", "image/png"),
-                2: ("/cat.webp", "webp", "image/webp"), 5: ("/rocket.jpg", "jpeg", "image/jpeg")}
+    expected = {
+        0: ("/rocket.jpg", "jpeg", "image/jpeg"),
+        1: ("/coffee.png", "png", "image/png"),
+        2: ("/cat.webp", "webp", "image/webp"),
+        5: ("/rocket.jpg", "jpeg", "image/jpeg"),
+    }
     for number, (path, output_format, content_type) in expected.items():
         image, source, output = job.images[number], PHOTOS[path][2], job.output(number)
         assert image["outcome"] == "target_met" and image["error"] is None
@@ -157,13 +194,30 @@ def test_the_output_csv_is_the_callers_own_with_two_columns_more(job: Job) -> No
     assert "attachment" in answer.headers["Content-Disposition"]
     header, *rows = csv.reader(io.StringIO(answer.content.decode(), newline=""))
     url, outputs = job.origin.url(""), [image["output_url"] for image in job.images]
-    assert header == ["S. No.", "Product Name", "Input Image Urls", "Note", "Output Image Urls",
-                      "Image Errors"]
+    assert header == [
+        "S. No.",
+        "Product Name",
+        "Input Image Urls",
+        "Note",
+        "Output Image Urls",
+        "Image Errors",
+    ]
     assert rows[0] == ["1", "Rocket; blue", f"{url}/rocket.jpg", "'=1+1", outputs[0], ""]
-    assert rows[1] == ["2", "Coffee \u2615", f"{url}/coffee.png, {url}/cat.webp", "warm",
-                       f"{outputs[1]},{outputs[2]}", ""]
-    assert rows[2][:5] == ["3", "Lost", f"{url}/missing.jpg,{url}/page.jpg,{url}/rocket.jpg", "",
-                           f",,{outputs[5]}"]
+    assert rows[1] == [
+        "2",
+        "Coffee \u2615",
+        f"{url}/coffee.png, {url}/cat.webp",
+        "warm",
+        f"{outputs[1]},{outputs[2]}",
+        "",
+    ]
+    assert rows[2][:5] == [
+        "3",
+        "Lost",
+        f"{url}/missing.jpg,{url}/page.jpg,{url}/rocket.jpg",
+        "",
+        f",,{outputs[5]}",
+    ]
     assert "1: source_status" in rows[2][5] and "2: not_an_image" in rows[2][5]
     assert len(rows) == 3
 
@@ -177,12 +231,21 @@ def test_each_status_change_arrives_once_signed(job: Job) -> None:
 
 
 def test_the_last_webhook_tells_what_the_status_tells(job: Job) -> None:
-    event, = (arrival.event for arrival in job.arrivals if arrival.event["status"] == "COMPLETED")
-    for name in ("request_id", "completion_percentage", "total_images", "completed_images",
-                 "failed_images", "input_bytes", "output_bytes"):
+    (event,) = (arrival.event for arrival in job.arrivals if arrival.event["status"] == "COMPLETED")
+    for name in (
+        "request_id",
+        "completion_percentage",
+        "total_images",
+        "completed_images",
+        "failed_images",
+        "input_bytes",
+        "output_bytes",
+    ):
         assert event[name] == job.status[name]
-    assert event["images"] == [{name: image[name] for name in ("input_url", "output_url", "status")}
-                               for image in job.images]
+    assert event["images"] == [
+        {name: image[name] for name in ("input_url", "output_url", "status")}
+        for image in job.images
+    ]
     assert event["message"] and event["images_truncated"] is False
     for link in ("details_url", "download_url"):
         assert job.service.get(event[link].removeprefix(job.service.url)).ok
@@ -196,8 +259,11 @@ def test_nobody_else_can_read_what_the_service_keeps(job: Job) -> None:
     kept = [job.service.data_dir, *job.service.data_dir.rglob("*")]
     assert {"webhook_secret", "input.csv"} <= {path.name for path in kept}
     assert {path.suffix for path in kept} >= {".jpg", ".png", ".webp"}
-    modes = {str(path): path.lstat().st_mode & 0o077 for path in kept
-             if path.exists() and not path.is_socket()}
+    modes = {
+        str(path): path.lstat().st_mode & 0o077
+        for path in kept
+        if path.exists() and not path.is_socket()
+    }
     assert {path: mode for path, mode in modes.items() if mode} == {}
 
 

@@ -34,18 +34,23 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
     It sends mail, so that an upload with an address of one is taken.
     """
-    with (MailServer() as mail,
-          Service(tmp_path_factory.mktemp("openapi") / "var",
-                  SMTP_URL=f"smtp://127.0.0.1:{mail.port}",
-                  MAIL_FROM="images@shop.test") as service):
+    with (
+        MailServer() as mail,
+        Service(
+            tmp_path_factory.mktemp("openapi") / "var",
+            SMTP_URL=f"smtp://127.0.0.1:{mail.port}",
+            MAIL_FROM="images@shop.test",
+        ) as service,
+    ):
         yield service
 
 
 @pytest.fixture
 def guarded_service(tmp_path: Path) -> Iterator[Service]:
     """Return a service that asks for a key, and counts no calls."""
-    with Service(tmp_path / "var", REQUIRE_API_KEY="true", UPLOADS_PER_MINUTE="0",
-                 READS_PER_MINUTE="0") as service:
+    with Service(
+        tmp_path / "var", REQUIRE_API_KEY="true", UPLOADS_PER_MINUTE="0", READS_PER_MINUTE="0"
+    ) as service:
         yield service
 
 
@@ -53,9 +58,15 @@ def guarded_service(tmp_path: Path) -> Iterator[Service]:
 def key(guarded_service: Service) -> str:
     """Return a key of the service."""
     made = subprocess.run(
-        [sys.executable, "-m", "flask", "keys", "create", "shop"], cwd=ROOT,
-        env=guarded_service.environment, text=True, check=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, timeout=60)
+        [sys.executable, "-m", "flask", "keys", "create", "shop"],
+        cwd=ROOT,
+        env=guarded_service.environment,
+        text=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        timeout=60,
+    )
     return made.stdout.strip()
 
 
@@ -71,18 +82,41 @@ def catalogue_origin() -> Iterator[PlainOrigin]:
 @pytest.fixture
 def run(catalogue_origin: PlainOrigin, tmp_path: Path) -> Run:
     """Return a function that runs Schemathesis, and returns what it printed."""
+
     def run(service: Service, examples: int, *options: str) -> str:
         done = subprocess.run(
-            [Path(sys.executable).with_name("st"),
-             "--config-file", str(ROOT / "tests" / "schemathesis" / "schemathesis.toml"),
-             "run", f"{service.url}/openapi.json", "--checks", "all",
-             "--max-examples", str(examples), "--seed", SEED,
-             "--suppress-health-check", "filter_too_much", "--no-color",
-             "--output-truncate", "false", *options],
-            cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, timeout=3600, env=os.environ | {
-                "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.schemathesis.hooks",
-                "CATALOGUE_ORIGIN": catalogue_origin.url("")})
+            [
+                Path(sys.executable).with_name("st"),
+                "--config-file",
+                str(ROOT / "tests" / "schemathesis" / "schemathesis.toml"),
+                "run",
+                f"{service.url}/openapi.json",
+                "--checks",
+                "all",
+                "--max-examples",
+                str(examples),
+                "--seed",
+                SEED,
+                "--suppress-health-check",
+                "filter_too_much",
+                "--no-color",
+                "--output-truncate",
+                "false",
+                *options,
+            ],
+            cwd=tmp_path,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=3600,
+            env=os.environ
+            | {
+                "PYTHONPATH": str(ROOT),
+                "SCHEMATHESIS_HOOKS": "tests.schemathesis.hooks",
+                "CATALOGUE_ORIGIN": catalogue_origin.url(""),
+            },
+        )
         assert done.returncode == 0, done.stdout + service.log[-3000:]
         return done.stdout
 
@@ -107,8 +141,12 @@ def test_no_call_is_open_that_asks_for_a_key(guarded_service: Service, key: str,
 
 
 def _calls(document: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(method, path) for path, methods in document["paths"].items() for method in methods
-            if method != "parameters"]
+    return [
+        (method, path)
+        for path, methods in document["paths"].items()
+        for method in methods
+        if method != "parameters"
+    ]
 
 
 def _number(pattern: str, told: str) -> int:

@@ -84,7 +84,9 @@ def drop(page: Page, name: str, content: bytes) -> None:
             const transfer = new DataTransfer();
             transfer.items.add(new File([text], name, { type: "text/csv" }));
             return transfer;
-        }""", [name, content.decode()])
+        }""",
+        [name, content.decode()],
+    )
     page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
 
 
@@ -110,17 +112,22 @@ def faults_by_axe(page: Page, axe: str) -> list[Any]:
     """Return what axe-core finds serious or critical on the page."""
     page.evaluate(axe)  # By the debugger, since the page's own policy lets no stranger in.
     found = page.evaluate("() => axe.run()")["violations"]
-    return [(fault["id"], [node["target"] for node in fault["nodes"]])
-            for fault in found if fault["impact"] in SEVERE]
+    return [
+        (fault["id"], [node["target"] for node in fault["nodes"]])
+        for fault in found
+        if fault["impact"] in SEVERE
+    ]
 
 
 def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
-        page: Page, service: Service, origin: PlainOrigin) -> None:
+    page: Page, service: Service, origin: PlainOrigin
+) -> None:
     page.goto(service.url)
     urls = [origin.url(path) for path in PHOTOS]
     drop(page, "autumn.csv", catalogue(*urls[:2], "ftp://elsewhere/cat.png"))
     expect(page.locator("#verdict")).to_contain_text(
-        "has 1 issue. Nothing was started; fix the file and choose it again.")
+        "has 1 issue. Nothing was started; fix the file and choose it again."
+    )
     row = page.locator("#faults tbody tr")
     expect(row).to_have_count(1)
     assert row.locator("td").all_inner_texts()[:2] == ["4", "Input Image Urls"]
@@ -146,7 +153,8 @@ def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
 
 
 def test_options_go_with_the_upload_and_into_the_command(
-        page: Page, service: Service, origin: PlainOrigin, tmp_path: Path) -> None:
+    page: Page, service: Service, origin: PlainOrigin, tmp_path: Path
+) -> None:
     page.goto(service.url)
     slider = page.get_by_label("How much smaller")
     slider.fill("75")
@@ -157,32 +165,39 @@ def test_options_go_with_the_upload_and_into_the_command(
     drop(page, "it's.csv", catalogue(origin.url("/rocket.jpg")))
     expect(page.locator("#faults td").nth(1)).to_have_text("Maximum width, in pixels")
     expect(page.locator("#verdict")).to_contain_text(
-        "has no issues, but the options have 1 issue. Nothing was started; correct the options.")
+        "has no issues, but the options have 1 issue. Nothing was started; correct the options."
+    )
     page.get_by_label("Maximum width, in pixels").fill("320")
     page.get_by_label("Maximum width, in pixels").blur()
     expect(page.locator("#verdict")).to_contain_text("1 image in 1 row")
 
     (tmp_path / "it's.csv").write_bytes(catalogue(origin.url("/rocket.jpg")))
     command = page.locator("#curl").inner_text()
-    done = subprocess.run(["bash", "-c", f"{command} --silent --show-error --fail"], cwd=tmp_path,
-                          check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --silent --show-error --fail"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     page.locator("#start").click()
     page.wait_for_url("**/jobs/*")
     for request_id in (done.stdout.split('"request_id":"')[1][:36], page.url[-36:]):
         service.finished(request_id)
-        image, = service.details(request_id)
+        (image,) = service.details(request_id)
         assert (image["output_format"], image["width"]) == ("webp", 320)
         assert image["output_bytes"] <= image["input_bytes"] / 4
 
 
 def test_a_csv_is_fetched_from_its_address(
-        browser: Browser, service: Service, origin: PlainOrigin, tmp_path: Path) -> None:
+    browser: Browser, service: Service, origin: PlainOrigin, tmp_path: Path
+) -> None:
     with watched_page(browser, may_complain=True) as page:
         _fetch_from_an_address(page, service, origin, tmp_path)
 
 
-def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin,
-                           folder: Path) -> None:
+def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin, folder: Path) -> None:
     page.goto(service.url)
     address = page.get_by_label("Or the address of a CSV")
     origin.files["/export.csv"] = (200, "text/html", b"<!doctype html><title>Sign in</title>")
@@ -200,8 +215,14 @@ def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin,
     expect(page.locator("#verdict")).to_contain_text("1 image in 1 row")
     command = page.locator("#curl").inner_text()
     assert f"csv_url={origin.url('/export.csv')}" in command and "file=" not in command
-    done = subprocess.run(["bash", "-c", f"{command} --silent --show-error --fail"], cwd=folder,
-                          check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        ["bash", "-c", f"{command} --silent --show-error --fail"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     service.finished(done.stdout.split('"request_id":"')[1][:36])
     page.locator("#start").click()
     page.wait_for_url("**/jobs/*")
@@ -226,7 +247,8 @@ def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin,
 
 
 def test_an_upload_that_broke_off_is_sent_again_and_makes_one_job(
-        browser: Browser, service: Service, origin: PlainOrigin) -> None:
+    browser: Browser, service: Service, origin: PlainOrigin
+) -> None:
     with watched_page(browser, may_complain=True) as page:
         page.goto(service.url)
         drop(page, "once.csv", catalogue(origin.url("/rocket.jpg")))
@@ -247,7 +269,8 @@ def _lose_the_answer(route: Route) -> None:
 
 
 def test_the_slider_moves_and_tells_when_the_original_has_gone(
-        browser: Browser, service: Service, origin: PlainOrigin) -> None:
+    browser: Browser, service: Service, origin: PlainOrigin
+) -> None:
     request_id = ended(service, origin.url("/rocket.jpg"), origin.url("/coffee.png"))
     with watched_page(browser, may_complain=True) as page:
         open_job(page, service, request_id)
@@ -276,7 +299,8 @@ def test_the_slider_moves_and_tells_when_the_original_has_gone(
 
 
 def test_failures_are_explained_and_retried_when_the_origin_is_well(
-        page: Page, service: Service, origin: PlainOrigin) -> None:
+    page: Page, service: Service, origin: PlainOrigin
+) -> None:
     del origin.files["/coffee.png"]
     request_id = ended(service, origin.url("/rocket.jpg"), origin.url("/coffee.png"))
     open_job(page, service, request_id)
@@ -299,7 +323,8 @@ def test_failures_are_explained_and_retried_when_the_origin_is_well(
 
 
 def test_the_csv_and_the_images_are_downloaded(
-        page: Page, service: Service, origin: PlainOrigin) -> None:
+    page: Page, service: Service, origin: PlainOrigin
+) -> None:
     open_job(page, service, ended(service, *(origin.url(path) for path in PHOTOS)))
     with page.expect_download() as csv_download:
         page.get_by_role("link", name="Download the CSV").click()
@@ -313,7 +338,8 @@ def test_the_csv_and_the_images_are_downloaded(
 
 
 def test_a_job_is_cancelled_and_taken_up_again(
-        page: Page, service: Service, origin: PlainOrigin) -> None:
+    page: Page, service: Service, origin: PlainOrigin
+) -> None:
     origin.delay = 1.0
     urls = [origin.url(f"/rocket.jpg?{number}") for number in range(120)]
     origin.files |= {f"/rocket.jpg?{number}": PHOTOS["/rocket.jpg"] for number in range(120)}
@@ -333,7 +359,8 @@ def test_a_job_is_cancelled_and_taken_up_again(
 
 
 def test_webhooks_are_listed_and_sent_again(
-        page: Page, service: Service, origin: PlainOrigin) -> None:
+    page: Page, service: Service, origin: PlainOrigin
+) -> None:
     with Receiver() as receiver:
         request_id = ended(service, origin.url("/rocket.jpg"), webhook_url=receiver.url)
         open_job(page, service, request_id)
@@ -348,10 +375,15 @@ def test_webhooks_are_listed_and_sent_again(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_nothing_serious(browser: Browser, service: Service, origin: PlainOrigin,
-                                   axe: str, scheme: str, width: int) -> None:
-    with Receiver() as receiver, watched_page(
-            browser, color_scheme=scheme, viewport={"width": width, "height": 800}) as page:
+def test_axe_finds_nothing_serious(
+    browser: Browser, service: Service, origin: PlainOrigin, axe: str, scheme: str, width: int
+) -> None:
+    with (
+        Receiver() as receiver,
+        watched_page(
+            browser, color_scheme=scheme, viewport={"width": width, "height": 800}
+        ) as page,
+    ):
         page.goto(service.url)
         page.get_by_text("More options").click()
         drop(page, "faulty.csv", catalogue("none"))
@@ -359,8 +391,16 @@ def test_axe_finds_nothing_serious(browser: Browser, service: Service, origin: P
         assert faults_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
-        open_job(page, service, ended(service, origin.url("/rocket.jpg"), origin.url("/none.png"),
-                                      webhook_url=receiver.url))
+        open_job(
+            page,
+            service,
+            ended(
+                service,
+                origin.url("/rocket.jpg"),
+                origin.url("/none.png"),
+                webhook_url=receiver.url,
+            ),
+        )
         for shown in (".image-card", "#failure-list li", ".bars-row", "#delivery-list li"):
             page.locator(shown).first.wait_for()
         assert faults_by_axe(page, axe) == []
@@ -379,7 +419,8 @@ def test_a_job_that_does_not_exist_is_told(browser: Browser, service: Service) -
 
 
 def test_the_key_is_asked_once_and_a_lost_service_is_told(
-        browser: Browser, service: Service, origin: PlainOrigin) -> None:
+    browser: Browser, service: Service, origin: PlainOrigin
+) -> None:
     key = _new_key(service)
     with watched_page(browser, may_complain=True) as page, _server_with_keys(service) as server:
         page.goto(server.url)
@@ -389,7 +430,7 @@ def test_the_key_is_asked_once_and_a_lost_service_is_told(
         page.get_by_role("textbox", name="API key").fill(key)
         page.get_by_role("button", name="Continue").click()
         expect(page.locator("#no-jobs")).to_be_visible()
-        cookie, = page.context.cookies()
+        (cookie,) = page.context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert page.evaluate("document.cookie") == ""
 
@@ -418,8 +459,12 @@ class _ServerWithKeys:
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "wsgi:app"],
-            cwd=ROOT, env=service.environment | {"PORT": str(port), "REQUIRE_API_KEY": "true"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            cwd=ROOT,
+            env=service.environment | {"PORT": str(port), "REQUIRE_API_KEY": "true"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def answers(self) -> bool:
         """Tell whether the server answers."""
@@ -446,8 +491,14 @@ def _server_with_keys(service: Service) -> Iterator[_ServerWithKeys]:
 
 def _new_key(service: Service) -> str:
     """Make a key by the operator's command; it is the only word that begins as keys do."""
-    done = subprocess.run([sys.executable, "-m", "flask", "keys", "create", "catalogue-team"],
-                          cwd=ROOT, env=service.environment, check=True, capture_output=True,
-                          text=True, timeout=60)
-    key, = (word for word in done.stdout.split() if word.startswith("imgc_"))
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "keys", "create", "catalogue-team"],
+        cwd=ROOT,
+        env=service.environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    (key,) = (word for word in done.stdout.split() if word.startswith("imgc_"))
     return key

@@ -17,12 +17,17 @@ from .service import ROOT, Service
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-BLOCKS = [block for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README + API,
-                                                  re.M | re.S) if not language]
+BLOCKS = [
+    block
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README + API, re.M | re.S)
+    if not language
+]
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 SERVICE, SHOP = "http://127.0.0.1:5000", "https://shop.example.com"
-PHOTOS = {"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg")),
-          "/coffee.png": (200, "image/png", sample("coffee.png"))}
+PHOTOS = {
+    "/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg")),
+    "/coffee.png": (200, "image/png", sample("coffee.png")),
+}
 
 
 def transcripts(program: str) -> Iterator[tuple[str, str]]:
@@ -37,8 +42,11 @@ def transcripts(program: str) -> Iterator[tuple[str, str]]:
 def commands(program: str) -> list[str]:
     """Return the commands of a program in blocks of plain commands, without their comments."""
     lines = [line for block in BLOCKS for line in block.removeprefix("$ ").splitlines()]
-    return [line.partition("  #")[0].strip() for line in lines
-            if line.removeprefix("$ ").startswith(program)]
+    return [
+        line.partition("  #")[0].strip()
+        for line in lines
+        if line.removeprefix("$ ").startswith(program)
+    ]
 
 
 class TestTheFirstRequest:
@@ -47,9 +55,10 @@ class TestTheFirstRequest:
         with PlainOrigin(PHOTOS) as origin:
             yield origin
 
-    def test_every_curl_tells_what_is_shown(self, embedded_service: Service, origin: PlainOrigin,
-                                            tmp_path: Path) -> None:
-        (_, table), = transcripts("cat products.csv")
+    def test_every_curl_tells_what_is_shown(
+        self, embedded_service: Service, origin: PlainOrigin, tmp_path: Path
+    ) -> None:
+        ((_, table),) = transcripts("cat products.csv")
         shop = origin.url("")
         (tmp_path / "products.csv").write_text(table.replace(SHOP, shop), encoding="utf-8")
         curls = list(transcripts("curl"))
@@ -58,16 +67,23 @@ class TestTheFirstRequest:
         for command, told in curls:
             if request_id:
                 embedded_service.finished(request_id)
-            actual = run(UUID.sub(request_id, command).replace(SERVICE, embedded_service.url),
-                         tmp_path)
+            actual = run(
+                UUID.sub(request_id, command).replace(SERVICE, embedded_service.url), tmp_path
+            )
             request_id = request_id or UUID.findall(actual)[0]
             compare(told, actual.replace(embedded_service.url, SERVICE).replace(shop, SHOP))
 
 
 def run(command: str, folder: Path) -> str:
     """Run a command line of curl; return its output."""
-    done = subprocess.run([*shlex.split(command), "--silent", "--show-error"], cwd=folder,
-                          text=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [*shlex.split(command), "--silent", "--show-error"],
+        cwd=folder,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -88,15 +104,28 @@ def alike(text: str) -> str:
     return re.sub(r'(?<="output_bytes":)\d+', "<bytes>", text)
 
 
-@pytest.mark.parametrize("command", sorted({*commands("make"), *re.findall(
-    r"`(make\s[^`]*)`", README)}))
+@pytest.mark.parametrize(
+    "command", sorted({*commands("make"), *re.findall(r"`(make\s[^`]*)`", README)})
+)
 def test_every_make_target_is_there(command: str) -> None:
-    done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    done = subprocess.run(
+        [*shlex.split(command), "--dry-run"],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_commands_for_keys_work(embedded_service: Service) -> None:
     for command in commands("flask keys"):
-        subprocess.run(words(command, "imgcompress"), cwd=ROOT, env=embedded_service.environment,
-                       check=True, stdin=subprocess.DEVNULL, timeout=60)
+        subprocess.run(
+            words(command, "imgcompress"),
+            cwd=ROOT,
+            env=embedded_service.environment,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )

@@ -18,8 +18,10 @@ from ..origin import PlainOrigin
 from .photos import difference, sample
 from .service import wait_until
 
-PHOTOS = {f"/{name}": (200, f"image/{kind}", sample(name))
-          for name, kind in (("rocket.jpg", "jpeg"), ("coffee.png", "png"))}
+PHOTOS = {
+    f"/{name}": (200, f"image/{kind}", sample(name))
+    for name, kind in (("rocket.jpg", "jpeg"), ("coffee.png", "png"))
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +50,15 @@ def test_a_job_from_its_upload_to_its_deletion(service: Installation, shared: Bu
         assert service.finished(request_id)["completed_images"] == 2
     images = service.details(request_id)
     assert sorted(shared.objects()) == sorted(
-        [f"some/prefix/csv/{request_id}/input.csv",
-         *(f"some/prefix/images/{request_id}/{image['image_id']}"
-           f".{image['output_url'].rpartition('.')[2]}" for image in images)])
+        [
+            f"some/prefix/csv/{request_id}/input.csv",
+            *(
+                f"some/prefix/images/{request_id}/{image['image_id']}"
+                f".{image['output_url'].rpartition('.')[2]}"
+                for image in images
+            ),
+        ]
+    )
     for image, (_, media_type, source) in zip(images, PHOTOS.values(), strict=True):
         answer = requests.get(image["output_url"], timeout=30)
         assert answer.headers["Content-Type"] == media_type
@@ -58,8 +66,11 @@ def test_a_job_from_its_upload_to_its_deletion(service: Installation, shared: Bu
         assert difference(answer.content, source) < 10
         part = requests.get(image["output_url"], headers={"Range": "bytes=5-9"}, timeout=30)
         assert (part.status_code, part.content) == (206, answer.content[5:10])
-    row, = csv.DictReader(io.StringIO(
-        service.get(f"/job/download/{request_id}").content.decode("utf-8-sig"), newline=""))
+    (row,) = csv.DictReader(
+        io.StringIO(
+            service.get(f"/job/download/{request_id}").content.decode("utf-8-sig"), newline=""
+        )
+    )
     assert row["Output Image Urls"].split(",") == [image["output_url"] for image in images]
     archive = ZipFile(io.BytesIO(service.get(f"/job/archive/{request_id}").content))
     assert archive.testzip() is None and len(archive.namelist()) == 2
@@ -71,8 +82,9 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
     with watched_job(service, 60, delay=0.3) as job:
         job.wait_for(10)
         with shared.taken_away():
-            wait_until(lambda: service.get("/readyz").json()["checks"]["storage"] == "unavailable",
-                       30)
+            wait_until(
+                lambda: service.get("/readyz").json()["checks"]["storage"] == "unavailable", 30
+            )
             refused = service.upload(catalogue_of(job.origin, 1))
             assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
             wait_until(lambda: "are waiting for the storage" in service.log, 30)

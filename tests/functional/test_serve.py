@@ -16,8 +16,9 @@ from imgcompress.config import embedded_broker_socket
 
 from .service import ROOT, Service, free_port, wait_until
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"),
-                                reason="finds the processes of an installation in /proc")
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="finds the processes of an installation in /proc"
+)
 
 END_SECONDS = 30
 
@@ -55,9 +56,15 @@ def processes(data_dir: Path, *words: str) -> dict[int, str]:
 def flask(service: Service, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a flask command with the settings of `service` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "flask", *arguments], cwd=ROOT, text=True, timeout=120,
-        env=service.environment | settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT)
+        [sys.executable, "-m", "flask", *arguments],
+        cwd=ROOT,
+        text=True,
+        timeout=120,
+        env=service.environment | settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def supervisor(service: Service) -> int:
@@ -115,8 +122,11 @@ def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_everything_in_order(service: Service, number: signal.Signals) -> None:
     assert service.process is not None
-    wait_until(lambda: "worker@" in service.log and "ready." in service.log, END_SECONDS,
-               lambda: service.log)
+    wait_until(
+        lambda: "worker@" in service.log and "ready." in service.log,
+        END_SECONDS,
+        lambda: service.log,
+    )
     service.process.send_signal(number)
 
     assert service.process.wait(timeout=60) == 0
@@ -140,22 +150,20 @@ def test_a_killed_supervisor_leaves_no_process(service: Service) -> None:
     wait_until(lambda: len(processes(service.data_dir, "worker@")) > 2, END_SECONDS)
     os.kill(supervisor(service), signal.SIGKILL)
 
-    wait_until(lambda: left_nothing(service), END_SECONDS,
-               lambda: str(processes(service.data_dir)))
+    wait_until(lambda: left_nothing(service), END_SECONDS, lambda: str(processes(service.data_dir)))
 
 
 def test_nothing_is_left_when_the_guardian_is_killed_with_the_supervisor(service: Service) -> None:
-    guardian, = processes(service.data_dir, "guardian.py")
+    (guardian,) = processes(service.data_dir, "guardian.py")
     os.kill(guardian, signal.SIGSTOP)  # So that it cannot act before it is killed.
     os.kill(supervisor(service), signal.SIGKILL)
     os.kill(guardian, signal.SIGKILL)
 
-    wait_until(lambda: left_nothing(service), END_SECONDS,
-               lambda: str(processes(service.data_dir)))
+    wait_until(lambda: left_nothing(service), END_SECONDS, lambda: str(processes(service.data_dir)))
 
 
 def test_a_killed_guardian_is_replaced(service: Service) -> None:
-    guardian, = processes(service.data_dir, "guardian.py")
+    (guardian,) = processes(service.data_dir, "guardian.py")
     os.kill(guardian, signal.SIGKILL)
 
     wait_until(lambda: processes(service.data_dir, "guardian.py").keys() - {guardian}, END_SECONDS)
@@ -165,17 +173,21 @@ def test_a_killed_guardian_is_replaced(service: Service) -> None:
 def test_the_service_stops_with_its_parent_when_asked_to(tmp_path: Path) -> None:
     service = Service(tmp_path / "var")
     command = f"{sys.executable} -m flask serve --stop-with-parent & wait"
-    parent = subprocess.Popen(["sh", "-c", command], cwd=ROOT, env=service.environment,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL)
+    parent = subprocess.Popen(
+        ["sh", "-c", command],
+        cwd=ROOT,
+        env=service.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_until(lambda: processes(service.data_dir, "gunicorn"), END_SECONDS)
     finally:
         parent.kill()
         parent.wait()
 
-    wait_until(lambda: left_nothing(service), END_SECONDS,
-               lambda: str(processes(service.data_dir)))
+    wait_until(lambda: left_nothing(service), END_SECONDS, lambda: str(processes(service.data_dir)))
 
 
 def test_a_killed_worker_is_started_again(service: Service) -> None:
@@ -183,17 +195,24 @@ def test_a_killed_worker_is_started_again(service: Service) -> None:
     old = processes(service.data_dir, "worker@").keys()
     os.kill(min(old), signal.SIGKILL)
 
-    wait_until(lambda: len(processes(service.data_dir, "worker@").keys() - old) > 2, END_SECONDS,
-               lambda: service.log)
+    wait_until(
+        lambda: len(processes(service.data_dir, "worker@").keys() - old) > 2,
+        END_SECONDS,
+        lambda: service.log,
+    )
     assert not processes(service.data_dir, "worker@").keys() & old
     assert "worker ended (by SIGKILL)" in service.log
 
 
 def test_the_broker_runs_alone(tmp_path: Path) -> None:
     service = Service(tmp_path / "var")
-    broker = subprocess.Popen([sys.executable, "-m", "flask", "broker"], cwd=ROOT,
-                              env=service.environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL)
+    broker = subprocess.Popen(
+        [sys.executable, "-m", "flask", "broker"],
+        cwd=ROOT,
+        env=service.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     try:
         wait_until(embedded_broker_socket(service.data_dir).exists, END_SECONDS)
         second = flask(service, "serve")

@@ -20,10 +20,13 @@ from .service import ROOT, Service, free_port, wait_until
 
 SLOW_HEADS, SLOW_BODIES, SLOW_READERS = 80, 80, 40
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Filler: "
-BODY = (b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
-        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n")
-LARGE_ANSWER = (b"GET /docs/static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\n"
-                b"Host: localhost\r\n\r\n")
+BODY = (
+    b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+    b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+)
+LARGE_ANSWER = (
+    b"GET /docs/static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+)
 # What is promised, in seconds.
 PROMISED = 1.0
 
@@ -111,11 +114,25 @@ def hurried(tmp_path: Path) -> Iterator[int]:
     port = free_port()
     with ExitStack() as stack:
         log = stack.enter_context((tmp_path / "log").open("wb"))
-        server = stack.enter_context(subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", str(tmp_path / "gunicorn.conf.py"),
-             "-b", f"127.0.0.1:{port}", "small:app"],
-            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log))
+        server = stack.enter_context(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "gunicorn",
+                    "-c",
+                    str(tmp_path / "gunicorn.conf.py"),
+                    "-b",
+                    f"127.0.0.1:{port}",
+                    "small:app",
+                ],
+                cwd=tmp_path,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        )
         stack.callback(server.terminate)
         wait_until(lambda: server.poll() is not None or _answers(port), 120)
         assert server.poll() is None, (tmp_path / "log").read_text()
@@ -124,8 +141,10 @@ def hurried(tmp_path: Path) -> Iterator[int]:
 
 def _answers(port: int) -> bool:
     try:
-        return requests.post(f"http://127.0.0.1:{port}/", data=b"abc",
-                             timeout=30).headers["X-Size"] == "3"
+        return (
+            requests.post(f"http://127.0.0.1:{port}/", data=b"abc", timeout=30).headers["X-Size"]
+            == "3"
+        )
     except requests.ConnectionError:
         return False
 

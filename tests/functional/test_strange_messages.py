@@ -9,7 +9,7 @@ import pytest
 import redis
 from kombu import Connection
 
-from imgcompress.tasks.app import QUEUES
+from imgcompress.worker.celery_app import QUEUES
 
 from ..faults.installation import SHAPES, Installation, installation
 from ..faults.queues import publish_strange, push_raw
@@ -21,8 +21,9 @@ WORKERS = ("worker@", "courier@")
 
 
 @pytest.fixture(params=[pytest.param(shape, marks=MARKS[shape]) for shape in SHAPES[1:]])
-def service(request: pytest.FixtureRequest,
-            tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     """Return an installation with a broker of each kind."""
     with installation(request.param, tmp_path_factory.mktemp("strange")) as running:
         yield running
@@ -32,11 +33,14 @@ def _messages(url: str, prefix: str) -> int:
     """Return how many messages stand in the queues, or are in the hands of workers."""
     if url.startswith("redis"):
         with redis.Redis.from_url(url) as client:
-            return sum(client.llen(f"{prefix}:{prefix}.{queue}") for queue in QUEUES) \
-                + client.hlen(f"{prefix}:unacked")
+            return sum(client.llen(f"{prefix}:{prefix}.{queue}") for queue in QUEUES) + client.hlen(
+                f"{prefix}:unacked"
+            )
     with Connection(url) as connection, connection.channel() as channel:
-        return sum(channel.queue_declare(f"{prefix}.{queue}", passive=True).message_count
-                   for queue in QUEUES)
+        return sum(
+            channel.queue_declare(f"{prefix}.{queue}", passive=True).message_count
+            for queue in QUEUES
+        )
 
 
 def test_messages_that_nobody_can_read_are_dropped(service: Installation) -> None:
@@ -45,8 +49,11 @@ def test_messages_that_nobody_can_read_are_dropped(service: Installation) -> Non
         done = service.submit(catalogue_of(origin, 1))
         service.finished(done)
         # Their queues are there, and are read.
-        wait_until(lambda: all(f"{name}{socket.gethostname()} ready" in service.log
-                               for name in WORKERS), 60, lambda: service.log)
+        wait_until(
+            lambda: all(f"{name}{socket.gethostname()} ready" in service.log for name in WORKERS),
+            60,
+            lambda: service.log,
+        )
         workers = [service.main_of(name) for name in WORKERS]
         for queue in ("images", "deliveries", "recovery"):
             publish_strange(url, prefix, queue, done, done)

@@ -13,9 +13,13 @@ IMAGES = 200
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("broker", [
-    pytest.param("redis", marks=pytest.mark.redis),
-    pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+@pytest.mark.parametrize(
+    "broker",
+    [
+        pytest.param("redis", marks=pytest.mark.redis),
+        pytest.param("rabbitmq", marks=pytest.mark.rabbitmq),
+    ],
+)
 def test_a_job_outlives_a_host_that_is_cut_off(broker: str, tmp_path: Path) -> None:
     with cluster(broker, tmp_path, SLICE_SIZE="20") as service:
         ordeal = cut_one_off(service, IMAGES, delay=0.3)

@@ -26,24 +26,38 @@ class Owner:
 
     def __init__(self, service: Service, name: str) -> None:
         self.url = service.url
-        made = subprocess.run([sys.executable, "-m", "flask", "keys", "create", name], cwd=ROOT,
-                              env=service.environment, capture_output=True, text=True, check=True)
+        made = subprocess.run(
+            [sys.executable, "-m", "flask", "keys", "create", name],
+            cwd=ROOT,
+            env=service.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         self.headers = {"Authorization": f"Bearer {made.stdout.split()[0]}"}
 
     def submit(self, urls: list[str]) -> str:
         """Upload a job of these URLs; return its id."""
         rows = "".join(f"{number},Lamp,{url}\n" for number, url in enumerate(urls))
         csv = f"S. No.,Product Name,Input Image Urls\n{rows}".encode()
-        answer = requests.post(f"{self.url}/upload", files={"file": ("lamps.csv", csv)},
-                               headers=self.headers, timeout=30)
+        answer = requests.post(
+            f"{self.url}/upload",
+            files={"file": ("lamps.csv", csv)},
+            headers=self.headers,
+            timeout=30,
+        )
         assert answer.status_code == 202, answer.text
         request_id: str = answer.json()["request_id"]
         return request_id
 
     def status(self, request_id: str, wait: int = 0) -> dict[str, Any]:
         """Return the status of a job, or wait for its change."""
-        answer = requests.get(f"{self.url}/job/status/{request_id}", params={"wait": wait},
-                              headers=self.headers, timeout=60)
+        answer = requests.get(
+            f"{self.url}/job/status/{request_id}",
+            params={"wait": wait},
+            headers=self.headers,
+            timeout=60,
+        )
         assert answer.ok, answer.text
         status: dict[str, Any] = answer.json()
         return status
@@ -56,9 +70,14 @@ class Owner:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Return a running service that asks for keys, whose slices are small."""
-    with Service(tmp_path_factory.mktemp("owners") / "var", REQUIRE_API_KEY="true",
-                 UPLOADS_PER_MINUTE="1000", READS_PER_MINUTE="100000", FETCH_CONCURRENCY="2",
-                 SLICE_SIZE=str(SLICE)) as service:
+    with Service(
+        tmp_path_factory.mktemp("owners") / "var",
+        REQUIRE_API_KEY="true",
+        UPLOADS_PER_MINUTE="1000",
+        READS_PER_MINUTE="100000",
+        FETCH_CONCURRENCY="2",
+        SLICE_SIZE=str(SLICE),
+    ) as service:
         yield service
 
 
@@ -75,7 +94,8 @@ def agency(service: Service) -> Owner:
 
 
 def test_an_owner_of_twenty_jobs_gets_no_more_than_an_owner_of_one(
-        service: Service, shop: Owner, agency: Owner) -> None:
+    service: Service, shop: Owner, agency: Owner
+) -> None:
     names = [f"/{number}.jpg" for number in range(IMAGES)]
     with PlainOrigin(dict.fromkeys(names, PHOTO), delay=0.4) as origin:
         urls = [origin.url(name) for name in names]
@@ -89,7 +109,7 @@ def test_an_owner_of_twenty_jobs_gets_no_more_than_an_owner_of_one(
         one = agency.submit(urls)
         wait_until(lambda: agency.status(one)["status"] == "COMPLETED", 120, lambda: service.log)
         meanwhile = done() - before
-        assert all(shop.status(job)["status"] != "COMPLETED" for job in jobs[JOBS // 2:])
+        assert all(shop.status(job)["status"] != "COMPLETED" for job in jobs[JOBS // 2 :])
         for job in jobs:
             shop.cancel(job)
     # As many in turn, and what its workers had in hand. By jobs alone it would be twenty times as
@@ -98,7 +118,8 @@ def test_an_owner_of_twenty_jobs_gets_no_more_than_an_owner_of_one(
 
 
 def test_the_calls_of_one_owner_leave_places_to_wait_for_another(
-        service: Service, shop: Owner, agency: Owner) -> None:
+    service: Service, shop: Owner, agency: Owner
+) -> None:
     with SilentOrigin() as origin:
         many, one = (owner.submit([origin.url("/a.jpg")]) for owner in (shop, agency))
         wait_until(lambda: agency.status(one)["status"] == "PROCESSING", 60, lambda: service.log)

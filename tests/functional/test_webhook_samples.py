@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import requests
 
-from imgcompress.api.status_event import EXAMPLE
+from imgcompress.api.openapi import EXAMPLE
 from imgcompress.config import load_settings
-from imgcompress.netguard import DialPolicy, Session
+from imgcompress.net import DialPolicy, Session
 from imgcompress.notify.webhook import send_webhook, signed_headers
 
 from .documents import samples
@@ -37,11 +37,15 @@ Post = Callable[[dict[str, str], bytes], int]
 @pytest.fixture(scope="module")
 def node_url(node_folder: Path) -> Iterator[str]:
     """Run the sample in JavaScript with the packages that are locked; yield its URL."""
-    sample, = samples(DOCUMENT, "js")
+    (sample,) = samples(DOCUMENT, "js")
     (node_folder / "receiver.js").write_text(sample, encoding="utf-8")
     port = free_port()
-    receiver = subprocess.Popen(["node", "receiver.js"], cwd=node_folder, env=os.environ | {
-        "PORT": str(port), "WEBHOOK_SECRET": SECRET}, stdin=subprocess.DEVNULL)
+    receiver = subprocess.Popen(
+        ["node", "receiver.js"],
+        cwd=node_folder,
+        env=os.environ | {"PORT": str(port), "WEBHOOK_SECRET": SECRET},
+        stdin=subprocess.DEVNULL,
+    )
     try:
         wait_until(lambda: _listens(port), 20)
         yield f"http://127.0.0.1:{port}/"
@@ -55,8 +59,9 @@ def post(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pos
     """Return a function that posts to each of the two samples."""
     if request.param == "python":
         client = _python_sample(monkeypatch).test_client()
-        return lambda headers, body: client.post(
-            "/hooks/images", data=body, headers=headers).status_code
+        return lambda headers, body: (
+            client.post("/hooks/images", data=body, headers=headers).status_code
+        )
     url = request.getfixturevalue("node_url")
     return lambda headers, body: requests.post(url, body, headers=headers, timeout=10).status_code
 
@@ -64,7 +69,7 @@ def post(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pos
 def _python_sample(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
     namespace: dict[str, Any] = {"__name__": "receiver"}
-    sample, = samples(DOCUMENT, "python")
+    (sample,) = samples(DOCUMENT, "python")
     exec(compile(sample, DOCUMENT, "exec"), namespace)
     return namespace["app"]
 
@@ -107,20 +112,30 @@ def test_one_changed_byte_is_refused(post: Post, changed: str) -> None:
 
 def test_node_takes_what_comes_over_the_wire(node_url: str) -> None:
     with closing(Session(LOOPBACK, pool_size=1, connect_timeout=5)) as session:
-        attempt = send_webhook(session, node_url, secrets=(SECRET,), event_id="msg_1", payload=BODY,
-                               now=datetime.now(UTC), timeout=10)
+        attempt = send_webhook(
+            session,
+            node_url,
+            secrets=(SECRET,),
+            event_id="msg_1",
+            payload=BODY,
+            now=datetime.now(UTC),
+            timeout=10,
+        )
     assert (attempt.delivered, attempt.status) == (True, 204)
 
 
 def test_the_payload_that_is_shown_is_the_documented_example() -> None:
-    shown, = samples(DOCUMENT, "json")
+    (shown,) = samples(DOCUMENT, "json")
     assert json.dumps(json.loads(shown)) == json.dumps(EXAMPLE)
 
 
 def test_the_schedule_that_is_shown_is_the_default() -> None:
     units = {"s": 1, "min": 60, "h": 3600}
-    rows = [line.split("|")[2].split() for line in _text().splitlines()
-            if line.startswith("| ") and line.split("|")[1].strip().isdigit()]
+    rows = [
+        line.split("|")[2].split()
+        for line in _text().splitlines()
+        if line.startswith("| ") and line.split("|")[1].strip().isdigit()
+    ]
     assert rows[0] == ["at", "once"]
     pauses = tuple(int(number) * units[unit] for number, unit in rows[1:])
     assert pauses == load_settings(None).webhook_retry_pauses

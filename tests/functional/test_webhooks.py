@@ -37,8 +37,12 @@ TIMEOUT = 3
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Return a service that repeats deliveries soon."""
     data_dir = tmp_path_factory.mktemp("webhooks") / "var"
-    with Service(data_dir, WEBHOOK_TIMEOUT=str(TIMEOUT), WEBHOOK_RETRY_PAUSES="0.1,0.1,0.1,0.1",
-                 ALLOWED_PORTS="9,1024-65535") as service:
+    with Service(
+        data_dir,
+        WEBHOOK_TIMEOUT=str(TIMEOUT),
+        WEBHOOK_RETRY_PAUSES="0.1,0.1,0.1,0.1",
+        ALLOWED_PORTS="9,1024-65535",
+    ) as service:
         yield service
 
 
@@ -58,8 +62,11 @@ def _log(service: Service, request_id: str) -> list[dict[str, Any]]:
 def _settled(service: Service, request_id: str) -> list[dict[str, Any]]:
     """Wait until none of the job's deliveries is PENDING; return them."""
     service.finished(request_id)
-    wait_until(lambda: all(entry["state"] != "PENDING" for entry in _log(service, request_id)),
-               SECONDS, lambda: service.log)
+    wait_until(
+        lambda: all(entry["state"] != "PENDING" for entry in _log(service, request_id)),
+        SECONDS,
+        lambda: service.log,
+    )
     return _log(service, request_id)
 
 
@@ -69,36 +76,46 @@ def _events(service: Service, url: str, number: int) -> set[str]:
     ids = [uuid4() for _ in range(number)]
     with app.app_context():
         for request_id in ids:
-            job = NewJob(request_id, "a.csv", {"compression_percentage": 50}, service.url,
-                         total_rows=1, total_images=1, webhook_url=url)
-            create_job(job, by_columns([NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")]),
-                       slice_size=50)
+            job = NewJob(
+                request_id,
+                "a.csv",
+                {"compression_percentage": 50},
+                service.url,
+                total_rows=1,
+                total_images=1,
+                webhook_url=url,
+            )
+            create_job(
+                job, by_columns([NewImage(2, 0, "1", "SKU1", "http://127.0.0.1:9/")]), slice_size=50
+            )
             assert cancel_job(request_id)
         db.engine.dispose()
     return {str(request_id) for request_id in ids}
 
 
 def test_what_fails_is_sent_again_with_its_id_until_it_is_taken(
-        service: Service, receiver: Receiver, catalogue: bytes) -> None:
+    service: Service, receiver: Receiver, catalogue: bytes
+) -> None:
     with Receiver() as elsewhere:
         receiver.answers = [500, 500, (302, {"Location": elsewhere.url}), 200]
         request_id = service.submit(catalogue, webhook_url=receiver.url)
         deliveries = _settled(service, request_id)
         assert elsewhere.arrivals == []
     assert [entry["event"] for entry in deliveries] == ["job.processing", "job.failed"]
-    attempts = [[attempt["response_status"] for attempt in entry["attempts"]]
-                for entry in deliveries]
+    attempts = [
+        [attempt["response_status"] for attempt in entry["attempts"]] for entry in deliveries
+    ]
     assert sorted(status for told in attempts for status in told) == [200, 200, 302, 500, 500]
     assert all(told[-1] == 200 for told in attempts)
     arrived = [arrival.id for arrival in receiver.of(request_id)]
-    assert sorted(arrived) == sorted(
-        entry["id"] for entry in deliveries for _ in entry["attempts"])
+    assert sorted(arrived) == sorted(entry["id"] for entry in deliveries for _ in entry["attempts"])
     last = service.status(request_id)["last_delivery"]
     assert (last["id"], last["state"]) == (deliveries[1]["id"], "DELIVERED")
 
 
 def test_the_answer_of_a_receiver_is_shown_to_nobody(
-        service: Service, receiver: Receiver, catalogue: bytes) -> None:
+    service: Service, receiver: Receiver, catalogue: bytes
+) -> None:
     receiver.answers = [(400, {"X-Secret": "swordfish"}), (400, {"X-Secret": "swordfish"})]
     request_id = service.submit(catalogue, webhook_url=receiver.url)
     _settled(service, request_id)
@@ -106,7 +123,8 @@ def test_the_answer_of_a_receiver_is_shown_to_nobody(
 
 
 def test_gone_ends_it_and_the_same_id_can_be_asked_for_again(
-        service: Service, receiver: Receiver, catalogue: bytes) -> None:
+    service: Service, receiver: Receiver, catalogue: bytes
+) -> None:
     receiver.answers = [410, 410]
     request_id = service.submit(catalogue, webhook_url=receiver.url)
     first, last = _settled(service, request_id)
@@ -120,7 +138,8 @@ def test_gone_ends_it_and_the_same_id_can_be_asked_for_again(
 
 
 def test_a_receiver_that_hangs_holds_up_nobody_else(
-        service: Service, receiver: Receiver, catalogue: bytes) -> None:
+    service: Service, receiver: Receiver, catalogue: bytes
+) -> None:
     present, most = [0], [0]
     lock, end = threading.Lock(), threading.Event()
 
@@ -139,8 +158,11 @@ def test_a_receiver_that_hangs_holds_up_nobody_else(
         wait_until(lambda: hanging.arrivals, SECONDS, lambda: service.log)
         good = _events(service, receiver.url, 20)
         job = service.submit(catalogue, webhook_url=receiver.url)
-        wait_until(lambda: {arrival.event["request_id"] for arrival in receiver.arrivals}
-                   >= good | {job}, SECONDS, lambda: service.log)
+        wait_until(
+            lambda: {arrival.event["request_id"] for arrival in receiver.arrivals} >= good | {job},
+            SECONDS,
+            lambda: service.log,
+        )
         service.finished(job)
         # Each attempt there takes seconds: what is left shows that the others did not wait for it.
         seen = {arrival.event["request_id"] for arrival in hanging.arrivals}
@@ -150,7 +172,8 @@ def test_a_receiver_that_hangs_holds_up_nobody_else(
 
 
 def test_a_courier_that_dies_before_the_record_sends_the_same_id_again(
-        service: Service, receiver: Receiver) -> None:
+    service: Service, receiver: Receiver
+) -> None:
     killed = threading.Event()
 
     def kill(_: Arrival) -> None:
@@ -162,10 +185,12 @@ def test_a_courier_that_dies_before_the_record_sends_the_same_id_again(
     receiver.before_answer = kill
     request_id = _events(service, receiver.url, 1).pop()
     wait_until(lambda: len(receiver.of(request_id)) == 2, SECONDS, lambda: service.log)
-    delivery, = _settled(service, request_id)
+    (delivery,) = _settled(service, request_id)
     assert [arrival.id for arrival in receiver.of(request_id)] == [delivery["id"]] * 2
-    assert [(attempt["attempt"], attempt["response_status"], attempt["seconds"] is None)
-            for attempt in delivery["attempts"]] == [(1, None, True), (2, 200, False)]
+    assert [
+        (attempt["attempt"], attempt["response_status"], attempt["seconds"] is None)
+        for attempt in delivery["attempts"]
+    ] == [(1, None, True), (2, 200, False)]
 
 
 def _couriers(service: Service) -> list[int]:
@@ -182,15 +207,22 @@ def _couriers(service: Service) -> list[int]:
 
 
 def test_the_documented_receiver_prints_and_verifies_what_arrives(
-        service: Service, catalogue: bytes, tmp_path: Path) -> None:
+    service: Service, catalogue: bytes, tmp_path: Path
+) -> None:
     port = free_port()
-    serve, listen, upload = (sample.replace("8080", str(port))
-                             for sample in samples("docs/webhooks.md", "sh"))
+    serve, listen, upload = (
+        sample.replace("8080", str(port)) for sample in samples("docs/webhooks.md", "sh")
+    )
     assert serve.split()[-2:] == ["flask", "serve"]
     listener = subprocess.Popen(
-        [sys.executable, "-m", *listen.split()], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
-        env=service.environment | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT)
+        [sys.executable, "-m", *listen.split()],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=service.environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     try:
         assert listener.stdout is not None
         assert f"webhook_url=http://127.0.0.1:{port}/" in listener.stdout.readline()

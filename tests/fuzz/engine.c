@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../imgcompress/pipeline/compress/jpeg_engine/core/engine.h"
+#include "../../imgcompress/imaging/jpeg_engine/core/engine.h"
 
 enum { COARSEST = 3000, MAX_PIXELS = 1 << 20 };
 

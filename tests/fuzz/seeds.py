@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.unit.pipeline.compress.jpeg_engine.sources import CODINGS, SAMPLINGS, source
+from tests.unit.imaging.jpeg_engine.sources import CODINGS, SAMPLINGS, source
 
 
 def seeds() -> Iterator[bytes]:

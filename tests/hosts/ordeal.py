@@ -62,5 +62,6 @@ def _work_of_both(service: Cluster, images: int, delay: float) -> tuple[Verdict,
 
 def _fetched(service: Cluster, job: Watched) -> dict[str, int]:
     """Return how many images each host has fetched."""
-    return {host: job.origin.clients[address]
-            for host, address in service.network.addresses.items()}
+    return {
+        host: job.origin.clients[address] for host, address in service.network.addresses.items()
+    }

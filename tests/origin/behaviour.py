@@ -60,7 +60,9 @@ BEHAVIOURS: dict[str, Behaviour] = {}
 
 def at(path: str) -> Callable[[Behaviour], Behaviour]:
     """Register a behaviour under its path."""
+
     def register(behaviour: Behaviour) -> Behaviour:
         BEHAVIOURS[path] = behaviour
         return behaviour
+
     return register

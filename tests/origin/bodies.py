@@ -18,8 +18,17 @@ else:
     from backports import zstd
 
 # What servers write for Content-Encoding that is no coding.
-NO_CODINGS = ("aws-chunked", "none", "UTF-8", "undefined", "binary", "image/jpeg", "identity",
-              "aws-chunked, none", "")
+NO_CODINGS = (
+    "aws-chunked",
+    "none",
+    "UTF-8",
+    "undefined",
+    "binary",
+    "image/jpeg",
+    "identity",
+    "aws-chunked, none",
+    "",
+)
 
 
 @at("/good")
@@ -60,14 +69,15 @@ def _(exchange: Exchange) -> None:
 
 @at("/length-huge")
 def _(exchange: Exchange) -> None:
-    exchange.send(head(OK, JPEG, f"Content-Length: {10 ** 12}"))
+    exchange.send(head(OK, JPEG, f"Content-Length: {10**12}"))
     exchange.origin.closing.wait()
 
 
 @at("/lengths-differ")
 def _(exchange: Exchange) -> None:
-    exchange.send(head(OK, JPEG, "Content-Length: 10", "Content-Length: 20")
-                  + exchange.origin.image)
+    exchange.send(
+        head(OK, JPEG, "Content-Length: 10", "Content-Length: 20") + exchange.origin.image
+    )
 
 
 @at("/broken-chunks")
@@ -114,8 +124,7 @@ def _(exchange: Exchange) -> None:
 
 @at("/gzip-and-more")
 def _(exchange: Exchange) -> bool:
-    exchange.answer(gzip.compress(exchange.origin.image) + bytes(300_000),
-                    "Content-Encoding: gzip")
+    exchange.answer(gzip.compress(exchange.origin.image) + bytes(300_000), "Content-Encoding: gzip")
     return True
 
 
@@ -134,8 +143,9 @@ def _(exchange: Exchange) -> bool:
 @at("/raw-deflate")
 def _(exchange: Exchange) -> bool:
     packer = zlib.compressobj(wbits=-15)
-    exchange.answer(packer.compress(exchange.origin.image) + packer.flush(),
-                    "Content-Encoding: deflate")
+    exchange.answer(
+        packer.compress(exchange.origin.image) + packer.flush(), "Content-Encoding: deflate"
+    )
     return True
 
 
@@ -187,7 +197,7 @@ def _(exchange: Exchange) -> bool:
 @at("/zstd-frames")
 def _(exchange: Exchange) -> bool:
     image = exchange.origin.image
-    frames = [zstd.compress(image[at:at + 1000]) for at in range(0, len(image), 1000)]
+    frames = [zstd.compress(image[at : at + 1000]) for at in range(0, len(image), 1000)]
     exchange.answer(b"".join(frames), "Content-Encoding: zstd")
     return True
 
@@ -243,8 +253,9 @@ def _(exchange: Exchange) -> bool:
 def _(exchange: Exchange) -> bool:
     """Ask for a window of 128 MiB."""
     packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
-    exchange.answer(packer.compress(exchange.origin.image) + packer.flush(),
-                    "Content-Encoding: zstd")
+    exchange.answer(
+        packer.compress(exchange.origin.image) + packer.flush(), "Content-Encoding: zstd"
+    )
     return True
 
 
@@ -258,11 +269,13 @@ def _labelled(encoding: str) -> Behaviour:
     def behave(exchange: Exchange) -> bool:
         exchange.answer(exchange.origin.image, f"Content-Encoding: {encoding}")
         return True
+
     return behave
 
 
-BEHAVIOURS.update({f"/no-coding/{number}": _labelled(encoding)
-                   for number, encoding in enumerate(NO_CODINGS)})
+BEHAVIOURS.update(
+    {f"/no-coding/{number}": _labelled(encoding) for number, encoding in enumerate(NO_CODINGS)}
+)
 
 
 @at("/image-as-text")

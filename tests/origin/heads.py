@@ -7,14 +7,28 @@ from .server import head
 
 # Lines that are no headers, and leave the length of the body beyond doubt.
 MALFORMED = (
-    "this line has no colon", ": no name", "Bad Name: x", "X-Break: a\rb", "X-Nul: a\0b",
-    "<html>", "X-Folded: a\r\n\tb", "Bad Name: x\r\n and goes on", "X-Blank : a",
-    "Content-Type\u00e9: text/plain", " X-Folded: from the first line on")
+    "this line has no colon",
+    ": no name",
+    "Bad Name: x",
+    "X-Break: a\rb",
+    "X-Nul: a\0b",
+    "<html>",
+    "X-Folded: a\r\n\tb",
+    "Bad Name: x\r\n and goes on",
+    "X-Blank : a",
+    "Content-Type\u00e9: text/plain",
+    " X-Folded: from the first line on",
+)
 # Lines that one reader takes for the length of the body, and another does not.
 DOUBTFUL = (
-    "Content-Length : 5", "Content Length: 5", "Transfer-Encoding : chunked",
-    "Transfer-Encoding\x0b: chunked", "X: a\rTransfer-Encoding: chunked", "Content-Length 5",
-    "Content-Length: 5\r")
+    "Content-Length : 5",
+    "Content Length: 5",
+    "Transfer-Encoding : chunked",
+    "Transfer-Encoding\x0b: chunked",
+    "X: a\rTransfer-Encoding: chunked",
+    "Content-Length 5",
+    "Content-Length: 5\r",
+)
 
 
 @at("/drip-head")
@@ -30,8 +44,9 @@ def _(exchange: Exchange) -> None:
 
 @at("/huge-head")
 def _(exchange: Exchange) -> bool:
-    exchange.answer(exchange.origin.image,
-                    *(f"X-Header-{number}: {'x' * 2000}" for number in range(100)))
+    exchange.answer(
+        exchange.origin.image, *(f"X-Header-{number}: {'x' * 2000}" for number in range(100))
+    )
     return True
 
 
@@ -125,10 +140,11 @@ def _with_line(line: str) -> Behaviour:
         body = exchange.origin.image
         exchange.send(head(OK, line, JPEG, f"Content-Length: {len(body)}") + body)
         return True
+
     return behave
 
 
-BEHAVIOURS.update({f"/malformed/{number}": _with_line(line)
-                   for number, line in enumerate(MALFORMED)})
-BEHAVIOURS.update({f"/doubtful/{number}": _with_line(line)
-                   for number, line in enumerate(DOUBTFUL)})
+BEHAVIOURS.update(
+    {f"/malformed/{number}": _with_line(line) for number, line in enumerate(MALFORMED)}
+)
+BEHAVIOURS.update({f"/doubtful/{number}": _with_line(line) for number, line in enumerate(DOUBTFUL)})

@@ -5,7 +5,11 @@ from __future__ import annotations
 import socket
 import ssl
 
-from . import bodies, heads, statuses  # noqa: F401 (they register their behaviours)
+from . import (
+    bodies,
+    heads,  # noqa: F401 (they register their behaviours)
+    statuses,
+)
 from .behaviour import BEHAVIOURS, Exchange
 from .server import OriginServer, read_request
 
@@ -16,8 +20,14 @@ IMAGE = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(256)) * 16
 class HostileOrigin(OriginServer):
     """Misbehaves as BEHAVIOURS says for the path; a query makes the same behaviour a new path."""
 
-    def __init__(self, *, image: bytes = IMAGE, drip_seconds: float = 1.0,
-                 tls: ssl.SSLContext | None = None, hostname: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *,
+        image: bytes = IMAGE,
+        drip_seconds: float = 1.0,
+        tls: ssl.SSLContext | None = None,
+        hostname: str = "127.0.0.1",
+    ) -> None:
         self.image = image
         self.drip_seconds = drip_seconds
         super().__init__(tls=tls, hostname=hostname)

@@ -23,9 +23,15 @@ class PlainOrigin(OriginServer):
     highest number of requests open together.
     """
 
-    def __init__(self, files: Mapping[str, Answer] | None = None, *, delay: float = 0.0,
-                 tls: ssl.SSLContext | None = None, hostname: str | None = None,
-                 address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        files: Mapping[str, Answer] | None = None,
+        *,
+        delay: float = 0.0,
+        tls: ssl.SSLContext | None = None,
+        hostname: str | None = None,
+        address: str = "127.0.0.1",
+    ) -> None:
         self.files: dict[str, Answer] = dict(files or {})
         self.headers: dict[str, dict[str, str]] = {}
         self.delay = delay
@@ -63,7 +69,10 @@ class PlainOrigin(OriginServer):
     def _answer(self, request: Request) -> bytes:
         status, content_type, body = self.files.get(request.path, NOT_FOUND)
         more = self.headers.get(request.path, {})
-        first = head(f"{status} {HTTPStatus(status).phrase}", f"Content-Type: {content_type}",
-                     f"Content-Length: {len(body)}",
-                     *(f"{name}: {value}" for name, value in more.items()))
+        first = head(
+            f"{status} {HTTPStatus(status).phrase}",
+            f"Content-Type: {content_type}",
+            f"Content-Length: {len(body)}",
+            *(f"{name}: {value}" for name, value in more.items()),
+        )
         return first if request.method == "HEAD" else first + body

@@ -26,8 +26,13 @@ class OriginServer:
     server speaks HTTPS.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, hostname: str | None = None,
-                 address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        hostname: str | None = None,
+        address: str = "127.0.0.1",
+    ) -> None:
         self.hits: Counter[str] = Counter()
         self.connections = 0
         self.closing = threading.Event()
@@ -83,8 +88,9 @@ class OriginServer:
     def _converse(self, connection: socket.socket) -> None:
         """Serve one connection; what a client does to it is no fault of the test."""
         if self._tls:
-            connection = self._tls.wrap_socket(connection, server_side=True,
-                                               do_handshake_on_connect=False)
+            connection = self._tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
         with self.lock:
             self._open.add(connection)
         try:
@@ -106,7 +112,7 @@ def read_request(lines: BinaryIO) -> Request | None:
     if len(first) != 3:
         return None
     headers = {}
-    while (line := lines.readline(65_536).decode("latin-1").strip()):
+    while line := lines.readline(65_536).decode("latin-1").strip():
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     lines.read(int(headers.get("content-length", 0)))

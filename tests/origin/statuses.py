@@ -35,8 +35,9 @@ def _(exchange: Exchange) -> bool:
     if "pass=1" in exchange.request.headers.get("cookie", ""):
         exchange.answer(exchange.origin.image)
     else:
-        exchange.answer(b"moved", "Location: /cookie-wall", "Set-Cookie: pass=1; Path=/",
-                        status="302 Found")
+        exchange.answer(
+            b"moved", "Location: /cookie-wall", "Set-Cookie: pass=1; Path=/", status="302 Found"
+        )
     return True
 
 
@@ -49,24 +50,31 @@ def _(exchange: Exchange) -> bool:
 @at("/206/whole")
 def _(exchange: Exchange) -> bool:
     size = len(exchange.origin.image)
-    exchange.answer(exchange.origin.image, f"Content-Range: bytes 0-{size - 1}/{size}",
-                    status="206 Partial Content")
+    exchange.answer(
+        exchange.origin.image,
+        f"Content-Range: bytes 0-{size - 1}/{size}",
+        status="206 Partial Content",
+    )
     return True
 
 
 @at("/206/part")
 def _(exchange: Exchange) -> bool:
     size = len(exchange.origin.image)
-    exchange.answer(exchange.origin.image, f"Content-Range: bytes 0-{size - 1}/{size + 1}",
-                    status="206 Partial Content")
+    exchange.answer(
+        exchange.origin.image,
+        f"Content-Range: bytes 0-{size - 1}/{size + 1}",
+        status="206 Partial Content",
+    )
     return True
 
 
 @at("/206/unknown")
 def _(exchange: Exchange) -> bool:
     size = len(exchange.origin.image)
-    exchange.answer(exchange.origin.image, f"Content-Range: bytes 0-{size - 1}/*",
-                    status="206 Partial Content")
+    exchange.answer(
+        exchange.origin.image, f"Content-Range: bytes 0-{size - 1}/*", status="206 Partial Content"
+    )
     return True
 
 
@@ -74,8 +82,14 @@ def _(exchange: Exchange) -> bool:
 def _(exchange: Exchange) -> None:
     """Say that all of it comes, and leave the end out."""
     image = exchange.origin.image
-    exchange.send(head("206 Partial Content", "Connection: close",
-                       f"Content-Range: bytes 0-{len(image) - 1}/{len(image)}") + image[:-5])
+    exchange.send(
+        head(
+            "206 Partial Content",
+            "Connection: close",
+            f"Content-Range: bytes 0-{len(image) - 1}/{len(image)}",
+        )
+        + image[:-5]
+    )
 
 
 @at("/503-twice")
@@ -103,18 +117,35 @@ def _status(status: str, *headers: str) -> Behaviour:
         else:
             exchange.answer(b"status " + status.encode(), *headers, status=status)
         return True
+
     return behave
 
 
 def _register() -> None:
-    for status in ("201 Created", "204 No Content", "206 Partial Content", "304 Not Modified",
-                   "400 Bad Request", "403 Forbidden", "404 Not Found",
-                   "408 Request Timeout", "410 Gone", "418 I'm a Teapot", "425 Too Early",
-                   "500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout",
-                   "599 Odd"):
+    for status in (
+        "201 Created",
+        "204 No Content",
+        "206 Partial Content",
+        "304 Not Modified",
+        "400 Bad Request",
+        "403 Forbidden",
+        "404 Not Found",
+        "408 Request Timeout",
+        "410 Gone",
+        "418 I'm a Teapot",
+        "425 Too Early",
+        "500 Internal Server Error",
+        "502 Bad Gateway",
+        "504 Gateway Timeout",
+        "599 Odd",
+    ):
         BEHAVIOURS[f"/status/{status[:3]}"] = _status(status)
-    for name, value in (("seconds", "2"), ("huge", "99999"), ("garbage", "soon, I hope"),
-                        ("negative", "-5")):
+    for name, value in (
+        ("seconds", "2"),
+        ("huge", "99999"),
+        ("garbage", "soon, I hope"),
+        ("negative", "-5"),
+    ):
         BEHAVIOURS[f"/429/{name}"] = _status("429 Too Many Requests", f"Retry-After: {value}")
     for step in range(8):
         target = f"/redirect-chain/{step - 1}" if step else "/good"

@@ -16,11 +16,13 @@ HEADER = "S. No.,Product Name,Input Image Urls,format,quality\r\n"
 
 CELLS = st.text("abc é☕.-", max_size=8)
 URLS = st.sampled_from([f"{ORIGIN}/a.jpg", f"{ORIGIN}/missing.jpg"])
-ROWS = st.tuples(CELLS, CELLS, URLS, st.sampled_from(["", "webp", "png"]),
-                 st.sampled_from(["", "30", "95"]))
+ROWS = st.tuples(
+    CELLS, CELLS, URLS, st.sampled_from(["", "webp", "png"]), st.sampled_from(["", "30", "95"])
+)
 CATALOGUES = st.lists(ROWS, min_size=1, max_size=4).map(
     # Text and no bytes, for which the negative forms of Schemathesis have no check.
-    lambda rows: HEADER + "".join(f"{','.join(row)}\r\n" for row in rows))
+    lambda rows: HEADER + "".join(f"{','.join(row)}\r\n" for row in rows)
+)
 
 # Longer request lines are refused by the web server, with 414, before the interface sees them.
 MOST_QUERY_CHARS = 3500
@@ -28,8 +30,10 @@ MOST_QUERY_CHARS = 3500
 schemathesis.openapi.format("binary", CATALOGUES)
 schemathesis.openapi.format("uri", URLS)
 # Of the fields that are not shown only the secret of webhooks is sent.
-schemathesis.openapi.format("password", st.binary(min_size=24, max_size=64).map(
-    lambda secret: f"whsec_{b64encode(secret).decode()}"))
+schemathesis.openapi.format(
+    "password",
+    st.binary(min_size=24, max_size=64).map(lambda secret: f"whsec_{b64encode(secret).decode()}"),
+)
 
 
 @schemathesis.hook
@@ -45,7 +49,8 @@ def filter_body(_context: schemathesis.HookContext, body: Any) -> bool:
     Nor can it say that a form has a file or an address, where no catalogue is.
     """
     return not isinstance(body, dict) or (
-        "file" in body and "csv_url" not in body and not any(map(_is_empty, body.values())))
+        "file" in body and "csv_url" not in body and not any(map(_is_empty, body.values()))
+    )
 
 
 def _is_empty(value: Any) -> bool:

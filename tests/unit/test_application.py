@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgcompress.application import create_app, create_worker_app
+from imgcompress.app import create_app, create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import SettingsError
 

@@ -25,16 +25,27 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _read_names() -> set[str]:
     """Return the names of all variables that config.py reads."""
     tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
-    constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    return {value for value in constants
-            if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z_]+[A-Z]", value)}
+    constants = {
+        value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for value in node.args[:2]
+        if isinstance(value, ast.Constant)
+    }
+    return {
+        value
+        for value in constants
+        if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z_]+[A-Z]", value)
+    }
 
 
 def _example() -> dict[str, str | None]:
     """Return the variables of `.env.example`, with the values of those that are not commented."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    return {name: None if hashed else value
-            for hashed, name, value in re.findall(r"^(# )?([A-Z_]+)=(.*)$", text, re.M)}
+    return {
+        name: None if hashed else value
+        for hashed, name, value in re.findall(r"^(# )?([A-Z_]+)=(.*)$", text, re.M)
+    }
 
 
 def test_the_example_tells_every_setting_and_no_other() -> None:
@@ -46,8 +57,14 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
 
 
 def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    faults = {"PORT": "many", "MIN_QUALITY": "200", "ALLOWED_PORTS": "0", "DB_PORT": "x",
-              "ALLOWED_PRIVATE_NETWORKS": "10.0.0.1/8", "PUBLIC_BASE_URL": "images.example.com"}
+    faults = {
+        "PORT": "many",
+        "MIN_QUALITY": "200",
+        "ALLOWED_PORTS": "0",
+        "DB_PORT": "x",
+        "ALLOWED_PRIVATE_NETWORKS": "10.0.0.1/8",
+        "PUBLIC_BASE_URL": "images.example.com",
+    }
     for name, value in faults.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as told:
@@ -62,15 +79,20 @@ def test_every_postgres_url_names_the_driver(monkeypatch: pytest.MonkeyPatch, sc
 
 
 def test_postgres_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"DB_HOST": "db", "DB_USER": "me", "DB_PASSWORD": "p@ss/word",
-                        "DB_NAME": "images"}.items():
+    for name, value in {
+        "DB_HOST": "db",
+        "DB_USER": "me",
+        "DB_PASSWORD": "p@ss/word",
+        "DB_NAME": "images",
+    }.items():
         monkeypatch.setenv(name, value)
     expected = "postgresql+psycopg2://me:p%40ss%2Fword@db:5432/images"
     assert load_settings(None).database_url == expected
 
 
-def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch,
-                                            tmp_path: Path) -> None:
+def test_the_environment_wins_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("PORT=6000\nHOST=0.0.0.0\n")
     monkeypatch.setenv("PORT", "7000")
     settings = load_settings(tmp_path / ".env")
@@ -90,8 +112,9 @@ def test_an_empty_value_in_the_file_counts_as_unset(tmp_path: Path) -> None:
     assert load_settings(tmp_path / ".env") == load_settings(None)
 
 
-def test_an_empty_variable_leaves_the_file_to_decide(monkeypatch: pytest.MonkeyPatch,
-                                                     tmp_path: Path) -> None:
+def test_an_empty_variable_leaves_the_file_to_decide(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("PORT=6000\n")
     monkeypatch.setenv("PORT", "")
     assert load_settings(tmp_path / ".env").port == 6000
@@ -110,8 +133,9 @@ def test_names_of_hosts_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(None).allowed_hosts == ("images.example.com", ".internal", "*")
 
 
-@pytest.mark.parametrize("wrong", ["http://a.test", "a.test:80", "*.a.test", "a b", "[::1]", ".",
-                                   "a_b", "a.test,b/"])
+@pytest.mark.parametrize(
+    "wrong", ["http://a.test", "a.test:80", "*.a.test", "a b", "[::1]", ".", "a_b", "a.test,b/"]
+)
 def test_what_is_no_name_of_a_host_is_told(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", wrong)
     with pytest.raises(SettingsError) as told:
@@ -120,8 +144,9 @@ def test_what_is_no_name_of_a_host_is_told(monkeypatch: pytest.MonkeyPatch, wron
 
 
 @pytest.mark.parametrize("name", ["METRICS_KEY", "IMAGE_URL_SECRET"])
-def test_a_short_secret_is_told_and_not_repeated(monkeypatch: pytest.MonkeyPatch,
-                                                 name: str) -> None:
+def test_a_short_secret_is_told_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "xyzzy" * 6)
     with pytest.raises(SettingsError) as told:
         load_settings(None)

@@ -20,25 +20,41 @@ def _fault(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
     return told.value.message
 
 
-@pytest.mark.parametrize("url, server", [
-    ("smtp://mail.test", SmtpServer("mail.test", 25)),
-    ("smtp://mail.test:2525/", SmtpServer("mail.test", 2525)),
-    ("smtp://mail.test?starttls", SmtpServer("mail.test", 587, "starttls")),
-    ("smtp+starttls://u:p%40ss%2Fword@mail.test",
-     SmtpServer("mail.test", 587, "starttls", "u", "p@ss/word")),
-    ("smtps://u%40shop.test:p@mail.test:4650",
-     SmtpServer("mail.test", 4650, "tls", "u@shop.test", "p")),
-])
+@pytest.mark.parametrize(
+    "url, server",
+    [
+        ("smtp://mail.test", SmtpServer("mail.test", 25)),
+        ("smtp://mail.test:2525/", SmtpServer("mail.test", 2525)),
+        ("smtp://mail.test?starttls", SmtpServer("mail.test", 587, "starttls")),
+        (
+            "smtp+starttls://u:p%40ss%2Fword@mail.test",
+            SmtpServer("mail.test", 587, "starttls", "u", "p@ss/word"),
+        ),
+        (
+            "smtps://u%40shop.test:p@mail.test:4650",
+            SmtpServer("mail.test", 4650, "tls", "u@shop.test", "p"),
+        ),
+    ],
+)
 def test_a_mail_server_is_read_from_its_url(
-        monkeypatch: pytest.MonkeyPatch, url: str, server: SmtpServer) -> None:
+    monkeypatch: pytest.MonkeyPatch, url: str, server: SmtpServer
+) -> None:
     monkeypatch.setenv("SMTP_URL", url)
     monkeypatch.setenv("MAIL_FROM", "images@shop.test")
     assert load_settings(None).smtp_server == server
 
 
-@pytest.mark.parametrize("url", [
-    "mail.test", "http://mail.test", "smtp://", "smtp://u:s3cr/et@mail",
-    "smtp://u:s3cret@mail.test:port", "smtp://mail.test/path"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.test",
+        "http://mail.test",
+        "smtp://",
+        "smtp://u:s3cr/et@mail",
+        "smtp://u:s3cret@mail.test:port",
+        "smtp://mail.test/path",
+    ],
+)
 def test_a_bad_url_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     fault = _fault(monkeypatch, SMTP_URL=url)
     assert "SMTP_URL: must look like smtp+starttls://" in fault and "s3cr" not in fault
@@ -68,7 +84,8 @@ def test_a_bad_secret_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch, val
 
 
 def test_keys_for_secrets_come_newest_first_in_either_base64(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SECRETS_KEY", f"{'+/' * 21}8=, {'-_' * 21}8=,{'A' * 43}=")
     settings = load_settings(None)
     assert settings.secrets_keys == ("-_" * 21 + "8=", "-_" * 21 + "8=", "A" * 43 + "=")
@@ -76,8 +93,9 @@ def test_keys_for_secrets_come_newest_first_in_either_base64(
 
 
 @pytest.mark.parametrize("value", ["s3cret", "czNjcmV0", f"{'A' * 43}=,s3cret", "é"])
-def test_a_bad_key_for_secrets_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch,
-                                                     value: str) -> None:
+def test_a_bad_key_for_secrets_is_told_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     fault = _fault(monkeypatch, SECRETS_KEY=value)
     assert "SECRETS_KEY: must be 32 bytes in base64" in fault
     assert "s3cret" not in fault and "AAAA" not in fault

@@ -16,12 +16,24 @@ def test_folders_and_buckets_are_storages(monkeypatch: pytest.MonkeyPatch, url: 
     assert load_settings(None).storage_url == url
 
 
-@pytest.mark.parametrize("url", [
-    "ftp://host/x", "file://host/path", "file:relative", "/srv/images", "s3://", "s3://Bucket",
-    "s3://bucket/../other", "s3://bucket/a//b", "s3://bucket?region=x", "s3:bucket",
-    "s3://key:secret-key@bucket/prefix", "s3://bucket:9000/prefix"])
-def test_other_urls_are_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch,
-                                                 url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/x",
+        "file://host/path",
+        "file:relative",
+        "/srv/images",
+        "s3://",
+        "s3://Bucket",
+        "s3://bucket/../other",
+        "s3://bucket/a//b",
+        "s3://bucket?region=x",
+        "s3:bucket",
+        "s3://key:secret-key@bucket/prefix",
+        "s3://bucket:9000/prefix",
+    ],
+)
+def test_other_urls_are_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("STORAGE_URL", url)
     with pytest.raises(SettingsError, match="STORAGE_URL") as told:
         load_settings(None)
@@ -36,9 +48,13 @@ def test_without_boto3_the_start_says_what_to_install(monkeypatch: pytest.Monkey
 
 
 def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    faults = {"STORAGE_URL": "s3://", "STORAGE_ENDPOINT": "minio:9000",
-              "STORAGE_PUBLIC_ENDPOINT": "https://key:secret@s3.example.com",
-              "IMAGE_DELIVERY": "carrier pigeon", "IMAGE_BASE_URL": "cdn.example.com"}
+    faults = {
+        "STORAGE_URL": "s3://",
+        "STORAGE_ENDPOINT": "minio:9000",
+        "STORAGE_PUBLIC_ENDPOINT": "https://key:secret@s3.example.com",
+        "IMAGE_DELIVERY": "carrier pigeon",
+        "IMAGE_BASE_URL": "cdn.example.com",
+    }
     for name, value in faults.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as told:

@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from imgcompress.errors import IMAGE_FAULTS, ImageError, ImageFault
+from imgcompress.errors import IMAGE_ERRORS, ImageError, ImageErrorKind
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "errors.md"
 
 
-@pytest.mark.parametrize("fault", IMAGE_FAULTS.values(), ids=lambda fault: fault.code)
-def test_every_fault_gives_one_sentence_of_advice(fault: ImageFault) -> None:
+@pytest.mark.parametrize("fault", IMAGE_ERRORS.values(), ids=lambda fault: fault.code)
+def test_every_fault_gives_one_sentence_of_advice(fault: ImageErrorKind) -> None:
     assert fault.advice[0].isupper() and fault.advice.endswith(".")
     assert ". " not in fault.advice and "  " not in fault.advice
 
 
 def test_the_public_message_tells_what_was_found_and_what_to_do() -> None:
     error = ImageError("source_status", "The server answered 403", detail="10.0.0.1 said no")
-    assert error.message == ("The server answered 403. The server refused to send the image; open"
-                             " the URL in a browser to see why.")
+    assert error.message == (
+        "The server answered 403. The server refused to send the image; open"
+        " the URL in a browser to see why."
+    )
     assert "10.0.0.1" not in error.message and "10.0.0.1" in str(error)
 
 
@@ -36,14 +38,17 @@ def test_an_unknown_code_is_a_mistake() -> None:
 
 
 def test_the_document_has_every_code_with_its_advice() -> None:
-    rows = [f"| `{fault.code}` | {fault.advice} | {'yes' if fault.retryable else 'no'} |"
-            for fault in IMAGE_FAULTS.values()]
-    told = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
-            if line.startswith("| `")]
+    rows = [
+        f"| `{fault.code}` | {fault.advice} | {'yes' if fault.retryable else 'no'} |"
+        for fault in IMAGE_ERRORS.values()
+    ]
+    told = [
+        line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    ]
     assert told == rows, f"The table of {DOCUMENT.name} has to be:\n" + "\n".join(rows)
 
 
 def test_the_document_names_the_codes_that_are_grouped_by_what_was_found() -> None:
-    grouped = [code for code, fault in IMAGE_FAULTS.items() if fault.grouped_by_found]
+    grouped = [code for code, fault in IMAGE_ERRORS.items() if fault.grouped_by_found]
     sentence = DOCUMENT.read_text(encoding="utf-8").partition("`found` is set for ")[2]
     assert re.findall("`([a-z_]+)`", sentence.partition(".")[0]) == grouped

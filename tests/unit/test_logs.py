@@ -44,12 +44,19 @@ def test_a_line_has_its_facts_and_those_that_were_bound(lines: Lines) -> None:
     logs.write_logs("json", "INFO")
     logs.begin(call_id="c1")
     logs.bind(request_id="j1", slice_no=3)
-    logging.getLogger("imgcompress.tasks").info("Done in %d", 5, extra={"seconds": 0.5})
+    logging.getLogger("imgcompress.worker").info("Done in %d", 5, extra={"seconds": 0.5})
 
-    line, = _objects(lines)
+    (line,) = _objects(lines)
     assert line.pop("timestamp").endswith("Z")
-    assert line == {"event": "Done in 5", "level": "info", "logger": "imgcompress.tasks",
-                    "call_id": "c1", "request_id": "j1", "slice_no": "3", "seconds": 0.5}
+    assert line == {
+        "event": "Done in 5",
+        "level": "info",
+        "logger": "imgcompress.worker",
+        "call_id": "c1",
+        "request_id": "j1",
+        "slice_no": "3",
+        "seconds": 0.5,
+    }
 
 
 def test_to_begin_forgets_what_was_bound(lines: Lines) -> None:
@@ -58,7 +65,7 @@ def test_to_begin_forgets_what_was_bound(lines: Lines) -> None:
     logs.begin(task="recover")
     logging.getLogger("imgcompress").warning("hm")
 
-    line, = _objects(lines)
+    (line,) = _objects(lines)
     assert "request_id" not in line and line["task"] == "recover"
 
 
@@ -66,7 +73,7 @@ def test_lines_of_libraries_have_the_same_shape(lines: Lines) -> None:
     logs.write_logs("console", "INFO")
     logging.getLogger("celery.apps.worker").info("worker@host ready.", extra={"data": "much"})
 
-    line, = lines()
+    (line,) = lines()
     assert line.endswith("Z INFO    celery.apps.worker: worker@host ready.")
 
 
@@ -76,7 +83,7 @@ def test_warnings_are_lines_too(lines: Lines) -> None:
         warnings.simplefilter("always")
         warnings.warn("take care", UserWarning)
 
-    line, = _objects(lines)
+    (line,) = _objects(lines)
     assert "UserWarning: take care" in line["event"] and line["level"] == "warning"
 
 
@@ -100,7 +107,7 @@ def test_what_others_sent_forges_no_fact(lines: Lines) -> None:
     logs.write_logs("console", "INFO")
     logging.getLogger("imgcompress").info("Told", extra={"path": '/a status=200 "', "status": 1})
 
-    line, = lines()
+    (line,) = lines()
     assert line.endswith(r'Told  path="/a status=200 \""  status=1')
 
 
@@ -123,7 +130,7 @@ def test_a_traceback_is_a_fact_in_json(lines: Lines) -> None:
     except ValueError:
         logging.getLogger("imgcompress").exception("broken")
 
-    line, = _objects(lines)
+    (line,) = _objects(lines)
     assert line["exception"].endswith("ValueError: xyzzy")
 
 
@@ -134,8 +141,10 @@ def test_the_level_holds_and_libraries_never_tell_all(lines: Lines) -> None:
         logging.getLogger(name).info("of some weight")
     told = lines()
     assert [line.split(" ", 1)[1] for line in told] == [
-        "DEBUG   api: of no weight", "INFO    api: of some weight",
-        "INFO    urllib3.connectionpool: of some weight"]
+        "DEBUG   api: of no weight",
+        "INFO    api: of some weight",
+        "INFO    urllib3.connectionpool: of some weight",
+    ]
 
     logs.write_logs("console", "ERROR")
     logging.getLogger("imgcompress").warning("below")

@@ -48,9 +48,12 @@ def test_a_time_is_counted_in_its_bucket() -> None:
     for seconds in (0.05, 0.1, 0.5, 7.0):
         TIMES.observe(seconds, "ok")
 
-    assert SHARE.take() == {("times_bucket", ("ok", "0")): 2, ("times_bucket", ("ok", "1")): 1,
-                            ("times_bucket", ("ok", "2")): 1,
-                            ("times_sum", ("ok",)): pytest.approx(7.65)}
+    assert SHARE.take() == {
+        ("times_bucket", ("ok", "0")): 2,
+        ("times_bucket", ("ok", "1")): 1,
+        ("times_bucket", ("ok", "2")): 1,
+        ("times_sum", ("ok",)): pytest.approx(7.65),
+    }
 
 
 def test_what_fails_is_timed_as_failed() -> None:
@@ -60,7 +63,9 @@ def test_what_fails_is_timed_as_failed() -> None:
         pass
 
     assert {sample.labels for sample in SHARE.take() if sample.name == "times_sum"} == {
-        ("failed",), ("ok",)}
+        ("failed",),
+        ("ok",),
+    }
 
 
 def test_a_thread_saves_until_all_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:

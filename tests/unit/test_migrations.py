@@ -50,10 +50,16 @@ def _shapes(engine: Engine) -> dict[str, Shape]:
         columns = found.get_columns(table)
         shapes[table] = Shape(
             {column["name"]: str(column["type"]) for column in columns},
-            {column["name"] for column in columns
-             if not column["nullable"] and column["default"] is None},
-            {tuple(found.get_pk_constraint(table)["constrained_columns"]),
-             *(tuple(each["column_names"]) for each in found.get_unique_constraints(table))})
+            {
+                column["name"]
+                for column in columns
+                if not column["nullable"] and column["default"] is None
+            },
+            {
+                tuple(found.get_pk_constraint(table)["constrained_columns"]),
+                *(tuple(each["column_names"]) for each in found.get_unique_constraints(table)),
+            },
+        )
     return shapes
 
 
@@ -63,10 +69,13 @@ def test_old_workers_can_use_the_schema_of_the_next_version(tmp_path: Path) -> N
     What that code inserts, it inserts without the new columns; where it says ON CONFLICT, it names
     the keys of before.
     """
-    app = create_app(load_settings(None, database_url=f"sqlite:///{tmp_path}/ledger.sqlite3",
-                                   data_dir=tmp_path))
-    revisions = [script.revision for script in
-                 ScriptDirectory(str(MIGRATIONS)).walk_revisions(BEFORE_THE_PROMISE, "head")][::-1]
+    app = create_app(
+        load_settings(None, database_url=f"sqlite:///{tmp_path}/ledger.sqlite3", data_dir=tmp_path)
+    )
+    revisions = [
+        script.revision
+        for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions(BEFORE_THE_PROMISE, "head")
+    ][::-1]
     assert len(revisions) > 1
     with app.app_context():
         before: dict[str, Shape] = {}

@@ -17,8 +17,8 @@ from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from imgcompress.tasks import shift
-from imgcompress.tasks.slice_in_hand import SliceInHand
+from imgcompress.worker import slices
+from imgcompress.worker.slices import ActiveSlice
 
 
 class _Clock:
@@ -55,8 +55,11 @@ class _Clock:
         self.statements += 1
 
     def write(self):
-        told = {"bookkeeping": time.thread_time() - self.handing, "handing": self.handing,
-                "statements": self.statements}
+        told = {
+            "bookkeeping": time.thread_time() - self.handing,
+            "handing": self.handing,
+            "statements": self.statements,
+        }
         Path(os.environ["TIMES_DIR"], str(os.getpid())).write_text(json.dumps(told))
 
 
@@ -77,11 +80,11 @@ def _within(owner, name, timed, then=lambda: None):
 
 
 if "TIMES_DIR" in os.environ:
-    _within(shift.Shift, "run", CLOCK.hands_on)
-    _within(shift.Shift, "take_on", CLOCK.keeps_books)
-    _within(shift, "next_slice", CLOCK.keeps_books)
-    _within(shift, "claimed", CLOCK.keeps_books)
-    _within(SliceInHand, "add", CLOCK.keeps_books)
-    _within(SliceInHand, "keep_up", CLOCK.keeps_books)
-    _within(SliceInHand, "release", CLOCK.keeps_books, then=CLOCK.write)
+    _within(slices.ActiveSlices, "run", CLOCK.hands_on)
+    _within(slices.ActiveSlices, "take_on", CLOCK.keeps_books)
+    _within(slices, "next_slice", CLOCK.keeps_books)
+    _within(slices, "claimed", CLOCK.keeps_books)
+    _within(ActiveSlice, "add", CLOCK.keeps_books)
+    _within(ActiveSlice, "keep_up", CLOCK.keeps_books)
+    _within(ActiveSlice, "release", CLOCK.keeps_books, then=CLOCK.write)
     event.listen(Engine, "before_cursor_execute", CLOCK.count)

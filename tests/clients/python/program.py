@@ -59,9 +59,13 @@ def expect(kind: type[Answer], answer: object) -> Answer:
 def told(image: Image) -> dict[str, object]:
     """Return what is printed of an image."""
     error = image.error
-    return {"input_url": image.input_url, "output_url": image.output_url,
-            "output_bytes": image.output_bytes, "output_format": image.output_format,
-            "error": error.code if isinstance(error, ImageError) else None}
+    return {
+        "input_url": image.input_url,
+        "output_url": image.output_url,
+        "output_bytes": image.output_bytes,
+        "output_format": image.output_format,
+        "error": error.code if isinstance(error, ImageError) else None,
+    }
 
 
 def main(base_url: str, csv: str) -> None:
@@ -69,10 +73,16 @@ def main(base_url: str, csv: str) -> None:
     client = Client(base_url=base_url)
     status = finished(client, submit(client, csv))
     details = expect(Details, get_details.sync(status.request_id, client=client, per_page=10))
-    print(json.dumps({
-        "request_id": str(status.request_id), "status": status.status.value,
-        "failures": [[failure.code, failure.count] for failure in status.errors],
-        "images": list(map(told, details.images))}))
+    print(
+        json.dumps(
+            {
+                "request_id": str(status.request_id),
+                "status": status.status.value,
+                "failures": [[failure.code, failure.count] for failure in status.errors],
+                "images": list(map(told, details.images)),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ if "FAKETIME_TIMESTAMP_FILE" in os.environ:
 
 from celery import Celery
 
-from imgcompress.pipeline import compress as room
-from imgcompress.pipeline.compress import compressor
+from imgcompress import imaging as room
+from imgcompress.imaging import compressor
 
 HARMFUL = b"\xff\xd8\xff\xe0HARM:"
 _compress = room.compress

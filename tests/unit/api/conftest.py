@@ -16,9 +16,11 @@ from imgcompress import create_app
 from imgcompress.config import Settings, load_settings
 from imgcompress.extensions import db
 
-CATALOGUE = (b"S. No.,Product Name,Input Image Urls\r\n"
-             b'1,SKU1,"https://shop.test/1.jpg,https://shop.test/2.jpg"\r\n'
-             b"2,SKU2,https://shop.test/3.png\r\n")
+CATALOGUE = (
+    b"S. No.,Product Name,Input Image Urls\r\n"
+    b'1,SKU1,"https://shop.test/1.jpg,https://shop.test/2.jpg"\r\n'
+    b"2,SKU2,https://shop.test/3.png\r\n"
+)
 # Nothing listens there, as when the broker is down.
 DEAD_BROKER = "redis://127.0.0.1:1/0"
 
@@ -34,8 +36,9 @@ def database_url(sqlite_url: str) -> str:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Return the settings of an installation with a fresh ledger; a test may replace some."""
-    return load_settings(None, database_url=database_url, data_dir=tmp_path,
-                         celery_broker_url=DEAD_BROKER)
+    return load_settings(
+        None, database_url=database_url, data_dir=tmp_path, celery_broker_url=DEAD_BROKER
+    )
 
 
 @pytest.fixture
@@ -56,8 +59,10 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def upload(client: FlaskClient) -> Upload:
     """Return a function that uploads a CSV with options."""
-    def send(content: bytes = CATALOGUE, filename: str = "products.csv",
-             **options: Any) -> TestResponse:
+
+    def send(
+        content: bytes = CATALOGUE, filename: str = "products.csv", **options: Any
+    ) -> TestResponse:
         answer = client.post("/upload", data={"file": (io.BytesIO(content), filename), **options})
         # The test client puts a large body into a temporary file, and leaves it open.
         answer.request.environ["wsgi.input"].close()

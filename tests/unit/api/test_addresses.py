@@ -24,8 +24,9 @@ WITHOUT_ID = [
 
 
 @pytest.mark.parametrize(("method", "path", "call"), WITHOUT_ID)
-def test_an_address_without_its_id_says_so(client: FlaskClient, method: str, path: str,
-                                           call: str) -> None:
+def test_an_address_without_its_id_says_so(
+    client: FlaskClient, method: str, path: str, call: str
+) -> None:
     answer = client.open(path, method=method)
     assert answer.status_code == 404 and answer.content_type == "application/problem+json"
     assert "Allow" not in answer.headers
@@ -46,14 +47,23 @@ def test_nobody_is_advised_to_delete(client: FlaskClient, request_id: str, metho
         answer = client.open(path, method=method)
         assert "Use DELETE" not in answer.text and ", DELETE" not in answer.text
     assert set(client.open(f"/job/{request_id}", method=method).headers["Allow"].split(", ")) == {
-        "DELETE", "OPTIONS"}
+        "DELETE",
+        "OPTIONS",
+    }
     assert client.open("/job/nothing", method=method).status_code == 404
 
 
-@pytest.mark.parametrize(("method", "path", "advice"), [
-    ("PUT", "/job", "Use GET."), ("GET", "/upload", "Use POST."), ("POST", "/healthz", "Use GET.")])
-def test_a_wrong_method_is_advised_of_the_right_one(client: FlaskClient, method: str, path: str,
-                                                    advice: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "advice"),
+    [
+        ("PUT", "/job", "Use GET."),
+        ("GET", "/upload", "Use POST."),
+        ("POST", "/healthz", "Use GET."),
+    ],
+)
+def test_a_wrong_method_is_advised_of_the_right_one(
+    client: FlaskClient, method: str, path: str, advice: str
+) -> None:
     assert client.open(path, method=method).json["detail"].endswith(advice)
 
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.http import parse_options_header
 from werkzeug.test import TestResponse
 
-from imgcompress.api.archive_names import archive_name
+from imgcompress.api.downloads import archive_name
 from imgcompress.ledger import queries
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.queries import NamedImage
@@ -42,15 +42,18 @@ def test_every_compressed_image_is_in_it(app: Flask, client: FlaskClient, reques
         assert archive.read(entry) == PHOTO and entry.compress_type == ZIP_STORED
 
 
-def test_it_is_an_attachment_named_after_the_upload(app: Flask, client: FlaskClient,
-                                                    upload: Upload) -> None:
+def test_it_is_an_attachment_named_after_the_upload(
+    app: Flask, client: FlaskClient, upload: Upload
+) -> None:
     request_id = upload(filename="Größe 42.csv").json["request_id"]
     process(app, request_id)
     headers = _archive(client, request_id).headers
     assert headers["Content-Type"] == "application/zip"
     assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert parse_options_header(headers["Content-Disposition"]) == (
-        "attachment", {"filename": "Größe 42-compressed.zip"})
+        "attachment",
+        {"filename": "Größe 42-compressed.zip"},
+    )
 
 
 def test_unzip_takes_it(app: Flask, client: FlaskClient, request_id: str, tmp_path: Path) -> None:
@@ -61,19 +64,24 @@ def test_unzip_takes_it(app: Flask, client: FlaskClient, request_id: str, tmp_pa
     (tmp_path / "a.zip").write_bytes(_archive(client, request_id).data)
     subprocess.run([unzip, "-q", "a.zip", "-d", "out"], cwd=tmp_path, check=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "SKU1-2-1.jpg", "SKU1-2-2.jpg", "SKU2-3-1.jpg"}
+        "SKU1-2-1.jpg",
+        "SKU1-2-2.jpg",
+        "SKU2-3-1.jpg",
+    }
 
 
-def test_images_that_share_a_file_are_all_in_it(app: Flask, client: FlaskClient,
-                                                upload: Upload) -> None:
+def test_images_that_share_a_file_are_all_in_it(
+    app: Flask, client: FlaskClient, upload: Upload
+) -> None:
     content = b"S. No.,Product Name,Input Image Urls\n1,A,http://a.test/1\n2,A,http://a.test/1\n"
     request_id = upload(content).json["request_id"]
     process(app, request_id)
     assert _zip(_archive(client, request_id)).namelist() == ["A-2-1.jpg", "A-3-1.jpg"]
 
 
-def test_while_the_job_runs_it_is_had_on_demand(app: Flask, client: FlaskClient,
-                                                request_id: str) -> None:
+def test_while_the_job_runs_it_is_had_on_demand(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, only={2})
     answer = _archive(client, request_id)
     assert (answer.status_code, answer.json["code"]) == (409, "job_running")
@@ -83,8 +91,9 @@ def test_while_the_job_runs_it_is_had_on_demand(app: Flask, client: FlaskClient,
     assert _zip(_archive(client, request_id)).namelist() == ["SKU2-3-1.jpg"]
 
 
-def test_without_images_there_is_no_archive(app: Flask, client: FlaskClient,
-                                            request_id: str) -> None:
+def test_without_images_there_is_no_archive(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, fails={0, 1, 2})
     answer = _archive(client, request_id)
     assert (answer.status_code, answer.json["code"]) == (409, "no_images")
@@ -92,7 +101,8 @@ def test_without_images_there_is_no_archive(app: Flask, client: FlaskClient,
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_an_image_without_its_file_is_left_out_and_listed(
-        app: Flask, client: FlaskClient, request_id: str, lost: int) -> None:
+    app: Flask, client: FlaskClient, request_id: str, lost: int
+) -> None:
     process(app, request_id)
     app.extensions["storage"].delete(images(app, request_id)[lost].storage_key)
     names = ["SKU1-2-1.jpg", "SKU1-2-2.jpg", "SKU2-3-1.jpg"]
@@ -103,8 +113,9 @@ def test_an_image_without_its_file_is_left_out_and_listed(
     assert archive.read("missing-images.txt").decode() == f"{missing}\r\n"
 
 
-def test_without_any_file_there_is_no_archive(app: Flask, client: FlaskClient,
-                                              request_id: str) -> None:
+def test_without_any_file_there_is_no_archive(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     app.extensions["storage"].delete_folder(f"images/{request_id}")
     answer = _archive(client, request_id)
@@ -112,11 +123,13 @@ def test_without_any_file_there_is_no_archive(app: Flask, client: FlaskClient,
 
 
 def test_it_is_sent_in_pieces_while_it_is_written(
-        app: Flask, client: FlaskClient, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Flask, client: FlaskClient, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(queries, "OUTCOME_BATCH", 7)
     rows = [f"{number},a,http://a.test/{number}.jpg" for number in range(40)]
-    request_id = upload("\n".join(["S. No.,Product Name,Input Image Urls", *rows]).encode()
-                        ).json["request_id"]
+    request_id = upload("\n".join(["S. No.,Product Name,Input Image Urls", *rows]).encode()).json[
+        "request_id"
+    ]
     process(app, request_id)
     _store_large_files(app, request_id)
     tracemalloc.start()
@@ -143,14 +156,26 @@ def _named(product: str, row: int = 2, position: int = 0, output: str | None = N
     return archive_name(NamedImage(0, row, position, product, output, "images/1/2.webp"))
 
 
-@pytest.mark.parametrize(("product", "name"), [
-    ("Rocket", "Rocket-2-1.webp"), ("Größe 42 – 商品", "Größe 42 – 商品-2-1.webp"),
-    ("  two\r\n lines\t", "two lines-2-1.webp"), ("", "image-2-1.webp"),
-    ("../../etc/passwd", "etcpasswd-2-1.webp"), ("/abs\\path", "abspath-2-1.webp"),
-    ('a<b>:"c|d?*', "abcd-2-1.webp"), ("CON", "_CON-2-1.webp"), (".hidden.", "hidden-2-1.webp"),
-    ("nul\0 esc\x1b[31m", "nul esc[31m-2-1.webp"), ("\u202egpj.exe", "gpj.exe-2-1.webp"),
-    ("e\u0301", "\u00e9-2-1.webp"), ("..", "image-2-1.webp"), ("-rf", "_-rf-2-1.webp"),
-    ("con.jpg", "_con.jpg-2-1.webp")])
+@pytest.mark.parametrize(
+    ("product", "name"),
+    [
+        ("Rocket", "Rocket-2-1.webp"),
+        ("Größe 42 – 商品", "Größe 42 – 商品-2-1.webp"),
+        ("  two\r\n lines\t", "two lines-2-1.webp"),
+        ("", "image-2-1.webp"),
+        ("../../etc/passwd", "etcpasswd-2-1.webp"),
+        ("/abs\\path", "abspath-2-1.webp"),
+        ('a<b>:"c|d?*', "abcd-2-1.webp"),
+        ("CON", "_CON-2-1.webp"),
+        (".hidden.", "hidden-2-1.webp"),
+        ("nul\0 esc\x1b[31m", "nul esc[31m-2-1.webp"),
+        ("\u202egpj.exe", "gpj.exe-2-1.webp"),
+        ("e\u0301", "\u00e9-2-1.webp"),
+        ("..", "image-2-1.webp"),
+        ("-rf", "_-rf-2-1.webp"),
+        ("con.jpg", "_con.jpg-2-1.webp"),
+    ],
+)
 def test_names_are_readable_and_safe(product: str, name: str) -> None:
     assert _named(product) == name
 
@@ -162,8 +187,12 @@ def test_long_names_are_cut_to_what_file_systems_take(product: str) -> None:
 
 
 def test_no_two_images_share_a_name() -> None:
-    names = [_named(product, row, position) for product in ("a", "a-1", "a-1-1", "A")
-             for row in (1, 11) for position in (0, 10)]
+    names = [
+        _named(product, row, position)
+        for product in ("a", "a-1", "a-1-1", "A")
+        for row in (1, 11)
+        for position in (0, 10)
+    ]
     assert len(set(names)) == len(names)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from zipfile import ZipFile, ZipInfo
 
-from imgcompress.api.archive_directory import Outlet, StreamedZip
+from imgcompress.api.downloads import Outlet, StreamedZip
 
 
 def _written(entries: int) -> Iterator[bytes]:

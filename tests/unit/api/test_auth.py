@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from imgcompress.config import Settings
-from imgcompress.ledger.keys import create_key, revoke_key
+from imgcompress.ledger.api_keys import create_key, revoke_key
 
 from .conftest import CATALOGUE
 from .work import images, process
@@ -55,8 +55,9 @@ def _with(key: str) -> dict[str, str]:
 
 
 def _upload(client: FlaskClient, key: str) -> TestResponse:
-    return client.post("/upload", headers=_with(key),
-                       data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
+    return client.post(
+        "/upload", headers=_with(key), data={"file": (io.BytesIO(CATALOGUE), "products.csv")}
+    )
 
 
 @pytest.fixture
@@ -69,8 +70,9 @@ def job(app: Flask, client: FlaskClient, shop: str) -> str:
     return request_id
 
 
-@pytest.mark.parametrize("header", ["Authorization: Bearer {}", "Authorization: bearer {}",
-                                    "X-API-Key: {}"])
+@pytest.mark.parametrize(
+    "header", ["Authorization: Bearer {}", "Authorization: bearer {}", "X-API-Key: {}"]
+)
 def test_a_key_opens_the_calls(client: FlaskClient, shop: str, header: str) -> None:
     name, value = header.format(shop).split(": ")
     assert client.get("/job", headers={name: value}).status_code == 200
@@ -84,20 +86,35 @@ def test_without_a_key_nothing_is_told(client: FlaskClient, shop: str) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("headers", [
-    {"Authorization": "Bearer imgc_wrong"}, {"X-API-Key": "imgc_wrong"},
-    {"Authorization": "Basic c2hvcDpzaG9w"}, {"X-API-Key": "shop"},
-    {"Authorization": "Bearer " + "A" * 5000}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": "Bearer imgc_wrong"},
+        {"X-API-Key": "imgc_wrong"},
+        {"Authorization": "Basic c2hvcDpzaG9w"},
+        {"X-API-Key": "shop"},
+        {"Authorization": "Bearer " + "A" * 5000},
+    ],
+)
 def test_a_wrong_key_opens_nothing(client: FlaskClient, shop: str, headers: dict[str, str]) -> None:
     answer = client.get("/job", headers=headers)
     assert (answer.status_code, answer.json["code"]) == (401, "invalid_api_key")
 
 
-@pytest.mark.parametrize("headers", [
-    {"X-API-Key": ""}, {"X-API-Key": " "}, {"Authorization": ""}, {"Authorization": "Bearer"},
-    {"Authorization": "Bearer "}, {"Authorization": "bearer", "X-API-Key": ""}])
-def test_an_empty_key_is_called_empty(client: FlaskClient, shop: str,
-                                      headers: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-API-Key": ""},
+        {"X-API-Key": " "},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "bearer", "X-API-Key": ""},
+    ],
+)
+def test_an_empty_key_is_called_empty(
+    client: FlaskClient, shop: str, headers: dict[str, str]
+) -> None:
     answer = client.get("/job", headers=headers)
     assert (answer.status_code, answer.json["code"]) == (401, "api_key_required")
     assert "empty" in answer.json["detail"]
@@ -109,8 +126,9 @@ def test_a_revoked_key_opens_nothing(app: Flask, client: FlaskClient, shop: str)
     assert client.get("/job", headers=_with(shop)).status_code == 401
 
 
-def test_each_caller_lists_its_own_jobs(client: FlaskClient, job: str, agency: str,
-                                        shop: str) -> None:
+def test_each_caller_lists_its_own_jobs(
+    client: FlaskClient, job: str, agency: str, shop: str
+) -> None:
     assert client.get("/job", headers=_with(agency)).json["jobs"] == []
     listed = client.get("/job", headers=_with(shop)).json["jobs"]
     assert [entry["request_id"] for entry in listed] == [job]
@@ -134,20 +152,26 @@ def _is_public(rule: Rule) -> bool:
     return rule.endpoint in PUBLIC or rule.endpoint.split(".")[0] in PUBLIC_ROOMS
 
 
-def test_every_call_but_the_public_ones_asks_for_a_key(app: Flask, client: FlaskClient,
-                                                       job: str) -> None:
+def test_every_call_but_the_public_ones_asks_for_a_key(
+    app: Flask, client: FlaskClient, job: str
+) -> None:
     for method, rule in _calls(app):
         answer = client.open(_path(app, rule, job), method=method, buffered=True)
         code = answer.json.get("code") if answer.is_json else None
-        asked = code == ("operator_key_required" if rule.endpoint in OPERATOR
-                         else "api_key_required")
+        asked = code == (
+            "operator_key_required" if rule.endpoint in OPERATOR else "api_key_required"
+        )
         assert asked != _is_public(rule), f"{method} {rule}"
 
 
-def test_every_call_hides_the_jobs_of_others(app: Flask, client: FlaskClient, job: str,
-                                             agency: str, shop: str) -> None:
-    hidden = [(method, rule) for method, rule in _calls(app)
-              if "request_id" in rule.arguments and not _is_public(rule)]
+def test_every_call_hides_the_jobs_of_others(
+    app: Flask, client: FlaskClient, job: str, agency: str, shop: str
+) -> None:
+    hidden = [
+        (method, rule)
+        for method, rule in _calls(app)
+        if "request_id" in rule.arguments and not _is_public(rule)
+    ]
     assert len(hidden) >= 9
     for method, rule in hidden:
         path = _path(app, rule, job)
@@ -157,8 +181,9 @@ def test_every_call_hides_the_jobs_of_others(app: Flask, client: FlaskClient, jo
     assert told["status"] == "COMPLETED" and told["failed_images"] == 1
 
 
-def test_a_caller_deletes_its_own_jobs_alone(client: FlaskClient, job: str, agency: str,
-                                             shop: str) -> None:
+def test_a_caller_deletes_its_own_jobs_alone(
+    client: FlaskClient, job: str, agency: str, shop: str
+) -> None:
     assert client.delete("/job?all=true", headers=_with(agency)).json == {"deleted_jobs": 0}
     assert client.get(f"/job/status/{job}", headers=_with(shop)).status_code == 200
     assert client.delete("/job?all=true", headers=_with(shop)).json == {"deleted_jobs": 1}
@@ -169,8 +194,9 @@ def test_an_image_is_public_by_its_id(app: Flask, client: FlaskClient, job: str)
     assert client.get(f"/image/{image.image_id}.jpg", buffered=True).status_code == 200
 
 
-def test_a_key_that_replaces_another_sees_its_jobs(app: Flask, client: FlaskClient, job: str,
-                                                   shop: str) -> None:
+def test_a_key_that_replaces_another_sees_its_jobs(
+    app: Flask, client: FlaskClient, job: str, shop: str
+) -> None:
     with app.app_context():
         revoke_key("shop")
     new = _create(app, "shop")
@@ -182,8 +208,9 @@ class TestQuota:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, max_active_jobs=2)
 
-    def test_a_caller_has_so_many_jobs_going_on(self, client: FlaskClient, shop: str,
-                                                agency: str) -> None:
+    def test_a_caller_has_so_many_jobs_going_on(
+        self, client: FlaskClient, shop: str, agency: str
+    ) -> None:
         first, second = (_upload(client, shop).json["request_id"] for _ in range(2))
         answer = _upload(client, shop)
         assert (answer.status_code, answer.json["code"]) == (429, "too_many_active_jobs")

@@ -28,29 +28,40 @@ def _calls(document: Any, request_id: str) -> Iterator[Call]:
     for path, methods in document["paths"].items():
         for method, call in methods.items():
             if method != "parameters" and call["operationId"] not in (
-                    "upload", "getImage", "getImageById"):
-                names = [parameter["name"] for parameter in call.get("parameters", ())
-                         if parameter["in"] == "query"]
+                "upload",
+                "getImage",
+                "getImageById",
+            ):
+                names = [
+                    parameter["name"]
+                    for parameter in call.get("parameters", ())
+                    if parameter["in"] == "query"
+                ]
                 yield method, path.format(request_id=request_id), names
 
 
-def test_every_call_names_a_parameter_that_it_does_not_know(client: FlaskClient,
-                                                            calls: list[Call]) -> None:
+def test_every_call_names_a_parameter_that_it_does_not_know(
+    client: FlaskClient, calls: list[Call]
+) -> None:
     for method, path, names in [*calls, ("get", "/openapi.json", [])]:
         confirmation = {"all": "true"} if "all" in names else {}
         answer = client.open(path, method=method, query_string={"stat": "FAILED"} | confirmation)
         assert (answer.status_code, answer.json["code"]) == (400, "invalid_request"), path
-        fault, = answer.json["errors"]
+        (fault,) = answer.json["errors"]
         assert (fault["field"], fault["code"], fault["value"]) == (
-            "stat", "unknown_parameter", "FAILED")
+            "stat",
+            "unknown_parameter",
+            "FAILED",
+        )
         assert "“stat”" in fault["message"]
         for name in names:
             assert name in fault["message"]
     assert client.get("/job").json["jobs"][0]["failed_images"] == 1
 
 
-def test_no_call_takes_an_empty_parameter_for_one_that_is_left_out(client: FlaskClient,
-                                                                   calls: list[Call]) -> None:
+def test_no_call_takes_an_empty_parameter_for_one_that_is_left_out(
+    client: FlaskClient, calls: list[Call]
+) -> None:
     empty = [(method, path, name) for method, path, names in calls for name in names]
     assert len(empty) >= 12
     for method, path, name in empty:
@@ -63,21 +74,28 @@ def test_no_call_takes_an_empty_parameter_for_one_that_is_left_out(client: Flask
 def test_unknown_and_faulty_parameters_are_named_together(client: FlaskClient) -> None:
     answer = client.get("/job?pages=2&status=DONE&per-page=5")
     assert [(fault["field"], fault["code"]) for fault in answer.json["errors"]] == [
-        ("pages", "unknown_parameter"), ("per-page", "unknown_parameter"),
-        ("status", "invalid_status")]
+        ("pages", "unknown_parameter"),
+        ("per-page", "unknown_parameter"),
+        ("status", "invalid_status"),
+    ]
 
 
 def test_a_long_name_is_shortened(client: FlaskClient) -> None:
-    fault, = client.get("/job", query_string={"x" * 3000: "y" * 3000}).json["errors"]
+    (fault,) = client.get("/job", query_string={"x" * 3000: "y" * 3000}).json["errors"]
     assert fault["field"] == "x" * 200 and fault["value"] == "y" * 200
     assert len(fault["message"]) < 400
 
 
 def test_pages_and_images_take_what_others_add_to_their_addresses(
-        app: Flask, client: FlaskClient, request_id: str) -> None:
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     image = client.get(f"/job/details/{request_id}").json["images"][0]["output_url"]
-    for address in (f"{image}?v=2", "/?utm_source=mail", f"/jobs/{request_id}?utm_source=mail",
-                    "/docs?utm_source=mail"):
+    for address in (
+        f"{image}?v=2",
+        "/?utm_source=mail",
+        f"/jobs/{request_id}?utm_source=mail",
+        "/docs?utm_source=mail",
+    ):
         with client.get(address) as answer:
             assert answer.status_code == 200, address

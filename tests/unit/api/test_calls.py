@@ -20,10 +20,13 @@ Calls = Callable[[], list[tuple[str, dict[str, Any]]]]
 @pytest.fixture
 def calls(caplog: pytest.LogCaptureFixture) -> Calls:
     """Return a function that tells the level and the facts of each answered call."""
-    caplog.set_level(logging.DEBUG, "imgcompress.api.calls")
+    caplog.set_level(logging.DEBUG, "imgcompress.api.middleware")
     names = ("method", "path", "status", "client", "seconds")
-    return lambda: [(record.levelname, {name: vars(record)[name] for name in names})
-                    for record in caplog.records if record.getMessage() == "Answered"]
+    return lambda: [
+        (record.levelname, {name: vars(record)[name] for name in names})
+        for record in caplog.records
+        if record.getMessage() == "Answered"
+    ]
 
 
 def _bound() -> dict[str, Any]:
@@ -48,8 +51,9 @@ def test_refusals_are_told_too(client: FlaskClient, calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/web/css/foundation.css"])
-def test_what_machines_ask_for_all_the_time_is_quiet(client: FlaskClient, calls: Calls,
-                                                     path: str) -> None:
+def test_what_machines_ask_for_all_the_time_is_quiet(
+    client: FlaskClient, calls: Calls, path: str
+) -> None:
     with client.get(path) as answer:
         assert answer.status_code == 200
     assert [level for level, _ in calls()] == ["DEBUG"]
@@ -63,9 +67,10 @@ def test_a_poll_without_news_is_quiet(client: FlaskClient, calls: Calls, request
     assert told[-2:] == [("INFO", 200), ("DEBUG", 304)]
 
 
-def test_an_answer_that_is_our_fault_is_a_warning(client: FlaskClient, calls: Calls,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imgcompress.api.readiness._check", lambda *_: "unavailable")
+def test_an_answer_that_is_our_fault_is_a_warning(
+    client: FlaskClient, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgcompress.api.operations._check", lambda *_: "unavailable")
     assert client.get("/readyz").status_code == 503
     assert [level for level, _ in calls()] == ["WARNING"]
 

@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from imgcompress.api import table_url
+from imgcompress.api import upload
 from imgcompress.config import Settings
 
 from .conftest import CATALOGUE
@@ -30,8 +30,12 @@ StoredFiles = Callable[[], list[Path]]
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return the settings of an installation that fetches from this machine, 64 KiB at most."""
-    return replace(settings, allowed_private_networks=(ip_network("127.0.0.1/32"),),
-                   allowed_ports=((1, 65_535),), max_upload_bytes=64 * 1024)
+    return replace(
+        settings,
+        allowed_private_networks=(ip_network("127.0.0.1/32"),),
+        allowed_ports=((1, 65_535),),
+        max_upload_bytes=64 * 1024,
+    )
 
 
 @pytest.fixture
@@ -44,10 +48,14 @@ def origin() -> Iterator[PlainOrigin]:
 @pytest.fixture
 def send(client: FlaskClient) -> Callable[..., TestResponse]:
     """Return a function that uploads by an address."""
+
     def post(url: str, *, key: str | None = None, **fields: Any) -> TestResponse:
-        return client.post("/upload", data={"csv_url": url, **fields},
-                           content_type="multipart/form-data",
-                           headers={"Idempotency-Key": key} if key else {})
+        return client.post(
+            "/upload",
+            data={"csv_url": url, **fields},
+            content_type="multipart/form-data",
+            headers={"Idempotency-Key": key} if key else {},
+        )
 
     return post
 
@@ -57,14 +65,15 @@ Send = Callable[..., TestResponse]
 
 def _fault(answer: TestResponse) -> dict[str, Any]:
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_upload"), answer.text
-    fault, = answer.json["errors"]
+    (fault,) = answer.json["errors"]
     assert fault["field"] == "csv_url"
     told: dict[str, Any] = fault
     return told
 
 
 def test_a_table_is_fetched_and_made_a_job_of(
-        app: Flask, send: Send, origin: PlainOrigin, stored_files: StoredFiles) -> None:
+    app: Flask, send: Send, origin: PlainOrigin, stored_files: StoredFiles
+) -> None:
     answer = send(origin.url("/export/autumn.csv"), quality="60", user_agent="ShopBot/1.0")
     assert answer.status_code == 202, answer.text
     assert (answer.json["total_rows"], answer.json["total_images"]) == (2, 3)
@@ -72,17 +81,23 @@ def test_a_table_is_fetched_and_made_a_job_of(
     assert made.source_filename == "autumn.csv" and made.options["quality"] == 60
     assert [image.row_number for image in images(app, answer.json["request_id"])] == [2, 2, 3]
     assert [path.read_bytes() for path in stored_files()] == [CATALOGUE]
-    request, = origin.requests
+    (request,) = origin.requests
     assert request.headers["user-agent"] == "ShopBot/1.0"
     assert request.headers["accept"].startswith("text/csv")
 
 
-@pytest.mark.parametrize(("disposition", "name"), [
-    ('attachment; filename="Sheet 1.csv"', "Sheet 1.csv"), ("attachment", "export"),
-    ("attachment; filename*=UTF-8''%C3%84pfel.csv", "Äpfel.csv"),
-    ('attachment; filename="../../etc/passwd"', "passwd")])
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('attachment; filename="Sheet 1.csv"', "Sheet 1.csv"),
+        ("attachment", "export"),
+        ("attachment; filename*=UTF-8''%C3%84pfel.csv", "Äpfel.csv"),
+        ('attachment; filename="../../etc/passwd"', "passwd"),
+    ],
+)
 def test_a_table_is_called_as_its_server_says(
-        app: Flask, send: Send, origin: PlainOrigin, disposition: str, name: str) -> None:
+    app: Flask, send: Send, origin: PlainOrigin, disposition: str, name: str
+) -> None:
     origin.files["/d/1/export?format=csv"] = (200, "text/csv", CATALOGUE)
     origin.headers["/d/1/export?format=csv"] = {"Content-Disposition": disposition}
     answer = send(origin.url("/d/1/export?format=csv"))
@@ -97,23 +112,42 @@ def test_a_table_may_be_packed_and_moved(send: Send, origin: PlainOrigin) -> Non
     assert send(origin.url("/old")).json["total_images"] == 3
 
 
-@pytest.mark.parametrize(("path", "answer", "code", "says"), [
-    ("/page", (200, "text/html", PAGE), "csv_url_not_a_table", "web page"),
-    ("/page.csv", (200, "text/csv", PAGE), "csv_url_not_a_table", "web page"),
-    ("/large", (200, "text/csv", CATALOGUE * 800), "csv_url_too_large", "0.0625 MiB"),
-    ("/large.gz", (200, "text/csv", gzip.compress(CATALOGUE * 800)), "csv_url_too_large", "Split"),
-    ("/gone", (404, "text/html", PAGE), "csv_url_unreachable", "HTTP 404 Not Found"),
-    ("/ill", (503, "text/html", PAGE), "csv_url_unreachable", "HTTP 503"),
-    ("/inside", (302, "text/plain", b""), "csv_url_not_allowed", "public"),
-    ("/loop", (302, "text/plain", b""), "csv_url_unreachable", "More than 5 redirects")])
+@pytest.mark.parametrize(
+    ("path", "answer", "code", "says"),
+    [
+        ("/page", (200, "text/html", PAGE), "csv_url_not_a_table", "web page"),
+        ("/page.csv", (200, "text/csv", PAGE), "csv_url_not_a_table", "web page"),
+        ("/large", (200, "text/csv", CATALOGUE * 800), "csv_url_too_large", "0.0625 MiB"),
+        (
+            "/large.gz",
+            (200, "text/csv", gzip.compress(CATALOGUE * 800)),
+            "csv_url_too_large",
+            "Split",
+        ),
+        ("/gone", (404, "text/html", PAGE), "csv_url_unreachable", "HTTP 404 Not Found"),
+        ("/ill", (503, "text/html", PAGE), "csv_url_unreachable", "HTTP 503"),
+        ("/inside", (302, "text/plain", b""), "csv_url_not_allowed", "public"),
+        ("/loop", (302, "text/plain", b""), "csv_url_unreachable", "More than 5 redirects"),
+    ],
+)
 @pytest.mark.parametrize("dry_run", [None, "true"])
 def test_what_is_no_table_is_told(
-        client: FlaskClient, send: Send, origin: PlainOrigin, stored_files: StoredFiles, path: str,
-        answer: tuple[int, str, bytes], code: str, says: str, dry_run: str | None) -> None:
+    client: FlaskClient,
+    send: Send,
+    origin: PlainOrigin,
+    stored_files: StoredFiles,
+    path: str,
+    answer: tuple[int, str, bytes],
+    code: str,
+    says: str,
+    dry_run: str | None,
+) -> None:
     origin.files[path] = answer
-    origin.headers = {"/large.gz": {"Content-Encoding": "gzip"},
-                      "/inside": {"Location": "http://169.254.169.254/latest/meta-data/"},
-                      "/loop": {"Location": "/loop"}}
+    origin.headers = {
+        "/large.gz": {"Content-Encoding": "gzip"},
+        "/inside": {"Location": "http://169.254.169.254/latest/meta-data/"},
+        "/loop": {"Location": "/loop"},
+    }
     fault = _fault(send(origin.url(path), **({"dry_run": dry_run} if dry_run else {})))
     assert fault["code"] == code and says in fault["message"]
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
@@ -127,8 +161,16 @@ def test_a_server_that_is_away_is_told(send: Send) -> None:
     assert "could not connect to the server" in fault["message"]
 
 
-@pytest.mark.parametrize("url", ["http://10.0.0.1/a.csv", "file:///etc/passwd", "products.csv",
-                                 "http://user:secret@shop.test/a.csv", "http://[::1]/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/a.csv",
+        "file:///etc/passwd",
+        "products.csv",
+        "http://user:secret@shop.test/a.csv",
+        "http://[::1]/",
+    ],
+)
 def test_an_address_that_may_not_be_fetched_is_refused_before(send: Send, url: str) -> None:
     assert _fault(send(url))["code"] == "invalid_csv_url"
 
@@ -138,29 +180,36 @@ def test_faults_of_the_table_are_told_with_their_rows(send: Send, origin: PlainO
     answer = send(origin.url("/bad.csv"))
     assert answer.status_code == 400
     assert [(fault["field"], fault["row"], fault["code"]) for fault in answer.json["errors"]] == [
-        ("file", 4, "invalid_url")]
+        ("file", 4, "invalid_url")
+    ]
     report = send(origin.url("/bad.csv"), dry_run="true").json
     assert (report["total_rows"], report["error_count"]) == (3, 1)
 
 
-def test_a_dry_run_stores_nothing(send: Send, origin: PlainOrigin,
-                                  stored_files: StoredFiles) -> None:
+def test_a_dry_run_stores_nothing(
+    send: Send, origin: PlainOrigin, stored_files: StoredFiles
+) -> None:
     report = send(origin.url("/export/autumn.csv"), dry_run="true").json
     assert (report["total_images"], report["error_count"]) == (3, 0)
     assert stored_files() == []
 
 
-def test_a_file_and_an_address_exclude_each_other(client: FlaskClient,
-                                                  origin: PlainOrigin) -> None:
-    answer = client.post("/upload", data={"csv_url": origin.url("/export/autumn.csv"),
-                                          "file": (io.BytesIO(CATALOGUE), "a.csv")})
+def test_a_file_and_an_address_exclude_each_other(client: FlaskClient, origin: PlainOrigin) -> None:
+    answer = client.post(
+        "/upload",
+        data={
+            "csv_url": origin.url("/export/autumn.csv"),
+            "file": (io.BytesIO(CATALOGUE), "a.csv"),
+        },
+    )
     fault = _fault(answer)
     assert fault["code"] == "invalid_csv_url" and "not both" in fault["message"]
     assert not origin.requests
 
 
 def test_a_key_stands_for_the_address_and_not_for_what_it_gives(
-        send: Send, origin: PlainOrigin) -> None:
+    send: Send, origin: PlainOrigin
+) -> None:
     url = origin.url("/export/autumn.csv")
     first = send(url, key="autumn")
     origin.files["/export/autumn.csv"] = (404, "text/plain", b"gone")
@@ -173,7 +222,8 @@ def test_a_key_stands_for_the_address_and_not_for_what_it_gives(
 
 
 def test_a_key_is_free_again_when_the_table_could_not_be_fetched(
-        send: Send, origin: PlainOrigin) -> None:
+    send: Send, origin: PlainOrigin
+) -> None:
     url = origin.url("/late.csv")
     assert _fault(send(url, key="late"))["code"] == "csv_url_unreachable"
     origin.files["/late.csv"] = (200, "text/csv", CATALOGUE)
@@ -181,16 +231,17 @@ def test_a_key_is_free_again_when_the_table_could_not_be_fetched(
 
 
 def test_no_owner_takes_all_places_and_no_fetch_keeps_its_own(
-        send: Send, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_url, "MOST_OF_OWNER", 1)
+    send: Send, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "MOST_OF_OWNER", 1)
     url = origin.url("/export/autumn.csv")
-    with table_url._place("anna"), table_url._place("ben"):
+    with upload._place("anna"), upload._place("ben"):
         assert send(url).status_code == 202
-    with table_url._place(""):
+    with upload._place(""):
         answer = send(url)
         assert (answer.status_code, answer.json["code"]) == (429, "too_many_fetches")
         assert answer.json["retryable"] and answer.headers["Retry-After"]
     assert [send(url).status_code for _ in range(2)] == [202, 202]
-    monkeypatch.setattr(table_url, "MOST_AT_ONCE", 1)
-    with table_url._place("anna"):
+    monkeypatch.setattr(upload, "MOST_AT_ONCE", 1)
+    with upload._place("anna"):
         assert send(url).status_code == 429

@@ -7,8 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from imgcompress.api.health import READINESS
-from imgcompress.api.readiness import Readiness
+from imgcompress.api.operations import READINESS, Readiness
 from imgcompress.extensions import db
 
 from ...databases import end_connections, set_read_only
@@ -24,12 +23,17 @@ def database_url(postgres_ledger_url: str) -> str:
 
 
 def _tells_to_come_again(answer: TestResponse) -> bool:
-    return answer.status_code == 503 and answer.json["code"] == "ledger_unavailable" \
-        and answer.json["retryable"] and int(answer.headers["Retry-After"]) > 0
+    return (
+        answer.status_code == 503
+        and answer.json["code"] == "ledger_unavailable"
+        and answer.json["retryable"]
+        and int(answer.headers["Retry-After"]) > 0
+    )
 
 
 def test_a_read_only_database_takes_no_upload_and_is_not_ready(
-        client: FlaskClient, upload: Upload, request_id: str, database_url: str) -> None:
+    client: FlaskClient, upload: Upload, request_id: str, database_url: str
+) -> None:
     assert client.get("/readyz").status_code == 200
     set_read_only(database_url)
 
@@ -44,7 +48,8 @@ def test_a_read_only_database_takes_no_upload_and_is_not_ready(
 
 
 def test_a_restart_of_the_database_costs_a_reader_nothing(
-        app: Flask, client: FlaskClient, request_id: str, database_url: str) -> None:
+    app: Flask, client: FlaskClient, request_id: str, database_url: str
+) -> None:
     for _ in range(3):
         assert client.get(f"/job/status/{request_id}").status_code == 200
         with app.app_context():

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from imgcompress.api import deletion
 from imgcompress.errors import StorageUnavailable
-from imgcompress.tasks.recover import erase_deleted_jobs
+from imgcompress.worker.tasks import purge_deleted_jobs
 
 from ..ledger.test_deletion import _let_time_pass
 from .conftest import Upload
@@ -20,8 +20,9 @@ from .work import images, process
 Files = Callable[[], list[Path]]
 
 
-def test_a_job_goes_with_its_files(app: Flask, client: FlaskClient, request_id: str,
-                                   stored_files: Files) -> None:
+def test_a_job_goes_with_its_files(
+    app: Flask, client: FlaskClient, request_id: str, stored_files: Files
+) -> None:
     process(app, request_id)
     path = urlsplit(images(app, request_id)[0].image_url or "").path
     assert client.get(path, buffered=True).status_code == 200 and len(stored_files()) == 4
@@ -33,8 +34,9 @@ def test_a_job_goes_with_its_files(app: Flask, client: FlaskClient, request_id: 
     assert client.get("/job").json["jobs"] == [] and images(app, request_id) == []
 
 
-def test_a_running_job_is_cancelled_and_deleted(app: Flask, client: FlaskClient,
-                                                request_id: str) -> None:
+def test_a_running_job_is_cancelled_and_deleted(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, only={0})
     assert client.delete(f"/job/{request_id}").status_code == 204
     assert client.post(f"/job/cancel/{request_id}").status_code == 404
@@ -59,11 +61,24 @@ def test_all_jobs_go_at_once(client: FlaskClient, upload: Upload, stored_files: 
     assert client.delete("/job?all=true").json == {"deleted_jobs": 0}
 
 
-@pytest.mark.parametrize("query", [
-    "", "?all", "?all=", "?all=false", "?all=1", "?all=yes", "?All=true", "?all=true&all=false",
-    "?all=&all=true", "?status=FAILED"])
-def test_without_being_confirmed_no_job_goes(client: FlaskClient, request_id: str,
-                                             stored_files: Files, query: str) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?all",
+        "?all=",
+        "?all=false",
+        "?all=1",
+        "?all=yes",
+        "?All=true",
+        "?all=true&all=false",
+        "?all=&all=true",
+        "?status=FAILED",
+    ],
+)
+def test_without_being_confirmed_no_job_goes(
+    client: FlaskClient, request_id: str, stored_files: Files, query: str
+) -> None:
     answer = client.delete(f"/job{query}")
     assert (answer.status_code, answer.json["code"]) == (400, "all_not_confirmed")
     assert "all=true" in answer.json["detail"] and "/job/<request_id>" in answer.json["detail"]
@@ -83,29 +98,51 @@ def test_a_choice_among_all_jobs_is_not_taken_for_all(client: FlaskClient, reque
     assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
-@pytest.mark.parametrize("path", [
-    "/job/", "/job//", "http://localhost//job", "/job/?all=true", "/job//?all=true",
-    "http://localhost//job?all=true", "/job/%20",
-    "/job/%2F", "/job/./?all=true", "/job/../job/?all=true", "/job/status/", "/job/cancel/",
-    "/job//?", "/job/undefined", "/job/null", "/job/$UNSET"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/job/",
+        "/job//",
+        "http://localhost//job",
+        "/job/?all=true",
+        "/job//?all=true",
+        "http://localhost//job?all=true",
+        "/job/%20",
+        "/job/%2F",
+        "/job/./?all=true",
+        "/job/../job/?all=true",
+        "/job/status/",
+        "/job/cancel/",
+        "/job//?",
+        "/job/undefined",
+        "/job/null",
+        "/job/$UNSET",
+    ],
+)
 def test_no_empty_id_stands_for_all(client: FlaskClient, request_id: str, path: str) -> None:
     answer = client.delete(path, follow_redirects=True)
     assert answer.status_code == 404, path
     assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
-@pytest.mark.parametrize("spelling", ["/job/{}/", "/job/{}//", "/job//{}",
-                                      "http://localhost//job/{}"])
-def test_a_slash_too_many_deletes_nothing(client: FlaskClient, request_id: str,
-                                          spelling: str) -> None:
+@pytest.mark.parametrize(
+    "spelling", ["/job/{}/", "/job/{}//", "/job//{}", "http://localhost//job/{}"]
+)
+def test_a_slash_too_many_deletes_nothing(
+    client: FlaskClient, request_id: str, spelling: str
+) -> None:
     answer = client.delete(spelling.format(request_id), follow_redirects=True)
     assert answer.status_code == 404
     assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
 def test_what_could_not_be_erased_recovery_erases(
-        app: Flask, client: FlaskClient, request_id: str, stored_files: Files,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Flask,
+    client: FlaskClient,
+    request_id: str,
+    stored_files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: object) -> None:
         raise StorageUnavailable(detail="the disk is away")
 
@@ -115,12 +152,13 @@ def test_what_could_not_be_erased_recovery_erases(
     assert len(stored_files()) == 1
     with app.app_context():
         _let_time_pass()
-        erase_deleted_jobs()
+        purge_deleted_jobs()
     assert stored_files() == []
 
 
-def test_a_large_job_is_left_to_recovery(client: FlaskClient, request_id: str, stored_files: Files,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_job_is_left_to_recovery(
+    client: FlaskClient, request_id: str, stored_files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(deletion, "IMAGES_ERASED_AT_ONCE", 2)
     assert client.delete(f"/job/{request_id}").status_code == 204
     assert client.get(f"/job/status/{request_id}").status_code == 404

@@ -23,31 +23,58 @@ def seven(upload: Upload) -> str:
     return request_id
 
 
-def test_every_field_of_a_compressed_image_is_told(app: Flask, client: FlaskClient,
-                                                   request_id: str) -> None:
+def test_every_field_of_a_compressed_image_is_told(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     told = client.get(f"/job/details/{request_id}").json
     assert (told["request_id"], told["total"], told["page"]) == (request_id, 3, 1)
     image = told["images"][1]
     assert image == {
-        "image_id": image["image_id"], "row_number": 2, "serial_number": "1",
-        "product_name": "SKU1", "position": 1, "input_url": "https://shop.test/2.jpg",
-        "output_url": f"http://localhost/image/{image['image_id']}/2.jpg", "status": "COMPLETED",
-        "outcome": "target_met", "error": None, "input_bytes": 4096, "output_bytes": 1024,
-        "width": 20, "height": 10, "output_format": "jpeg", "quality": 60,
-        "similarity": 0.98}
+        "image_id": image["image_id"],
+        "row_number": 2,
+        "serial_number": "1",
+        "product_name": "SKU1",
+        "position": 1,
+        "input_url": "https://shop.test/2.jpg",
+        "output_url": f"http://localhost/image/{image['image_id']}/2.jpg",
+        "status": "COMPLETED",
+        "outcome": "target_met",
+        "error": None,
+        "input_bytes": 4096,
+        "output_bytes": 1024,
+        "width": 20,
+        "height": 10,
+        "output_format": "jpeg",
+        "quality": 60,
+        "similarity": 0.98,
+    }
 
 
-def test_every_field_of_a_failed_image_is_told(app: Flask, client: FlaskClient,
-                                               request_id: str) -> None:
+def test_every_field_of_a_failed_image_is_told(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, fails={0})
     image = client.get(f"/job/details/{request_id}?status=FAILED").json["images"][0]
     assert image["status"] == "FAILED"
-    assert image["error"] == {"code": "source_status",
-                              "message": "HTTP 404. The server did not give the image."}
-    assert {image[name] for name in ("output_url", "outcome", "input_bytes", "output_bytes",
-                                     "width", "height", "output_format", "quality",
-                                     "similarity")} == {None}
+    assert image["error"] == {
+        "code": "source_status",
+        "message": "HTTP 404. The server did not give the image.",
+    }
+    assert {
+        image[name]
+        for name in (
+            "output_url",
+            "outcome",
+            "input_bytes",
+            "output_bytes",
+            "width",
+            "height",
+            "output_format",
+            "quality",
+            "similarity",
+        )
+    } == {None}
 
 
 def _walk(client: FlaskClient, path: str) -> list[list[str]]:
@@ -63,7 +90,10 @@ def _walk(client: FlaskClient, path: str) -> list[list[str]]:
 
 def test_pages_follow_the_file(client: FlaskClient, seven: str) -> None:
     assert _walk(client, f"/job/details/{seven}?per_page=3") == [
-        ["0", "1", "2"], ["3", "4", "5"], ["6"]]
+        ["0", "1", "2"],
+        ["3", "4", "5"],
+        ["6"],
+    ]
 
 
 def test_a_page_is_found_by_its_number(client: FlaskClient, seven: str) -> None:
@@ -78,10 +108,13 @@ def test_behind_the_last_page_there_is_nothing(client: FlaskClient, seven: str) 
     assert told["images"] == [] and told["next"] is None and told["total"] == 7
 
 
-@pytest.mark.parametrize(("status", "pages"), [
-    ("COMPLETED", [["0", "2"], ["6"]]), ("FAILED", [["1", "5"]]), ("PENDING", [["3", "4"]])])
-def test_a_status_picks_images(app: Flask, client: FlaskClient, seven: str, status: str,
-                               pages: list[list[str]]) -> None:
+@pytest.mark.parametrize(
+    ("status", "pages"),
+    [("COMPLETED", [["0", "2"], ["6"]]), ("FAILED", [["1", "5"]]), ("PENDING", [["3", "4"]])],
+)
+def test_a_status_picks_images(
+    app: Flask, client: FlaskClient, seven: str, status: str, pages: list[list[str]]
+) -> None:
     process(app, seven, only={0, 1, 2, 5, 6}, fails={1, 5})
     path = f"/job/details/{seven}?status={status}&per_page=2"
     assert _walk(client, path) == pages
@@ -92,8 +125,9 @@ def test_a_status_picks_images(app: Flask, client: FlaskClient, seven: str, stat
     assert client.get(f"{path}&page={len(pages) + 1}").json["images"] == []
 
 
-def test_following_the_links_misses_nothing_while_the_job_runs(app: Flask, client: FlaskClient,
-                                                               seven: str) -> None:
+def test_following_the_links_misses_nothing_while_the_job_runs(
+    app: Flask, client: FlaskClient, seven: str
+) -> None:
     first = client.get(f"/job/details/{seven}?status=PENDING&per_page=2").json
     assert [image["serial_number"] for image in first["images"]] == ["0", "1"]
     process(app, seven, only={0, 1, 2})
@@ -102,8 +136,9 @@ def test_following_the_links_misses_nothing_while_the_job_runs(app: Flask, clien
     assert client.get(second["prev"]).json["images"][0]["serial_number"] == "3"
 
 
-@pytest.mark.parametrize("query", ["status=LOST", "page=-1", "per_page=0", "after=-1",
-                                   "after=2147483648"])
+@pytest.mark.parametrize(
+    "query", ["status=LOST", "page=-1", "per_page=0", "after=-1", "after=2147483648"]
+)
 def test_a_bad_query_is_refused_by_name(client: FlaskClient, request_id: str, query: str) -> None:
     answer = client.get(f"/job/details/{request_id}?{query}")
     assert answer.status_code == 400

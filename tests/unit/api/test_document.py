@@ -35,22 +35,40 @@ def test_every_answer_with_a_body_says_what_it_is(document: Any) -> None:
 
 def test_the_document_names_every_call(app: Flask, document: Any) -> None:
     assert document["openapi"] == "3.1.0"
-    documented = {(method.upper(), path) for path, methods in document["paths"].items()
-                  for method in methods if method != "parameters"}
+    documented = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+        if method != "parameters"
+    }
     assert documented == {
-        ("POST", "/upload"), ("GET", "/job"), ("DELETE", "/job"), ("DELETE", "/job/{request_id}"),
-        ("GET", "/job/archive/{request_id}"), ("POST", "/job/retry/{request_id}"),
+        ("POST", "/upload"),
+        ("GET", "/job"),
+        ("DELETE", "/job"),
+        ("DELETE", "/job/{request_id}"),
+        ("GET", "/job/archive/{request_id}"),
+        ("POST", "/job/retry/{request_id}"),
         ("GET", "/job/status/{request_id}"),
-        ("GET", "/job/details/{request_id}"), ("GET", "/job/download/{request_id}"),
-        ("POST", "/job/cancel/{request_id}"), ("GET", "/image/{image_id}.{extension}"),
+        ("GET", "/job/details/{request_id}"),
+        ("GET", "/job/download/{request_id}"),
+        ("POST", "/job/cancel/{request_id}"),
+        ("GET", "/image/{image_id}.{extension}"),
         ("GET", "/image/{image_id}/{name}.{extension}"),
-        ("GET", "/job/webhooks/{request_id}"), ("POST", "/job/webhooks/{request_id}/redeliver"),
-        ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+        ("GET", "/job/webhooks/{request_id}"),
+        ("POST", "/job/webhooks/{request_id}/redeliver"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+    }
 
 
 def test_every_call_has_an_id_of_its_own_and_tells_what_it_does(document: Any) -> None:
-    calls = [call for methods in document["paths"].values() for method, call in methods.items()
-             if method != "parameters"]
+    calls = [
+        call
+        for methods in document["paths"].values()
+        for method, call in methods.items()
+        if method != "parameters"
+    ]
     assert len({call["operationId"] for call in calls}) == len(calls)
     assert all(call["summary"] for call in calls)
 
@@ -70,16 +88,38 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
     assert "required" not in schema
     assert schema["properties"]["file"]["format"] == "binary"
     assert set(schema["properties"]) == {
-        "file", "csv_url", "webhook_url", "webhook_secret", "email", "compression_percentage",
-        "quality", "format", "max_width", "max_height", "user_agent", "referer", "accept_language",
-        "dry_run", "url_columns", "name_column", "id_column", "base_url", "encoding",
-        "on_row_error", "row_options", "sheet"}
+        "file",
+        "csv_url",
+        "webhook_url",
+        "webhook_secret",
+        "email",
+        "compression_percentage",
+        "quality",
+        "format",
+        "max_width",
+        "max_height",
+        "user_agent",
+        "referer",
+        "accept_language",
+        "dry_run",
+        "url_columns",
+        "name_column",
+        "id_column",
+        "base_url",
+        "encoding",
+        "on_row_error",
+        "row_options",
+        "sheet",
+    }
 
 
 def test_every_schema_is_used(document: Any) -> None:
     text = json.dumps(document)
-    assert [name for name in document["components"]["schemas"]
-            if f'"#/components/schemas/{name}"' not in text] == []
+    assert [
+        name
+        for name in document["components"]["schemas"]
+        if f'"#/components/schemas/{name}"' not in text
+    ] == []
 
 
 def test_what_may_be_left_out_of_the_upload_has_no_default(document: Any) -> None:
@@ -93,8 +133,7 @@ def test_every_call_that_is_not_public_may_ask_for_a_key_or_for_patience(documen
         for call in (call for method, call in methods.items() if method != "parameters"):
             answers = call["responses"].keys()
             assert call.get("security") == [] or {"401", "429", "500"} <= answers
-    assert set(document["components"]["securitySchemes"]) == {
-        "bearer", "apiKey", "operatorKey"}
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey", "operatorKey"}
     assert "security" not in document
 
 
@@ -105,17 +144,24 @@ class TestWithKeys:
 
     def test_the_document_asks_for_them(self, document: Any) -> None:
         assert document["security"] == [{"bearer": []}, {"apiKey": []}]
-        other = {path: call["security"] for path, methods in document["paths"].items()
-                 for method, call in methods.items() if method != "parameters"
-                 and call.get("security")}
+        other = {
+            path: call["security"]
+            for path, methods in document["paths"].items()
+            for method, call in methods.items()
+            if method != "parameters" and call.get("security")
+        }
         assert other == {"/metrics": [{"operatorKey": []}]}
 
 
 def test_an_upload_leads_to_every_call_that_takes_its_id(document: Any) -> None:
     links = document["paths"]["/upload"]["post"]["responses"]["202"]["links"]
-    calls = {call["operationId"] for path, methods in document["paths"].items()
-             if "{request_id}" in path for method, call in methods.items()
-             if method != "parameters"}
+    calls = {
+        call["operationId"]
+        for path, methods in document["paths"].items()
+        if "{request_id}" in path
+        for method, call in methods.items()
+        if method != "parameters"
+    }
     assert {link["operationId"] for link in links.values()} == calls
 
 

@@ -29,36 +29,50 @@ def _rows(answer: TestResponse) -> list[list[str]]:
     return list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
 
 
-def test_the_output_is_the_callers_csv_with_two_columns_more(app: Flask, client: FlaskClient,
-                                                             request_id: str) -> None:
+def test_the_output_is_the_callers_csv_with_two_columns_more(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, fails={1})
     first, _, third = (image.image_url for image in images(app, request_id))
     assert _rows(_download(client, request_id)) == [
         ["S. No.", "Product Name", "Input Image Urls", "Output Image Urls", "Image Errors"],
-        ["1", "SKU1", "https://shop.test/1.jpg,https://shop.test/2.jpg", f"{first},",
-         "2: source_status: HTTP 404. The server did not give the image."],
-        ["2", "SKU2", "https://shop.test/3.png", third, ""]]
+        [
+            "1",
+            "SKU1",
+            "https://shop.test/1.jpg,https://shop.test/2.jpg",
+            f"{first},",
+            "2: source_status: HTTP 404. The server did not give the image.",
+        ],
+        ["2", "SKU2", "https://shop.test/3.png", third, ""],
+    ]
 
 
-def test_the_errors_are_a_csv_of_their_own(app: Flask, client: FlaskClient,
-                                           request_id: str) -> None:
+def test_the_errors_are_a_csv_of_their_own(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, fails={1, 2})
     answer = _download(client, request_id, "?errors=true")
     told = ["source_status", "HTTP 404. The server did not give the image."]
     assert _rows(answer) == [
         ["Row", "Column", "URL", "Code", "Message"],
         ["2", "Input Image Urls", "https://shop.test/2.jpg", *told],
-        ["3", "Input Image Urls", "https://shop.test/3.png", *told]]
+        ["3", "Input Image Urls", "https://shop.test/3.png", *told],
+    ]
     assert parse_options_header(answer.headers["Content-Disposition"])[1] == {
-        "filename": "products-errors.csv"}
+        "filename": "products-errors.csv"
+    }
     assert _download(client, request_id, "?errors=true&delimiter=semicolon").data.startswith(
-        b"Row;Column;URL;Code;Message\r\n2;")
+        b"Row;Column;URL;Code;Message\r\n2;"
+    )
 
 
-def test_an_error_names_the_column_that_has_its_url(app: Flask, client: FlaskClient,
-                                                    upload: Upload) -> None:
-    content = ("\ufeffSKU;@Front;Back\n1;https://shop.test/1.jpg https://shop.test/2.jpg;"
-               "https://shop.test/3.jpg\n2;;\n\n3;;https://shop.test/4.jpg\n").encode()
+def test_an_error_names_the_column_that_has_its_url(
+    app: Flask, client: FlaskClient, upload: Upload
+) -> None:
+    content = (
+        "\ufeffSKU;@Front;Back\n1;https://shop.test/1.jpg https://shop.test/2.jpg;"
+        "https://shop.test/3.jpg\n2;;\n\n3;;https://shop.test/4.jpg\n"
+    ).encode()
     answer = upload(content, url_columns="@Front,Back")
     assert answer.status_code == 202, answer.text
     process(app, answer.json["request_id"], fails={1, 2, 3})
@@ -66,37 +80,48 @@ def test_an_error_names_the_column_that_has_its_url(app: Flask, client: FlaskCli
     assert told.data.startswith(b"\xef\xbb\xbfRow;Column;URL;Code;Message\n")
     rows = list(csv.reader(io.StringIO(told.data.decode("utf-8-sig"), newline=""), delimiter=";"))
     assert [row[:3] for row in rows[1:]] == [
-        ["2", "'@Front", "https://shop.test/2.jpg"], ["2", "Back", "https://shop.test/3.jpg"],
-        ["5", "Back", "https://shop.test/4.jpg"]]
+        ["2", "'@Front", "https://shop.test/2.jpg"],
+        ["2", "Back", "https://shop.test/3.jpg"],
+        ["5", "Back", "https://shop.test/4.jpg"],
+    ]
 
 
-def test_a_job_without_failures_has_an_empty_list_of_errors(app: Flask, client: FlaskClient,
-                                                            request_id: str) -> None:
+def test_a_job_without_failures_has_an_empty_list_of_errors(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     assert _rows(_download(client, request_id, "?errors=true")) == [
-        ["Row", "Column", "URL", "Code", "Message"]]
+        ["Row", "Column", "URL", "Code", "Message"]
+    ]
 
 
-def test_it_is_an_attachment_that_no_browser_runs(app: Flask, client: FlaskClient,
-                                                  request_id: str) -> None:
+def test_it_is_an_attachment_that_no_browser_runs(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     headers = _download(client, request_id).headers
     assert headers["Content-Type"] == "text/csv; charset=utf-8"
     assert parse_options_header(headers["Content-Disposition"]) == (
-        "attachment", {"filename": "products-compressed.csv"})
+        "attachment",
+        {"filename": "products-compressed.csv"},
+    )
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
 
 
-@pytest.mark.parametrize(("sent", "offered"), [
-    ("Größe 42.csv", "Größe 42-compressed.csv"),
-    ("a; b.csv", "a; b-compressed.csv"),
-    ("catalogue", "catalogue-compressed.csv"),
-    ("produits.v2.CSV", "produits.v2-compressed.csv"),
-    ("商品.csv", "商品-compressed.csv"),
-])
-def test_the_file_name_follows_the_upload(app: Flask, client: FlaskClient, upload: Upload,
-                                          sent: str, offered: str) -> None:
+@pytest.mark.parametrize(
+    ("sent", "offered"),
+    [
+        ("Größe 42.csv", "Größe 42-compressed.csv"),
+        ("a; b.csv", "a; b-compressed.csv"),
+        ("catalogue", "catalogue-compressed.csv"),
+        ("produits.v2.CSV", "produits.v2-compressed.csv"),
+        ("商品.csv", "商品-compressed.csv"),
+    ],
+)
+def test_the_file_name_follows_the_upload(
+    app: Flask, client: FlaskClient, upload: Upload, sent: str, offered: str
+) -> None:
     request_id = upload(filename=sent).json["request_id"]
     process(app, request_id)
     header = _download(client, request_id).headers["Content-Disposition"]
@@ -104,11 +129,13 @@ def test_the_file_name_follows_the_upload(app: Flask, client: FlaskClient, uploa
     assert parse_options_header(header) == ("attachment", {"filename": offered})
 
 
-@pytest.mark.parametrize(("name", "delimiter"), [
-    ("comma", ","), ("semicolon", ";"), ("tab", "\t"), ("pipe", "|")])
+@pytest.mark.parametrize(
+    ("name", "delimiter"), [("comma", ","), ("semicolon", ";"), ("tab", "\t"), ("pipe", "|")]
+)
 @pytest.mark.parametrize("first", ["", "sep=,\r\n"])
-def test_another_separator_can_be_had(app: Flask, client: FlaskClient, upload: Upload, name: str,
-                                      delimiter: str, first: str) -> None:
+def test_another_separator_can_be_had(
+    app: Flask, client: FlaskClient, upload: Upload, name: str, delimiter: str, first: str
+) -> None:
     request_id = upload(first.encode() + CATALOGUE).json["request_id"]
     process(app, request_id)
     lines = _download(client, request_id, f"?delimiter={name}").text.splitlines()
@@ -120,11 +147,13 @@ def test_an_unknown_separator_is_refused(client: FlaskClient, request_id: str) -
     answer = _download(client, request_id, "?delimiter=%3B")
     assert answer.status_code == 400
     assert answer.json["errors"][0]["message"] == (
-        "delimiter must be one of comma, semicolon, tab, pipe.")
+        "delimiter must be one of comma, semicolon, tab, pipe."
+    )
 
 
-def test_while_the_job_runs_there_is_no_output(app: Flask, client: FlaskClient,
-                                               request_id: str) -> None:
+def test_while_the_job_runs_there_is_no_output(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, only={0})
     answer = _download(client, request_id)
     assert answer.status_code == 409 and answer.headers["Retry-After"]
@@ -136,11 +165,14 @@ def test_what_is_done_so_far_can_be_had(app: Flask, client: FlaskClient, request
     process(app, request_id, only={0})
     rows = _rows(_download(client, request_id, "?partial=true"))
     assert [row[3:] for row in rows[1:]] == [
-        [f"{images(app, request_id)[0].image_url},", ""], ["", ""]]
+        [f"{images(app, request_id)[0].image_url},", ""],
+        ["", ""],
+    ]
 
 
-def test_a_cancelled_job_gives_what_was_done(app: Flask, client: FlaskClient,
-                                             request_id: str) -> None:
+def test_a_cancelled_job_gives_what_was_done(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, only={2})
     with app.app_context():
         cancel_job(UUID(request_id))
@@ -148,18 +180,21 @@ def test_a_cancelled_job_gives_what_was_done(app: Flask, client: FlaskClient,
 
 
 def test_more_images_than_one_batch_come_in_order(
-        app: Flask, client: FlaskClient, upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Flask, client: FlaskClient, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(queries, "OUTCOME_BATCH", 3)
     rows = [f"{number},a,http://a.test/{number}.jpg" for number in range(10)]
     content = "\n".join(["S. No.,Product Name,Input Image Urls", *rows]).encode()
     request_id = upload(content).json["request_id"]
     process(app, request_id)
     assert [row[3] for row in _rows(_download(client, request_id))[1:]] == [
-        image.image_url for image in images(app, request_id)]
+        image.image_url for image in images(app, request_id)
+    ]
 
 
 def test_a_fault_at_the_start_is_told_as_a_problem(
-        app: Flask, client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Flask, client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process(app, request_id)
 
     def fail(*_: object) -> None:
@@ -177,12 +212,19 @@ def test_a_lost_file_is_not_found(app: Flask, client: FlaskClient, request_id: s
     assert answer.status_code == 404 and answer.json["code"] == "not_found"
 
 
-@pytest.mark.parametrize(("filename", "names"), [
-    ("-rf.csv", {"_-rf-compressed.csv"}), ("~a.csv", {"_~a-compressed.csv"}),
-    ("con.a.csv", {"_con.a-compressed.csv"}), (".profile.csv", {"profile-compressed.csv"}),
-    ("商-x.csv", {"_-x-compressed.csv", "商-x-compressed.csv"})])
-def test_a_download_has_a_plain_name(app: Flask, client: FlaskClient, upload: Upload,
-                                     filename: str, names: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("filename", "names"),
+    [
+        ("-rf.csv", {"_-rf-compressed.csv"}),
+        ("~a.csv", {"_~a-compressed.csv"}),
+        ("con.a.csv", {"_con.a-compressed.csv"}),
+        (".profile.csv", {"profile-compressed.csv"}),
+        ("商-x.csv", {"_-x-compressed.csv", "商-x-compressed.csv"}),
+    ],
+)
+def test_a_download_has_a_plain_name(
+    app: Flask, client: FlaskClient, upload: Upload, filename: str, names: set[str]
+) -> None:
     request_id = upload(filename=filename).json["request_id"]
     process(app, request_id)
     header = _download(client, request_id).headers["Content-Disposition"]

@@ -19,19 +19,28 @@ def test_an_unknown_path_is_a_problem(client: FlaskClient) -> None:
     assert (answer.json["code"], answer.json["instance"]) == ("not_found", "/no/such%20path")
 
 
-@pytest.mark.parametrize(("method", "path", "allowed"), [
-    ("GET", "/upload", {"POST", "OPTIONS"}), ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
-    ("PUT", "/job", {"GET", "HEAD", "DELETE", "OPTIONS"})])
-def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient, method: str, path: str,
-                                               allowed: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/upload", {"POST", "OPTIONS"}),
+        ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
+        ("PUT", "/job", {"GET", "HEAD", "DELETE", "OPTIONS"}),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(
+    client: FlaskClient, method: str, path: str, allowed: set[str]
+) -> None:
     answer = client.open(path, method=method)
     assert answer.status_code == 405 and answer.json["code"] == "method_not_allowed"
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
 def test_an_unforeseen_error_tells_nothing_and_is_logged(
-        client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture) -> None:
+    client: FlaskClient,
+    request_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("the secret is xyzzy")
 
@@ -44,7 +53,8 @@ def test_an_unforeseen_error_tells_nothing_and_is_logged(
 
 
 def test_a_ledger_that_does_not_answer_is_worth_another_try(
-        client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise LedgerUnavailable(detail="postgresql://user:password@host/")
 
@@ -54,8 +64,9 @@ def test_a_ledger_that_does_not_answer_is_worth_another_try(
     assert answer.json["retryable"] is True and "password" not in answer.text
 
 
-def test_a_log_line_cannot_be_forged_by_a_path(client: FlaskClient, app: Flask,
-                                               caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_line_cannot_be_forged_by_a_path(
+    client: FlaskClient, app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.route("/broken/<name>")
     def broken(name: str) -> str:
         raise ValueError("broken")
@@ -73,11 +84,19 @@ def test_every_answer_is_hardened(client: FlaskClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/job", "/no/such/path", "/"])
-@pytest.mark.parametrize(("address", "strict"), [
-    ("https://203.0.113.9", True), ("http://203.0.113.9", False), ("https://localhost:8443", False),
-    ("https://app.localhost", False), ("http://localhost", False)])
-def test_browsers_that_come_over_tls_stay_there(client: FlaskClient, path: str, address: str,
-                                                strict: bool) -> None:
+@pytest.mark.parametrize(
+    ("address", "strict"),
+    [
+        ("https://203.0.113.9", True),
+        ("http://203.0.113.9", False),
+        ("https://localhost:8443", False),
+        ("https://app.localhost", False),
+        ("http://localhost", False),
+    ],
+)
+def test_browsers_that_come_over_tls_stay_there(
+    client: FlaskClient, path: str, address: str, strict: bool
+) -> None:
     headers = client.get(path, base_url=address).headers
     assert headers.get("Strict-Transport-Security") == ("max-age=31536000" if strict else None)
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgcompress.api import readiness
+from imgcompress.api import operations
 from imgcompress.errors import LedgerUnavailable, StorageUnavailable
 from imgcompress.extensions import db
 
@@ -20,13 +20,20 @@ def test_the_process_answers(client: FlaskClient) -> None:
 
 def test_without_a_broker_uploads_are_still_taken(client: FlaskClient) -> None:
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json) == (200, {"status": "degraded", "checks": {
-        "database": "ok", "storage": "ok", "broker": "unavailable"},
-        "oldest_slice_seconds": 0, "clock_ahead_seconds": 0.0})
+    assert (answer.status_code, answer.json) == (
+        200,
+        {
+            "status": "degraded",
+            "checks": {"database": "ok", "storage": "ok", "broker": "unavailable"},
+            "oldest_slice_seconds": 0,
+            "clock_ahead_seconds": 0.0,
+        },
+    )
 
 
-def test_without_storage_no_upload_is_taken(app: Flask, client: FlaskClient,
-                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_storage_no_upload_is_taken(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
         raise StorageUnavailable(detail="/secret/path is full")
 
@@ -36,8 +43,9 @@ def test_without_storage_no_upload_is_taken(app: Flask, client: FlaskClient,
     assert answer.json["checks"]["storage"] == "unavailable" and "/secret" not in answer.text
 
 
-def test_without_a_ledger_no_upload_is_taken(app: Flask, client: FlaskClient,
-                                             database_url: str) -> None:
+def test_without_a_ledger_no_upload_is_taken(
+    app: Flask, client: FlaskClient, database_url: str
+) -> None:
     with app.app_context():
         db.engine.dispose()
     Path(database_url.removeprefix("sqlite:///")).write_bytes(b"This is no database." * 100)
@@ -86,14 +94,15 @@ def test_many_who_ask_at_once_make_one_check(app: Flask, checks: Checks) -> None
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_what_was_found_holds_for_a_few_seconds(client: FlaskClient, checks: Checks, fails: bool,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_found_holds_for_a_few_seconds(
+    client: FlaskClient, checks: Checks, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1000.0
-    monkeypatch.setattr(readiness, "monotonic", lambda: now)
+    monkeypatch.setattr(operations, "monotonic", lambda: now)
     checks.fails = fails
     first = client.get("/readyz")
     checks.fails = not fails
-    now += readiness.KEPT_SECONDS - 0.01
+    now += operations.KEPT_SECONDS - 0.01
     again = client.get("/readyz")
     assert (again.status_code, again.json) == (first.status_code, first.json)
     assert checks.number == 1
@@ -102,12 +111,13 @@ def test_what_was_found_holds_for_a_few_seconds(client: FlaskClient, checks: Che
     assert checks.number == 2
 
 
-def test_a_ledger_that_leaves_halfway_is_told(client: FlaskClient,
-                                              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_leaves_halfway_is_told(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> float:
         raise LedgerUnavailable
 
-    monkeypatch.setattr(readiness, "clock_difference", fail)
+    monkeypatch.setattr(operations, "clock_difference", fail)
     answer = client.get("/readyz")
     assert answer.status_code == 503 and answer.json["checks"]["database"] == "unavailable"
     assert answer.json["clock_ahead_seconds"] is answer.json["oldest_slice_seconds"] is None

@@ -15,10 +15,23 @@ from imgcompress.config import Settings
 
 from .conftest import CATALOGUE
 
-NAMED = {"public_base_url": "https://Images.example.com/here", "image_base_url": "https://cdn.test",
-         "host": "Photos.internal", "allowed_hosts": ("shop.test", ".example.org")}
-UNKNOWN = ["attacker.example", "attacker.example:5000", "localhost.attacker.example", "xlocalhost",
-           "127.0.0.1.attacker.example", "127.1", "0x7f000001", "2130706433", "com"]
+NAMED = {
+    "public_base_url": "https://Images.example.com/here",
+    "image_base_url": "https://cdn.test",
+    "host": "Photos.internal",
+    "allowed_hosts": ("shop.test", ".example.org"),
+}
+UNKNOWN = [
+    "attacker.example",
+    "attacker.example:5000",
+    "localhost.attacker.example",
+    "xlocalhost",
+    "127.0.0.1.attacker.example",
+    "127.1",
+    "0x7f000001",
+    "2130706433",
+    "com",
+]
 
 
 def _client(settings: Settings, **changed: Any) -> FlaskClient:
@@ -29,10 +42,24 @@ def _get(client: FlaskClient, host: str, path: str = "/job", **headers: str) -> 
     return client.get(path, headers=headers, environ_overrides={"HTTP_HOST": host})
 
 
-@pytest.mark.parametrize("host", [
-    "localhost", "localhost:5000", "LocalHost", "localhost.", "app.localhost:80", "127.0.0.1",
-    "127.0.0.1:5000", "10.1.2.3", "203.0.113.9:65535", "[::1]", "[::1]:5000", "[2001:db8::9]",
-    "[::ffff:10.1.2.3]:80"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "localhost:5000",
+        "LocalHost",
+        "localhost.",
+        "app.localhost:80",
+        "127.0.0.1",
+        "127.0.0.1:5000",
+        "10.1.2.3",
+        "203.0.113.9:65535",
+        "[::1]",
+        "[::1]:5000",
+        "[2001:db8::9]",
+        "[::ffff:10.1.2.3]:80",
+    ],
+)
 def test_loopback_names_and_ip_addresses_are_known(client: FlaskClient, host: str) -> None:
     assert _get(client, host).status_code == 200
 
@@ -49,18 +76,53 @@ def test_any_other_host_is_refused(client: FlaskClient, host: str, path: str) ->
 def test_a_page_that_took_our_address_changes_nothing(client: FlaskClient, request_id: str) -> None:
     for site in ({}, {"Sec-Fetch-Site": "same-origin"}):
         answer = client.post(
-            f"/job/cancel/{request_id}", base_url="http://attacker.example:5000",
-            headers={"Origin": "http://attacker.example:5000", **site})
+            f"/job/cancel/{request_id}",
+            base_url="http://attacker.example:5000",
+            headers={"Origin": "http://attacker.example:5000", **site},
+        )
         assert answer.status_code == 421
     assert client.get(f"/job/status/{request_id}").json["status"] == "PENDING"
 
 
-@pytest.mark.parametrize("host", [
-    "", " ", "a b", "u@evil.com", "u:p@localhost", "localhost,localhost", "localhost, evil.com",
-    "localhost/", "localhost#", "localhost?a", "localhost\\evil.com", "localhost:", "localhost:0",
-    "localhost:080", "localhost:65536", "localhost:x", "localhost:80:80", "localhost:8٠", "-a.com",
-    "a..b", ".localhost", "a_b", "lócalhost", "[::1", "::1", "[::1]x", "[]", "[::1%25lo]",
-    "[127.0.0.1]", "localhost\x00", "localhost\n", ("a" * 62 + ".") * 5 + "com", "*", "%6c"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        " ",
+        "a b",
+        "u@evil.com",
+        "u:p@localhost",
+        "localhost,localhost",
+        "localhost, evil.com",
+        "localhost/",
+        "localhost#",
+        "localhost?a",
+        "localhost\\evil.com",
+        "localhost:",
+        "localhost:0",
+        "localhost:080",
+        "localhost:65536",
+        "localhost:x",
+        "localhost:80:80",
+        "localhost:8٠",
+        "-a.com",
+        "a..b",
+        ".localhost",
+        "a_b",
+        "lócalhost",
+        "[::1",
+        "::1",
+        "[::1]x",
+        "[]",
+        "[::1%25lo]",
+        "[127.0.0.1]",
+        "localhost\x00",
+        "localhost\n",
+        ("a" * 62 + ".") * 5 + "com",
+        "*",
+        "%6c",
+    ],
+)
 def test_a_malformed_host_is_refused(client: FlaskClient, host: str) -> None:
     answer = _get(client, host)
     assert (answer.status_code, answer.json["code"]) == (400, "malformed_host")
@@ -72,23 +134,43 @@ def test_a_malformed_host_is_refused_even_if_any_name_is_known(settings: Setting
     assert [_get(client, host).status_code for host in ("a b", "any.test")] == [400, 200]
 
 
-@pytest.mark.parametrize("host", [
-    "images.example.com", "images.example.com:8443", "IMAGES.EXAMPLE.COM", "cdn.test",
-    "photos.internal", "shop.test", "example.org", "a.example.org", "a.b.example.org:80"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "images.example.com",
+        "images.example.com:8443",
+        "IMAGES.EXAMPLE.COM",
+        "cdn.test",
+        "photos.internal",
+        "shop.test",
+        "example.org",
+        "a.example.org",
+        "a.b.example.org:80",
+    ],
+)
 def test_hosts_of_the_settings_are_known(settings: Settings, host: str) -> None:
     assert _get(_client(settings, **NAMED), host).status_code == 200
 
 
-@pytest.mark.parametrize("host", [
-    "example.com", "a.images.example.com", "www.shop.test", "badexample.org", "example.org.test",
-    *UNKNOWN])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "example.com",
+        "a.images.example.com",
+        "www.shop.test",
+        "badexample.org",
+        "example.org.test",
+        *UNKNOWN,
+    ],
+)
 def test_hosts_that_only_look_like_those_are_not(settings: Settings, host: str) -> None:
     assert _get(_client(settings, **NAMED), host).status_code == 421
 
 
 @pytest.mark.parametrize(("protocol", "status"), [("HTTP/1.0", 200), ("HTTP/1.1", 400)])
-def test_only_the_oldest_http_goes_without_a_host(client: FlaskClient, protocol: str,
-                                                  status: int) -> None:
+def test_only_the_oldest_http_goes_without_a_host(
+    client: FlaskClient, protocol: str, status: int
+) -> None:
     environ = create_environ("/job") | {"SERVER_PROTOCOL": protocol}
     del environ["HTTP_HOST"]
     _, told, _ = run_wsgi_app(client.application, environ, buffered=True)
@@ -96,8 +178,9 @@ def test_only_the_oldest_http_goes_without_a_host(client: FlaskClient, protocol:
 
 
 def _location(client: FlaskClient, **headers: str) -> tuple[int, str]:
-    answer = client.post("/upload", headers=headers,
-                         data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
+    answer = client.post(
+        "/upload", headers=headers, data={"file": (io.BytesIO(CATALOGUE), "products.csv")}
+    )
     return answer.status_code, answer.headers.get("Location", "")
 
 
@@ -109,14 +192,23 @@ def test_links_carry_no_host_that_is_not_known(settings: Settings) -> None:
     assert status == 202 and link.startswith("http://shop.test:8080/job/status/")
 
 
-@pytest.mark.parametrize(("received", "forwarded", "status"), [
-    ("127.0.0.1:5000", "shop.test", 200), ("shop.test", "shop.test", 200),
-    ("shop.test", "attacker.example", 421), ("attacker.example", "shop.test", 421),
-    ("attacker.example", "localhost", 421), ("127.0.0.1:5000", "a b", 400),
-    ("a b", "shop.test", 400), ("127.0.0.1:5000", "attacker.example, shop.test", 200),
-    ("127.0.0.1:5000", "shop.test, attacker.example", 421)])
-def test_behind_a_proxy_both_hosts_have_to_be_known(settings: Settings, received: str,
-                                                    forwarded: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("received", "forwarded", "status"),
+    [
+        ("127.0.0.1:5000", "shop.test", 200),
+        ("shop.test", "shop.test", 200),
+        ("shop.test", "attacker.example", 421),
+        ("attacker.example", "shop.test", 421),
+        ("attacker.example", "localhost", 421),
+        ("127.0.0.1:5000", "a b", 400),
+        ("a b", "shop.test", 400),
+        ("127.0.0.1:5000", "attacker.example, shop.test", 200),
+        ("127.0.0.1:5000", "shop.test, attacker.example", 421),
+    ],
+)
+def test_behind_a_proxy_both_hosts_have_to_be_known(
+    settings: Settings, received: str, forwarded: str, status: int
+) -> None:
     client = _client(settings, allowed_hosts=("shop.test",), trusted_proxies=1)
     answer = _get(client, received, **{"X-Forwarded-Host": forwarded})
     assert answer.status_code == status

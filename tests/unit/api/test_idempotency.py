@@ -13,9 +13,8 @@ from werkzeug.test import TestResponse
 
 from imgcompress.api import upload as upload_call
 from imgcompress.ledger.idempotency import claim_key
-from imgcompress.ledger.models import IdempotencyKey
-from imgcompress.ledger.sessions import writing
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.models import IdempotencyKey, utcnow
+from imgcompress.ledger.session import writing
 
 from ...parallel import in_parallel
 from .conftest import CATALOGUE
@@ -33,10 +32,18 @@ def database_url(ledger_url: str) -> str:
 @pytest.fixture
 def send(client: FlaskClient) -> Send:
     """Return a function that uploads a CSV with an Idempotency-Key."""
-    def send(key: str = "order-1", content: bytes = CATALOGUE, filename: str = "products.csv",
-             **options: str) -> TestResponse:
-        return client.post("/upload", headers={"Idempotency-Key": key},
-                           data={"file": (io.BytesIO(content), filename), **options})
+
+    def send(
+        key: str = "order-1",
+        content: bytes = CATALOGUE,
+        filename: str = "products.csv",
+        **options: str,
+    ) -> TestResponse:
+        return client.post(
+            "/upload",
+            headers={"Idempotency-Key": key},
+            data={"file": (io.BytesIO(content), filename), **options},
+        )
 
     return send
 
@@ -62,10 +69,12 @@ def test_the_answer_stays_while_the_job_goes_on(client: FlaskClient, send: Send)
     assert send().json == first.json and _jobs(client) == []
 
 
-@pytest.mark.parametrize("change", [
-    {"content": OTHER}, {"quality": "60"}, {"webhook_url": "https://hooks.test/"}])
-def test_another_upload_with_the_key_is_refused(client: FlaskClient, send: Send,
-                                                change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"content": OTHER}, {"quality": "60"}, {"webhook_url": "https://hooks.test/"}]
+)
+def test_another_upload_with_the_key_is_refused(
+    client: FlaskClient, send: Send, change: dict[str, str]
+) -> None:
     send()
     answer = send(**change)
     assert (answer.status_code, answer.json["code"]) == (422, "idempotency_key_reused")
@@ -98,7 +107,8 @@ def test_a_dry_run_takes_no_key(client: FlaskClient, send: Send) -> None:
 
 
 def test_an_upload_that_failed_leaves_its_key_free(
-        client: FlaskClient, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    client: FlaskClient, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("broken")
 
@@ -108,15 +118,18 @@ def test_an_upload_that_failed_leaves_its_key_free(
     assert send(content=OTHER).status_code == 202
 
 
-def test_a_key_in_use_is_worth_another_try(app: Flask, client: FlaskClient, send: Send,
-                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_in_use_is_worth_another_try(
+    app: Flask, client: FlaskClient, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
     codes: list[tuple[int, str]] = []
     create = upload_call.create_job
 
     def send_again_meanwhile(*args: object, **options: object) -> None:
         answer = app.test_client().post(
-            "/upload", headers={"Idempotency-Key": "order-1"},
-            data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
+            "/upload",
+            headers={"Idempotency-Key": "order-1"},
+            data={"file": (io.BytesIO(CATALOGUE), "products.csv")},
+        )
         codes.append((answer.status_code, answer.json["code"]))
         create(*args, **options)  # type: ignore[arg-type]
 
@@ -125,16 +138,21 @@ def test_a_key_in_use_is_worth_another_try(app: Flask, client: FlaskClient, send
     assert codes == [(409, "idempotency_key_in_use")]
 
 
-def test_who_lost_the_key_makes_no_job(app: Flask, client: FlaskClient, send: Send,
-                                       stored_files: Callable[[], list[Path]],
-                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_lost_the_key_makes_no_job(
+    app: Flask,
+    client: FlaskClient,
+    send: Send,
+    stored_files: Callable[[], list[Path]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A request that hangs for longer than its lease finds that another one has answered."""
     create = upload_call.create_job
 
     def lose_the_key_first(*args: object, **options: object) -> None:
         with writing() as session:
-            session.execute(update(IdempotencyKey).values(
-                lease_until=utcnow() - timedelta(seconds=1)))
+            session.execute(
+                update(IdempotencyKey).values(lease_until=utcnow() - timedelta(seconds=1))
+            )
         claim_key(None, "order-1", "another")
         create(*args, **options)  # type: ignore[arg-type]
 
@@ -147,7 +165,7 @@ def test_who_lost_the_key_makes_no_job(app: Flask, client: FlaskClient, send: Se
 def test_a_bad_key_is_refused_by_name(client: FlaskClient, send: Send, key: str) -> None:
     answer = send(key)
     assert answer.status_code == 400
-    fault, = answer.json["errors"]
+    (fault,) = answer.json["errors"]
     assert (fault["field"], fault["code"]) == ("Idempotency-Key", "invalid_idempotency_key")
     assert _jobs(client) == []
 
@@ -155,8 +173,10 @@ def test_a_bad_key_is_refused_by_name(client: FlaskClient, send: Send, key: str)
 def test_twenty_at_the_same_time_make_one_job(app: Flask, client: FlaskClient) -> None:
     def post(_: int) -> TestResponse:
         return app.test_client().post(
-            "/upload", headers={"Idempotency-Key": "order-1"},
-            data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
+            "/upload",
+            headers={"Idempotency-Key": "order-1"},
+            data={"file": (io.BytesIO(CATALOGUE), "products.csv")},
+        )
 
     answers = in_parallel(post, 20)
     assert {answer.status_code for answer in answers} <= {202, 409}

@@ -33,8 +33,9 @@ def _told(client: FlaskClient, request_id: str) -> list[str]:
 
 class TestRedirected:
     @pytest.fixture
-    def settings(self, settings: Settings, bucket: Bucket,
-                 monkeypatch: pytest.MonkeyPatch) -> Settings:
+    def settings(
+        self, settings: Settings, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> Settings:
         """Return the settings of an installation that sends callers to S3."""
         return replace(bucket.use(monkeypatch, settings), image_delivery="redirect")
 
@@ -51,14 +52,14 @@ class TestRedirected:
         assert behind.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
     def test_no_cache_keeps_the_way_for_longer_than_the_link_is_good(
-            self, answer: TestResponse) -> None:
+        self, answer: TestResponse
+    ) -> None:
         expires = int(parse_qs(urlsplit(answer.location).query)["X-Amz-Expires"][0])
         assert 0 < (answer.cache_control.max_age or 0) < expires
         assert answer.cache_control.public and not answer.cache_control.immutable
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
-    def test_head_is_answered_here(self, app: Flask, client: FlaskClient,
-                                   request_id: str) -> None:
+    def test_head_is_answered_here(self, app: Flask, client: FlaskClient, request_id: str) -> None:
         process(app, request_id)
         answer = client.head(_told(client, request_id)[0], buffered=True)
         assert answer.status_code == 200 and answer.content_length == len(PHOTO)
@@ -69,14 +70,21 @@ class TestRedirected:
 
 class TestRedirectedFromASignedAddress:
     @pytest.fixture
-    def settings(self, settings: Settings, bucket: Bucket,
-                 monkeypatch: pytest.MonkeyPatch) -> Settings:
+    def settings(
+        self, settings: Settings, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    ) -> Settings:
         """Return the settings of an installation whose addresses are good for 100 s."""
-        return replace(bucket.use(monkeypatch, settings), image_delivery="redirect",
-                       signed_image_urls=True, image_url_secret="s" * 32, image_url_seconds=100)
+        return replace(
+            bucket.use(monkeypatch, settings),
+            image_delivery="redirect",
+            signed_image_urls=True,
+            image_url_secret="s" * 32,
+            image_url_seconds=100,
+        )
 
-    def test_the_link_ends_with_the_address(self, app: Flask, client: FlaskClient,
-                                            request_id: str) -> None:
+    def test_the_link_ends_with_the_address(
+        self, app: Flask, client: FlaskClient, request_id: str
+    ) -> None:
         process(app, request_id)
         url = _told(client, request_id)[0]
         answer = client.get(url)
@@ -94,12 +102,15 @@ class TestByACdn:
         return replace(settings, image_base_url=CDN)
 
     def test_details_the_csv_and_webhooks_tell_its_addresses(
-            self, app: Flask, client: FlaskClient, upload: Upload) -> None:
+        self, app: Flask, client: FlaskClient, upload: Upload
+    ) -> None:
         answer = upload(webhook_url="https://hooks.test/").json
         request_id = answer["request_id"]
         process(app, request_id)
-        expected = [f"{CDN}/image/{image.image_id}/{number}.jpg"
-                    for number, image in enumerate(images(app, request_id), 1)]
+        expected = [
+            f"{CDN}/image/{image.image_id}/{number}.jpg"
+            for number, image in enumerate(images(app, request_id), 1)
+        ]
         assert _told(client, request_id) == expected
         told = client.get(f"/job/download/{request_id}", buffered=True).data.decode("utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(told, newline="")))
@@ -110,8 +121,9 @@ class TestByACdn:
         assert not answer["status_url"].startswith(CDN)
         assert not payload["details_url"].startswith(CDN)
 
-    def test_they_lead_to_the_image_here(self, app: Flask, client: FlaskClient,
-                                         request_id: str) -> None:
+    def test_they_lead_to_the_image_here(
+        self, app: Flask, client: FlaskClient, request_id: str
+    ) -> None:
         process(app, request_id)
         path = _told(client, request_id)[0].removeprefix(CDN)
         assert client.get(path, buffered=True).data == PHOTO
@@ -121,11 +133,13 @@ class TestByACdnWithSignedAddresses:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
         """Return the settings of an installation that signs what its CDN asks for."""
-        return replace(settings, image_base_url=CDN, signed_image_urls=True,
-                       image_url_secret="s" * 32)
+        return replace(
+            settings, image_base_url=CDN, signed_image_urls=True, image_url_secret="s" * 32
+        )
 
-    def test_the_signature_holds_behind_it(self, app: Flask, client: FlaskClient,
-                                           request_id: str) -> None:
+    def test_the_signature_holds_behind_it(
+        self, app: Flask, client: FlaskClient, request_id: str
+    ) -> None:
         process(app, request_id)
         path = _told(client, request_id)[0].removeprefix(CDN)
         assert "signature=" in path

@@ -27,8 +27,9 @@ SECONDS = 1000
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Return the settings of an installation that signs the addresses of images."""
-    return replace(settings, signed_image_urls=True, image_url_secret="s" * 32,
-                   image_url_seconds=SECONDS)
+    return replace(
+        settings, signed_image_urls=True, image_url_secret="s" * 32, image_url_seconds=SECONDS
+    )
 
 
 @pytest.fixture
@@ -53,8 +54,9 @@ def test_the_ledger_keeps_it_plain(app: Flask, request_id: str, told: str) -> No
     assert images(app, request_id)[0].image_url == told.partition("?")[0]
 
 
-def test_an_address_expires(app: Flask, client: FlaskClient, request_id: str,
-                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_expires(
+    app: Flask, client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process(app, request_id)
     with monkeypatch.context() as patch:
         patch.setattr(links, "time", _At(time.time() - SECONDS - 1))
@@ -74,18 +76,29 @@ class _At:
         return self.now
 
 
-@pytest.mark.parametrize("change", [
-    ("?expires=", "?expires=9"), ("expires", "expire"), ("signature=", "signature=A"),
-    ("signature=", "signature=é"), ("&signature", "&other"), ("?", "?expires=99999999999&"),
-    ("?expires=", "?expires=-"), ("?expires=", "?expires=\u0661")])
-def test_a_changed_address_is_refused(client: FlaskClient, told: str,
-                                      change: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("?expires=", "?expires=9"),
+        ("expires", "expire"),
+        ("signature=", "signature=A"),
+        ("signature=", "signature=é"),
+        ("&signature", "&other"),
+        ("?", "?expires=99999999999&"),
+        ("?expires=", "?expires=-"),
+        ("?expires=", "?expires=\u0661"),
+    ],
+)
+def test_a_changed_address_is_refused(
+    client: FlaskClient, told: str, change: tuple[str, str]
+) -> None:
     answer = _get(client, told.replace(*change))
     assert (answer.status_code, answer.json["code"]) == (403, "invalid_image_link")
 
 
-def test_a_signature_is_for_one_image(app: Flask, client: FlaskClient, request_id: str,
-                                      told: str) -> None:
+def test_a_signature_is_for_one_image(
+    app: Flask, client: FlaskClient, request_id: str, told: str
+) -> None:
     other = images(app, request_id)[1]
     path, query = f"/image/{other.image_id}.jpg", urlsplit(told).query
     assert _get(client, path).status_code == 403
@@ -101,8 +114,9 @@ def test_a_signature_is_good_for_both_forms_of_an_address(client: FlaskClient, t
     assert _get(client, f"{folder}/another-name.png?{query}").status_code == 403
 
 
-def test_addresses_of_older_versions_are_signed_as_well(app: Flask, client: FlaskClient,
-                                                        told: str) -> None:
+def test_addresses_of_older_versions_are_signed_as_well(
+    app: Flask, client: FlaskClient, told: str
+) -> None:
     folder = told.partition("?")[0].rpartition("/")[0]
     with app.app_context():
         old = links.signed_url(f"{folder}.jpg") or ""

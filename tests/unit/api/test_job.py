@@ -8,10 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgcompress.api.report import eta_seconds
+from imgcompress.api.presenters import eta_seconds
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.models import JobRequest
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.models import JobRequest, utcnow
 
 from .conftest import Upload
 from .work import process
@@ -29,11 +28,21 @@ def test_a_new_job_waits(client: FlaskClient, request_id: str) -> None:
     told = client.get(f"/job/status/{request_id}").json
     assert told["request_id"] == request_id and told["status"] == "PENDING"
     assert told["source_filename"] == "products.csv"
-    assert [told[name] for name in ("total_rows", "total_images", "completed_images",
-                                    "failed_images", "completion_percentage", "input_bytes",
-                                    "output_bytes")] == [2, 3, 0, 0, 0, 0, 0]
-    assert [told[name] for name in ("started_at", "finished_at", "eta_seconds",
-                                    "error_message")] == [None] * 4
+    assert [
+        told[name]
+        for name in (
+            "total_rows",
+            "total_images",
+            "completed_images",
+            "failed_images",
+            "completion_percentage",
+            "input_bytes",
+            "output_bytes",
+        )
+    ] == [2, 3, 0, 0, 0, 0, 0]
+    assert [
+        told[name] for name in ("started_at", "finished_at", "eta_seconds", "error_message")
+    ] == [None] * 4
     assert told["errors"] == []
 
 
@@ -44,8 +53,9 @@ def test_times_are_utc_with_a_z(app: Flask, client: FlaskClient, request_id: str
         assert re.fullmatch(TIME, told[name]), name
 
 
-def test_a_running_job_tells_its_progress_and_its_failures(app: Flask, client: FlaskClient,
-                                                           request_id: str) -> None:
+def test_a_running_job_tells_its_progress_and_its_failures(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, only={0, 1}, fails={1})
     told = client.get(f"/job/status/{request_id}").json
     assert (told["status"], told["completion_percentage"]) == ("PROCESSING", 66)
@@ -53,12 +63,19 @@ def test_a_running_job_tells_its_progress_and_its_failures(app: Flask, client: F
     assert (told["input_bytes"], told["output_bytes"]) == (4096, 1024)
     assert told["eta_seconds"] >= 0
     assert told["errors"] == [
-        {"code": "source_status", "host": "shop.test", "found": "HTTP 404 Not Found", "count": 1,
-         "example_row": 2}]
+        {
+            "code": "source_status",
+            "host": "shop.test",
+            "found": "HTTP 404 Not Found",
+            "count": 1,
+            "example_row": 2,
+        }
+    ]
 
 
-def test_failures_are_told_the_most_frequent_first(app: Flask, client: FlaskClient,
-                                                   upload: Upload) -> None:
+def test_failures_are_told_the_most_frequent_first(
+    app: Flask, client: FlaskClient, upload: Upload
+) -> None:
     urls = ["http://a.test/1", "http://b.test/1", "http://b.test/2", "http://b.test/3"]
     content = "\n".join(["S. No.,Product Name,Input Image Urls", *(f"1,a,{url}" for url in urls)])
     request_id = upload(content.encode()).json["request_id"]
@@ -66,7 +83,9 @@ def test_failures_are_told_the_most_frequent_first(app: Flask, client: FlaskClie
     told = client.get(f"/job/status/{request_id}").json
     assert told["status"] == "FAILED" and told["error_message"]
     assert [(error["host"], error["count"]) for error in told["errors"]] == [
-        ("b.test", 3), ("a.test", 1)]
+        ("b.test", 3),
+        ("a.test", 1),
+    ]
 
 
 def test_the_links_of_a_status_work(client: FlaskClient, app: Flask, request_id: str) -> None:
@@ -78,8 +97,9 @@ def test_the_links_of_a_status_work(client: FlaskClient, app: Flask, request_id:
     assert client.post(told["cancel_url"]).json["status"] == "CANCELLED"
 
 
-def test_a_poll_costs_a_304_until_something_changes(app: Flask, client: FlaskClient,
-                                                    request_id: str) -> None:
+def test_a_poll_costs_a_304_until_something_changes(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     path = f"/job/status/{request_id}"
     seen = {"If-None-Match": client.get(path).headers["ETag"]}
     again = client.get(path, headers=seen)
@@ -100,33 +120,59 @@ def test_a_running_job_is_a_304_too(app: Flask, client: FlaskClient, request_id:
 @pytest.mark.parametrize(("done", "seconds"), [(0, None), (1, 30), (2, 10), (3, 3), (4, 0)])
 def test_the_time_to_the_end_follows_from_the_pace(done: int, seconds: int | None) -> None:
     now = utcnow()
-    job = JobRequest(status="PROCESSING", total_images=4, completed_images=done, failed_images=0,
-                     done_before=0, started_at=now - timedelta(seconds=10), updated_at=now)
+    job = JobRequest(
+        status="PROCESSING",
+        total_images=4,
+        completed_images=done,
+        failed_images=0,
+        done_before=0,
+        started_at=now - timedelta(seconds=10),
+        updated_at=now,
+    )
     assert eta_seconds(job) == seconds
 
 
 @pytest.mark.parametrize(("done", "seconds"), [(90, None), (91, 90), (95, 10)])
-def test_after_a_retry_the_pace_is_that_of_what_is_tried_again(done: int,
-                                                               seconds: int | None) -> None:
+def test_after_a_retry_the_pace_is_that_of_what_is_tried_again(
+    done: int, seconds: int | None
+) -> None:
     now = utcnow()
-    job = JobRequest(status="PROCESSING", total_images=100, completed_images=done, failed_images=0,
-                     done_before=90, started_at=now - timedelta(seconds=10), updated_at=now)
+    job = JobRequest(
+        status="PROCESSING",
+        total_images=100,
+        completed_images=done,
+        failed_images=0,
+        done_before=90,
+        started_at=now - timedelta(seconds=10),
+        updated_at=now,
+    )
     assert eta_seconds(job) == seconds
 
 
-def test_an_ended_job_has_no_time_to_the_end(app: Flask, client: FlaskClient,
-                                             request_id: str) -> None:
+def test_an_ended_job_has_no_time_to_the_end(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     told = client.get(f"/job/status/{request_id}").json
     assert told["status"] == "COMPLETED" and told["eta_seconds"] is None
     assert told["cancel_url"] is None
 
 
-@pytest.mark.parametrize("call", ["GET /job/status", "GET /job/details", "GET /job/download",
-                                  "POST /job/cancel"])
-@pytest.mark.parametrize("request_id", [
-    "c1a7e3f0-5a0f-4a8e-9a57-2f5d1c0b7e11", "1", "not-an-id", "00000000000000000000000000000000",
-    "{12345678-1234-1234-1234-123456789abc}", "%00", "é"])
+@pytest.mark.parametrize(
+    "call", ["GET /job/status", "GET /job/details", "GET /job/download", "POST /job/cancel"]
+)
+@pytest.mark.parametrize(
+    "request_id",
+    [
+        "c1a7e3f0-5a0f-4a8e-9a57-2f5d1c0b7e11",
+        "1",
+        "not-an-id",
+        "00000000000000000000000000000000",
+        "{12345678-1234-1234-1234-123456789abc}",
+        "%00",
+        "é",
+    ],
+)
 def test_an_unknown_job_is_not_found(client: FlaskClient, call: str, request_id: str) -> None:
     method, path = call.split()
     answer = client.open(f"{path}/{request_id}", method=method)
@@ -140,8 +186,9 @@ class TestCancel:
             assert answer.status_code == 200 and answer.json["status"] == "CANCELLED"
             assert answer.json["finished_at"] and answer.json["cancel_url"] is None
 
-    def test_an_ended_job_stays_as_it_is(self, app: Flask, client: FlaskClient,
-                                         request_id: str) -> None:
+    def test_an_ended_job_stays_as_it_is(
+        self, app: Flask, client: FlaskClient, request_id: str
+    ) -> None:
         process(app, request_id)
         answer = client.post(f"/job/cancel/{request_id}")
         assert answer.status_code == 409 and answer.json["code"] == "job_ended"
@@ -167,17 +214,29 @@ class TestList:
         waiting, cancelled = (upload().json["request_id"] for _ in range(2))
         with app.app_context():
             assert cancel_job(UUID(cancelled))
-        for status, expected in (("PENDING", [waiting]), ("CANCELLED", [cancelled]),
-                                 ("FAILED", [])):
+        for status, expected in (
+            ("PENDING", [waiting]),
+            ("CANCELLED", [cancelled]),
+            ("FAILED", []),
+        ):
             told = client.get(f"/job?status={status}").json
             assert [job["request_id"] for job in told["jobs"]] == expected
 
-    @pytest.mark.parametrize("query", ["status=DONE", "page=0", "page=x", "per_page=1001",
-                                       "page=99999999999999999999", "per_page="])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "status=DONE",
+            "page=0",
+            "page=x",
+            "per_page=1001",
+            "page=99999999999999999999",
+            "per_page=",
+        ],
+    )
     def test_a_bad_query_is_refused_by_name(self, client: FlaskClient, query: str) -> None:
         answer = client.get(f"/job?{query}")
         assert answer.status_code == 400 and answer.json["code"] == "invalid_request"
         field = query.split("=")[0]
-        fault, = answer.json["errors"]
+        (fault,) = answer.json["errors"]
         assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
         assert field in fault["message"]

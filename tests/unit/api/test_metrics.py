@@ -13,14 +13,11 @@ from sqlalchemy import update
 
 from imgcompress import create_app
 from imgcompress.config import Settings
-from imgcompress.ledger.counters import Counter, count
-from imgcompress.ledger.heartbeat import note_recovery
+from imgcompress.ledger.api_keys import create_key
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.keys import create_key
-from imgcompress.ledger.metric_values import save_share
-from imgcompress.ledger.models import JobRequest, JobSlice
-from imgcompress.ledger.sessions import writing
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.metrics import RecoveryCounter, count, note_recovery, save_share
+from imgcompress.ledger.models import JobRequest, JobSlice, utcnow
+from imgcompress.ledger.session import writing
 from imgcompress.metrics import COUNTERS, HISTOGRAMS, SHARE
 
 from .conftest import Upload
@@ -31,9 +28,11 @@ def _samples(client: FlaskClient) -> dict[tuple[str, str], float]:
     """Return the numbers by name, and by the values of the labels in the order of their names."""
     answer = client.get("/metrics")
     assert answer.status_code == 200 and answer.content_type.startswith("text/plain")
-    return {(sample.name.removeprefix("imgcompress_"), ",".join(sample.labels.values())):
-            sample.value for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples}
+    return {
+        (sample.name.removeprefix("imgcompress_"), ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +46,16 @@ def _age(app: Flask, request_id: str, seconds: float) -> None:
     """Make a job look as if nothing had moved for this long."""
     then = utcnow() - timedelta(seconds=seconds)
     with app.app_context(), writing() as session:
-        session.execute(update(JobRequest).where(JobRequest.request_id == UUID(request_id))
-                        .values(updated_at=then))
-        session.execute(update(JobSlice).where(JobSlice.request_id == UUID(request_id))
-                        .values(published_at=then))
+        session.execute(
+            update(JobRequest)
+            .where(JobRequest.request_id == UUID(request_id))
+            .values(updated_at=then)
+        )
+        session.execute(
+            update(JobSlice)
+            .where(JobSlice.request_id == UUID(request_id))
+            .values(published_at=then)
+        )
 
 
 def test_an_idle_service_has_nothing_that_waits(client: FlaskClient) -> None:
@@ -67,8 +72,9 @@ def test_jobs_are_counted_by_status(app: Flask, client: FlaskClient, request_id:
     assert (samples["jobs", "PENDING"], samples["jobs", "COMPLETED"]) == (0, 1)
 
 
-def test_work_that_stands_still_is_told_everywhere(app: Flask, client: FlaskClient,
-                                                   request_id: str) -> None:
+def test_work_that_stands_still_is_told_everywhere(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     status = f"/job/status/{request_id}"
     assert client.get(status).json["stalled_since"] is None
     _age(app, request_id, 500)
@@ -78,8 +84,9 @@ def test_work_that_stands_still_is_told_everywhere(app: Flask, client: FlaskClie
     assert 500 <= client.get("/readyz").json["oldest_slice_seconds"] < 560
 
 
-def test_an_ended_job_does_not_stand_still(app: Flask, client: FlaskClient,
-                                           request_id: str) -> None:
+def test_an_ended_job_does_not_stand_still(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     _age(app, request_id, 500)
     assert client.get(f"/job/status/{request_id}").json["stalled_since"] is None
@@ -88,13 +95,14 @@ def test_an_ended_job_does_not_stand_still(app: Flask, client: FlaskClient,
 
 def test_what_recovery_made_good_is_counted(app: Flask, client: FlaskClient) -> None:
     with app.app_context(), writing() as session:
-        count(session, Counter.LEASES_EXPIRED, 2)
-        count(session, Counter.LEASES_EXPIRED)
+        count(session, RecoveryCounter.LEASES_EXPIRED, 2)
+        count(session, RecoveryCounter.LEASES_EXPIRED)
     assert _samples(client)["leases_expired_total", ""] == 3
 
 
-def test_images_are_counted_by_how_they_ended(app: Flask, client: FlaskClient,
-                                              request_id: str) -> None:
+def test_images_are_counted_by_how_they_ended(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, fails={2})
 
     samples = _samples(client)
@@ -104,8 +112,9 @@ def test_images_are_counted_by_how_they_ended(app: Flask, client: FlaskClient,
     assert samples["image_output_bytes_total", ""] == 2 * 1024
 
 
-def test_jobs_are_counted_as_they_come_and_end(app: Flask, client: FlaskClient,
-                                               upload: Upload) -> None:
+def test_jobs_are_counted_as_they_come_and_end(
+    app: Flask, client: FlaskClient, upload: Upload
+) -> None:
     request_id = upload().json["request_id"]
     assert _samples(client)["slices", "waiting"] == 1
     process(app, request_id)
@@ -121,8 +130,9 @@ def test_jobs_are_counted_as_they_come_and_end(app: Flask, client: FlaskClient,
     assert samples["slices", "waiting"] == 0
 
 
-def test_calls_are_timed_by_route_and_status(app: Flask, client: FlaskClient,
-                                             request_id: str) -> None:
+def test_calls_are_timed_by_route_and_status(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     SHARE.take()
     client.get(f"/job/status/{request_id}")
     client.get("/job/status/none")
@@ -148,8 +158,10 @@ def test_buckets_hold_what_is_in_those_below_them(app: Flask, client: FlaskClien
         save_share()
 
     samples = _samples(client)
-    counts = [samples["fetch_seconds_bucket", f"{bound},ok"]
-              for bound in ("0.01", "0.1", "0.25", "60.0", "+Inf")]
+    counts = [
+        samples["fetch_seconds_bucket", f"{bound},ok"]
+        for bound in ("0.01", "0.1", "0.25", "60.0", "+Inf")
+    ]
     assert counts == [1, 1, 3, 3, 4]
     assert samples["fetch_seconds_count", "ok"] == 4
 
@@ -167,8 +179,9 @@ def test_every_metric_is_there_before_anything_has_happened(client: FlaskClient)
         assert f"# HELP {metric.name}" in told
 
 
-@pytest.mark.parametrize("path", ["/metrics/", "/metrics//", "/metrics/.", "/METRICS",
-                                  "/metrics;a"])
+@pytest.mark.parametrize(
+    "path", ["/metrics/", "/metrics//", "/metrics/.", "/METRICS", "/metrics;a"]
+)
 def test_no_other_spelling_leads_to_the_figures(client: FlaskClient, path: str) -> None:
     """A rule of a proxy for /metrics would not hold for them."""
     answer = client.get(path, follow_redirects=True)

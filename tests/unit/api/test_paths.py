@@ -6,23 +6,46 @@ import pytest
 from flask.testing import FlaskClient
 
 SPELLINGS = [
-    "../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/etc/passwd",
-    "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..%5c..%5cetc%5cpasswd", "..\\..\\etc\\passwd",
-    "%252e%252e%252f%252e%252e%252fetc%252fpasswd", "....//....//etc/passwd",
-    "..;/..;/etc/passwd", "%c0%ae%c0%ae/%c0%ae%c0%ae/etc/passwd", "..%c0%af..%c0%afetc%c0%afpasswd",
-    "..%ef%bc%8f..%ef%bc%8fetc%ef%bc%8fpasswd", "%uff0e%uff0e/etc/passwd", "/etc/passwd",
-    "//etc/passwd", "%2fetc%2fpasswd", "file:///etc/passwd", "%00", "passwd%00.jpg",
-    "..%00/..%00/etc/passwd", ".", "..", "...", "~root", "C:\\Windows\\win.ini",
-    "%0d%0aSet-Cookie:a", "a" * 4000, "../imgcompress.sqlite3", "..%2f..%2fwebhook_secret",
+    "../../etc/passwd",
+    "..%2f..%2fetc%2fpasswd",
+    "%2e%2e/%2e%2e/etc/passwd",
+    "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "..%5c..%5cetc%5cpasswd",
+    "..\\..\\etc\\passwd",
+    "%252e%252e%252f%252e%252e%252fetc%252fpasswd",
+    "....//....//etc/passwd",
+    "..;/..;/etc/passwd",
+    "%c0%ae%c0%ae/%c0%ae%c0%ae/etc/passwd",
+    "..%c0%af..%c0%afetc%c0%afpasswd",
+    "..%ef%bc%8f..%ef%bc%8fetc%ef%bc%8fpasswd",
+    "%uff0e%uff0e/etc/passwd",
+    "/etc/passwd",
+    "//etc/passwd",
+    "%2fetc%2fpasswd",
+    "file:///etc/passwd",
+    "%00",
+    "passwd%00.jpg",
+    "..%00/..%00/etc/passwd",
+    ".",
+    "..",
+    "...",
+    "~root",
+    "C:\\Windows\\win.ini",
+    "%0d%0aSet-Cookie:a",
+    "a" * 4000,
+    "../imgcompress.sqlite3",
+    "..%2f..%2fwebhook_secret",
 ]
 
 
-@pytest.mark.parametrize("prefix", ["/image/", "/job/status/", "/job/download/", "/job/archive/",
-                                    "/job/details/"])
+@pytest.mark.parametrize(
+    "prefix", ["/image/", "/job/status/", "/job/download/", "/job/archive/", "/job/details/"]
+)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("ending", ["", ".jpg"])
-def test_no_spelling_leads_anywhere(client: FlaskClient, prefix: str, spelling: str,
-                                    ending: str) -> None:
+def test_no_spelling_leads_anywhere(
+    client: FlaskClient, prefix: str, spelling: str, ending: str
+) -> None:
     answer = client.get(f"{prefix}{spelling}{ending}", buffered=True)
     assert answer.status_code == 404, answer.text
     assert answer.content_type == "application/problem+json"

@@ -30,32 +30,42 @@ def test_failed_images_are_tried_again(app: Flask, client: FlaskClient, ended: s
     assert (told["status"], told["completed_images"], told["failed_images"]) == ("COMPLETED", 3, 0)
 
 
-@pytest.mark.parametrize("query", ["codes=source_status", "codes=tls_invalid,source_status",
-                                   "codes=tls_invalid&codes=source_status",
-                                   "codes=+source_status+,"])
-def test_codes_are_words_with_commas_or_repeated(app: Flask, client: FlaskClient, ended: str,
-                                                 query: str) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        "codes=source_status",
+        "codes=tls_invalid,source_status",
+        "codes=tls_invalid&codes=source_status",
+        "codes=+source_status+,",
+    ],
+)
+def test_codes_are_words_with_commas_or_repeated(
+    app: Flask, client: FlaskClient, ended: str, query: str
+) -> None:
     assert client.post(f"/job/retry/{ended}?{query}").status_code == 202
     assert _statuses(app, ended) == ["COMPLETED", "PENDING", "COMPLETED"]
 
 
 @pytest.mark.parametrize("codes", ["", "+", ",", "&codes="])
-def test_empty_codes_do_not_stand_for_all(app: Flask, client: FlaskClient, ended: str,
-                                          codes: str) -> None:
+def test_empty_codes_do_not_stand_for_all(
+    app: Flask, client: FlaskClient, ended: str, codes: str
+) -> None:
     answer = client.post(f"/job/retry/{ended}?codes={codes}")
     assert answer.status_code == 400 and "leave codes out" in answer.json["errors"][0]["message"]
     assert _statuses(app, ended) == ["COMPLETED", "FAILED", "COMPLETED"]
 
 
-def test_where_no_code_matches_there_is_nothing_to_retry(app: Flask, client: FlaskClient,
-                                                         ended: str) -> None:
+def test_where_no_code_matches_there_is_nothing_to_retry(
+    app: Flask, client: FlaskClient, ended: str
+) -> None:
     answer = client.post(f"/job/retry/{ended}?codes=tls_invalid")
     assert (answer.status_code, answer.json["code"]) == (409, "nothing_to_retry")
     assert _statuses(app, ended)[1] == "FAILED"
 
 
-def test_a_faultless_job_has_nothing_to_retry(app: Flask, client: FlaskClient,
-                                              request_id: str) -> None:
+def test_a_faultless_job_has_nothing_to_retry(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id)
     assert client.get(f"/job/status/{request_id}").json["retry_url"] is None
     assert client.post(f"/job/retry/{request_id}").json["code"] == "nothing_to_retry"
@@ -64,7 +74,7 @@ def test_a_faultless_job_has_nothing_to_retry(app: Flask, client: FlaskClient,
 def test_an_unknown_code_is_refused_by_name(client: FlaskClient, ended: str) -> None:
     answer = client.post(f"/job/retry/{ended}?codes=source_status,404")
     assert answer.status_code == 400
-    fault, = answer.json["errors"]
+    (fault,) = answer.json["errors"]
     assert fault["field"] == "codes" and "source_timeout" in fault["message"]
 
 

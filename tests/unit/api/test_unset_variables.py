@@ -30,7 +30,8 @@ EMPTY_PATHS = [
     ("getWebhooks", "request_id", 404, "missing_id"),
     ("redeliverWebhook", "request_id", 404, "missing_id"),
     ("getImage", "image_id", 404, "missing_id"),
-    ("getImage", "name", 404, "missing_id"), ("getImage", "extension", 404, "not_found"),
+    ("getImage", "name", 404, "missing_id"),
+    ("getImage", "extension", 404, "not_found"),
     ("getImageById", "image_id", 404, "missing_id"),
     ("getImageById", "extension", 404, "missing_id"),
 ]
@@ -53,22 +54,41 @@ EMPTY_QUERIES = [
 ]
 # They count as left out, as the forms of browsers send them.
 EMPTY_FIELDS = [
-    ("file", "missing_file"), ("csv_url", None), ("webhook_url", None), ("webhook_secret", None),
+    ("file", "missing_file"),
+    ("csv_url", None),
+    ("webhook_url", None),
+    ("webhook_secret", None),
     ("email", None),
-    ("dry_run", "invalid_dry_run"), ("compression_percentage", None), ("quality", None),
-    ("user_agent", None), ("referer", None), ("accept_language", None),
-    ("format", None), ("max_width", None), ("max_height", None),
-    ("url_columns", None), ("name_column", None), ("id_column", None), ("base_url", None),
-    ("encoding", None), ("on_row_error", None), ("row_options", None), ("sheet", None),
+    ("dry_run", "invalid_dry_run"),
+    ("compression_percentage", None),
+    ("quality", None),
+    ("user_agent", None),
+    ("referer", None),
+    ("accept_language", None),
+    ("format", None),
+    ("max_width", None),
+    ("max_height", None),
+    ("url_columns", None),
+    ("name_column", None),
+    ("id_column", None),
+    ("base_url", None),
+    ("encoding", None),
+    ("on_row_error", None),
+    ("row_options", None),
+    ("sheet", None),
 ]
 EMPTY_HEADERS = [
     ("upload", "Idempotency-Key", 400, "invalid_request"),
     # Without keys these are not looked at; test_an_empty_key_is_called_empty has them with keys.
-    ("upload", "X-API-Key", 202, None), ("upload", "Authorization", 202, None),
+    ("upload", "X-API-Key", 202, None),
+    ("upload", "Authorization", 202, None),
     # What guards against other sites takes nothing for granted.
-    ("upload", "Origin", 403, "cross_site"), ("upload", "Sec-Fetch-Site", 403, "cross_site"),
-    ("upload", "X-Request-ID", 202, None), ("getStatus", "If-None-Match", 200, None),
-    ("getImage", "Range", 404, "image_not_found"), ("upload", "Cookie", 202, None),
+    ("upload", "Origin", 403, "cross_site"),
+    ("upload", "Sec-Fetch-Site", 403, "cross_site"),
+    ("upload", "X-Request-ID", 202, None),
+    ("getStatus", "If-None-Match", 200, None),
+    ("getImage", "Range", 404, "image_not_found"),
+    ("upload", "Cookie", 202, None),
 ]
 VALUES = {"image_id": str(UUID(int=7)), "name": "front", "extension": "jpg"}
 
@@ -103,19 +123,26 @@ def _calls(document: Any) -> Iterator[tuple[str, str, dict[str, Any], list[dict[
                 yield method, path, call, [*shared, *call.get("parameters", [])]
 
 
-def _send(client: FlaskClient, document: Any, operation: str, values: dict[str, str],
-          **options: Any) -> TestResponse:
-    method, path = next((method, path) for method, path, call, _ in _calls(document)
-                        if call["operationId"] == operation)
+def _send(
+    client: FlaskClient, document: Any, operation: str, values: dict[str, str], **options: Any
+) -> TestResponse:
+    method, path = next(
+        (method, path)
+        for method, path, call, _ in _calls(document)
+        if call["operationId"] == operation
+    )
     if operation == "upload":
         options["data"] = {"file": (io.BytesIO(CATALOGUE), "products.csv")}
     return client.open(path.format(**values), method=method, **options)
 
 
 def _parameters(document: Any, place: str) -> set[tuple[str, str]]:
-    return {(call["operationId"], parameter["name"])
-            for _, _, call, parameters in _calls(document) for parameter in parameters
-            if parameter["in"] == place}
+    return {
+        (call["operationId"], parameter["name"])
+        for _, _, call, parameters in _calls(document)
+        for parameter in parameters
+        if parameter["in"] == place
+    }
 
 
 def test_everything_that_can_be_empty_is_listed(document: Any) -> None:
@@ -123,12 +150,14 @@ def test_everything_that_can_be_empty_is_listed(document: Any) -> None:
     assert {entry[:2] for entry in EMPTY_QUERIES} == _parameters(document, "query")
     assert {entry[:2] for entry in EMPTY_HEADERS} >= _parameters(document, "header")
     assert {field for field, _ in EMPTY_FIELDS} == set(
-        document["components"]["schemas"]["Upload"]["properties"])
+        document["components"]["schemas"]["Upload"]["properties"]
+    )
 
 
 @pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_PATHS)
-def test_an_empty_part_of_a_path(client: FlaskClient, document: Any, job: str, operation: str,
-                                 name: str, status: int, code: str) -> None:
+def test_an_empty_part_of_a_path(
+    client: FlaskClient, document: Any, job: str, operation: str, name: str, status: int, code: str
+) -> None:
     values = {"request_id": job, **VALUES} | {name: ""}
     for query in ({}, {"all": "true"}):
         answer = _send(client, document, operation, values, query_string=query)
@@ -136,8 +165,9 @@ def test_an_empty_part_of_a_path(client: FlaskClient, document: Any, job: str, o
 
 
 @pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_QUERIES)
-def test_an_empty_parameter(client: FlaskClient, document: Any, job: str, operation: str, name: str,
-                            status: int, code: str) -> None:
+def test_an_empty_parameter(
+    client: FlaskClient, document: Any, job: str, operation: str, name: str, status: int, code: str
+) -> None:
     for query in (f"{name}=", name):
         answer = _send(client, document, operation, {"request_id": job}, query_string=query)
         assert (answer.status_code, answer.json["code"]) == (status, code), query
@@ -146,15 +176,19 @@ def test_an_empty_parameter(client: FlaskClient, document: Any, job: str, operat
 
 @pytest.mark.parametrize(("name", "code"), EMPTY_FIELDS)
 def test_an_empty_field(client: FlaskClient, upload: Upload, name: str, code: str | None) -> None:
-    answer = (client.post("/upload", data={name: ""}, content_type="multipart/form-data")
-              if name == "file" else upload(**{name: ""}))
+    answer = (
+        client.post("/upload", data={name: ""}, content_type="multipart/form-data")
+        if name == "file"
+        else upload(**{name: ""})
+    )
     assert answer.status_code == (400 if code else 202)
     assert [fault["code"] for fault in answer.json.get("errors", ())] == ([code] if code else [])
 
 
 @pytest.mark.parametrize("name", [name for name, _ in EMPTY_FIELDS if name != "file"])
-def test_an_empty_field_in_the_address_of_the_upload(client: FlaskClient, document: Any,
-                                                     name: str) -> None:
+def test_an_empty_field_in_the_address_of_the_upload(
+    client: FlaskClient, document: Any, name: str
+) -> None:
     answer = _send(client, document, "upload", {}, query_string={name: ""})
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_upload")
     assert {fault["field"] for fault in answer.json["errors"]} == {name}
@@ -168,8 +202,15 @@ def test_an_empty_field_that_nobody_knows(upload: Upload, name: str) -> None:
 
 
 @pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_HEADERS)
-def test_an_empty_header(client: FlaskClient, document: Any, job: str, operation: str, name: str,
-                         status: int, code: str | None) -> None:
+def test_an_empty_header(
+    client: FlaskClient,
+    document: Any,
+    job: str,
+    operation: str,
+    name: str,
+    status: int,
+    code: str | None,
+) -> None:
     values = {"request_id": job, **VALUES}
     answer = _send(client, document, operation, values, headers={name: ""})
     assert answer.status_code == status
@@ -183,10 +224,12 @@ def test_nobody_is_told_to_delete_at_another_address(client: FlaskClient, call: 
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("operation", [operation for operation, name, _, _ in EMPTY_PATHS
-                                       if name != "extension"])
-def test_what_languages_write_for_nothing_is_no_id(client: FlaskClient, document: Any,
-                                                   operation: str) -> None:
+@pytest.mark.parametrize(
+    "operation", [operation for operation, name, _, _ in EMPTY_PATHS if name != "extension"]
+)
+def test_what_languages_write_for_nothing_is_no_id(
+    client: FlaskClient, document: Any, operation: str
+) -> None:
     expected = "image_not_found" if "Image" in operation else "job_not_found"
     for word in ("null", "undefined", "None", "$ID", "%20", "{request_id}", "%00"):
         values = {"request_id": word, "image_id": word, "name": word, "extension": "jpg"}

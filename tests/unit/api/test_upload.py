@@ -24,8 +24,10 @@ from .work import images, job
 StoredFiles = Callable[[], list[Path]]
 
 COLUMNS = {"urls": ["Input Image Urls"], "name": "Product Name", "id": "S. No."}
-SHOPIFY = (b"Handle,Title,Image Src,Variant Image,Other\r\n"
-           b"mug,Mug,https://shop.test/1.jpg,https://shop.test/2.jpg,https://shop.test/3.jpg\r\n")
+SHOPIFY = (
+    b"Handle,Title,Image Src,Variant Image,Other\r\n"
+    b"mug,Mug,https://shop.test/1.jpg,https://shop.test/2.jpg,https://shop.test/3.jpg\r\n"
+)
 
 
 def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None:
@@ -35,45 +37,78 @@ def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None
     assert told.pop("message")
     assert UUID(told["request_id"])
     url = f"http://localhost/job/status/{told['request_id']}"
-    assert told == {"request_id": told["request_id"], "status": "PENDING", "total_rows": 2,
-                    "total_images": 3, "status_url": url, "layout": "imgcompress",
-                    "columns": COLUMNS, "warnings": []}
+    assert told == {
+        "request_id": told["request_id"],
+        "status": "PENDING",
+        "total_rows": 2,
+        "total_images": 3,
+        "status_url": url,
+        "layout": "imgcompress",
+        "columns": COLUMNS,
+        "warnings": [],
+    }
     assert answer.headers["Location"] == url
 
 
 def test_an_upload_writes_the_images_in_the_order_of_the_file(app: Flask, request_id: str) -> None:
-    assert [(image.ordinal, image.row_number, image.position, image.serial_number,
-             image.product_name, image.input_url) for image in images(app, request_id)] == [
+    assert [
+        (
+            image.ordinal,
+            image.row_number,
+            image.position,
+            image.serial_number,
+            image.product_name,
+            image.input_url,
+        )
+        for image in images(app, request_id)
+    ] == [
         (0, 2, 0, "1", "SKU1", "https://shop.test/1.jpg"),
         (1, 2, 1, "1", "SKU1", "https://shop.test/2.jpg"),
-        (2, 3, 0, "2", "SKU2", "https://shop.test/3.png")]
+        (2, 3, 0, "2", "SKU2", "https://shop.test/3.png"),
+    ]
 
 
 def test_an_upload_keeps_the_file_as_it_came(request_id: str, stored_files: StoredFiles) -> None:
     assert [(path.parent.name, path.read_bytes()) for path in stored_files()] == [
-        (request_id, CATALOGUE)]
+        (request_id, CATALOGUE)
+    ]
 
 
 @pytest.mark.parametrize("rows", [2_000, 20_000])
 def test_a_file_may_be_large(upload: Upload, rows: int) -> None:
     content = b"S. No.,Product Name,Input Image Urls\r\n" + b"".join(
-        b"%d,a,https://shop.test/%d.jpg\r\n" % (row, row) for row in range(rows))
+        b"%d,a,https://shop.test/%d.jpg\r\n" % (row, row) for row in range(rows)
+    )
     assert upload(content, dry_run="true").json["total_images"] == rows
 
 
 def test_options_left_out_or_left_empty_take_their_defaults(app: Flask, upload: Upload) -> None:
     answer = upload(quality="", format="", webhook_url="")
     assert job(app, answer.json["request_id"]).options == {
-        "compression_percentage": 50, "quality": None, "format": "keep", "max_width": None,
-        "max_height": None}
+        "compression_percentage": 50,
+        "quality": None,
+        "format": "keep",
+        "max_width": None,
+        "max_height": None,
+    }
 
 
 def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
-    answer = upload(compression_percentage="70", format="webp", max_width="800", max_height="600",
-                    webhook_url="https://shop.test/hook")
+    answer = upload(
+        compression_percentage="70",
+        format="webp",
+        max_width="800",
+        max_height="600",
+        webhook_url="https://shop.test/hook",
+    )
     kept = job(app, answer.json["request_id"])
-    assert kept.options == {"compression_percentage": 70, "quality": None, "format": "webp",
-                            "max_width": 800, "max_height": 600}
+    assert kept.options == {
+        "compression_percentage": 70,
+        "quality": None,
+        "format": "webp",
+        "max_width": 800,
+        "max_height": 600,
+    }
     assert kept.webhook_url == "https://shop.test/hook"
 
 
@@ -84,35 +119,47 @@ def test_a_format_may_go_by_its_other_names(app: Flask, upload: Upload, name: st
 
 
 def test_options_may_stand_in_the_query_string(app: Flask, client: FlaskClient) -> None:
-    answer = client.post("/upload?quality=80",
-                         data={"file": (io.BytesIO(CATALOGUE), "products.csv")})
+    answer = client.post(
+        "/upload?quality=80", data={"file": (io.BytesIO(CATALOGUE), "products.csv")}
+    )
     assert job(app, answer.json["request_id"]).options["quality"] == 80
 
 
-@pytest.mark.parametrize(("sent", "kept"), [
-    ("products.csv", "products.csv"),
-    # On the wire a backslash is escaped by another one.
-    ("C:\\\\Users\\\\ann\\\\products.csv", "products.csv"),
-    ("../../etc/passwd", "passwd"),
-    ("Größe 42.csv", "Größe 42.csv"),
-    ("folder/", "upload.csv"),
-    ("x" * 500 + ".csv", "x" * 196 + ".csv"),
-])
-def test_a_file_name_is_kept_without_folders(app: Flask, upload: Upload, sent: str,
-                                             kept: str) -> None:
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("products.csv", "products.csv"),
+        # On the wire a backslash is escaped by another one.
+        ("C:\\\\Users\\\\ann\\\\products.csv", "products.csv"),
+        ("../../etc/passwd", "passwd"),
+        ("Größe 42.csv", "Größe 42.csv"),
+        ("folder/", "upload.csv"),
+        ("x" * 500 + ".csv", "x" * 196 + ".csv"),
+    ],
+)
+def test_a_file_name_is_kept_without_folders(
+    app: Flask, upload: Upload, sent: str, kept: str
+) -> None:
     answer = upload(filename=sent)
     assert job(app, answer.json["request_id"]).source_filename == kept
 
 
 @pytest.mark.parametrize("value", ["true", "1", "yes"])
-def test_a_dry_run_tells_the_counts_and_stores_nothing(upload: Upload, client: FlaskClient,
-                                                       stored_files: StoredFiles,
-                                                       value: str) -> None:
+def test_a_dry_run_tells_the_counts_and_stores_nothing(
+    upload: Upload, client: FlaskClient, stored_files: StoredFiles, value: str
+) -> None:
     answer = upload(dry_run=value)
     assert answer.status_code == 200
-    assert answer.json == {"message": answer.json["message"], "total_rows": 2, "total_images": 3,
-                           "layout": "imgcompress", "columns": COLUMNS, "errors": [],
-                           "error_count": 0, "warnings": []}
+    assert answer.json == {
+        "message": answer.json["message"],
+        "total_rows": 2,
+        "total_images": 3,
+        "layout": "imgcompress",
+        "columns": COLUMNS,
+        "errors": [],
+        "error_count": 0,
+        "warnings": [],
+    }
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
 
 
@@ -121,16 +168,17 @@ def test_a_dry_run_tells_the_faults_of_the_file_and_of_the_options(upload: Uploa
     assert answer.status_code == 200
     assert answer.json["total_rows"] == 3 and answer.json["error_count"] == 2
     assert [(fault["field"], fault["row"], fault["code"]) for fault in answer.json["errors"]] == [
-        ("quality", None, "invalid_quality"), ("file", 4, "relative_url")]
+        ("quality", None, "invalid_quality"),
+        ("file", 4, "relative_url"),
+    ]
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
-def test_an_upload_tells_what_was_chosen(upload: Upload, client: FlaskClient,
-                                         dry_run: str) -> None:
+def test_an_upload_tells_what_was_chosen(upload: Upload, client: FlaskClient, dry_run: str) -> None:
     told = upload(SHOPIFY, dry_run=dry_run).json
     columns = {"urls": ["Image Src", "Variant Image"], "name": "Title", "id": "Handle"}
     assert (told["layout"], told["columns"], told["total_images"]) == ("shopify", columns, 2)
-    warning, = told["warnings"]
+    (warning,) = told["warnings"]
     assert (warning["field"], warning["code"]) == ("file", "unread_columns")
     if dry_run == "false":
         status = client.get(f"/job/status/{told['request_id']}").json
@@ -139,27 +187,50 @@ def test_an_upload_tells_what_was_chosen(upload: Upload, client: FlaskClient,
 
 def test_a_caller_says_how_the_file_is_to_be_read(app: Flask, upload: Upload) -> None:
     content = "Bild;Bild 2;Titel\r\na.jpg;/b.jpg;Größe\r\nxx://;;\r\n".encode("cp1252")
-    told = upload(content, url_columns="Bild*", name_column="titel", encoding="Windows-1252",
-                  base_url="https://shop.test/m", on_row_error="skip", row_options="").json
+    told = upload(
+        content,
+        url_columns="Bild*",
+        name_column="titel",
+        encoding="Windows-1252",
+        base_url="https://shop.test/m",
+        on_row_error="skip",
+        row_options="",
+    ).json
     assert [image.input_url for image in images(app, told["request_id"])] == [
-        "https://shop.test/m/a.jpg", "https://shop.test/m/b.jpg", "xx://"]
+        "https://shop.test/m/a.jpg",
+        "https://shop.test/m/b.jpg",
+        "xx://",
+    ]
     assert images(app, told["request_id"])[0].product_name == "Größe"
     assert [(warning["code"], warning["row"]) for warning in told["warnings"]] == [
-        ("invalid_url", 3)]
+        ("invalid_url", 3)
+    ]
 
 
 def test_columns_may_be_named_by_several_fields(client: FlaskClient) -> None:
-    answer = client.post("/upload", content_type="multipart/form-data", data={
-        "file": (BytesIO(SHOPIFY), "a.csv"), "url_columns": ["Other", "Variant Image"]})
+    answer = client.post(
+        "/upload",
+        content_type="multipart/form-data",
+        data={"file": (BytesIO(SHOPIFY), "a.csv"), "url_columns": ["Other", "Variant Image"]},
+    )
     assert answer.json["columns"]["urls"] == ["Other", "Variant Image"]
 
 
-@pytest.mark.parametrize("field, value", [
-    ("base_url", "shop.test/"), ("base_url", "https://shop.test/?a=1"),
-    ("base_url", "http://127.0.0.1/"), ("encoding", "klingon"), ("on_row_error", "ignore"),
-    ("row_options", "perhaps"), ("url_columns", "x" * 10_001), ("name_column", "x" * 10_001)])
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("base_url", "shop.test/"),
+        ("base_url", "https://shop.test/?a=1"),
+        ("base_url", "http://127.0.0.1/"),
+        ("encoding", "klingon"),
+        ("on_row_error", "ignore"),
+        ("row_options", "perhaps"),
+        ("url_columns", "x" * 10_001),
+        ("name_column", "x" * 10_001),
+    ],
+)
 def test_a_bad_way_of_reading_is_told_by_its_field(upload: Upload, field: str, value: str) -> None:
-    fault, = upload(**{field: value}).json["errors"]
+    (fault,) = upload(**{field: value}).json["errors"]
     assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
 
 
@@ -173,8 +244,9 @@ def test_a_workbook_becomes_a_csv(app: Flask, upload: Upload, stored_files: Stor
     assert (told["layout"], told["total_images"]) == ("shopify", 1)
     assert images(app, told["request_id"])[0].product_name == "Mug"
     assert [path.read_bytes().decode("utf-8-sig") for path in stored_files()] == [
-        "Handle,Title,Image Src\r\nmug,Mug,https://shop.test/1.jpg\r\n"]
-    fault, = upload(workbook.getvalue(), sheet="Prices").json["errors"]
+        "Handle,Title,Image Src\r\nmug,Mug,https://shop.test/1.jpg\r\n"
+    ]
+    (fault,) = upload(workbook.getvalue(), sheet="Prices").json["errors"]
     assert (fault["field"], fault["code"], fault["value"]) == ("file", "unknown_sheet", "Prices")
 
 
@@ -190,19 +262,26 @@ class TestUnpackedSize:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, max_upload_bytes=100_000)
 
-    def test_it_is_bounded_as_the_size_of_an_upload_is(self, upload: Upload,
-                                                       stored_files: StoredFiles) -> None:
+    def test_it_is_bounded_as_the_size_of_an_upload_is(
+        self, upload: Upload, stored_files: StoredFiles
+    ) -> None:
         packed = gzip.compress(CATALOGUE + b"\r\n" * 100_000, mtime=0)
-        fault, = upload(packed).json["errors"]
+        (fault,) = upload(packed).json["errors"]
         assert (fault["code"], stored_files()) == ("unpacked_too_large", [])
 
 
 def test_how_images_are_asked_for_is_kept_with_the_job(app: Flask, upload: Upload) -> None:
-    told = {"user_agent": "ShopBot/1.0 (+https://shop.test/bot)", "accept_language": "de;q=0.9, *",
-            "referer": "https://shop.test/page?a=1#b"}
+    told = {
+        "user_agent": "ShopBot/1.0 (+https://shop.test/bot)",
+        "accept_language": "de;q=0.9, *",
+        "referer": "https://shop.test/page?a=1#b",
+    }
     kept = job(app, upload(**told).json["request_id"]).options["request_headers"]
-    assert kept == {"User-Agent": told["user_agent"], "Referer": told["referer"],
-                    "Accept-Language": told["accept_language"]}
+    assert kept == {
+        "User-Agent": told["user_agent"],
+        "Referer": told["referer"],
+        "Accept-Language": told["accept_language"],
+    }
     assert "request_headers" not in job(app, upload().json["request_id"]).options
 
 
@@ -219,11 +298,12 @@ class TestBehindAPublicAddress:
 
 
 def test_nothing_is_stored_when_the_ledger_is_down(
-        upload: Upload, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload: Upload, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise LedgerUnavailable(detail="secret.internal refused the connection")
 
-    monkeypatch.setattr(upload_call, "check_room", fail)
+    monkeypatch.setattr(upload_call, "check_job_quota", fail)
     answer = upload()
     assert answer.status_code == 503 and answer.headers["Retry-After"] == "5"
     assert answer.json["code"] == "ledger_unavailable" and answer.json["retryable"] is True
@@ -233,8 +313,12 @@ def test_nothing_is_stored_when_the_ledger_is_down(
 
 @pytest.mark.parametrize("error, kept", [(LedgerUnavailable(), 1), (ValueError(), 0)])
 def test_the_csv_is_kept_only_where_the_job_may_have_been_committed(
-        upload: Upload, stored_files: StoredFiles, monkeypatch: pytest.MonkeyPatch,
-        error: Exception, kept: int) -> None:
+    upload: Upload,
+    stored_files: StoredFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    kept: int,
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
@@ -244,7 +328,8 @@ def test_the_csv_is_kept_only_where_the_job_may_have_been_committed(
 
 
 def test_no_job_is_made_when_the_storage_is_down(
-        app: Flask, upload: Upload, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Flask, upload: Upload, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise StorageUnavailable()
 
@@ -255,7 +340,8 @@ def test_no_job_is_made_when_the_storage_is_down(
 
 
 def test_a_job_is_accepted_though_its_publication_fails(
-        upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise LedgerUnavailable()
 

@@ -20,8 +20,12 @@ HEADER = b"S. No.,Product Name,Input Image Urls\n"
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x02\0\0\0\x90wS\xde" + bytes(64)
 
 MULTIPART = "multipart/form-data; boundary=b"
-TOO_LARGE = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
-             + HEADER + b"x" * 2**20 + b"\r\n--b--\r\n")
+TOO_LARGE = (
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    + HEADER
+    + b"x" * 2**20
+    + b"\r\n--b--\r\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,33 +50,54 @@ def _only_fault(answer: TestResponse) -> dict[str, Any]:
     assert answer.content_type == "application/problem+json"
     problem = answer.json
     assert (problem["code"], problem["status"], problem["retryable"]) == (
-        "invalid_upload", 400, False)
+        "invalid_upload",
+        400,
+        False,
+    )
     assert problem["error_count"] == len(problem["errors"]) == 1, problem["errors"]
     fault: dict[str, Any] = problem["errors"][0]
     assert set(fault) == {"field", "row", "column", "code", "message", "value"}
     return fault
 
 
-@pytest.mark.parametrize(("content", "row", "column", "code"), [
-    pytest.param(b"", None, None, "empty_file", id="empty"),
-    pytest.param(PNG, None, None, "not_a_csv", id="png"),
-    pytest.param(_xlsx(), None, None, "damaged_file", id="xlsx"),
-    pytest.param(gzip.compress(CATALOGUE, mtime=0)[:-5], None, None, "damaged_file",
-                 id="gzip"),
-    pytest.param(HEADER, None, None, "no_rows", id="no rows"),
-    pytest.param(b"S. No.,Product Name,Pictures\n1,a,b\n", 1, "Input Image Urls",
-                 "missing_column", id="missing column"),
-    pytest.param(HEADER + b"1,SKU1,\n", None, None, "no_images", id="no url"),
-    pytest.param(HEADER + b"1,SKU1,just text\n", 2, "Input Image Urls", "invalid_url",
-                 id="not a url"),
-    pytest.param(HEADER + b"1,SKU1,http://127.0.0.1/a.jpg\n", 2, "Input Image Urls",
-                 "url_not_allowed", id="private address"),
-])
+@pytest.mark.parametrize(
+    ("content", "row", "column", "code"),
+    [
+        pytest.param(b"", None, None, "empty_file", id="empty"),
+        pytest.param(PNG, None, None, "not_a_csv", id="png"),
+        pytest.param(_xlsx(), None, None, "damaged_file", id="xlsx"),
+        pytest.param(gzip.compress(CATALOGUE, mtime=0)[:-5], None, None, "damaged_file", id="gzip"),
+        pytest.param(HEADER, None, None, "no_rows", id="no rows"),
+        pytest.param(
+            b"S. No.,Product Name,Pictures\n1,a,b\n",
+            1,
+            "Input Image Urls",
+            "missing_column",
+            id="missing column",
+        ),
+        pytest.param(HEADER + b"1,SKU1,\n", None, None, "no_images", id="no url"),
+        pytest.param(
+            HEADER + b"1,SKU1,just text\n", 2, "Input Image Urls", "invalid_url", id="not a url"
+        ),
+        pytest.param(
+            HEADER + b"1,SKU1,http://127.0.0.1/a.jpg\n",
+            2,
+            "Input Image Urls",
+            "url_not_allowed",
+            id="private address",
+        ),
+    ],
+)
 def test_a_faulty_file_is_refused_with_its_place(
-        upload: Upload, content: bytes, row: int | None, column: str | None, code: str) -> None:
+    upload: Upload, content: bytes, row: int | None, column: str | None, code: str
+) -> None:
     fault = _only_fault(upload(content))
     assert (fault["field"], fault["row"], fault["column"], fault["code"]) == (
-        "file", row, column, code)
+        "file",
+        row,
+        column,
+        code,
+    )
     assert fault["message"]
 
 
@@ -87,10 +112,15 @@ def test_a_missing_column_names_what_was_found(upload: Upload) -> None:
     assert "Pictures" in fault["message"]
 
 
-@pytest.mark.parametrize("data", [
-    {}, {"file": "S. No.,Product Name,Input Image Urls"}, {"file": (io.BytesIO(b""), "")},
-    {"csv": "x", "file": ""},
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"file": "S. No.,Product Name,Input Image Urls"},
+        {"file": (io.BytesIO(b""), "")},
+        {"csv": "x", "file": ""},
+    ],
+)
 def test_a_missing_file_tells_how_to_send_one(client: FlaskClient, data: dict[str, Any]) -> None:
     answer = client.post("/upload", data=data, content_type="multipart/form-data")
     assert answer.status_code == 400
@@ -99,10 +129,18 @@ def test_a_missing_file_tells_how_to_send_one(client: FlaskClient, data: dict[st
     assert "-F file=@" in faults["file"]["message"]
 
 
-@pytest.mark.parametrize("kind", ["text/csv", "application/x-www-form-urlencoded",
-                                  "application/json", "multipart/mixed; boundary=x"])
-def test_a_body_that_is_not_a_multipart_form_is_refused_with_advice(client: FlaskClient,
-                                                                    kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/csv",
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "multipart/mixed; boundary=x",
+    ],
+)
+def test_a_body_that_is_not_a_multipart_form_is_refused_with_advice(
+    client: FlaskClient, kind: str
+) -> None:
     answer = client.post("/upload", data=CATALOGUE, content_type=kind)
     assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
     assert "multipart/form-data" in answer.json["detail"] and "-F file=@" in answer.json["detail"]
@@ -114,40 +152,75 @@ def test_two_files_are_refused(client: FlaskClient) -> None:
 
 
 # What would be another header, or no header at all.
-BAD_IN_A_HEADER = ["a\r\nX-Other: 1", "a\n", "\na", "a\rb", "a\0b", "a\x0bb", "a\x85b", "a\u2028b",
-                   "bär", " ", " a", "a "]
+BAD_IN_A_HEADER = [
+    "a\r\nX-Other: 1",
+    "a\n",
+    "\na",
+    "a\rb",
+    "a\0b",
+    "a\x0bb",
+    "a\x85b",
+    "a\u2028b",
+    "bär",
+    " ",
+    " a",
+    "a ",
+]
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("compression_percentage", "0"), ("compression_percentage", "96"),
-    ("compression_percentage", "fifty"), ("compression_percentage", "50.5"),
-    ("compression_percentage", "9" * 5000),
-    ("quality", "-1"), ("quality", "96"), ("format", "bmp"), ("format", "JPEG2000"),
-    ("max_width", "0"), ("max_height", "100000"), ("dry_run", "perhaps"),
-    ("webhook_url", "http://10.0.0.1/hook"), ("webhook_url", "ftp://shop.test/"),
-    ("webhook_url", "shop.test"), ("webhook_url", "http://user:password@shop.test/"),
-    ("email", "nobody"), ("email", "a@shop.test\r\nBcc: b@shop.test"),
-    ("email", f"{'a' * 400}@shop.test"),
-    *(("user_agent", value) for value in BAD_IN_A_HEADER), ("user_agent", "a" * 501),
-    *(("referer", value) for value in BAD_IN_A_HEADER), ("referer", "shop.test"),
-    ("referer", "https://shop.test/" + "a" * 2000), ("referer", "https://me:pass@shop.test/"),
-    ("referer", "https://shop.test/a b"), ("referer", "ftp://shop.test/"),
-    ("referer", "https://shop.test/\r\nX-Other: 1"),
-    *(("accept_language", value) for value in BAD_IN_A_HEADER), ("accept_language", "de" * 101),
-    ("accept_language", "de\nX: 1"), ("accept_language", "de: 1"),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("compression_percentage", "0"),
+        ("compression_percentage", "96"),
+        ("compression_percentage", "fifty"),
+        ("compression_percentage", "50.5"),
+        ("compression_percentage", "9" * 5000),
+        ("quality", "-1"),
+        ("quality", "96"),
+        ("format", "bmp"),
+        ("format", "JPEG2000"),
+        ("max_width", "0"),
+        ("max_height", "100000"),
+        ("dry_run", "perhaps"),
+        ("webhook_url", "http://10.0.0.1/hook"),
+        ("webhook_url", "ftp://shop.test/"),
+        ("webhook_url", "shop.test"),
+        ("webhook_url", "http://user:password@shop.test/"),
+        ("email", "nobody"),
+        ("email", "a@shop.test\r\nBcc: b@shop.test"),
+        ("email", f"{'a' * 400}@shop.test"),
+        *(("user_agent", value) for value in BAD_IN_A_HEADER),
+        ("user_agent", "a" * 501),
+        *(("referer", value) for value in BAD_IN_A_HEADER),
+        ("referer", "shop.test"),
+        ("referer", "https://shop.test/" + "a" * 2000),
+        ("referer", "https://me:pass@shop.test/"),
+        ("referer", "https://shop.test/a b"),
+        ("referer", "ftp://shop.test/"),
+        ("referer", "https://shop.test/\r\nX-Other: 1"),
+        *(("accept_language", value) for value in BAD_IN_A_HEADER),
+        ("accept_language", "de" * 101),
+        ("accept_language", "de\nX: 1"),
+        ("accept_language", "de: 1"),
+    ],
+)
 def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str) -> None:
     fault = _only_fault(upload(**{field: value}))
     assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
     assert fault["value"] == value[:200]
 
 
-@pytest.mark.parametrize(("url", "advice"), [
-    ("example.com", "must start with http:// or https://"),
-    ("http://10.0.0.1/hook", "may not send requests to this URL"),
-])
-def test_a_bad_webhook_url_is_answered_with_what_it_needs(upload: Upload, url: str,
-                                                          advice: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("example.com", "must start with http:// or https://"),
+        ("http://10.0.0.1/hook", "may not send requests to this URL"),
+    ],
+)
+def test_a_bad_webhook_url_is_answered_with_what_it_needs(
+    upload: Upload, url: str, advice: str
+) -> None:
     message = _only_fault(upload(webhook_url=url))["message"]
     assert advice in message and "image" not in message.replace("/hooks/images", "")
 
@@ -157,9 +230,22 @@ def test_a_percentage_out_of_range_tells_the_range(upload: Upload) -> None:
     assert fault["message"] == "compression_percentage must be a whole number from 1 to 95."
 
 
-@pytest.mark.parametrize("option", [
-    "webhook_url", "email", "compression_percentage", "quality", "format", "max_width",
-    "max_height", "user_agent", "referer", "accept_language", "dry_run"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "webhook_url",
+        "email",
+        "compression_percentage",
+        "quality",
+        "format",
+        "max_width",
+        "max_height",
+        "user_agent",
+        "referer",
+        "accept_language",
+        "dry_run",
+    ],
+)
 def test_an_empty_option_in_the_url_is_not_left_out(client: FlaskClient, option: str) -> None:
     answer = client.post(f"/upload?{option}=", data={"file": (io.BytesIO(CATALOGUE), "a.csv")})
     assert _only_fault(answer)["code"] == f"invalid_{option}"
@@ -188,7 +274,11 @@ def test_faults_of_the_options_and_of_the_file_are_told_together(upload: Upload)
     answer = upload(HEADER + b"1,SKU1,a.jpg\n2,SKU2,nothing\n", quality="200", max_width="wide")
     assert answer.json["error_count"] == 4
     assert [(fault["field"], fault["row"]) for fault in answer.json["errors"]] == [
-        ("quality", None), ("max_width", None), ("file", 2), ("file", 3)]
+        ("quality", None),
+        ("max_width", None),
+        ("file", 2),
+        ("file", 3),
+    ]
 
 
 def test_of_many_faults_the_first_hundred_are_told_and_all_are_counted(upload: Upload) -> None:
@@ -213,12 +303,20 @@ class TestLimits:
         assert "2 images" in fault["message"]
 
     def test_too_many_bytes_are_refused_with_the_limit_in_words(self, client: FlaskClient) -> None:
-        answer = client.post("/upload", input_stream=io.BytesIO(TOO_LARGE),
-                             content_length=len(TOO_LARGE), content_type=MULTIPART)
+        answer = client.post(
+            "/upload",
+            input_stream=io.BytesIO(TOO_LARGE),
+            content_length=len(TOO_LARGE),
+            content_type=MULTIPART,
+        )
         assert answer.status_code == 413 and answer.content_type == "application/problem+json"
         assert answer.json["code"] == "too_large" and "1 MiB" in answer.json["detail"]
 
     def test_a_body_of_unknown_length_is_cut_off_at_the_limit(self, client: FlaskClient) -> None:
-        answer = client.post("/upload", input_stream=io.BytesIO(TOO_LARGE), content_type=MULTIPART,
-                             environ_overrides={"wsgi.input_terminated": True})
+        answer = client.post(
+            "/upload",
+            input_stream=io.BytesIO(TOO_LARGE),
+            content_type=MULTIPART,
+            environ_overrides={"wsgi.input_terminated": True},
+        )
         assert answer.status_code == 413 and answer.json["code"] == "too_large"

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgcompress.api import waiting
-from imgcompress.api.waiting_places import Places
+from imgcompress.api import jobs
+from imgcompress.api.jobs import Places
 
 from .work import process
 
@@ -36,12 +36,13 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Put a clock of the test in place of the real one."""
     clock = Clock()
-    monkeypatch.setattr(waiting, "time", clock)
+    monkeypatch.setattr(jobs, "time", clock)
     return clock
 
 
-def test_the_answer_comes_when_the_percentage_changes(app: Flask, client: FlaskClient,
-                                                      request_id: str, clock: Clock) -> None:
+def test_the_answer_comes_when_the_percentage_changes(
+    app: Flask, client: FlaskClient, request_id: str, clock: Clock
+) -> None:
     def work(slept: int) -> None:
         if slept == 3:
             process(app, request_id, only={0})
@@ -53,14 +54,16 @@ def test_the_answer_comes_when_the_percentage_changes(app: Flask, client: FlaskC
 
 
 def test_when_nothing_changes_the_present_state_comes_in_the_end(
-        client: FlaskClient, request_id: str, clock: Clock) -> None:
+    client: FlaskClient, request_id: str, clock: Clock
+) -> None:
     answer = client.get(f"/job/status/{request_id}?wait=10")
     assert (answer.status_code, answer.json["status"]) == (200, "PENDING")
     assert clock.now == pytest.approx(10)
 
 
-def test_who_has_the_present_state_waits_for_the_next(app: Flask, client: FlaskClient,
-                                                      request_id: str, clock: Clock) -> None:
+def test_who_has_the_present_state_waits_for_the_next(
+    app: Flask, client: FlaskClient, request_id: str, clock: Clock
+) -> None:
     path = f"/job/status/{request_id}?wait=5"
     seen = {"If-None-Match": client.get(f"/job/status/{request_id}").headers["ETag"]}
     assert client.get(path, headers=seen).status_code == 304
@@ -70,16 +73,18 @@ def test_who_has_the_present_state_waits_for_the_next(app: Flask, client: FlaskC
     assert (answer.status_code, answer.json["status"]) == (200, "COMPLETED")
 
 
-def test_who_has_missed_something_is_told_at_once(app: Flask, client: FlaskClient,
-                                                  request_id: str, clock: Clock) -> None:
+def test_who_has_missed_something_is_told_at_once(
+    app: Flask, client: FlaskClient, request_id: str, clock: Clock
+) -> None:
     seen = {"If-None-Match": client.get(f"/job/status/{request_id}").headers["ETag"]}
     process(app, request_id, only={0})
     assert client.get(f"/job/status/{request_id}?wait=5", headers=seen).status_code == 200
     assert clock.slept == 0
 
 
-def test_nobody_waits_for_an_ended_job(app: Flask, client: FlaskClient, request_id: str,
-                                       clock: Clock) -> None:
+def test_nobody_waits_for_an_ended_job(
+    app: Flask, client: FlaskClient, request_id: str, clock: Clock
+) -> None:
     process(app, request_id)
     assert client.get(f"/job/status/{request_id}?wait=5").json["status"] == "COMPLETED"
     assert clock.slept == 0
@@ -91,17 +96,18 @@ def test_nobody_waits_for_a_job_that_is_not_there(client: FlaskClient, clock: Cl
     assert clock.slept == 0
 
 
-def test_a_job_that_is_deleted_meanwhile_is_not_found(client: FlaskClient, request_id: str,
-                                                      clock: Clock) -> None:
+def test_a_job_that_is_deleted_meanwhile_is_not_found(
+    client: FlaskClient, request_id: str, clock: Clock
+) -> None:
     clock.on_sleep = lambda _: client.delete(f"/job/{request_id}")
     assert client.get(f"/job/status/{request_id}?wait=5").status_code == 404
     assert clock.slept == 1
 
 
 def test_where_too_many_wait_the_next_is_answered_at_once(
-        client: FlaskClient, request_id: str, clock: Clock,
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_places", Places(1))
+    client: FlaskClient, request_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_places", Places(1))
     slept = []
 
     def another(_: int) -> None:
@@ -118,10 +124,11 @@ def test_where_too_many_wait_the_next_is_answered_at_once(
 
 
 def test_who_loses_the_place_is_answered_at_once(
-        client: FlaskClient, request_id: str, clock: Clock,
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_places", places := Places(2))
+    client: FlaskClient, request_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_places", places := Places(2))
     with ExitStack() as others:
+
         def come(slept: int) -> None:
             if slept == 1:
                 others.enter_context(places.taken("", request_id))
@@ -133,8 +140,9 @@ def test_who_loses_the_place_is_answered_at_once(
         assert clock.slept == 3
 
 
-def test_a_server_that_ends_keeps_nobody_waiting(app: Flask, client: FlaskClient, request_id: str,
-                                                 clock: Clock) -> None:
+def test_a_server_that_ends_keeps_nobody_waiting(
+    app: Flask, client: FlaskClient, request_id: str, clock: Clock
+) -> None:
     app.extensions["serving"] = lambda: clock.slept < 2
     assert client.get(f"/job/status/{request_id}?wait=30").status_code == 200
     assert clock.slept == 2

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from imgcompress.api.waiting_places import Place, Places
+from imgcompress.api.jobs import Place, Places
 
 
 @pytest.fixture
@@ -35,7 +35,8 @@ def test_one_owner_may_have_all_places(stack: ExitStack) -> None:
 
 @pytest.mark.parametrize("jobs", [["a/1"] * 1000, [f"a/{number}" for number in range(1000)]])
 def test_an_owner_that_comes_a_thousand_times_leaves_half_to_another(
-        stack: ExitStack, jobs: list[str]) -> None:
+    stack: ExitStack, jobs: list[str]
+) -> None:
     places = Places(8)
     many = _come(stack, places, *jobs)
     few = _come(stack, places, *["b/1"] * 3)
@@ -64,8 +65,7 @@ def test_who_has_waited_longest_for_the_job_with_the_most_makes_room(stack: Exit
 def test_jobs_of_one_owner_share_likewise(stack: ExitStack) -> None:
     places = Places(6)
     found = {job: _come(stack, places, *[job] * 10) for job in ("a/1", "a/2", "a/3")}
-    assert {job: _waiting(taken) for job, taken in found.items()} == {
-        "a/1": 2, "a/2": 2, "a/3": 2}
+    assert {job: _waiting(taken) for job, taken in found.items()} == {"a/1": 2, "a/2": 2, "a/3": 2}
 
 
 def test_a_place_that_is_left_is_free(stack: ExitStack) -> None:
@@ -78,4 +78,6 @@ def test_a_place_that_is_left_is_free(stack: ExitStack) -> None:
         _come(stack, places, "b/1")
     # Who had lost a place gives none back.
     assert Counter(place is None for place in _come(stack, places, *["c/1"] * 2)) == {
-        False: 1, True: 1}
+        False: 1,
+        True: 1,
+    }

@@ -14,8 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from marshmallow import RAISE
 
-from imgcompress.api.schemas.webhooks import StatusEventSchema
-from imgcompress.api.status_event import EXAMPLE
+from imgcompress.api.openapi import EXAMPLE
+from imgcompress.api.schemas import StatusEventSchema
 from imgcompress.config import Settings, SmtpServer
 from imgcompress.ledger.deliveries import (
     DueDelivery,
@@ -23,8 +23,8 @@ from imgcompress.ledger.deliveries import (
     record_delivered,
     record_undelivered,
 )
+from imgcompress.ledger.models import Channel
 from imgcompress.ledger.seals import unseal
-from imgcompress.ledger.states import Channel
 
 from ..ledger.records import events_of
 from .conftest import CATALOGUE, Upload
@@ -63,30 +63,44 @@ class TestLog:
         assert [entry["event"] for entry in (first, second)] == ["job.processing", "job.completed"]
         assert first["id"].startswith("msg_") and first["next_attempt_at"].endswith("Z")
         assert (first["channel"], first["target"], first["state"], first["attempts"]) == (
-            "webhook", HOOK, "PENDING", [])
+            "webhook",
+            HOOK,
+            "PENDING",
+            [],
+        )
         assert first["circuit"] == {
-            "receiver": "https://shop.test:443", "failures": 0, "open_until": None}
+            "receiver": "https://shop.test:443",
+            "failures": 0,
+            "open_until": None,
+        }
 
     def test_attempts_tell_time_answer_and_error(self, client: FlaskClient, hooked: str) -> None:
         delivery = _claimed()
-        record_undelivered(delivery, seconds=1.5, status=500, error="status 500",
-                           next_in=None, receiver_ill=True)
+        record_undelivered(
+            delivery, seconds=1.5, status=500, error="status 500", next_in=None, receiver_ill=True
+        )
         entry, _ = _log(client, hooked)
         assert (entry["state"], entry["next_attempt_at"]) == ("FAILED", None)
         assert entry["circuit"]["failures"] == 1
-        attempt, = entry["attempts"]
+        (attempt,) = entry["attempts"]
         assert attempt.pop("started_at").endswith("Z")
-        assert attempt == {"attempt": 1, "seconds": 1.5, "response_status": 500,
-                           "error": "status 500"}
+        assert attempt == {
+            "attempt": 1,
+            "seconds": 1.5,
+            "response_status": 500,
+            "error": "status 500",
+        }
 
     def test_a_job_without_deliveries_has_an_empty_log(
-            self, client: FlaskClient, request_id: str) -> None:
+        self, client: FlaskClient, request_id: str
+    ) -> None:
         assert _log(client, request_id) == []
 
 
 class TestRedeliver:
     def test_without_an_id_the_last_webhook_is_sent_again_with_the_same_id(
-            self, client: FlaskClient, hooked: str) -> None:
+        self, client: FlaskClient, hooked: str
+    ) -> None:
         for _ in range(2):
             record_delivered(_claimed(), seconds=0.1, status=200)
         answer = client.post(f"/job/webhooks/{hooked}/redeliver")
@@ -103,12 +117,14 @@ class TestRedeliver:
 
     @pytest.mark.parametrize("query", ["", "?id=msg_unknown"])
     def test_what_is_not_there_is_not_found(
-            self, client: FlaskClient, request_id: str, query: str) -> None:
+        self, client: FlaskClient, request_id: str, query: str
+    ) -> None:
         answer = client.post(f"/job/webhooks/{request_id}/redeliver{query}")
         assert answer.status_code == 404 and answer.json["code"] == "delivery_not_found"
 
     def test_a_delivery_of_another_job_is_not_found(
-            self, client: FlaskClient, hooked: str, upload: Upload) -> None:
+        self, client: FlaskClient, hooked: str, upload: Upload
+    ) -> None:
         delivery_id = events_of(UUID(hooked))[0].id
         other = upload().json["request_id"]
         answer = client.post(f"/job/webhooks/{other}/redeliver?id={delivery_id}")
@@ -118,18 +134,24 @@ class TestRedeliver:
 def test_the_status_shows_the_last_delivery(client: FlaskClient, hooked: str) -> None:
     told = client.get(f"/job/status/{hooked}").json["last_delivery"]
     assert told.pop("id").startswith("msg_") and told.pop("next_attempt_at")
-    assert told == {"event": "job.completed", "channel": "webhook", "state": "PENDING",
-                    "attempts": 0}
+    assert told == {
+        "event": "job.completed",
+        "channel": "webhook",
+        "state": "PENDING",
+        "attempts": 0,
+    }
 
 
 def test_the_status_of_a_job_without_deliveries_shows_none(
-        client: FlaskClient, request_id: str) -> None:
+    client: FlaskClient, request_id: str
+) -> None:
     assert client.get(f"/job/status/{request_id}").json["last_delivery"] is None
 
 
 class TestSecret:
     def test_it_is_kept_for_the_job_and_shown_nowhere(
-            self, app: Flask, client: FlaskClient, upload: Upload) -> None:
+        self, app: Flask, client: FlaskClient, upload: Upload
+    ) -> None:
         request_id = upload(webhook_url=HOOK, webhook_secret=SECRET).json["request_id"]
         found = job(app, request_id)
         with app.app_context():
@@ -137,45 +159,65 @@ class TestSecret:
         for call in ("status", "details", "webhooks"):
             assert SECRET not in client.get(f"/job/{call}/{request_id}").text
 
-    @pytest.mark.parametrize("secret", ["short", "whsec_", "whsec_c2hvcnQ=", "whsec_" + "!" * 44,
-                                        SECRET.removeprefix("whsec_")])
+    @pytest.mark.parametrize(
+        "secret",
+        ["short", "whsec_", "whsec_c2hvcnQ=", "whsec_" + "!" * 44, SECRET.removeprefix("whsec_")],
+    )
     def test_a_bad_one_is_refused_and_not_repeated(self, upload: Upload, secret: str) -> None:
         answer = upload(webhook_url=HOOK, webhook_secret=secret)
-        fault, = answer.json["errors"]
+        (fault,) = answer.json["errors"]
         assert (fault["code"], fault["value"]) == ("invalid_webhook_secret", None)
         assert "openssl" in fault["message"]
 
     def test_one_in_the_url_is_refused_for_it_would_be_logged(self, client: FlaskClient) -> None:
-        answer = client.post("/upload", query_string={"webhook_secret": SECRET},
-                             data={"file": (io.BytesIO(CATALOGUE), "a.csv"), "webhook_url": HOOK})
-        fault, = answer.json["errors"]
+        answer = client.post(
+            "/upload",
+            query_string={"webhook_secret": SECRET},
+            data={"file": (io.BytesIO(CATALOGUE), "a.csv"), "webhook_url": HOOK},
+        )
+        (fault,) = answer.json["errors"]
         assert fault["code"] == "exposed_webhook_secret" and SECRET not in answer.text
 
     def test_one_without_a_webhook_signs_nothing(self, upload: Upload) -> None:
-        fault, = upload(webhook_secret=SECRET).json["errors"]
+        (fault,) = upload(webhook_secret=SECRET).json["errors"]
         assert fault["code"] == "invalid_webhook_secret" and "webhook_url" in fault["message"]
 
 
 class TestEmail:
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        return replace(settings, smtp_server=SmtpServer("127.0.0.1", 25),
-                       mail_from="images@service.test")
+        return replace(
+            settings, smtp_server=SmtpServer("127.0.0.1", 25), mail_from="images@service.test"
+        )
 
     def test_the_end_of_a_job_is_told_by_mail(
-            self, app: Flask, client: FlaskClient, upload: Upload) -> None:
+        self, app: Flask, client: FlaskClient, upload: Upload
+    ) -> None:
         request_id = upload(email="team@shop.test").json["request_id"]
         process(app, request_id)
-        mail, = _log(client, request_id)
+        (mail,) = _log(client, request_id)
         assert (mail["channel"], mail["target"], mail["event"]) == (
-            "email", "team@shop.test", "job.completed")
+            "email",
+            "team@shop.test",
+            "job.completed",
+        )
         assert mail["circuit"]["receiver"] == "mail server"
 
-    @pytest.mark.parametrize("email", [
-        "nobody", "a@shop.test\r\nBcc: b@shop.test", "a@shop.test\nb", "a@shop.test, b@shop.test",
-        "<a@shop.test>", "A <a@shop.test>", '"a\x01b"@shop.test', f"{'a' * 400}@shop.test"])
+    @pytest.mark.parametrize(
+        "email",
+        [
+            "nobody",
+            "a@shop.test\r\nBcc: b@shop.test",
+            "a@shop.test\nb",
+            "a@shop.test, b@shop.test",
+            "<a@shop.test>",
+            "A <a@shop.test>",
+            '"a\x01b"@shop.test',
+            f"{'a' * 400}@shop.test",
+        ],
+    )
     def test_what_is_no_single_address_is_refused(self, upload: Upload, email: str) -> None:
-        fault, = upload(email=email).json["errors"]
+        (fault,) = upload(email=email).json["errors"]
         assert (fault["field"], fault["code"]) == ("email", "invalid_email")
 
 

@@ -5,17 +5,20 @@ import socket
 import click
 import pytest
 
-from imgcompress.cli.address import answers, check_port, free_port, local_url
+from imgcompress.cli.local import answers, check_port, free_port, local_url
 
 
-@pytest.mark.parametrize(("host", "url"), [
-    ("127.0.0.1", "http://127.0.0.1:5000"),
-    ("0.0.0.0", "http://127.0.0.1:5000"),
-    ("", "http://127.0.0.1:5000"),
-    ("::", "http://[::1]:5000"),
-    ("fd00::7", "http://[fd00::7]:5000"),
-    ("images.example.com", "http://images.example.com:5000"),
-])
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:5000"),
+        ("0.0.0.0", "http://127.0.0.1:5000"),
+        ("", "http://127.0.0.1:5000"),
+        ("::", "http://[::1]:5000"),
+        ("fd00::7", "http://[fd00::7]:5000"),
+        ("images.example.com", "http://images.example.com:5000"),
+    ],
+)
 def test_the_url_leads_to_the_host(host: str, url: str) -> None:
     assert local_url(host, 5000) == url
 

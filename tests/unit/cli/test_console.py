@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from imgcompress.cli.console import Console
+from imgcompress.cli.supervisor import Console
 
 
 def test_people_see_who_says_what(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,7 +21,8 @@ def test_people_see_who_says_what(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_objects_are_passed_on_and_all_else_becomes_one(
-        capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     console = Console(json=True)
     console.say("Starting", bold=True)

@@ -13,8 +13,8 @@ from flask import Flask
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
+from imgcompress.ledger.api_keys import owner_of
 from imgcompress.ledger.intake import NewJob, create_job
-from imgcompress.ledger.keys import owner_of
 from imgcompress.ledger.queries import find_job
 from imgcompress.storage import csv_key, open_storage
 
@@ -75,8 +75,11 @@ def test_a_reset_asks_first_and_deletes_every_job(app: Flask) -> None:
     with app.app_context():
         storage = open_storage(app.config["SETTINGS"])
         storage.write(csv_key(request_id), b"a CSV")
-        create_job(NewJob(request_id, "a.csv", {}, "http://a", 1, 1, owner="shop"),
-                   by_columns([NewImage(2, 0, "1", "A", "http://a/1.jpg")]), slice_size=50)
+        create_job(
+            NewJob(request_id, "a.csv", {}, "http://a", 1, 1, owner="shop"),
+            by_columns([NewImage(2, 0, "1", "A", "http://a/1.jpg")]),
+            slice_size=50,
+        )
         assert _run(app, "ledger", "reset", answer="n\n").exit_code == 1
         assert find_job(request_id) is not None
         result = _run(app, "ledger", "reset", answer="y\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from imgcompress.cli.lock import lock_installation
+from imgcompress.cli.local import lock_installation
 
 
 def test_a_second_holder_is_told_who_is_first(tmp_path: Path) -> None:

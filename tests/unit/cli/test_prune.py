@@ -18,14 +18,13 @@ from imgcompress.errors import StorageUnavailable
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.models import JobDeletion, JobRequest
+from imgcompress.ledger.models import JobDeletion, JobRequest, utcnow
 from imgcompress.ledger.queries import find_job
-from imgcompress.ledger.sessions import writing
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.session import writing
 from imgcompress.storage import csv_key, open_storage
 from imgcompress.storage.files import FileStorage
-from imgcompress.tasks import recover
-from imgcompress.tasks.prune import prune, sweep
+from imgcompress.worker import tasks
+from imgcompress.worker.tasks import prune, sweep
 
 from tests.new_images import NewImage, by_columns
 
@@ -35,8 +34,9 @@ DAYS = 86_400
 @pytest.fixture
 def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
     """Return an application that keeps jobs for 30 days; its context is open."""
-    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path,
-                                   retention_days=30))
+    app = create_app(
+        load_settings(None, database_url=sqlite_url, data_dir=tmp_path, retention_days=30)
+    )
     with app.app_context():
         yield app
         db.engine.dispose()
@@ -46,9 +46,11 @@ def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
 def job(app: Flask) -> UUID:
     """Return a job that ended a year ago, with its CSV."""
     request_id = uuid4()
-    create_job(NewJob(request_id, "products.csv", {}, "http://service.test", 1, 1),
-               by_columns([NewImage(2, 0, "1", "Lamp", "https://images.test/1.jpg")]),
-               slice_size=50)
+    create_job(
+        NewJob(request_id, "products.csv", {}, "http://service.test", 1, 1),
+        by_columns([NewImage(2, 0, "1", "Lamp", "https://images.test/1.jpg")]),
+        slice_size=50,
+    )
     cancel_job(request_id)
     with writing() as session:
         row = session.get_one(JobRequest, request_id)
@@ -104,7 +106,8 @@ def test_the_clock_does_the_same(app: Flask, job: UUID) -> None:
 
 
 def test_a_storage_that_is_away_is_told_and_asked_again(
-        app: Flask, job: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Flask, job: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise StorageUnavailable(detail="no space left")
 
@@ -119,5 +122,5 @@ def test_a_storage_that_is_away_is_told_and_asked_again(
     assert path.exists()
     with writing() as session:
         session.execute(update(JobDeletion).values(due_at=utcnow()))
-    recover.erase_deleted_jobs()
+    tasks.purge_deleted_jobs()
     assert not path.exists()

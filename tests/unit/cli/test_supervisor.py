@@ -9,9 +9,9 @@ from threading import Event, Timer
 
 import pytest
 
-from imgcompress.cli.guardian import Guardian
 from imgcompress.cli.programs import Program
-from imgcompress.cli.supervisor import DEATHS_ALLOWED, GaveUp, Post, Supervisor
+from imgcompress.cli.reaper import Reaper
+from imgcompress.cli.supervisor import DEATHS_ALLOWED, GaveUp, ProcessSlot, Supervisor
 
 # A program that leaves its process id, and says so when it is asked to end.
 POLITE = """
@@ -32,8 +32,9 @@ if not well.exists():
 
 
 def program(name: str, mark: Path, code: str = POLITE, stop_seconds: float = 10) -> Program:
-    return Program(name, (sys.executable, "-c", code, str(mark)), "blue", stop_seconds,
-                   ready=mark.exists)
+    return Program(
+        name, (sys.executable, "-c", code, str(mark)), "blue", stop_seconds, ready=mark.exists
+    )
 
 
 def runs(mark: Path) -> bool:
@@ -46,7 +47,8 @@ def runs(mark: Path) -> bool:
 
 
 def test_programs_end_in_the_reverse_order_of_their_start(
-        tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     ended = Event()
     supervisor = Supervisor([program("one", tmp_path / "1"), program("two", tmp_path / "2")], ended)
     assert supervisor.start()
@@ -65,9 +67,13 @@ def test_what_starts_last_waits_until_the_others_are_ready(tmp_path: Path) -> No
         alone.append(not last.exists())
         return first.exists()
 
-    supervisor = Supervisor([
-        replace(program("last", last), starts_last=True),
-        replace(program("first", first), ready=ready)], Event())
+    supervisor = Supervisor(
+        [
+            replace(program("last", last), starts_last=True),
+            replace(program("first", first), ready=ready),
+        ],
+        Event(),
+    )
     try:
         assert supervisor.start()
         assert runs(last) and all(alone)
@@ -89,8 +95,13 @@ def test_what_dies_is_started_again(tmp_path: Path, capfd: pytest.CaptureFixture
 
 def test_a_stop_during_the_start_is_heard(tmp_path: Path) -> None:
     ended = Event()
-    never_ready = Program("slow", (sys.executable, "-c", "import time; time.sleep(60)"), "blue", 10,
-                          ready=lambda: False)
+    never_ready = Program(
+        "slow",
+        (sys.executable, "-c", "import time; time.sleep(60)"),
+        "blue",
+        10,
+        ready=lambda: False,
+    )
     supervisor = Supervisor([never_ready, program("next", tmp_path / "next")], ended)
     Timer(0.3, ended.set).start()
 
@@ -119,7 +130,7 @@ def test_hurry_waits_for_nothing(tmp_path: Path) -> None:
 
 
 def test_pauses_grow_until_the_supervisor_gives_up(tmp_path: Path) -> None:
-    post = Post(program("frail", tmp_path / "mark"))
+    post = ProcessSlot(program("frail", tmp_path / "mark"))
     pauses = [post.record_death(now=100.0 + second) for second in range(DEATHS_ALLOWED - 1)]
 
     assert pauses == [0.5, 1.0, 2.0, 4.0]
@@ -128,13 +139,13 @@ def test_pauses_grow_until_the_supervisor_gives_up(tmp_path: Path) -> None:
 
 
 def test_deaths_of_long_ago_do_not_count(tmp_path: Path) -> None:
-    post = Post(program("frail", tmp_path / "mark"))
+    post = ProcessSlot(program("frail", tmp_path / "mark"))
 
     assert [post.record_death(now=100.0 * day) for day in range(20)] == [0.5] * 20
 
 
 def test_deaths_of_a_program_that_worked_do_not_count(tmp_path: Path) -> None:
-    post = Post(program("steady", tmp_path / "mark"))
+    post = ProcessSlot(program("steady", tmp_path / "mark"))
     for death in range(100, 200, 4):
         post.started = death - 3.5
         assert post.record_death(now=float(death)) == 0.5
@@ -142,7 +153,7 @@ def test_deaths_of_a_program_that_worked_do_not_count(tmp_path: Path) -> None:
 
 def test_the_guardian_kills_what_was_not_released() -> None:
     left, released = (subprocess.Popen(["sleep", "60"], process_group=0) for _ in range(2))
-    guardian = Guardian()
+    guardian = Reaper()
     guardian.guard(left.pid)
     guardian.guard(released.pid)
     guardian.release(released.pid)
@@ -157,7 +168,7 @@ def test_the_guardian_kills_what_was_not_released() -> None:
 
 def test_a_revived_guardian_knows_its_groups() -> None:
     child = subprocess.Popen(["sleep", "60"], process_group=0)
-    guardian = Guardian()
+    guardian = Reaper()
     guardian.guard(child.pid)
     guardian._process.kill()
     guardian._process.wait()

@@ -15,11 +15,10 @@ from sqlalchemy import insert
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.models import ReceiverCircuit
+from imgcompress.ledger.models import ReceiverCircuit, utcnow
 from imgcompress.ledger.receivers import ailing_receivers
-from imgcompress.ledger.sessions import writing
-from imgcompress.ledger.types import utcnow
-from imgcompress.notify.secret import signing_secrets
+from imgcompress.ledger.session import writing
+from imgcompress.notify.webhook import signing_secrets
 
 RECEIVER = "https://hooks.test:443"
 
@@ -55,8 +54,11 @@ def test_a_secret_of_the_settings_is_shown_and_replaced_there(app: Flask) -> Non
 def test_a_spared_receiver_is_listed_and_reset(app: Flask) -> None:
     assert "No receiver is failing" in _run(app, "receivers").output
     with app.app_context(), writing() as session:
-        session.execute(insert(ReceiverCircuit).values(
-            receiver=RECEIVER, failures=7, open_until=utcnow() + timedelta(hours=1)))
+        session.execute(
+            insert(ReceiverCircuit).values(
+                receiver=RECEIVER, failures=7, open_until=utcnow() + timedelta(hours=1)
+            )
+        )
     listed = _run(app, "receivers").output
     assert RECEIVER in listed and "7 failures in a row, suspended until" in listed
     assert "no longer suspended" in _run(app, "reset", RECEIVER).output

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from imgcompress.api import metrics
-from imgcompress.api.metrics import LedgerCollector
-from imgcompress.ledger.counters import Counter
+from imgcompress.api import operations
+from imgcompress.api.operations import LedgerCollector
 from imgcompress.ledger.gauges import Backlog, Gauges
-from imgcompress.ledger.states import Channel, JobStatus
+from imgcompress.ledger.metrics import RecoveryCounter
+from imgcompress.ledger.models import Channel, JobStatus
 from imgcompress.metrics import COUNTERS, HISTOGRAMS, Sample
 
 DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "imgcompress.json"
@@ -39,11 +39,20 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
         values[counter.sample(*("x" for _ in counter.labels))] = 1
     for histogram in HISTOGRAMS:
         values[histogram.sum(*("x" for _ in histogram.labels))] = 1
-    gauges = Gauges(dict.fromkeys(JobStatus, 1), dict.fromkeys(Backlog, 1),
-                    dict.fromkeys(Channel, 1), 1, 1, 1, 1, 1, 1)
-    monkeypatch.setattr(metrics, "read_values", lambda: values)
-    monkeypatch.setattr(metrics, "read_gauges", lambda: gauges)
-    monkeypatch.setattr(metrics, "read_counters", lambda: dict.fromkeys(Counter, 1))
+    gauges = Gauges(
+        dict.fromkeys(JobStatus, 1),
+        dict.fromkeys(Backlog, 1),
+        dict.fromkeys(Channel, 1),
+        1,
+        1,
+        1,
+        1,
+        1,
+        1,
+    )
+    monkeypatch.setattr(operations, "read_values", lambda: values)
+    monkeypatch.setattr(operations, "read_gauges", lambda: gauges)
+    monkeypatch.setattr(operations, "read_counters", lambda: dict.fromkeys(RecoveryCounter, 1))
     registry = CollectorRegistry()
     registry.register(LedgerCollector())
     families = text_string_to_metric_families(generate_latest(registry).decode())
@@ -57,8 +66,9 @@ def _asked_labels(query: str) -> set[str]:
 
 
 @pytest.mark.parametrize("panel, query, legend", list(_queries()))
-def test_a_query_asks_for_what_there_is(told: dict[str, set[str]], panel: str, query: str,
-                                        legend: str) -> None:
+def test_a_query_asks_for_what_there_is(
+    told: dict[str, set[str]], panel: str, query: str, legend: str
+) -> None:
     names = set(re.findall(r"imgcompress_\w+", query))
     assert names and names <= told.keys()
     labels = set.intersection(*(told[name] for name in names))
@@ -71,12 +81,16 @@ def test_a_query_has_no_word_that_is_not_known(panel: str, query: str, legend: s
     without_texts = re.sub(r'"[^"]*"|\[\d+m\]', "", query)
     words = set(re.findall(r"[a-z_]\w*", without_texts))
     assert {word for word in words if not word.startswith("imgcompress_")} <= (
-        WORDS | _asked_labels(query))
+        WORDS | _asked_labels(query)
+    )
 
 
 def test_every_metric_but_details_is_on_the_dashboard(told: dict[str, set[str]]) -> None:
     asked = {name for _, query, _ in _queries() for name in re.findall(r"imgcompress_\w+", query)}
     families = {re.sub("_(bucket|sum|count)$", "", name) for name in told}
     shown = {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
-    assert families - shown == {"imgcompress_delivery_seconds", "imgcompress_jobs_accepted_total",
-                                "imgcompress_jobs_ended_total"}
+    assert families - shown == {
+        "imgcompress_delivery_seconds",
+        "imgcompress_jobs_accepted_total",
+        "imgcompress_jobs_ended_total",
+    }

@@ -14,9 +14,8 @@ from imgcompress.ledger.models import (
     JobSlice,
     WebhookDelivery,
 )
-from imgcompress.ledger.recording import record_results
-from imgcompress.ledger.results import Failure, Success
-from imgcompress.ledger.sessions import reading
+from imgcompress.ledger.results import Failure, Success, record_results
+from imgcompress.ledger.session import reading
 from imgcompress.ledger.slices import Claim, PendingImage, claim_slice
 
 LEASE = 30.0
@@ -31,44 +30,67 @@ def job_of(request_id: UUID) -> JobRequest:
 def images_of(request_id: UUID) -> list[CompressedImage]:
     """Return the job's images in their order."""
     with reading() as session:
-        return list(session.scalars(
-            select(CompressedImage).where(CompressedImage.request_id == request_id)
-            .order_by(CompressedImage.ordinal)))
+        return list(
+            session.scalars(
+                select(CompressedImage)
+                .where(CompressedImage.request_id == request_id)
+                .order_by(CompressedImage.ordinal)
+            )
+        )
 
 
 def slices_of(request_id: UUID) -> list[JobSlice]:
     """Return the job's slices in their order."""
     with reading() as session:
-        return list(session.scalars(
-            select(JobSlice).where(JobSlice.request_id == request_id).order_by(JobSlice.slice_no)))
+        return list(
+            session.scalars(
+                select(JobSlice)
+                .where(JobSlice.request_id == request_id)
+                .order_by(JobSlice.slice_no)
+            )
+        )
 
 
 def failures_of(request_id: UUID) -> list[tuple[str, str, int, int]]:
     """Return the job's failure summary."""
     with reading() as session:
-        return [(row.code, row.host, row.images, row.example_row) for row in session.scalars(
-            select(JobFailure).where(JobFailure.request_id == request_id)
-            .order_by(JobFailure.code, JobFailure.found))]
+        return [
+            (row.code, row.host, row.images, row.example_row)
+            for row in session.scalars(
+                select(JobFailure)
+                .where(JobFailure.request_id == request_id)
+                .order_by(JobFailure.code, JobFailure.found)
+            )
+        ]
 
 
 def events_of(request_id: UUID) -> list[WebhookDelivery]:
     """Return the job's deliveries, oldest first."""
     with reading() as session:
-        return list(session.scalars(
-            select(WebhookDelivery).where(WebhookDelivery.request_id == request_id)
-            .order_by(WebhookDelivery.created_at)))
+        return list(
+            session.scalars(
+                select(WebhookDelivery)
+                .where(WebhookDelivery.request_id == request_id)
+                .order_by(WebhookDelivery.created_at)
+            )
+        )
 
 
 def attempts_of(delivery_id: str) -> list[DeliveryAttempt]:
     """Return the attempts at a delivery, in their order."""
     with reading() as session:
-        return list(session.scalars(
-            select(DeliveryAttempt).where(DeliveryAttempt.delivery_id == delivery_id)
-            .order_by(DeliveryAttempt.attempt)))
+        return list(
+            session.scalars(
+                select(DeliveryAttempt)
+                .where(DeliveryAttempt.delivery_id == delivery_id)
+                .order_by(DeliveryAttempt.attempt)
+            )
+        )
 
 
-def claim(request_id: UUID, slice_no: int = 0, *, lease_seconds: float = LEASE,
-          holder: str | None = None) -> Claim:
+def claim(
+    request_id: UUID, slice_no: int = 0, *, lease_seconds: float = LEASE, holder: str | None = None
+) -> Claim:
     """Claim a slice that is to be had."""
     claimed = claim_slice(request_id, slice_no, lease_seconds=lease_seconds, holder=holder)
     assert claimed is not None
@@ -77,8 +99,19 @@ def claim(request_id: UUID, slice_no: int = 0, *, lease_seconds: float = LEASE,
 
 def success(image: PendingImage, *, input_bytes: int = 1000, output_bytes: int = 400) -> Success:
     """Return the result of an image that was compressed."""
-    return Success(image, "target_met", input_bytes, output_bytes, 20, 10, "jpeg", "jpg", 60, 0.98,
-                   f"images/{image.image_id}.jpg")
+    return Success(
+        image,
+        "target_met",
+        input_bytes,
+        output_bytes,
+        20,
+        10,
+        "jpeg",
+        "jpg",
+        60,
+        0.98,
+        f"images/{image.image_id}.jpg",
+    )
 
 
 def failure(image: PendingImage, code: str = "source_status") -> Failure:

@@ -6,7 +6,7 @@ from threading import Event, get_ident
 
 import pytest
 
-from imgcompress.ledger.ahead import one_ahead
+from imgcompress.ledger.bulk import prefetch
 
 place = ContextVar("place", default="elsewhere")
 
@@ -19,7 +19,7 @@ def test_the_next_item_is_taken_while_one_is_in_use() -> None:
         taken.set()
         yield 2
 
-    items = one_ahead(source())
+    items = prefetch(source())
     assert next(items) != get_ident()
     assert taken.wait(30)
     assert list(items) == [2]
@@ -27,7 +27,7 @@ def test_the_next_item_is_taken_while_one_is_in_use() -> None:
 
 def test_the_source_runs_in_the_context_of_the_caller() -> None:
     place.set("here")
-    assert list(one_ahead(place.get() for _ in range(2))) == ["here", "here"]
+    assert list(prefetch(place.get() for _ in range(2))) == ["here", "here"]
 
 
 def test_an_error_of_the_source_comes_after_what_it_gave() -> None:
@@ -35,7 +35,7 @@ def test_an_error_of_the_source_comes_after_what_it_gave() -> None:
         yield 1
         raise KeyError("the file went away")
 
-    items = one_ahead(source())
+    items = prefetch(source())
     assert next(items) == 1
     with pytest.raises(KeyError, match="the file went away"):
         next(items)

@@ -27,8 +27,9 @@ def statements() -> Iterator[list[tuple[str, Any]]]:
     """Return the queries of images that are executed, with their parameters."""
     seen: list[tuple[str, Any]] = []
 
-    def note(_connection: object, _cursor: object, statement: str, parameters: Any,
-             *_: object) -> None:
+    def note(
+        _connection: object, _cursor: object, statement: str, parameters: Any, *_: object
+    ) -> None:
         if "FROM compressed_images" in statement and statement.startswith("SELECT"):
             seen.append((statement, parameters))
 
@@ -41,21 +42,32 @@ def statements() -> Iterator[list[tuple[str, Any]]]:
 
 def _most_rows(plan: dict[str, Any]) -> int:
     """Return how many rows that step of a plan read which read the most."""
-    return max([plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0),
-                *map(_most_rows, plan.get("Plans", []))])
+    return max(
+        [
+            plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0),
+            *map(_most_rows, plan.get("Plans", [])),
+        ]
+    )
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
-@pytest.mark.parametrize("read", [
-    lambda job: list(queries.outcomes(job, lambda url: url)),
-    lambda job: list(queries.compressed_images(job)),
-    lambda job: queries.list_images(job, status=None, after=None, skip=100, limit=BATCH),
-    lambda job: queries.list_images(job, status=None, after=99, skip=0, limit=BATCH)],
-    ids=["outcomes", "compressed", "page", "page_after"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda job: list(queries.outcomes(job, lambda url: url)),
+        lambda job: list(queries.compressed_images(job)),
+        lambda job: queries.list_images(job, status=None, after=None, skip=100, limit=BATCH),
+        lambda job: queries.list_images(job, status=None, after=99, skip=0, limit=BATCH),
+    ],
+    ids=["outcomes", "compressed", "page", "page_after"],
+)
 def test_a_batch_reads_no_other_rows_whatever_postgres_expects(
-        make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, read: Read,
-        statements: list[tuple[str, Any]]) -> None:
+    make_job: MakeJob,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Read,
+    statements: list[tuple[str, Any]],
+) -> None:
     monkeypatch.setattr(queries, "OUTCOME_BATCH", BATCH)
     request_id = make_job(IMAGES, slice_size=IMAGES)
     make_job(IMAGES)
@@ -70,7 +82,8 @@ def test_a_batch_reads_no_other_rows_whatever_postgres_expects(
             connection.execute(text(f"SET LOCAL {choice} = off"))
         for statement, parameters in asked:
             found = connection.exec_driver_sql(
-                f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters).scalar_one()
+                f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
+            ).scalar_one()
             plan = found if isinstance(found, list) else json.loads(found)
             rows.append(_most_rows(plan[0]["Plan"]))
     # An index leads to two versions of each row, since a result was written to it.
@@ -78,15 +91,19 @@ def test_a_batch_reads_no_other_rows_whatever_postgres_expects(
 
 
 def test_batches_without_a_compressed_image_are_passed_over(
-        make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(queries, "OUTCOME_BATCH", 2)
     request_id = make_job(7, slice_size=7)
     held = claim(request_id)
     images = pending_images(held)
-    record(held, *(success(image) if image.ordinal in (0, 6) else failure(image)
-                   for image in images))
+    record(
+        held, *(success(image) if image.ordinal in (0, 6) else failure(image) for image in images)
+    )
     assert [image.ordinal for image in queries.compressed_images(request_id)] == [0, 6]
-    assert [outcome.ordinal for outcome in queries.outcomes(request_id, lambda url: url)] == list(range(7))
+    assert [outcome.ordinal for outcome in queries.outcomes(request_id, lambda url: url)] == list(
+        range(7)
+    )
 
 
 def test_a_job_that_is_gone_has_no_images(make_job: MakeJob) -> None:

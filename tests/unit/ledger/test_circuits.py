@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from imgcompress.ledger import clock
-from imgcompress.ledger.circuits import (
+from imgcompress.ledger.hosts import (
     Source,
     circuits_of,
     claim_probe,
@@ -18,7 +18,7 @@ from imgcompress.ledger.circuits import (
     open_circuit,
     open_for_everybody,
 )
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.models import utcnow
 
 HOST = Source("", "cdn.test:443")
 
@@ -28,6 +28,7 @@ Later = Callable[[float], None]
 @pytest.fixture
 def later(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Later:
     """Return a function that lets so many seconds pass."""
+
     def pass_by(seconds: float) -> None:
         monkeypatch.setattr(clock, "ADVANCED", clock.ADVANCED + timedelta(seconds=seconds))
 
@@ -42,8 +43,11 @@ def test_a_host_that_is_well_has_no_circuit(app: Flask) -> None:
 
 def test_of_many_that_open_it_one_does(later: Later) -> None:
     assert [open_circuit(HOST, "connect_failed", seconds=60) for _ in range(3)] == [
-        True, False, False]
-    circuit, = circuits_of("", [HOST.authority, "other.test:443"])
+        True,
+        False,
+        False,
+    ]
+    (circuit,) = circuits_of("", [HOST.authority, "other.test:443"])
     assert (circuit.openings, circuit.fault) == (1, "connect_failed")
     assert 50 < (circuit.open_until - utcnow()).total_seconds() <= 60
 
@@ -65,7 +69,7 @@ def test_a_half_open_circuit_is_tried_by_one_worker(later: Later) -> None:
 def test_openings_without_a_success_between_are_counted(later: Later) -> None:
     for openings, fault in enumerate(("connect_failed", "HTTP 503", "source_timeout"), start=1):
         assert open_circuit(HOST, fault, seconds=60) is True
-        circuit, = circuits_of("", [HOST.authority])
+        (circuit,) = circuits_of("", [HOST.authority])
         assert (circuit.openings, circuit.fault) == (openings, fault)
         later(61)
         assert claim_probe(HOST, seconds=600) is True
@@ -96,8 +100,11 @@ def test_owners_have_circuits_of_their_own(later: Later) -> None:
     later(61)
     open_circuit(mine, "HTTP 503", seconds=60)
     open_circuit(theirs, "HTTP 503", seconds=60)
-    assert [circuit.openings for owner in ("me", "them")
-            for circuit in circuits_of(owner, [HOST.authority])] == [2, 1]
+    assert [
+        circuit.openings
+        for owner in ("me", "them")
+        for circuit in circuits_of(owner, [HOST.authority])
+    ] == [2, 1]
     assert close_circuit(theirs) is True
     assert len(circuits_of("me", [HOST.authority])) == 1
 
@@ -105,11 +112,11 @@ def test_owners_have_circuits_of_their_own(later: Later) -> None:
 def test_a_host_that_others_could_not_reach_is_waited_for_once(later: Later) -> None:
     assert open_for_everybody(HOST.authority, "connect_failed", seconds=60) is True
     assert open_for_everybody(HOST.authority, "connect_failed", seconds=60) is False
-    circuit, = circuits_of("me", [HOST.authority])
+    (circuit,) = circuits_of("me", [HOST.authority])
     assert (circuit.openings, circuit.fault) == (0, "connect_failed")
     later(61)
     open_for_everybody(HOST.authority, "connect_failed", seconds=60)
-    again, = circuits_of("me", [HOST.authority])
+    (again,) = circuits_of("me", [HOST.authority])
     assert again.open_until == circuit.open_until
     assert claim_probe(Source("me", HOST.authority), seconds=30) is True
     assert open_circuit(Source("me", HOST.authority), "connect_failed", seconds=60) is True

@@ -10,21 +10,25 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from imgcompress.ledger import clock, recovery
-from imgcompress.ledger.circuits import Source, circuits_of, claim_probe, open_circuit
-from imgcompress.ledger.clock_steps import Longest, put_right
-from imgcompress.ledger.deletion import erase_due_jobs, mark_deleted
+from imgcompress.ledger import clock, slices
+from imgcompress.ledger.clock_steps import Longest, correct_future_times
+from imgcompress.ledger.deletion import purge_due_jobs, soft_delete
 from imgcompress.ledger.deliveries import DueDelivery, claim_due, record_undelivered
 from imgcompress.ledger.gauges import read_gauges
-from imgcompress.ledger.heartbeat import note_recovery, recovery_age
+from imgcompress.ledger.hosts import Source, circuits_of, claim_probe, open_circuit
 from imgcompress.ledger.idempotency import KeyClaim, claim_key
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.leases import expire_leases
+from imgcompress.ledger.metrics import note_recovery, recovery_age
+from imgcompress.ledger.models import Channel
 from imgcompress.ledger.receivers import FAILURES_TO_OPEN
-from imgcompress.ledger.recording import record_results
-from imgcompress.ledger.results import Postponement
-from imgcompress.ledger.slices import claim_slice, pending_images, release_slice, reserve_slices
-from imgcompress.ledger.states import Channel
+from imgcompress.ledger.results import Postponement, record_results
+from imgcompress.ledger.slices import (
+    claim_slice,
+    expire_leases,
+    pending_images,
+    release_slice,
+    reserve_slices,
+)
 
 from .conftest import MakeJob
 from .records import claim, images_of, record, slices_of, success
@@ -50,8 +54,9 @@ def _claimed() -> DueDelivery:
 
 
 def _fail(delivery: DueDelivery, seconds: float, *, ill: bool = False) -> None:
-    record_undelivered(delivery, seconds=0.1, status=500, error="status 500", next_in=seconds,
-                       receiver_ill=ill)
+    record_undelivered(
+        delivery, seconds=0.1, status=500, error="status 500", next_in=seconds, receiver_ill=ill
+    )
 
 
 def _postpone(request_id: UUID, seconds: float) -> None:
@@ -67,20 +72,20 @@ def test_where_all_is_well_nothing_is_changed(make_job: MakeJob) -> None:
     claim(leased)
     reserve_slices(waiting, 1)
     open_circuit(HOST, "connect_failed", seconds=60)
-    mark_deleted(make_job(), None)
+    soft_delete(make_job(), None)
     _fail(_claimed(), 86_400)
     _claimed()
     note_recovery()
-    assert put_right(LONGEST) == 0
+    assert correct_future_times(LONGEST) == 0
 
 
 def test_a_postponed_image_is_tried(make_job: MakeJob) -> None:
     request_id = make_job(2)
     with _ahead():
         _postpone(request_id, 5)
-    assert recovery.jobs_to_publish(10) == []
-    assert put_right(LONGEST) > 0
-    assert recovery.jobs_to_publish(10) == [request_id]
+    assert slices.jobs_to_publish(10) == []
+    assert correct_future_times(LONGEST) > 0
+    assert slices.jobs_to_publish(10) == [request_id]
     assert len(pending_images(claim(request_id))) == 1
 
 
@@ -96,7 +101,7 @@ def test_images_of_a_slice_that_is_due_for_others_follow(make_job: MakeJob) -> N
     record(held, success(two))
     release_slice(held)
     assert claim_slice(request_id, 0, lease_seconds=30) is None
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     assert len(pending_images(claim(request_id))) == 1
 
 
@@ -104,7 +109,7 @@ def test_a_lease_runs_out_in_its_time(make_job: MakeJob) -> None:
     request_id = make_job()
     with _ahead():
         claim(request_id)
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     assert expire_leases() == 0
     with _ahead(timedelta(seconds=31)):
         assert expire_leases() == 1
@@ -114,15 +119,15 @@ def test_a_lost_message_is_missed_in_its_time(make_job: MakeJob) -> None:
     request_id = make_job()
     with _ahead():
         reserve_slices(request_id, 1)
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     with _ahead(timedelta(seconds=11)):
-        assert recovery.forget_lost_messages(0, older_than=10) == 1
+        assert slices.republish_lost_slices(0, older_than=10) == 1
 
 
 def test_a_job_that_stands_still_is_seen(make_job: MakeJob) -> None:
     with _ahead():
         make_job()
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     with _ahead(timedelta(seconds=100)):
         assert read_gauges().oldest_slice >= 100
 
@@ -131,7 +136,7 @@ def test_an_event_is_delivered(make_job: MakeJob) -> None:
     with _ahead():
         cancel_job(make_job())
     assert claim_due(HOLD) is None
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     assert _claimed().step == 1
 
 
@@ -142,7 +147,7 @@ def test_a_failed_delivery_is_repeated(make_job: MakeJob, pause: float) -> None:
         note_recovery()
         _fail(_claimed(), pause)
     assert claim_due(HOLD) is None
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     assert _claimed().step == 2
 
 
@@ -151,14 +156,14 @@ def test_a_pause_of_hours_from_before_is_kept(make_job: MakeJob) -> None:
     _fail(_claimed(), 86_400)
     with _ahead():
         note_recovery()
-    assert put_right(LONGEST) == 0 and claim_due(HOLD) is None
+    assert correct_future_times(LONGEST) == 0 and claim_due(HOLD) is None
 
 
 def test_an_attempt_whose_courier_died_is_repeated(make_job: MakeJob) -> None:
     cancel_job(make_job())
     with _ahead():
         _claimed()
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     assert claim_due(HOLD) is None
     with _ahead(timedelta(seconds=LONGEST.hold + 1)):
         assert _claimed().step == 2
@@ -170,7 +175,7 @@ def test_an_ill_receiver_is_tried(make_job: MakeJob) -> None:
     with _ahead():
         for _ in range(FAILURES_TO_OPEN):
             _fail(_claimed(), 86_400, ill=True)
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     assert _claimed().step == 1
 
 
@@ -184,7 +189,7 @@ def test_a_suspended_host_is_tried(app: Flask, what: str) -> None:
         with _ahead():
             assert claim_probe(HOST, seconds=85)
     assert not claim_probe(HOST, seconds=85)
-    put_right(LONGEST)
+    correct_future_times(LONGEST)
     assert claim_probe(HOST, seconds=85)
     assert circuits_of("", [HOST.authority])[0].rest <= 0
 
@@ -192,10 +197,10 @@ def test_a_suspended_host_is_tried(app: Flask, what: str) -> None:
 def test_a_deletion_that_was_cut_off_goes_on(make_job: MakeJob) -> None:
     request_id, erased = make_job(), list[UUID]()
     with _ahead():
-        mark_deleted(request_id, None)
-    assert erase_due_jobs(lambda job, *_: erased.append(job)) == 0
-    put_right(LONGEST)
-    assert erase_due_jobs(lambda job, *_: erased.append(job)) == 1
+        soft_delete(request_id, None)
+    assert purge_due_jobs(lambda job, *_: erased.append(job)) == 0
+    correct_future_times(LONGEST)
+    assert purge_due_jobs(lambda job, *_: erased.append(job)) == 1
     assert erased == [request_id] and slices_of(request_id) == images_of(request_id) == []
 
 
@@ -220,5 +225,5 @@ def test_a_step_is_put_right_once(make_job: MakeJob) -> None:
     with _ahead():
         note_recovery()
         _postpone(request_id, 5)
-    assert put_right(LONGEST) > 0
-    assert put_right(LONGEST) == 0
+    assert correct_future_times(LONGEST) > 0
+    assert correct_future_times(LONGEST) == 0

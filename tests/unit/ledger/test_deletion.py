@@ -16,15 +16,16 @@ from imgcompress.ledger import clock, deletion, queries
 from imgcompress.ledger.deletion import (
     HEARD_EVERY,
     TAKEN_UP_AFTER,
-    Erasure,
-    ErasureTaken,
+    Purge,
+    PurgeTaken,
     count_old_jobs,
-    erase_due_jobs,
-    erase_job,
-    erase_old_jobs,
-    mark_all_deleted,
-    mark_deleted,
+    purge_due_jobs,
+    purge_job,
+    purge_old_jobs,
+    soft_delete,
+    soft_delete_all,
 )
+from imgcompress.ledger.jobs import retry_job
 from imgcompress.ledger.models import (
     CompressedImage,
     JobDeletion,
@@ -32,12 +33,11 @@ from imgcompress.ledger.models import (
     JobRequest,
     JobSlice,
     WebhookDelivery,
+    utcnow,
 )
-from imgcompress.ledger.recording import ClaimLost
-from imgcompress.ledger.retry import retry_job
-from imgcompress.ledger.sessions import reading, writing
+from imgcompress.ledger.results import ClaimLost
+from imgcompress.ledger.session import reading, writing
 from imgcompress.ledger.slices import claim_slice, pending_images
-from imgcompress.ledger.types import utcnow
 
 from ...parallel import in_parallel
 from .conftest import MakeJob
@@ -59,9 +59,13 @@ class Files:
 
 def _rows(request_id: UUID) -> int:
     with reading() as session:
-        return sum(session.scalar(select(func.count()).select_from(table)
-                                  .where(table.request_id == request_id)) or 0
-                   for table in OF_A_JOB)
+        return sum(
+            session.scalar(
+                select(func.count()).select_from(table).where(table.request_id == request_id)
+            )
+            or 0
+            for table in OF_A_JOB
+        )
 
 
 def _marks() -> list[tuple[UUID, bool]]:
@@ -69,8 +73,8 @@ def _marks() -> list[tuple[UUID, bool]]:
         return [(row.request_id, row.erased) for row in session.scalars(select(JobDeletion))]
 
 
-def _marked(request_id: UUID) -> Erasure:
-    erasure = mark_deleted(request_id, None)
+def _marked(request_id: UUID) -> Purge:
+    erasure = soft_delete(request_id, None)
     assert erasure is not None
     return erasure
 
@@ -96,7 +100,7 @@ def test_a_marked_job_is_seen_no_more(ended: UUID, make_job: MakeJob) -> None:
         session.execute(update(CompressedImage).values(output_format="jpeg", storage_key="a"))
     image_id = images_of(ended)[0].image_id
     assert queries.find_stored_image(image_id) is not None
-    assert mark_deleted(ended, None) is not None
+    assert soft_delete(ended, None) is not None
     assert queries.find_job(ended) is None
     assert queries.find_stored_image(image_id) is None
     listed = queries.list_jobs(status=None, skip=0, limit=10)
@@ -106,7 +110,7 @@ def test_a_marked_job_is_seen_no_more(ended: UUID, make_job: MakeJob) -> None:
 def test_a_running_job_is_stopped(make_job: MakeJob) -> None:
     request_id = make_job(2)
     claimed = claim(request_id)
-    mark_deleted(request_id, None)
+    soft_delete(request_id, None)
     assert job_of(request_id).status == "CANCELLED"
     with pytest.raises(ClaimLost):
         record(claimed, success(pending_images(claimed)[0]))
@@ -114,17 +118,18 @@ def test_a_running_job_is_stopped(make_job: MakeJob) -> None:
 
 
 def test_a_job_is_deleted_once(ended: UUID) -> None:
-    assert mark_deleted(ended, None) is not None
-    assert mark_deleted(ended, None) is None
-    assert mark_deleted(uuid4(), None) is None
+    assert soft_delete(ended, None) is not None
+    assert soft_delete(ended, None) is None
+    assert soft_delete(uuid4(), None) is None
 
 
-def test_the_rows_and_the_files_go(ended: UUID, make_job: MakeJob,
-                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rows_and_the_files_go(
+    ended: UUID, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(deletion, "DELETE_BATCH", 2)
     other, files = make_job(3), Files()
     before = _rows(other)
-    assert erase_job(_marked(ended), files)
+    assert purge_job(_marked(ended), files)
     assert _rows(ended) == 0 and files.deleted == [ended]
     assert _rows(other) == before
 
@@ -132,7 +137,7 @@ def test_the_rows_and_the_files_go(ended: UUID, make_job: MakeJob,
 def test_the_files_of_every_epoch_go(ended: UUID) -> None:
     assert retry_job(ended)
     files = Files()
-    assert erase_job(_marked(ended), files)
+    assert purge_job(_marked(ended), files)
     assert (files.deleted, files.epochs) == ([ended], 2)
 
 
@@ -141,23 +146,23 @@ def test_an_erasure_that_was_cut_off_is_taken_up(ended: UUID) -> None:
         raise OSError("the disk is away")
 
     with pytest.raises(OSError):
-        erase_job(_marked(ended), fail)
+        purge_job(_marked(ended), fail)
     files = Files()
-    assert erase_due_jobs(files) == 0
+    assert purge_due_jobs(files) == 0
     _let_time_pass()
-    assert erase_due_jobs(files) == 1
+    assert purge_due_jobs(files) == 1
     assert _rows(ended) == 0 and files.deleted == [ended]
     assert _marks() == [(ended, True)]
 
 
 def test_files_that_came_late_go_in_a_last_round(ended: UUID) -> None:
     files = Files()
-    assert erase_job(_marked(ended), files)
-    assert erase_due_jobs(files) == 0
+    assert purge_job(_marked(ended), files)
+    assert purge_due_jobs(files) == 0
     _let_time_pass()
-    assert erase_due_jobs(files) == 1
+    assert purge_due_jobs(files) == 1
     assert files.deleted == [ended, ended] and _marks() == []
-    assert erase_due_jobs(files) == 0
+    assert purge_due_jobs(files) == 0
 
 
 @pytest.fixture
@@ -171,25 +176,27 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
         monkeypatch.setattr(clock, "ADVANCED", passed)
 
     began = time.monotonic()
-    monkeypatch.setattr(deletion, "time", SimpleNamespace(
-        monotonic=lambda: began + passed.total_seconds()))
+    monkeypatch.setattr(
+        deletion, "time", SimpleNamespace(monotonic=lambda: began + passed.total_seconds())
+    )
     return pass_by
 
 
-def test_a_long_erasure_is_joined_by_nobody(ended: UUID,
-                                            later: Callable[[timedelta], None]) -> None:
+def test_a_long_erasure_is_joined_by_nobody(
+    ended: UUID, later: Callable[[timedelta], None]
+) -> None:
     joined: list[int] = []
 
     def delete_slowly(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
         for _ in range(5):
             later(TAKEN_UP_AFTER - HEARD_EVERY)
             progressed()
-            joined.append(erase_due_jobs(Files()))
+            joined.append(purge_due_jobs(Files()))
 
-    assert erase_job(_marked(ended), delete_slowly)
+    assert purge_job(_marked(ended), delete_slowly)
     assert joined == [0] * 5 and _marks() == [(ended, True)]
     later(deletion.LAST_ROUND_AFTER)
-    assert erase_due_jobs(delete_slowly) == 1
+    assert purge_due_jobs(delete_slowly) == 1
     assert joined == [0] * 10 and _marks() == []
 
 
@@ -198,21 +205,21 @@ def test_who_was_taken_for_dead_stops(ended: UUID, later: Callable[[timedelta], 
 
     def outlast(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
         later(2 * TAKEN_UP_AFTER)
-        assert erase_due_jobs(files) == 1
+        assert purge_due_jobs(files) == 1
         progressed()
         raise AssertionError("it went on")
 
-    assert erase_job(erasure, outlast) is False
+    assert purge_job(erasure, outlast) is False
     assert files.deleted == [ended] and _marks() == [(ended, True)]
-    with pytest.raises(ErasureTaken), writing() as session:
+    with pytest.raises(PurgeTaken), writing() as session:
         erasure.end(session)
-    assert erase_job(erasure, files) is False and files.deleted == [ended]
+    assert purge_job(erasure, files) is False and files.deleted == [ended]
 
 
 def test_of_two_who_delete_a_job_one_erases_it(app: Flask, ended: UUID) -> None:
-    def mark(_: int) -> Erasure | None:
+    def mark(_: int) -> Purge | None:
         with app.app_context():
-            return mark_deleted(ended, None)
+            return soft_delete(ended, None)
 
     assert sum(found is not None for found in in_parallel(mark, 4)) == 1
 
@@ -221,13 +228,14 @@ def test_an_owner_deletes_its_own_jobs_alone(make_job: MakeJob) -> None:
     mine, also_mine, foreign = make_job(1), make_job(1), make_job(1)
     with writing() as session:
         session.execute(update(JobRequest).values(owner="me"))
-        session.execute(update(JobRequest).where(JobRequest.request_id == foreign)
-                        .values(owner="other"))
-    assert mark_deleted(foreign, "me") is None
-    assert {found.request_id for found in mark_all_deleted("me")} == {mine, also_mine}
+        session.execute(
+            update(JobRequest).where(JobRequest.request_id == foreign).values(owner="other")
+        )
+    assert soft_delete(foreign, "me") is None
+    assert {found.request_id for found in soft_delete_all("me")} == {mine, also_mine}
     assert queries.find_job(foreign) is not None
-    assert [found.request_id for found in mark_all_deleted(None)] == [foreign]
-    assert mark_all_deleted(None) == []
+    assert [found.request_id for found in soft_delete_all(None)] == [foreign]
+    assert soft_delete_all(None) == []
 
 
 LONG_AGO = timedelta(days=40)
@@ -237,31 +245,33 @@ def _age(request_id: UUID, age: timedelta = LONG_AGO) -> None:
     """Make a job look as if it had begun, and ended if it did, so long ago."""
     then = utcnow() - age
     with writing() as session:
-        session.execute(update(JobRequest).where(JobRequest.request_id == request_id)
-                        .values(created_at=then))
+        session.execute(
+            update(JobRequest).where(JobRequest.request_id == request_id).values(created_at=then)
+        )
         session.execute(
             update(JobRequest)
             .where(JobRequest.request_id == request_id, JobRequest.finished_at.is_not(None))
-            .values(finished_at=then))
+            .values(finished_at=then)
+        )
 
 
 def test_old_jobs_go_and_others_stay(make_job: MakeJob, ended: UUID) -> None:
     active, young = make_job(), make_job()
-    mark_deleted(young, None)
+    soft_delete(young, None)
     for request_id in (ended, active):
         _age(request_id)
     before, files = utcnow() - timedelta(days=30), Files()
 
     assert count_old_jobs(before) == 1
-    assert erase_old_jobs(before, files) == 1
+    assert purge_old_jobs(before, files) == 1
     assert files.deleted == [ended] and _rows(ended) == 0 and _rows(active) > 0
-    assert count_old_jobs(before) == erase_old_jobs(before, files) == 0
+    assert count_old_jobs(before) == purge_old_jobs(before, files) == 0
 
 
 def test_a_job_that_ended_lately_stays_however_old_it_is(ended: UUID) -> None:
     with writing() as session:
         session.execute(update(JobRequest).values(created_at=utcnow() - LONG_AGO))
-    assert erase_old_jobs(utcnow() - timedelta(days=1), Files()) == 0
+    assert purge_old_jobs(utcnow() - timedelta(days=1), Files()) == 0
 
 
 def test_pruning_that_was_cut_off_is_ended_by_recovery(ended: UUID) -> None:
@@ -271,17 +281,17 @@ def test_pruning_that_was_cut_off_is_ended_by_recovery(ended: UUID) -> None:
     _age(ended)
     before = utcnow() - timedelta(days=30)
     with pytest.raises(KeyboardInterrupt):
-        erase_old_jobs(before, die)
+        purge_old_jobs(before, die)
     # It is hidden, so nobody begins anew with it.
     assert queries.find_job(ended) is None and count_old_jobs(before) == 0
     _let_time_pass()
     files = Files()
-    assert erase_due_jobs(files) == 1
+    assert purge_due_jobs(files) == 1
     assert files.deleted == [ended] and _rows(ended) == 0
 
 
 def test_pruning_stops_between_jobs(ended: UUID) -> None:
-    assert erase_old_jobs(utcnow() + timedelta(days=1), Files(), lambda: True) == 0
+    assert purge_old_jobs(utcnow() + timedelta(days=1), Files(), lambda: True) == 0
     assert queries.find_job(ended) is not None
 
 
@@ -294,7 +304,7 @@ def test_two_that_prune_at_once_both_come_to_their_end(app: Flask, make_job: Mak
 
     def prune(_: int) -> int:
         with app.app_context():
-            return erase_old_jobs(later, Files())
+            return purge_old_jobs(later, Files())
 
     assert sum(in_parallel(prune, 3)) >= 4
     assert {erased for _, erased in _marks()} == {True}

@@ -17,25 +17,29 @@ from imgcompress.ledger.deliveries import (
     DueDelivery,
     claim_due,
     claimable,
-    give_up_suspended,
+    fail_suspended_deliveries,
     record_delivered,
     record_undelivered,
     redeliver,
 )
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.models import RECEIVER_CHARS, ReceiverCircuit, WebhookDelivery
+from imgcompress.ledger.models import (
+    RECEIVER_CHARS,
+    Channel,
+    ReceiverCircuit,
+    WebhookDelivery,
+    utcnow,
+)
 from imgcompress.ledger.receivers import (
     FAILURES_TO_OPEN,
     MAIL_SERVER,
     ailing_receivers,
-    forget_old_circuits,
+    delete_old_circuits,
     host_of,
     receiver_of,
     reset_circuit,
 )
-from imgcompress.ledger.sessions import reading, writing
-from imgcompress.ledger.states import Channel
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.session import reading, writing
 
 from .conftest import MakeJob
 from .records import attempts_of, claim, events_of
@@ -67,8 +71,9 @@ def _cancelled(make_job: MakeJob, url: str = "https://hooks.test/", number: int 
 
 
 def _fail(delivery: DueDelivery, *, after: float | None = 5, ill: bool = True) -> bool:
-    return record_undelivered(delivery, seconds=0.1, status=500, error="status 500",
-                              next_in=after, receiver_ill=ill)
+    return record_undelivered(
+        delivery, seconds=0.1, status=500, error="status 500", next_in=after, receiver_ill=ill
+    )
 
 
 def _delivered(delivery: DueDelivery) -> bool:
@@ -81,7 +86,11 @@ class TestOneDelivery:
         assert claimable(10) > 0
         delivery = _claimed()
         assert (delivery.id, delivery.channel, delivery.receiver, delivery.target) == (
-            delivery_id, "webhook", RECEIVER, "https://hooks.test/")
+            delivery_id,
+            "webhook",
+            RECEIVER,
+            "https://hooks.test/",
+        )
         assert (delivery.attempt, delivery.step) == (1, 1)
 
     def test_a_claimed_delivery_is_not_due_until_the_hold_ends(self, delivery_id: str) -> None:
@@ -97,9 +106,13 @@ class TestOneDelivery:
     def test_an_accepted_event_is_delivered_for_good(self, delivery_id: str) -> None:
         assert _delivered(_claimed()) is True
         assert claimable(10) == 0
-        attempt, = attempts_of(delivery_id)
+        (attempt,) = attempts_of(delivery_id)
         assert (attempt.attempt, attempt.response_status, attempt.seconds, attempt.error) == (
-            1, 204, 0.1, None)
+            1,
+            204,
+            0.1,
+            None,
+        )
 
     def test_only_the_claimant_records(self, delivery_id: str) -> None:
         late, present = _claimed(LOST), _claimed()
@@ -118,7 +131,8 @@ class TestOneDelivery:
         assert claim_due(HOLD) is None
 
     def test_it_can_be_sent_again_with_the_same_id_and_the_whole_schedule(
-            self, delivery_id: str) -> None:
+        self, delivery_id: str
+    ) -> None:
         _fail(_claimed(), after=None)
         assert redeliver(delivery_id) is True
         again = _claimed()
@@ -134,7 +148,8 @@ class TestOneDelivery:
         assert redeliver("msg_unknown") is False
 
     def test_the_secret_of_the_upload_comes_with_it_and_is_not_shown(
-            self, make_job: MakeJob) -> None:
+        self, make_job: MakeJob
+    ) -> None:
         cancel_job(make_job(1, webhook_secret="whsec_of-the-upload"))
         delivery = _claimed()
         assert delivery.secret == "whsec_of-the-upload"
@@ -150,7 +165,8 @@ class TestTurns:
         assert claim_due(HOLD) is not None and claim_due(HOLD) is None
 
     def test_one_that_failed_last_gets_one_at_once_until_it_is_well(
-            self, make_job: MakeJob) -> None:
+        self, make_job: MakeJob
+    ) -> None:
         _cancelled(make_job, number=4)
         _fail(_claimed(), after=1000)
         trial = _claimed()
@@ -169,7 +185,10 @@ class TestTurns:
         _fail(_claimed(), after=1000)
         _cancelled(make_job, "https://well.test/", 2)
         assert [_claimed().target for _ in range(3)] == [
-            "https://well.test/", "https://well.test/", "https://ill.test/"]
+            "https://well.test/",
+            "https://well.test/",
+            "https://ill.test/",
+        ]
 
     def test_the_events_of_a_job_come_in_their_order(self, make_job: MakeJob) -> None:
         request_id = make_job()
@@ -206,7 +225,7 @@ class TestCircuit:
         _open_circuit(make_job)
         _cancelled(make_job)
         assert claim_due(HOLD) is None
-        circuit, = ailing_receivers()
+        (circuit,) = ailing_receivers()
         assert (circuit.receiver, circuit.failures) == (RECEIVER, FAILURES_TO_OPEN)
         assert circuit.open_until is not None and circuit.open_until > utcnow()
 
@@ -216,7 +235,8 @@ class TestCircuit:
         assert _claimed().target == "https://other.test/"
 
     def test_a_failure_that_tells_nothing_of_the_receiver_opens_nothing(
-            self, make_job: MakeJob) -> None:
+        self, make_job: MakeJob
+    ) -> None:
         _cancelled(make_job, number=FAILURES_TO_OPEN + 1)
         for _ in range(FAILURES_TO_OPEN):
             _fail(_claimed(), after=1000, ill=False)
@@ -250,16 +270,15 @@ class TestCircuit:
 
     def test_to_ask_for_a_delivery_again_closes_it(self, make_job: MakeJob) -> None:
         _open_circuit(make_job)
-        request_id, = _cancelled(make_job)
+        (request_id,) = _cancelled(make_job)
         assert redeliver(events_of(request_id)[0].id) is True
         assert _claimed().request_id == request_id
 
     def test_what_waited_for_more_than_a_day_is_given_up(self, make_job: MakeJob) -> None:
         _open_circuit(make_job)
-        old, new = (events_of(request_id)[0].id
-                    for request_id in _cancelled(make_job, number=2))
+        old, new = (events_of(request_id)[0].id for request_id in _cancelled(make_job, number=2))
         _make_due(old, ago=LONGEST_WAIT + timedelta(minutes=1))
-        assert give_up_suspended() == 1
+        assert fail_suspended_deliveries() == 1
         states = {row.id: (row.state, row.last_error) for row in _rows(old, new)}
         assert states == {old: ("FAILED", SUSPENDED), new: ("PENDING", None)}
 
@@ -277,8 +296,14 @@ class TestOwners:
     @staticmethod
     def _fail_unanswered(delivery: DueDelivery) -> None:
         record_undelivered(
-            delivery, seconds=15, status=None, error="timeout", receiver_ill=True, unanswered=True,
-            next_in=1000)
+            delivery,
+            seconds=15,
+            status=None,
+            error="timeout",
+            receiver_ill=True,
+            unanswered=True,
+            next_in=1000,
+        )
 
     def _fail_in_a_row(self, make_job: MakeJob, owner: str, *, answered: bool) -> None:
         for _ in range(FAILURES_TO_OPEN):
@@ -294,7 +319,8 @@ class TestOwners:
             assert _claimed().id == wanted
 
     def test_a_host_that_does_not_answer_has_its_other_receivers_wait(
-            self, make_job: MakeJob) -> None:
+        self, make_job: MakeJob
+    ) -> None:
         wanted = self._one(make_job, "ben")
         _make_due(wanted, ago=timedelta(minutes=-1))
         self._fail_in_a_row(make_job, "anna", answered=False)
@@ -304,7 +330,8 @@ class TestOwners:
         assert _claimed().id == wanted
 
     def test_a_receiver_that_waited_and_was_not_tried_waits_no_longer(
-            self, make_job: MakeJob) -> None:
+        self, make_job: MakeJob
+    ) -> None:
         wanted = self._one(make_job, "ben")
         _make_due(wanted, ago=timedelta(minutes=-1))
         self._fail_in_a_row(make_job, "anna", answered=False)
@@ -315,7 +342,8 @@ class TestOwners:
         assert _claimed().id == wanted
 
     def test_an_answer_to_anybody_starts_the_count_for_the_host_anew(
-            self, make_job: MakeJob) -> None:
+        self, make_job: MakeJob
+    ) -> None:
         self._fail_in_a_row(make_job, "anna", answered=False)
         self._one(make_job, "cleo")
         _delivered(_claimed())
@@ -327,12 +355,13 @@ class TestOwners:
         assert _claimed().id == wanted
 
     def test_nothing_is_given_up_since_others_could_not_reach_its_host(
-            self, make_job: MakeJob) -> None:
+        self, make_job: MakeJob
+    ) -> None:
         wanted = self._one(make_job, "ben")
         _make_due(wanted, ago=timedelta(minutes=-1))
         self._fail_in_a_row(make_job, "anna", answered=False)
         _make_due(wanted, ago=LONGEST_WAIT + timedelta(minutes=1))
-        assert claim_due(HOLD) is None and give_up_suspended() == 0
+        assert claim_due(HOLD) is None and fail_suspended_deliveries() == 0
 
     def test_the_owner_with_the_fewest_under_way_comes_first(self, make_job: MakeJob) -> None:
         ids = [self._one(make_job, "anna", str(number)) for number in range(5)]
@@ -355,13 +384,14 @@ class TestOwners:
         assert reset_circuit(RECEIVER) is True
         assert ailing_receivers() == [] and _claimed().id == wanted
 
-    def test_old_circuits_are_forgotten(self, make_job: MakeJob,
-                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_old_circuits_are_forgotten(
+        self, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self._fail_in_a_row(make_job, "anna", answered=True)
-        forget_old_circuits()
+        delete_old_circuits()
         assert len(_circuits()) == 1
         monkeypatch.setattr(receivers, "FORGOTTEN_AFTER", -timedelta(days=1))
-        forget_old_circuits()
+        delete_old_circuits()
         assert _circuits() == []
 
 
@@ -375,12 +405,15 @@ def test_a_receiver_of_an_owner_is_one_url(url: str) -> None:
     assert host_of(MAIL_SERVER) == MAIL_SERVER
 
 
-@pytest.mark.parametrize("url, receiver", [
-    ("https://hooks.test/a?b=c", "https://hooks.test:443"),
-    ("http://hooks.test", "http://hooks.test:80"),
-    ("HTTPS://Hooks.Test:8443/", "https://hooks.test:8443"),
-    ("http://[2001:db8::1]/", "http://[2001:db8::1]:80"),
-])
+@pytest.mark.parametrize(
+    "url, receiver",
+    [
+        ("https://hooks.test/a?b=c", "https://hooks.test:443"),
+        ("http://hooks.test", "http://hooks.test:80"),
+        ("HTTPS://Hooks.Test:8443/", "https://hooks.test:8443"),
+        ("http://[2001:db8::1]/", "http://[2001:db8::1]:80"),
+    ],
+)
 def test_a_receiver_is_a_scheme_a_host_and_a_port(url: str, receiver: str) -> None:
     assert receiver_of(url) == receiver
 
@@ -403,8 +436,11 @@ def _circuits() -> list[ReceiverCircuit]:
 
 def _make_due(delivery_id: str, ago: timedelta = timedelta()) -> None:
     with writing() as session:
-        session.execute(update(WebhookDelivery).where(WebhookDelivery.id == delivery_id)
-                        .values(next_attempt_at=utcnow() - ago))
+        session.execute(
+            update(WebhookDelivery)
+            .where(WebhookDelivery.id == delivery_id)
+            .values(next_attempt_at=utcnow() - ago)
+        )
 
 
 def _rows(*ids: str) -> list[WebhookDelivery]:

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger.encoding import encoding_fault
-from imgcompress.ledger.sessions import reading
+from imgcompress.ledger.health import encoding_fault
+from imgcompress.ledger.session import reading
 
 from ...databases import drop_encoding, execute, fresh_database, migrate
 from ...servers import postgres_url
@@ -47,7 +47,8 @@ def runner(narrow_url: str, tmp_path: Path) -> Iterator[FlaskCliRunner]:
 @postgres
 @pytest.mark.parametrize("command", [["db", "upgrade"], ["serve"], ["doctor"]])
 def test_a_database_in_another_encoding_is_refused_in_words(
-        runner: FlaskCliRunner, command: list[str]) -> None:
+    runner: FlaskCliRunner, command: list[str]
+) -> None:
     result = runner.invoke(args=command)
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
     assert re.search("has the encoding (SQL_ASCII|LATIN1)", result.output), result.output
@@ -74,8 +75,10 @@ def test_the_databases_of_the_tests_are_taken(app: Flask) -> None:
 @postgres
 @on_postgres
 def test_each_connection_speaks_utf8(app: Flask, make_job: MakeJob, ledger_url: str) -> None:
-    execute(postgres_url(), f"ALTER DATABASE \"{db.engine.url.database}\""
-                            " SET client_encoding = 'LATIN1'")
+    execute(
+        postgres_url(),
+        f"ALTER DATABASE \"{db.engine.url.database}\" SET client_encoding = 'LATIN1'",
+    )
     drop_encoding(ledger_url)
     with reading() as session:
         assert session.scalar(text("SHOW client_encoding")) == "UTF8"

@@ -15,13 +15,12 @@ from imgcompress.ledger.idempotency import (
     KeyInUse,
     KeyReused,
     claim_key,
-    forget_old_keys,
+    delete_expired_keys,
     free_key,
     keep_answer,
 )
-from imgcompress.ledger.models import IdempotencyKey
-from imgcompress.ledger.sessions import reading, writing
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.models import IdempotencyKey, utcnow
+from imgcompress.ledger.session import reading, writing
 
 from ...parallel import in_parallel
 
@@ -105,10 +104,10 @@ def test_after_a_day_a_key_is_new() -> None:
 def test_old_keys_are_forgotten() -> None:
     for key in ("a", "b"):
         _keep(_claim(key))
-    assert forget_old_keys() == 0
+    assert delete_expired_keys() == 0
     _set(created_at=utcnow() - idempotency.KEPT - timedelta(seconds=1))
     _claim("c")
-    assert forget_old_keys() == 2
+    assert delete_expired_keys() == 2
     with reading() as session:
         assert session.scalar(select(func.count()).select_from(IdempotencyKey)) == 1
 

@@ -13,38 +13,58 @@ from sqlalchemy import select, update
 
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
-from imgcompress.ledger import bulk_copy, bulk_insert, intake
-from imgcompress.ledger.bulk_insert import COLUMNS
-from imgcompress.ledger.deletion import erase_due_jobs
-from imgcompress.ledger.ids import time_ordered_ids
+from imgcompress.ledger import bulk, intake
+from imgcompress.ledger.bulk import IMAGE_COLUMNS, Deduplicator, time_ordered_ids
+from imgcompress.ledger.deletion import purge_due_jobs
 from imgcompress.ledger.intake import NewJob, create_job
-from imgcompress.ledger.models import CompressedImage, JobDeletion, JobRequest, JobSlice
+from imgcompress.ledger.models import CompressedImage, JobDeletion, JobRequest, JobSlice, utcnow
 from imgcompress.ledger.queries import find_job, list_jobs
-from imgcompress.ledger.repeats import Repeats
-from imgcompress.ledger.sessions import reading, writing
+from imgcompress.ledger.session import reading, writing
 from imgcompress.ledger.slices import pending_images
-from imgcompress.ledger.types import utcnow
 
 from .conftest import MakeJob
 from .records import claim, images_of, job_of
 from tests.new_images import NewImage, by_columns
 
 URL = "https://images.test/1.jpg"
-ODD_TEXTS = ["", " ", "\\N", "\\.", "NULL", "a,b;c\td|e", 'the "big" one', "'", "a\nb", "a\r\nb",
-             "\r", "a\n\\.\nb", "\\\\x", "Größe 42 ☕ 商品", "\u2028", "%s %(a)s :b ?", "\x01"]
+ODD_TEXTS = [
+    "",
+    " ",
+    "\\N",
+    "\\.",
+    "NULL",
+    "a,b;c\td|e",
+    'the "big" one',
+    "'",
+    "a\nb",
+    "a\r\nb",
+    "\r",
+    "a\n\\.\nb",
+    "\\\\x",
+    "Größe 42 ☕ 商品",
+    "\u2028",
+    "%s %(a)s :b ?",
+    "\x01",
+]
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a SQLite ledger take jobs of more than three images in parts."""
     monkeypatch.setattr(intake, "PART_ROWS", 3)
-    monkeypatch.setattr(bulk_copy, "BLOCK_ROWS", 2)
-    monkeypatch.setattr(bulk_insert, "STATEMENT_ROWS", 2)
+    monkeypatch.setattr(bulk, "BLOCK_ROWS", 2)
+    monkeypatch.setattr(bulk, "STATEMENT_ROWS", 2)
 
 
 def new_job(images: int) -> NewJob:
-    return NewJob(uuid4(), "products.csv", {"compression_percentage": 50}, "http://service.test",
-                  total_rows=images, total_images=images)
+    return NewJob(
+        uuid4(),
+        "products.csv",
+        {"compression_percentage": 50},
+        "http://service.test",
+        total_rows=images,
+        total_images=images,
+    )
 
 
 def some(count: int) -> Iterator[NewImage]:
@@ -54,38 +74,52 @@ def some(count: int) -> Iterator[NewImage]:
 
 def rows_in_the_ledger() -> dict[str, int]:
     with reading() as session:
-        return {table.__tablename__: len(session.scalars(select(table)).all())
-                for table in (JobRequest, CompressedImage, JobSlice, JobDeletion)}
+        return {
+            table.__tablename__: len(session.scalars(select(table)).all())
+            for table in (JobRequest, CompressedImage, JobSlice, JobDeletion)
+        }
 
 
 def test_every_text_comes_back_as_it_was(app: Flask) -> None:
     job = new_job(len(ODD_TEXTS))
-    images = [NewImage(row, row % 3, text, text, f"{URL}?{text}")
-              for row, text in enumerate(ODD_TEXTS)]
+    images = [
+        NewImage(row, row % 3, text, text, f"{URL}?{text}") for row, text in enumerate(ODD_TEXTS)
+    ]
     create_job(job, by_columns(images), slice_size=5)
-    assert [(image.row_number, image.position, image.serial_number, image.product_name,
-             image.input_url) for image in images_of(job.request_id)] == [
-        image[:5] for image in images]
+    assert [
+        (image.row_number, image.position, image.serial_number, image.product_name, image.input_url)
+        for image in images_of(job.request_id)
+    ] == [image[:5] for image in images]
 
 
 def test_an_image_is_written_as_the_models_would(app: Flask) -> None:
     job = new_job(1)
     create_job(job, by_columns(some(1)), slice_size=5)
-    image, = images_of(job.request_id)
+    (image,) = images_of(job.request_id)
     assert abs(image.created_at - job_of(job.request_id).created_at) < timedelta(seconds=60)
     assert (image.request_id, image.ordinal, image.status, image.attempts) == (
-        job.request_id, 0, "PENDING", 0)
-    assert {column.name for column in CompressedImage.__table__.columns
-            if not column.nullable} <= set(COLUMNS)
-    assert all(getattr(image, column.name) is None
-               for column in CompressedImage.__table__.columns if column.nullable)
+        job.request_id,
+        0,
+        "PENDING",
+        0,
+    )
+    assert {
+        column.name for column in CompressedImage.__table__.columns if not column.nullable
+    } <= set(IMAGE_COLUMNS)
+    assert all(
+        getattr(image, column.name) is None
+        for column in CompressedImage.__table__.columns
+        if column.nullable
+    )
 
 
 def test_options_and_name_of_a_row_reach_the_worker(app: Flask) -> None:
     job = new_job(2)
     own = {"quality": 80, "format": "webp"}
-    images = [NewImage(2, 0, "1", "Lamp", URL, own, "front; view"),
-              NewImage(3, 0, "2", "Sofa", URL + "?2")]
+    images = [
+        NewImage(2, 0, "1", "Lamp", URL, own, "front; view"),
+        NewImage(3, 0, "2", "Sofa", URL + "?2"),
+    ]
     create_job(job, by_columns(images), slice_size=5)
     first, second = pending_images(claim(job.request_id))
     assert (first.options, second.options) == (own, None)
@@ -94,13 +128,29 @@ def test_options_and_name_of_a_row_reach_the_worker(app: Flask) -> None:
 
 def test_images_with_one_url_but_other_options_are_no_duplicates(app: Flask) -> None:
     wanted: list[dict[str, object] | None] = [
-        None, {"quality": 80}, None, {"quality": 80}, {"quality": 70},
-        {"max_width": 9, "quality": 80}, {"quality": 80, "max_width": 9}]
+        None,
+        {"quality": 80},
+        None,
+        {"quality": 80},
+        {"quality": 70},
+        {"max_width": 9, "quality": 80},
+        {"quality": 80, "max_width": 9},
+    ]
     job = new_job(len(wanted))
-    create_job(job, by_columns(NewImage(2, 0, "1", "Lamp", URL, options) for options in wanted),
-               slice_size=5)
+    create_job(
+        job,
+        by_columns(NewImage(2, 0, "1", "Lamp", URL, options) for options in wanted),
+        slice_size=5,
+    )
     assert [image.duplicate_of for image in images_of(job.request_id)] == [
-        None, None, 0, 1, None, None, 5]
+        None,
+        None,
+        0,
+        1,
+        None,
+        None,
+        5,
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 6, 7, 2500])
@@ -109,8 +159,12 @@ def test_a_job_is_whole_whatever_its_size(app: Flask, count: int) -> None:
     create_job(job, by_columns(some(count)), slice_size=2)
     assert [image.ordinal for image in images_of(job.request_id)] == list(range(count))
     assert find_job(job.request_id) is not None
-    assert rows_in_the_ledger() == {"job_request": 1, "compressed_images": count,
-                                    "job_slice": (count + 1) // 2, "job_deletion": 0}
+    assert rows_in_the_ledger() == {
+        "job_request": 1,
+        "compressed_images": count,
+        "job_slice": (count + 1) // 2,
+        "job_deletion": 0,
+    }
 
 
 def test_nobody_sees_a_job_of_which_rows_are_missing(app: Flask) -> None:
@@ -126,7 +180,8 @@ def test_nobody_sees_a_job_of_which_rows_are_missing(app: Flask) -> None:
     create_job(job, by_columns(watched()), slice_size=5)
     assert seen == [None] * 10
     assert [found.request_id for found in list_jobs(status=None, skip=0, limit=10)] == [
-        job.request_id]
+        job.request_id
+    ]
 
 
 def test_a_job_that_broke_off_stays_hidden_and_is_due_for_deletion(app: Flask) -> None:
@@ -141,8 +196,11 @@ def test_a_job_that_broke_off_stays_hidden_and_is_due_for_deletion(app: Flask) -
     assert find_job(job.request_id) is None
     in_parts = db.engine.dialect.name == "sqlite"
     assert rows_in_the_ledger() == {
-        "job_request": in_parts, "compressed_images": 6 * in_parts, "job_slice": 0,
-        "job_deletion": in_parts}
+        "job_request": in_parts,
+        "compressed_images": 6 * in_parts,
+        "job_slice": 0,
+        "job_deletion": in_parts,
+    }
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
@@ -171,14 +229,18 @@ def test_recovery_takes_away_what_a_dead_writer_left(app: Flask) -> None:
 
     with pytest.raises(KeyError):
         create_job(job, by_columns(broken()), slice_size=5)
-    erase_due_jobs(lambda job, *_: deleted.append(job))
+    purge_due_jobs(lambda job, *_: deleted.append(job))
     assert deleted == []
     with writing() as session:
         session.execute(update(JobDeletion).values(due_at=utcnow()))
-    erase_due_jobs(lambda job, *_: deleted.append(job))
+    purge_due_jobs(lambda job, *_: deleted.append(job))
     assert deleted == [job.request_id]
-    assert rows_in_the_ledger() == {"job_request": 0, "compressed_images": 0, "job_slice": 0,
-                                    "job_deletion": 1}
+    assert rows_in_the_ledger() == {
+        "job_request": 0,
+        "compressed_images": 0,
+        "job_slice": 0,
+        "job_deletion": 1,
+    }
 
 
 def test_ids_are_ascending_uuids_of_version_7() -> None:
@@ -194,15 +256,16 @@ def test_duplicates_are_found_across_parts(make_job: MakeJob) -> None:
 
 
 def test_what_repeats_by_its_hash_alone_is_fetched_by_itself(
-        app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk_insert, "Repeats", OneHashForAll)
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "Deduplicator", OneHashForAll)
     job = new_job(3)
     images = [*some(2), NewImage(4, 0, "", "", "https://images.test/0.jpg")]
     create_job(job, by_columns(images), slice_size=5)
     assert [image.duplicate_of for image in images_of(job.request_id)] == [None, None, 0]
 
 
-class OneHashForAll(Repeats):
+class OneHashForAll(Deduplicator):
     """Takes every image for a repetition of the first."""
 
     def firsts(self, keys: Iterable[Hashable]) -> list[int | None]:
@@ -210,13 +273,13 @@ class OneHashForAll(Repeats):
 
 
 def test_repetitions_are_told_by_the_first_of_their_kind() -> None:
-    repeats = Repeats(7)
+    repeats = Deduplicator(7)
     assert repeats.firsts(["a", "b", "a", ("a", None)]) == [None, None, 0, None]
     assert repeats.firsts([]) == []
     assert repeats.firsts(["c", "b", ("a", None)]) == [None, 1, 3]
 
 
 def test_many_images_are_told_apart() -> None:
-    repeats = Repeats(20_000)
+    repeats = Deduplicator(20_000)
     assert repeats.firsts(range(10_000)) == [None] * 10_000
     assert repeats.firsts(map(float, range(10_000))) == list(range(10_000))

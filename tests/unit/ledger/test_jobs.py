@@ -10,13 +10,12 @@ import pytest
 from flask import current_app
 from sqlalchemy import update
 
-from imgcompress.ledger.counters import Counter, read_counters
 from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.models import JobRequest
-from imgcompress.ledger.recording import ClaimLost
-from imgcompress.ledger.sessions import writing
+from imgcompress.ledger.metrics import RecoveryCounter, read_counters
+from imgcompress.ledger.models import ImageStatus, JobRequest, JobStatus, SliceState
+from imgcompress.ledger.results import ClaimLost
+from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import Claim, claim_slice, pending_images
-from imgcompress.ledger.states import ImageStatus, JobStatus, SliceState
 
 from .conftest import MakeJob
 from .records import claim, events_of, failure, images_of, job_of, record, slices_of, success
@@ -68,9 +67,13 @@ def test_the_event_of_a_completed_job_lists_its_images(make_job: MakeJob) -> Non
     assert payload["request_id"] == str(request_id)
     assert payload["status"] == "COMPLETED"
     assert payload["images"] == [
-        {"input_url": first.input_url, "status": "COMPLETED",
-         "output_url": f"http://service.test/image/{first.image_id}/0.jpg"},
-        {"input_url": second.input_url, "output_url": None, "status": "FAILED"}]
+        {
+            "input_url": first.input_url,
+            "status": "COMPLETED",
+            "output_url": f"http://service.test/image/{first.image_id}/0.jpg",
+        },
+        {"input_url": second.input_url, "output_url": None, "status": "FAILED"},
+    ]
     assert payload["images_truncated"] is False
     assert payload["download_url"] == f"http://service.test/job/download/{request_id}"
 
@@ -130,7 +133,7 @@ def test_counters_that_drifted_are_repaired_when_the_job_closes(make_job: MakeJo
     record(claimed, failure(second))
     job = job_of(request_id)
     assert (job.completed_images, job.failed_images, job.output_bytes) == (1, 1, 400)
-    assert read_counters()[Counter.COUNTERS_REPAIRED] == 1
+    assert read_counters()[RecoveryCounter.COUNTERS_REPAIRED] == 1
 
 
 def test_two_last_slices_that_finish_together_close_the_job_once(make_job: MakeJob) -> None:
@@ -142,7 +145,7 @@ def test_two_last_slices_that_finish_together_close_the_job_once(make_job: MakeJ
 
         def finish(claimed: Claim) -> bool:
             with app.app_context():
-                image, = pending_images(claimed)
+                (image,) = pending_images(claimed)
                 together.wait(10)
                 return record(claimed, success(image))
 
@@ -150,4 +153,6 @@ def test_two_last_slices_that_finish_together_close_the_job_once(make_job: MakeJ
             assert sorted(pool.map(finish, claims)) == [False, True]
         assert job_of(request_id).status == JobStatus.COMPLETED
         assert [event.event for event in events_of(request_id)] == [
-            "job.processing", "job.completed"]
+            "job.processing",
+            "job.completed",
+        ]

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from imgcompress.ledger.keys import create_key, list_keys, owner_of, revoke_key
-from imgcompress.ledger.sessions import reading
+from imgcompress.ledger.api_keys import create_key, list_keys, owner_of, revoke_key
+from imgcompress.ledger.session import reading
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -34,7 +34,7 @@ def test_the_ledger_holds_no_token(app: Flask) -> None:
     with reading() as session:
         row = " ".join(map(str, session.execute(text("SELECT * FROM api_key")).one()))
     assert token not in row and token[12:] not in row
-    key, = list_keys()
+    (key,) = list_keys()
     assert token.startswith(key.prefix) and len(key.prefix) == 12
 
 

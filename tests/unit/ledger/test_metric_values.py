@@ -8,14 +8,14 @@ import pytest
 from flask import Flask
 
 from imgcompress.errors import LedgerUnavailable
-from imgcompress.ledger import metric_values
-from imgcompress.ledger.metric_values import add_values, read_values, save_share
-from imgcompress.ledger.sessions import writing
-from imgcompress.metrics import FETCH, HTTP, IMAGES, SHARE
+from imgcompress.ledger import metrics
+from imgcompress.ledger.metrics import add_values, read_values, save_share
+from imgcompress.ledger.session import writing
+from imgcompress.metrics import FETCH, HTTP, IMAGES_ENDED, SHARE
 
 from ...parallel import in_parallel
 
-OK, LOST = IMAGES.sample("target_met", ""), IMAGES.sample("failed", "dns_failed")
+OK, LOST = IMAGES_ENDED.sample("target_met", ""), IMAGES_ENDED.sample("failed", "dns_failed")
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_a_share_that_cannot_be_saved_is_kept(app: Flask, monkeypatch: pytest.Mo
 
     FETCH.observe(0.3, "ok")
     with monkeypatch.context() as patch:
-        patch.setattr(metric_values, "add_values", fail)
+        patch.setattr(metrics, "add_values", fail)
         save_share()
     assert read_values() == {}
     save_share()

@@ -9,13 +9,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from imgcompress.ledger import orphans
-from imgcompress.ledger.deletion import erase_job, mark_deleted
-from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.orphans import StrangeFiles, count_orphans, delete_orphans, left_behind
-from imgcompress.ledger.retry import retry_job
+from imgcompress.ledger import deletion
+from imgcompress.ledger.deletion import (
+    TooManyOrphans,
+    count_orphans,
+    delete_orphans,
+    left_behind,
+    purge_job,
+    soft_delete,
+)
+from imgcompress.ledger.jobs import cancel_job, retry_job
+from imgcompress.ledger.models import utcnow
 from imgcompress.ledger.slices import pending_images
-from imgcompress.ledger.types import utcnow
 from imgcompress.storage import csv_key, image_key
 
 from .conftest import MakeJob
@@ -70,10 +75,13 @@ def test_what_belongs_to_nothing_goes(make_job: MakeJob, files: Files) -> None:
     done, pending = images_of(request_id)
     files.add(*keys)
     files.add(
-        csv_key(uuid4()), image_key(uuid4(), uuid4(), "jpg"),
+        csv_key(uuid4()),
+        image_key(uuid4(), uuid4(), "jpg"),
         image_key(request_id, done.image_id, "webp"),  # Its job asked for another format since.
         image_key(request_id, pending.image_id, "jpg"),  # Its worker died before it told.
-        f"images/{request_id}/.{done.image_id}.jpg.0a1b", "check/0a1b")
+        f"images/{request_id}/.{done.image_id}.jpg.0a1b",
+        "check/0a1b",
+    )
 
     assert count_orphans(files.list, BEFORE).orphans == 6
     assert delete_orphans(files.list, files.delete, BEFORE) == 6
@@ -87,7 +95,7 @@ def test_an_image_of_a_retry_stays(make_job: MakeJob, files: Files) -> None:
     retry_job(request_id)
     again = claim(request_id)
     assert (held.epoch, again.epoch) == (1, 2)
-    image, = pending_images(again)
+    (image,) = pending_images(again)
     key, old = (image_key(request_id, image.image_id, "jpg", epoch) for epoch in (2, 1))
     record(again, replace(success(image), storage_key=key))
     files.add(key, old)
@@ -112,9 +120,9 @@ def test_while_an_epoch_goes_on_nothing_of_it_is_left_behind(make_job: MakeJob) 
 def test_of_a_deleted_job_everything_is_left_behind(make_job: MakeJob) -> None:
     request_id = make_job(1)
     key = image_key(request_id, pending_images(claim(request_id))[0].image_id, "jpg")
-    erasure = mark_deleted(request_id, None)
+    erasure = soft_delete(request_id, None)
     assert erasure and left_behind(request_id, 1, [key]) == [key]
-    erase_job(erasure, lambda *_: None)
+    purge_job(erasure, lambda *_: None)
     assert left_behind(request_id, 1, [key]) == [key]
 
 
@@ -129,13 +137,14 @@ def test_what_is_not_ours_is_not_looked_at(app: object, files: Files) -> None:
 
 
 def test_files_of_another_installation_are_not_deleted(
-        make_job: MakeJob, files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orphans, "BATCH", 7)
+    make_job: MakeJob, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "BATCH", 7)
     _, keys = _done_job(make_job)
-    files.add(*keys, *(csv_key(uuid4()) for _ in range(orphans.FEW + 1)))
+    files.add(*keys, *(csv_key(uuid4()) for _ in range(deletion.FEW + 1)))
     number = len(files.written)
 
-    with pytest.raises(StrangeFiles):
+    with pytest.raises(TooManyOrphans):
         delete_orphans(files.list, files.delete, BEFORE)
     assert len(files.written) == number
     assert delete_orphans(files.list, files.delete, BEFORE, even_strange=True) == number - 2

@@ -8,20 +8,34 @@ from uuid import UUID
 
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.slices import pending_images
-from imgcompress.tasks.payloads import MAX_PAYLOAD_BYTES
+from imgcompress.worker.payloads import MAX_PAYLOAD_BYTES
 
 from .conftest import MakeJob
 from .records import claim, events_of, failure, record, success
 
-FIELDS = ["request_id", "status", "message", "completion_percentage", "total_images",
-          "completed_images", "failed_images", "input_bytes", "output_bytes", "images",
-          "images_truncated", "details_url", "download_url"]
+FIELDS = [
+    "request_id",
+    "status",
+    "message",
+    "completion_percentage",
+    "total_images",
+    "completed_images",
+    "failed_images",
+    "input_bytes",
+    "output_bytes",
+    "images",
+    "images_truncated",
+    "details_url",
+    "download_url",
+]
 
 
 def _finish(request_id: UUID, *, fails: int = 0) -> None:
     claimed = claim(request_id)
-    results = [failure(image) if image.ordinal < fails else success(image)
-               for image in pending_images(claimed)]
+    results = [
+        failure(image) if image.ordinal < fails else success(image)
+        for image in pending_images(claimed)
+    ]
     assert record(claimed, *results)
 
 
@@ -50,7 +64,8 @@ def test_only_images_that_are_done_are_listed(make_job: MakeJob) -> None:
 def test_a_thousand_images_fit(make_job: MakeJob) -> None:
     request_id = make_job(
         [f"https://cdn.shop.test/catalogue/2026/large/{n:08}.jpg" for n in range(1000)],
-        slice_size=1000)
+        slice_size=1000,
+    )
     _finish(request_id)
     event = events_of(request_id)[1]
     assert len(event.payload) < MAX_PAYLOAD_BYTES
@@ -78,12 +93,12 @@ def test_long_urls_shorten_the_list_and_not_the_limit(make_job: MakeJob) -> None
 def test_a_mail_tells_the_failures_by_reason_and_only_of_the_end(make_job: MakeJob) -> None:
     request_id = make_job(3, webhook_url=None, email="team@shop.test")
     _finish(request_id, fails=2)
-    event, = events_of(request_id)
+    (event,) = events_of(request_id)
     assert (event.channel, event.event, event.receiver) == ("email", "job.completed", "mail server")
     payload = json.loads(event.payload)
     assert payload["failures"] == [
-        {"code": "source_status", "host": "images.test", "found": "", "count": 2,
-         "example_row": 2}]
+        {"code": "source_status", "host": "images.test", "found": "", "count": 2, "example_row": 2}
+    ]
     assert (payload["source_filename"], payload["completed_images"]) == ("products.csv", 1)
 
 

@@ -15,16 +15,16 @@ from sqlalchemy import event, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from imgcompress.application import create_worker_app
+from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
-from imgcompress.ledger import reach, sessions
-from imgcompress.ledger.counters import read_counters
+from imgcompress.ledger import session as reach
+from imgcompress.ledger import session as sessions
+from imgcompress.ledger.health import check_writing
+from imgcompress.ledger.metrics import read_counters
 from imgcompress.ledger.models import JobRequest
-from imgcompress.ledger.reach import met_trouble
-from imgcompress.ledger.readiness import check_writing
-from imgcompress.ledger.sessions import reading, writing
+from imgcompress.ledger.session import met_trouble, reading, writing
 
 from ...databases import end_connections, execute, set_read_only, set_writable
 from ...faults.proxy import Proxy
@@ -38,7 +38,8 @@ on_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def on_postgres(test: object) -> object:
     """Run a test on Postgres alone."""
     return pytest.mark.postgres(
-        pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)(test))
+        pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)(test)
+    )
 
 
 def _write(session: Session) -> None:
@@ -47,7 +48,8 @@ def _write(session: Session) -> None:
 
 @on_postgres
 def test_a_read_only_postgres_is_away_for_all_that_writes(
-        ledger_url: str, make_job: MakeJob) -> None:
+    ledger_url: str, make_job: MakeJob
+) -> None:
     request_id = make_job()
     set_read_only(ledger_url)
     assert job_of(request_id).base_url == "http://service.test"
@@ -64,7 +66,8 @@ def test_a_read_only_postgres_is_away_for_all_that_writes(
 
 @on_postgres
 def test_a_connection_that_ends_in_a_readers_hands_makes_one_error(
-        ledger_url: str, make_job: MakeJob) -> None:
+    ledger_url: str, make_job: MakeJob
+) -> None:
     request_id = make_job()
     with pytest.raises(LedgerUnavailable), reading() as session:
         session.execute(text("SELECT 1"))
@@ -78,7 +81,8 @@ def test_a_connection_that_ends_in_a_readers_hands_makes_one_error(
 
 @on_postgres
 def test_a_connection_that_ends_in_a_writers_hands_makes_one_error(
-        ledger_url: str, make_job: MakeJob) -> None:
+    ledger_url: str, make_job: MakeJob
+) -> None:
     request_id = make_job()
     for again in range(2):
         with pytest.raises(LedgerUnavailable), writing() as session:
@@ -91,7 +95,8 @@ def test_a_connection_that_ends_in_a_writers_hands_makes_one_error(
 
 @on_postgres
 def test_an_error_of_ours_does_not_hide_that_a_connection_ended(
-        ledger_url: str, make_job: MakeJob) -> None:
+    ledger_url: str, make_job: MakeJob
+) -> None:
     make_job()
     with pytest.raises(LedgerUnavailable), writing() as session:
         _write(session)
@@ -113,8 +118,7 @@ def _role() -> Iterator[str]:
 
 
 @on_postgres
-def test_too_many_connections_are_a_database_that_is_away(
-        ledger_url: str, tmp_path: Path) -> None:
+def test_too_many_connections_are_a_database_that_is_away(ledger_url: str, tmp_path: Path) -> None:
     with _role() as role:
         parts = urlsplit(ledger_url)
         address = parts.netloc.rpartition("@")[2]
@@ -128,29 +132,49 @@ def test_too_many_connections_are_a_database_that_is_away(
 
 @on_postgres
 def test_rights_that_were_taken_away_are_a_database_that_is_away(
-        app: Flask, make_job: MakeJob) -> None:
+    app: Flask, make_job: MakeJob
+) -> None:
     make_job()
     with pytest.raises(LedgerUnavailable), writing() as session:
         session.execute(text("SET LOCAL ROLE pg_monitor"))
         _write(session)
 
 
-@pytest.mark.parametrize("state, away", [
-    ("57P01", True), ("57P03", True), ("08006", True), ("53100", True), ("53300", True),
-    ("58030", True), ("40P01", True), ("55P03", True), ("25P03", True),
-    ("42P01", True), ("22P05", False), ("23505", False), ("42703", False), ("XX001", False),
-    ("54000", False)])
+@pytest.mark.parametrize(
+    "state, away",
+    [
+        ("57P01", True),
+        ("57P03", True),
+        ("08006", True),
+        ("53100", True),
+        ("53300", True),
+        ("58030", True),
+        ("40P01", True),
+        ("55P03", True),
+        ("25P03", True),
+        ("42P01", True),
+        ("22P05", False),
+        ("23505", False),
+        ("42703", False),
+        ("XX001", False),
+        ("54000", False),
+    ],
+)
 @on_postgres
 def test_what_postgres_says_tells_whether_it_is_away(
-        make_job: MakeJob, state: str, away: bool) -> None:
+    make_job: MakeJob, state: str, away: bool
+) -> None:
     raised = text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
     with pytest.raises(LedgerUnavailable if away else DBAPIError), writing() as session:
         session.execute(raised)
 
 
 def test_a_server_that_is_not_there_is_away(app: Flask, tmp_path: Path) -> None:
-    away = create_worker_app(load_settings(
-        None, database_url="postgresql://postgres@127.0.0.1:1/none", data_dir=tmp_path))
+    away = create_worker_app(
+        load_settings(
+            None, database_url="postgresql://postgres@127.0.0.1:1/none", data_dir=tmp_path
+        )
+    )
     with away.app_context():
         for session in (reading, writing):
             with pytest.raises(LedgerUnavailable), session() as opened:
@@ -159,11 +183,11 @@ def test_a_server_that_is_not_there_is_away(app: Flask, tmp_path: Path) -> None:
 
 
 @on_sqlite
-def test_a_read_only_sqlite_is_away_for_all_that_writes(
-        app: Flask, make_job: MakeJob) -> None:
+def test_a_read_only_sqlite_is_away_for_all_that_writes(app: Flask, make_job: MakeJob) -> None:
     request_id = make_job()
-    event.listen(db.engine, "checkout", lambda connection, *_: connection.execute(
-        "PRAGMA query_only = ON"))
+    event.listen(
+        db.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA query_only = ON")
+    )
     with pytest.raises(LedgerUnavailable), writing() as session:
         _write(session)
     with pytest.raises(LedgerUnavailable):
@@ -173,8 +197,11 @@ def test_a_read_only_sqlite_is_away_for_all_that_writes(
 
 @on_sqlite
 def test_a_full_sqlite_is_away(app: Flask, make_job: MakeJob) -> None:
-    event.listen(db.engine, "checkout", lambda connection, *_: connection.execute(
-        "PRAGMA max_page_count = 1"))
+    event.listen(
+        db.engine,
+        "checkout",
+        lambda connection, *_: connection.execute("PRAGMA max_page_count = 1"),
+    )
     with pytest.raises(LedgerUnavailable, match="full"):
         make_job(5000)
 
@@ -219,7 +246,7 @@ def test_a_fault_of_ours_is_told_as_it_is(app: Flask) -> None:
             opened.execute(text("SELECT missing FROM job_request"))
         with pytest.raises(KeyError), session():
             raise KeyError
-    assert not reach.tells_away(ValueError())
+    assert not reach.means_unavailable(ValueError())
 
 
 def test_the_check_of_writing_changes_nothing(app: Flask) -> None:

@@ -9,22 +9,20 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from imgcompress.ledger.circuits import Source, circuits_of, claim_probe, open_circuit
-from imgcompress.ledger.deletion import mark_deleted
-from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.leases import expire_leases
-from imgcompress.ledger.models import JobDeletion, JobRequest, JobSlice, OwnerCircuit
-from imgcompress.ledger.recording import ClaimLost
-from imgcompress.ledger.recovery import jobs_to_publish
-from imgcompress.ledger.retry import retry_job
-from imgcompress.ledger.sessions import reading, writing
+from imgcompress.ledger.deletion import soft_delete
+from imgcompress.ledger.hosts import Source, circuits_of, claim_probe, open_circuit
+from imgcompress.ledger.jobs import cancel_job, retry_job
+from imgcompress.ledger.models import JobDeletion, JobRequest, JobSlice, OwnerCircuit, utcnow
+from imgcompress.ledger.results import ClaimLost
+from imgcompress.ledger.session import reading, writing
 from imgcompress.ledger.slices import (
     claim_slice,
+    expire_leases,
+    jobs_to_publish,
     pending_images,
     release_slice,
     reserve_slices,
 )
-from imgcompress.ledger.types import utcnow
 
 from ...parallel import in_parallel
 from .conftest import MakeJob
@@ -39,8 +37,15 @@ def ended(make_job: MakeJob) -> UUID:
     request_id = make_job(6, slice_size=2)
     for slice_no in range(3):
         claimed = claim(request_id, slice_no)
-        record(claimed, *(failure(image, FAILED_AT[image.ordinal]) if image.ordinal in FAILED_AT
-                          else success(image) for image in pending_images(claimed)))
+        record(
+            claimed,
+            *(
+                failure(image, FAILED_AT[image.ordinal])
+                if image.ordinal in FAILED_AT
+                else success(image)
+                for image in pending_images(claimed)
+            ),
+        )
         release_slice(claimed)
     assert job_of(request_id).status == "COMPLETED"
     return request_id
@@ -52,8 +57,9 @@ def _statuses(request_id: UUID) -> str:
 
 def _slices(request_id: UUID) -> list[JobSlice]:
     with reading() as session:
-        return list(session.query(JobSlice).filter_by(request_id=request_id)
-                    .order_by(JobSlice.slice_no))
+        return list(
+            session.query(JobSlice).filter_by(request_id=request_id).order_by(JobSlice.slice_no)
+        )
 
 
 def test_failed_images_alone_are_tried_again(ended: UUID) -> None:
@@ -91,8 +97,10 @@ def test_attempts_start_anew(make_job: MakeJob) -> None:
 
 def test_its_slices_stand_ready_to_be_published(ended: UUID) -> None:
     retry_job(ended)
-    assert {(row.state, row.published_at, row.lease_until, row.not_before, row.holder)
-            for row in _slices(ended)} == {("QUEUED", None, None, None, None)}
+    assert {
+        (row.state, row.published_at, row.lease_until, row.not_before, row.holder)
+        for row in _slices(ended)
+    } == {("QUEUED", None, None, None, None)}
     assert jobs_to_publish(10) == [ended]
     assert reserve_slices(ended, 2) == [0, 1]
 
@@ -123,15 +131,18 @@ def test_its_hosts_are_tried_however_often_they_failed(ended: UUID) -> None:
     with writing() as session:
         session.execute(update(OwnerCircuit).values(openings=3))
     retry_job(ended)
-    for authority, openings in (("images.test:443", 1), ("images.test:8080", 1),
-                                ("other.test:443", 3)):
-        circuit, = circuits_of("", [authority])
+    for authority, openings in (
+        ("images.test:443", 1),
+        ("images.test:8080", 1),
+        ("other.test:443", 3),
+    ):
+        (circuit,) = circuits_of("", [authority])
         assert circuit.openings == openings, authority
         assert claim_probe(Source("", authority), seconds=10) is (openings == 1), authority
 
 
 def test_a_deleted_job_is_not_tried_again(ended: UUID) -> None:
-    assert mark_deleted(ended, None)
+    assert soft_delete(ended, None)
     assert retry_job(ended) is False
     assert (job_of(ended).status, job_of(ended).epoch) == ("COMPLETED", 1)
 
@@ -145,8 +156,9 @@ def test_a_retry_that_waits_for_a_deletion_does_not_reopen_the_job(app: Flask, e
 
     thread = threading.Thread(target=retry)
     with writing() as session:
-        session.scalar(select(JobRequest.request_id).where(JobRequest.request_id == ended)
-                       .with_for_update())
+        session.scalar(
+            select(JobRequest.request_id).where(JobRequest.request_id == ended).with_for_update()
+        )
         session.add(JobDeletion(request_id=ended, due_at=utcnow()))
         session.flush()
         thread.start()
@@ -175,12 +187,18 @@ def test_each_epoch_is_told_once(ended: UUID) -> None:
     for _ in range(2):
         retry_job(ended, ["not_an_image"])
         claimed = claim(ended, 1)
-        image, = pending_images(claimed)
+        (image,) = pending_images(claimed)
         record(claimed, failure(image, "not_an_image"))
     assert [(event.epoch, event.event) for event in events_of(ended)] == [
-        (1, "job.processing"), (1, "job.completed"),
-        (2, "job.pending"), (2, "job.processing"), (2, "job.completed"),
-        (3, "job.pending"), (3, "job.processing"), (3, "job.completed")]
+        (1, "job.processing"),
+        (1, "job.completed"),
+        (2, "job.pending"),
+        (2, "job.processing"),
+        (2, "job.completed"),
+        (3, "job.pending"),
+        (3, "job.processing"),
+        (3, "job.completed"),
+    ]
 
 
 def test_a_job_of_which_nothing_succeeded_can_be_completed(make_job: MakeJob) -> None:

@@ -14,10 +14,9 @@ from flask import Flask
 from sqlalchemy import MetaData, select, update
 
 from imgcompress.extensions import db
-from imgcompress.ledger.models import JobRequest
+from imgcompress.ledger.models import JobRequest, utcnow
 from imgcompress.ledger.seals import SealBroken, reseal_secrets, seal, unseal
-from imgcompress.ledger.sessions import reading, writing
-from imgcompress.ledger.types import utcnow
+from imgcompress.ledger.session import reading, writing
 
 from .conftest import MakeJob
 from .records import job_of
@@ -37,9 +36,15 @@ def opened(request_id: UUID) -> str:
 def leave_plain(request_id: UUID, hours: float) -> None:
     """Make of a job what an older version wrote, so many hours ago."""
     with writing() as session:
-        session.execute(update(JobRequest).where(JobRequest.request_id == request_id).values(
-            webhook_secret=SECRET, sealed_secret=None,
-            created_at=utcnow() - timedelta(hours=hours)))
+        session.execute(
+            update(JobRequest)
+            .where(JobRequest.request_id == request_id)
+            .values(
+                webhook_secret=SECRET,
+                sealed_secret=None,
+                created_at=utcnow() - timedelta(hours=hours),
+            )
+        )
 
 
 def test_the_secret_of_an_upload_is_nowhere_in_the_ledger(app: Flask, make_job: MakeJob) -> None:
@@ -100,7 +105,8 @@ def test_before_that_every_key_that_is_left_opens(app: Flask, make_job: MakeJob)
 
 
 def test_machines_that_share_a_webhook_secret_open_each_others_seals(
-        app: Flask, tmp_path_factory: pytest.TempPathFactory) -> None:
+    app: Flask, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     set_up(app, webhook_secrets=("whsec_of-both",))
     sealed = seal(SECRET)
     set_up(app, data_dir=tmp_path_factory.mktemp("another"))
@@ -116,8 +122,9 @@ def test_what_an_older_version_left_plain_is_sealed_in_time(app: Flask, make_job
     assert (job_of(old).webhook_secret, opened(old)) == (None, SECRET)
 
 
-def test_a_lost_key_is_told_and_holds_up_no_other(app: Flask, make_job: MakeJob,
-                                                  caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lost_key_is_told_and_holds_up_no_other(
+    app: Flask, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
     set_up(app, secrets_keys=(KEYS[0],))
     lost = make_job(1, webhook_secret=SECRET)
     set_up(app, secrets_keys=(KEYS[1],))

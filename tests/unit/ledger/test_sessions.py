@@ -11,10 +11,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from imgcompress.ledger.sessions import reading
+from imgcompress.ledger.session import reading
 
-pytestmark = [pytest.mark.postgres,
-              pytest.mark.skipif(sys.platform != "linux", reason="other systems know fewer")]
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.skipif(sys.platform != "linux", reason="other systems know fewer"),
+]
 
 
 @pytest.fixture
@@ -34,8 +36,15 @@ def wire(app: Flask) -> Iterator[socket.socket]:
 
 def test_a_database_that_falls_silent_is_given_up(wire: socket.socket) -> None:
     assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    told = [wire.getsockopt(socket.IPPROTO_TCP, option) for option in (
-        socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)]
+    told = [
+        wire.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (
+            socket.TCP_KEEPIDLE,
+            socket.TCP_KEEPINTVL,
+            socket.TCP_KEEPCNT,
+            socket.TCP_USER_TIMEOUT,
+        )
+    ]
     assert told == [10, 5, 3, 25_000]
 
 

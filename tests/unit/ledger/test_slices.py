@@ -6,11 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from imgcompress.ledger.models import JobFailure, JobRequest
-from imgcompress.ledger.recording import ClaimLost, record_and_release, record_results
-from imgcompress.ledger.results import Failure, Postponement
-from imgcompress.ledger.retry import retry_job
-from imgcompress.ledger.sessions import reading, writing
+from imgcompress.ledger.jobs import retry_job
+from imgcompress.ledger.models import JobFailure, JobRequest, utcnow
+from imgcompress.ledger.results import (
+    ClaimLost,
+    Failure,
+    Postponement,
+    record_and_release,
+    record_results,
+)
+from imgcompress.ledger.session import reading, writing
 from imgcompress.ledger.slices import (
     claim_slice,
     pending_images,
@@ -18,7 +23,6 @@ from imgcompress.ledger.slices import (
     release_slice,
     reserve_slices,
 )
-from imgcompress.ledger.types import utcnow
 
 from .conftest import MakeJob
 from .records import (
@@ -50,7 +54,8 @@ def test_a_claim_tells_what_its_own_job_asks_for(make_job: MakeJob) -> None:
     claims = claim(first), claim(second)
     assert [(part.base_url, part.options) for part in claims] == [
         ("http://service.test", {"compression_percentage": 50}),
-        ("http://second.test", {"width": 100})]
+        ("http://second.test", {"width": 100}),
+    ]
 
 
 def test_a_failed_claim_does_not_start_the_job(make_job: MakeJob) -> None:
@@ -92,7 +97,7 @@ def test_an_image_counts_once_however_often_it_is_recorded(make_job: MakeJob) ->
 def test_duplicates_share_the_result_under_addresses_of_their_own(make_job: MakeJob) -> None:
     request_id = make_job(["http://a/1", "http://a/1", "http://a/2"], slice_size=1)
     claimed = claim(request_id)
-    image, = pending_images(claimed)
+    (image,) = pending_images(claimed)
     assert pending_images(claim(request_id, 1)) == []
     record(claimed, success(image))
     first, second, third = images_of(request_id)
@@ -115,24 +120,32 @@ def test_failures_of_one_code_are_told_apart_by_what_was_met(make_job: MakeJob) 
     request_id = make_job(["http://a/1", "http://a/2", "http://a/3"])
     claimed = claim(request_id)
     found = ("HTTP 403 Forbidden", "HTTP 404 Not Found", "HTTP 403 Forbidden")
-    record(claimed, *(Failure(image, "source_status", text, text)
-                      for image, text in zip(pending_images(claimed), found, strict=True)))
+    record(
+        claimed,
+        *(
+            Failure(image, "source_status", text, text)
+            for image, text in zip(pending_images(claimed), found, strict=True)
+        ),
+    )
     with reading() as session:
-        assert [(row.found, row.images) for row in session.query(JobFailure)
-                .filter_by(request_id=request_id).order_by(JobFailure.found)] == [
-            ("HTTP 403 Forbidden", 2), ("HTTP 404 Not Found", 1)]
+        assert [
+            (row.found, row.images)
+            for row in session.query(JobFailure)
+            .filter_by(request_id=request_id)
+            .order_by(JobFailure.found)
+        ] == [("HTTP 403 Forbidden", 2), ("HTTP 404 Not Found", 1)]
 
 
 def test_an_image_put_off_untried_has_no_attempt_more(make_job: MakeJob) -> None:
     request_id = make_job(1)
     claimed = claim(request_id)
-    image, = pending_images(claimed)
+    (image,) = pending_images(claimed)
     record_results(claimed, [Postponement(image, 0, tried=False)], lease_seconds=LEASE)
-    image, = pending_images(claimed)
+    (image,) = pending_images(claimed)
     assert (image.attempts, image.waits) == (0, 1)
     record(claimed, failure(image))
     retry_job(request_id)
-    image, = pending_images(claim(request_id))
+    (image,) = pending_images(claim(request_id))
     assert (image.attempts, image.waits) == (0, 0)
 
 

@@ -21,26 +21,23 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import update
 
-from imgcompress.application import create_worker_app
+from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
-from imgcompress.ledger import recovery
+from imgcompress.ledger import slices
 from imgcompress.ledger.intake import NewJob, create_job
-from imgcompress.ledger.jobs import cancel_job
-from imgcompress.ledger.leases import expire_leases
-from imgcompress.ledger.models import CompressedImage, JobSlice
-from imgcompress.ledger.recording import ClaimLost, record_results
-from imgcompress.ledger.results import Postponement, Result
-from imgcompress.ledger.retry import retry_job
-from imgcompress.ledger.sessions import writing
+from imgcompress.ledger.jobs import cancel_job, retry_job
+from imgcompress.ledger.models import CompressedImage, JobSlice, utcnow
+from imgcompress.ledger.results import ClaimLost, Postponement, Result, record_results
+from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import (
     Claim,
     claim_slice,
+    expire_leases,
     pending_images,
     release_slice,
     reserve_slices,
 )
-from imgcompress.ledger.types import utcnow
 
 from .records import events_of, failure, images_of, job_of, success
 from tests.new_images import NewImage, by_columns
@@ -49,8 +46,9 @@ IMAGES, SLICE_SIZE = 7, 2
 SLICES = -(-IMAGES // SLICE_SIZE)
 TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 slice_numbers = st.integers(0, SLICES - 1)
-urls = st.lists(st.sampled_from([f"https://a.test/{n}.jpg" for n in range(5)]),
-                min_size=IMAGES, max_size=IMAGES)
+urls = st.lists(
+    st.sampled_from([f"https://a.test/{n}.jpg" for n in range(5)]), min_size=IMAGES, max_size=IMAGES
+)
 
 
 class Ledger(RuleBasedStateMachine):
@@ -66,10 +64,19 @@ class Ledger(RuleBasedStateMachine):
     @initialize(urls=urls)
     def upload(self, urls: list[str]) -> None:
         self.request_id = uuid4()
-        create_job(NewJob(self.request_id, "products.csv", {}, "http://service.test",
-                          total_rows=IMAGES, total_images=IMAGES, webhook_url="https://h.test/"),
-                   by_columns(NewImage(row + 2, 0, "", "", url) for row, url in enumerate(urls)),
-                   slice_size=SLICE_SIZE)
+        create_job(
+            NewJob(
+                self.request_id,
+                "products.csv",
+                {},
+                "http://service.test",
+                total_rows=IMAGES,
+                total_images=IMAGES,
+                webhook_url="https://h.test/",
+            ),
+            by_columns(NewImage(row + 2, 0, "", "", url) for row, url in enumerate(urls)),
+            slice_size=SLICE_SIZE,
+        )
 
     @rule(slice_no=slice_numbers)
     def deliver(self, slice_no: int) -> None:
@@ -83,8 +90,9 @@ class Ledger(RuleBasedStateMachine):
     def work(self, data: st.DataObject, kinds: list[str]) -> None:
         """A worker records some images, perhaps one that has lost its claim long ago."""
         claim = data.draw(st.sampled_from(self.claims))
-        results = [_result(kind, image) for kind, image in
-                   zip(kinds, pending_images(claim), strict=False)]
+        results = [
+            _result(kind, image) for kind, image in zip(kinds, pending_images(claim), strict=False)
+        ]
         try:
             record_results(claim, results, lease_seconds=60)
         except ClaimLost:
@@ -102,9 +110,11 @@ class Ledger(RuleBasedStateMachine):
     def expire(self, slice_no: int) -> None:
         """A worker falls silent for longer than its lease; it may still wake up."""
         with writing() as session:
-            session.execute(update(JobSlice)
-                            .where(JobSlice.slice_no == slice_no, JobSlice.lease_until.is_not(None))
-                            .values(lease_until=utcnow()))
+            session.execute(
+                update(JobSlice)
+                .where(JobSlice.slice_no == slice_no, JobSlice.lease_until.is_not(None))
+                .values(lease_until=utcnow())
+            )
 
     @rule()
     def wait(self) -> None:
@@ -116,9 +126,9 @@ class Ledger(RuleBasedStateMachine):
     @rule(in_queue=st.integers(0, SLICES))
     def recover(self, in_queue: int) -> None:
         expire_leases()
-        recovery.forget_lost_messages(in_queue, older_than=-1)
-        recovery.close_finished_jobs()
-        for request_id in recovery.jobs_to_publish(10):
+        slices.republish_lost_slices(in_queue, older_than=-1)
+        slices.close_finished_jobs()
+        for request_id in slices.jobs_to_publish(10):
             reserve_slices(request_id, 2)
 
     @rule()
@@ -137,8 +147,9 @@ class Ledger(RuleBasedStateMachine):
         assert job.completed_images == statuses.count("COMPLETED")
         assert job.failed_images == statuses.count("FAILED")
         assert len(images) == job.total_images == IMAGES
-        assert job.output_bytes == sum(image.output_bytes or 0 for image in images
-                                       if image.status == "COMPLETED")
+        assert job.output_bytes == sum(
+            image.output_bytes or 0 for image in images if image.status == "COMPLETED"
+        )
 
     @invariant()
     def the_percentage_never_falls_and_100_means_the_end(self) -> None:
@@ -153,8 +164,11 @@ class Ledger(RuleBasedStateMachine):
 
     @invariant()
     def each_epoch_ends_once_at_most(self) -> None:
-        ends = [event.epoch for event in events_of(self.request_id)
-                if event.event.removeprefix("job.").upper() in TERMINAL]
+        ends = [
+            event.epoch
+            for event in events_of(self.request_id)
+            if event.event.removeprefix("job.").upper() in TERMINAL
+        ]
         assert len(ends) == len(set(ends))
 
     def teardown(self) -> None:
@@ -173,10 +187,11 @@ class Ledger(RuleBasedStateMachine):
         for slice_no in range(SLICES):
             claim = claim_slice(self.request_id, slice_no, lease_seconds=60)
             if claim is not None:
-                record_results(claim, [success(image) for image in pending_images(claim)],
-                               lease_seconds=60)
+                record_results(
+                    claim, [success(image) for image in pending_images(claim)], lease_seconds=60
+                )
                 release_slice(claim)
-        recovery.close_finished_jobs()
+        slices.close_finished_jobs()
 
 
 def _result(kind: str, image: Any) -> Result:
@@ -196,6 +211,12 @@ def ledger(sqlite_template: Path, tmp_path: Path) -> Iterator[None]:
 
 
 def test_the_promises_hold_in_every_order(ledger: None) -> None:
-    run_state_machine_as_test(Ledger, settings=settings(
-        max_examples=20, stateful_step_count=20, deadline=None,
-        suppress_health_check=list(HealthCheck)))
+    run_state_machine_as_test(
+        Ledger,
+        settings=settings(
+            max_examples=20,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

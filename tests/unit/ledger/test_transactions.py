@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobRequest
-from imgcompress.ledger.sessions import reading, writing
+from imgcompress.ledger.session import reading, writing
 
 from .conftest import MakeJob
 from .records import job_of

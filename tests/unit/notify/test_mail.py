@@ -9,19 +9,36 @@ from typing import Any, cast
 
 import pytest
 
-from imgcompress.notify.mail import job_mail
+from imgcompress.notify.email import job_mail
 
 NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
 TOLD = {
-    "request_id": "7f1c", "status": "COMPLETED",
+    "request_id": "7f1c",
+    "status": "COMPLETED",
     "message": "The job is done; see the counts for failed images.",
-    "completion_percentage": 100, "total_images": 1200, "completed_images": 1197,
-    "failed_images": 3, "input_bytes": 480_000_000, "output_bytes": 210_000_000,
+    "completion_percentage": 100,
+    "total_images": 1200,
+    "completed_images": 1197,
+    "failed_images": 3,
+    "input_bytes": 480_000_000,
+    "output_bytes": 210_000_000,
     "source_filename": "Größe & <b>.csv",
-    "failures": [{"code": "source_status", "host": "cdn.shop.test", "found": "HTTP 403 Forbidden",
-                  "count": 2, "example_row": 7},
-                 {"code": "not_an_image", "host": "<i>.shop.test", "found": "", "count": 1,
-                  "example_row": 9}],
+    "failures": [
+        {
+            "code": "source_status",
+            "host": "cdn.shop.test",
+            "found": "HTTP 403 Forbidden",
+            "count": 2,
+            "example_row": 7,
+        },
+        {
+            "code": "not_an_image",
+            "host": "<i>.shop.test",
+            "found": "",
+            "count": 1,
+            "example_row": 9,
+        },
+    ],
     "details_url": "https://images.test/job/details/7f1c",
     "download_url": "https://images.test/job/download/7f1c",
 }
@@ -29,8 +46,14 @@ TOLD = {
 
 def _mail(output_csv: bytes | None = b"a,b\r\n", **changes: Any) -> EmailMessage:
     """Return the mail as it arrives."""
-    message = job_mail(TOLD | changes, event_id="msg_1", sender="Images <images@service.test>",
-                       recipient="team@shop.test", now=NOW, output_csv=output_csv)
+    message = job_mail(
+        TOLD | changes,
+        event_id="msg_1",
+        sender="Images <images@service.test>",
+        recipient="team@shop.test",
+        now=NOW,
+        output_csv=output_csv,
+    )
     return cast("EmailMessage", message_from_bytes(bytes(message), policy=policy.default))
 
 
@@ -70,7 +93,7 @@ def test_the_page_says_the_same_and_runs_nothing() -> None:
 
 def test_the_csv_is_attached_under_the_name_of_the_upload() -> None:
     mail = _mail(b"S. No.,\xc3\xbc\r\n")
-    attachment, = mail.iter_attachments()
+    (attachment,) = mail.iter_attachments()
     assert attachment.get_filename() == "Größe & b-compressed.csv"
     assert attachment.get_content_type() == "text/csv"
     assert attachment.get_payload(decode=True) == b"S. No.,\xc3\xbc\r\n"
@@ -85,10 +108,13 @@ def test_without_an_attachment_there_is_a_link() -> None:
         assert "attached" not in _part(mail, kind)
 
 
-@pytest.mark.parametrize("status, subject", [
-    ("FAILED", "a.csv: no image could be compressed"),
-    ("CANCELLED", "a.csv: cancelled after 1,197 of 1,200 images"),
-])
+@pytest.mark.parametrize(
+    "status, subject",
+    [
+        ("FAILED", "a.csv: no image could be compressed"),
+        ("CANCELLED", "a.csv: cancelled after 1,197 of 1,200 images"),
+    ],
+)
 def test_each_end_has_its_subject(status: str, subject: str) -> None:
     assert _mail(status=status, source_filename="a.csv")["Subject"] == subject
 

@@ -6,7 +6,7 @@ from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from imgcompress.notify.secret import retire, rotate, signing_secrets
+from imgcompress.notify.webhook import retire, rotate, signing_secrets
 
 
 def test_a_configured_secret_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_a_configured_secret_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_a_missing_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
-    secret, = signing_secrets((), data_dir)
+    (secret,) = signing_secrets((), data_dir)
     assert len(b64decode(secret.removeprefix("whsec_"))) == 32
     assert signing_secrets((), data_dir) == (secret,)
     assert (data_dir / "webhook_secret").stat().st_mode & 0o777 == 0o600
@@ -30,7 +30,7 @@ def test_processes_that_start_together_agree_on_one_secret(tmp_path: Path) -> No
 
 
 def test_a_new_secret_signs_beside_the_newest_one_until_that_is_retired(tmp_path: Path) -> None:
-    first, = signing_secrets((), tmp_path)
+    (first,) = signing_secrets((), tmp_path)
     second, still = rotate(tmp_path)
     assert still == first != second
     assert signing_secrets((), tmp_path) == (second, first)

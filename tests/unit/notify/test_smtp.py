@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from imgcompress.config import SmtpServer
-from imgcompress.notify import smtp
-from imgcompress.notify.attempt import Attempt
-from imgcompress.notify.smtp import send_mail
+from imgcompress.notify import email
+from imgcompress.notify.email import send_mail
+from imgcompress.notify.webhook import Attempt
 
 from tests.mail_server import PASSWORD, USER, MailServer
 
@@ -54,14 +54,15 @@ def _send(server: SmtpServer, tls: ssl.SSLContext | None = None, to: str = TO) -
 def test_a_mail_is_taken_over() -> None:
     with MailServer() as server:
         assert _send(SmtpServer("127.0.0.1", server.port)) == Attempt(True, 250)
-    mail, = server.mails
+    (mail,) = server.mails
     assert (mail["Subject"], server.recipients) == ("Done", [TO])
     assert "All images" in mail.get_content()
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_it_goes_encrypted_and_logged_in(
-        server_tls: ssl.SSLContext, trusting: ssl.SSLContext, security: str) -> None:
+    server_tls: ssl.SSLContext, trusting: ssl.SSLContext, security: str
+) -> None:
     with MailServer(security, server_tls, login=True) as server:
         place = SmtpServer("127.0.0.1", server.port, security, USER, PASSWORD)
         assert _send(place, trusting) == Attempt(True, 250)
@@ -70,7 +71,8 @@ def test_it_goes_encrypted_and_logged_in(
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_a_server_with_an_unknown_certificate_is_not_trusted(
-        server_tls: ssl.SSLContext, security: str) -> None:
+    server_tls: ssl.SSLContext, security: str
+) -> None:
     with MailServer(security, server_tls) as server:
         attempt = _send(SmtpServer("127.0.0.1", server.port, security))
     assert attempt == Attempt(False, error="tls_invalid", receiver_ill=True)
@@ -85,17 +87,21 @@ def test_without_starttls_nothing_is_sent_in_the_clear() -> None:
 
 
 def test_a_refused_login_can_be_put_right_by_the_operator(
-        server_tls: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    server_tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
     with MailServer("starttls", server_tls, login=True) as server:
         attempt = _send(SmtpServer("127.0.0.1", server.port, "starttls", USER, "wrong"), trusting)
     assert attempt == Attempt(False, 535, "login_refused", receiver_ill=True)
 
 
-@pytest.mark.parametrize("answer, final", [
-    ("451 4.7.1 Greylisted, try again in five minutes", False),
-    ("452 4.2.2 The mailbox is full", False),
-    ("550 5.1.1 No such mailbox", True),
-])
+@pytest.mark.parametrize(
+    "answer, final",
+    [
+        ("451 4.7.1 Greylisted, try again in five minutes", False),
+        ("452 4.2.2 The mailbox is full", False),
+        ("550 5.1.1 No such mailbox", True),
+    ],
+)
 @pytest.mark.parametrize("place", ["answers", "answers_to_data"])
 def test_4xx_may_pass_and_5xx_is_final(answer: str, final: bool, place: str) -> None:
     with MailServer() as server:
@@ -113,19 +119,21 @@ def test_an_address_that_the_server_cannot_take_is_final() -> None:
 
 
 def test_a_server_that_is_down_or_hangs_is_ill(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smtp, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(email, "ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         hangs = _send(SmtpServer("127.0.0.1", port))
     assert hangs == Attempt(False, error="timeout", receiver_ill=True)
     assert _send(SmtpServer("127.0.0.1", port)) == Attempt(
-        False, error="connect_failed", receiver_ill=True)
+        False, error="connect_failed", receiver_ill=True
+    )
 
 
 @pytest.mark.parametrize("security", ["none", "tls"])
 def test_a_server_that_answers_letter_by_letter_has_an_end(
-        monkeypatch: pytest.MonkeyPatch, security: str) -> None:
-    monkeypatch.setattr(smtp, "MAIL_SECONDS", 0.5)
+    monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    monkeypatch.setattr(email, "MAIL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         dripping = threading.Thread(target=_drip, args=(server,))
         dripping.start()

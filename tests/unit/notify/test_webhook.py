@@ -12,9 +12,8 @@ from ipaddress import ip_network
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from imgcompress.netguard import DialPolicy, Session
-from imgcompress.notify.attempt import Attempt
-from imgcompress.notify.webhook import send_webhook, signed_headers
+from imgcompress.net import DialPolicy, Session
+from imgcompress.notify.webhook import Attempt, send_webhook, signed_headers
 
 from tests.receiver import Arrival, Receiver
 
@@ -37,15 +36,23 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def _send(session: Session, url: str, timeout: float = 5,
-          secrets: tuple[str, ...] = (SECRET,)) -> Attempt:
-    return send_webhook(session, url, secrets=secrets, event_id="msg_1", payload=PAYLOAD,
-                        now=datetime.now(UTC), timeout=timeout)
+def _send(
+    session: Session, url: str, timeout: float = 5, secrets: tuple[str, ...] = (SECRET,)
+) -> Attempt:
+    return send_webhook(
+        session,
+        url,
+        secrets=secrets,
+        event_id="msg_1",
+        payload=PAYLOAD,
+        now=datetime.now(UTC),
+        timeout=timeout,
+    )
 
 
 def test_what_arrives_verifies(session: Session, receiver: Receiver) -> None:
     assert _send(session, receiver.url) == Attempt(True, 200)
-    arrival, = receiver.arrivals
+    (arrival,) = receiver.arrivals
     assert arrival.body == PAYLOAD.encode()
     assert arrival.verified(SECRET)["status"] == "COMPLETED"
     assert arrival.id == "msg_1"
@@ -54,7 +61,7 @@ def test_what_arrives_verifies(session: Session, receiver: Receiver) -> None:
 def test_while_secrets_change_both_verify(session: Session, receiver: Receiver) -> None:
     old = "whsec_" + b64encode(b"o" * 24).decode()
     _send(session, receiver.url, secrets=(SECRET, old))
-    arrival, = receiver.arrivals
+    (arrival,) = receiver.arrivals
     assert arrival.headers["webhook-signature"].count("v1,") == 2
     assert arrival.verified(SECRET) == arrival.verified(old)
 
@@ -62,15 +69,17 @@ def test_while_secrets_change_both_verify(session: Session, receiver: Receiver) 
 def test_the_signature_is_the_one_of_the_specification() -> None:
     # The example of the Standard Webhooks specification, "Signature scheme".
     headers = signed_headers(
-        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",), "msg_p5jXN8AQM9LWM0D4loKWxJek",
-        '{"test": 2432232314}', datetime.fromtimestamp(1614265330, UTC))
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",),
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        '{"test": 2432232314}',
+        datetime.fromtimestamp(1614265330, UTC),
+    )
     assert headers["webhook-timestamp"] == "1614265330"
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 @pytest.mark.parametrize("changed", ["webhook-id", "webhook-timestamp", "body"])
-def test_one_changed_byte_is_refused(session: Session, receiver: Receiver,
-                                     changed: str) -> None:
+def test_one_changed_byte_is_refused(session: Session, receiver: Receiver, changed: str) -> None:
     _send(session, receiver.url)
     headers, body = dict(receiver.arrivals[0].headers), receiver.arrivals[0].body
     if changed == "body":
@@ -83,10 +92,12 @@ def test_one_changed_byte_is_refused(session: Session, receiver: Receiver,
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
 def test_another_status_is_a_failure_that_may_pass(
-        session: Session, receiver: Receiver, status: int) -> None:
+    session: Session, receiver: Receiver, status: int
+) -> None:
     receiver.answers = [status]
     assert _send(session, receiver.url) == Attempt(
-        False, status, f"status {status}", receiver_ill=status >= 500 or status == 429)
+        False, status, f"status {status}", receiver_ill=status >= 500 or status == 429
+    )
 
 
 def test_a_receiver_that_is_gone_is_final(session: Session, receiver: Receiver) -> None:
@@ -94,8 +105,7 @@ def test_a_receiver_that_is_gone_is_final(session: Session, receiver: Receiver) 
     assert _send(session, receiver.url).final
 
 
-def test_a_redirect_is_a_failure_and_is_not_followed(
-        session: Session, receiver: Receiver) -> None:
+def test_a_redirect_is_a_failure_and_is_not_followed(session: Session, receiver: Receiver) -> None:
     with Receiver() as other:
         receiver.answers = [(302, {"Location": other.url})]
         attempt = _send(session, receiver.url)

@@ -78,8 +78,9 @@ def test_a_file_that_is_open_stays_whole_when_it_is_replaced(storage: Storage) -
         assert begin + file.read() == LARGE
 
 
-@pytest.mark.parametrize("key", ["missing", "images", "images/job", "images/job/none.jpg",
-                                 "images/job/image.jpg/below"])
+@pytest.mark.parametrize(
+    "key", ["missing", "images", "images/job", "images/job/none.jpg", "images/job/image.jpg/below"]
+)
 def test_what_is_not_there_is_not_found(storage: Storage, key: str) -> None:
     storage.write("images/job/image.jpg", b"")
     with pytest.raises(StorageNotFound):
@@ -88,11 +89,29 @@ def test_what_is_not_there_is_not_found(storage: Storage, key: str) -> None:
     assert _keys(storage) == {"images/job/image.jpg"}
 
 
-@pytest.mark.parametrize("key", ["../secret", "a/../../secret", "/etc/passwd", "", ".", "a\0b",
-                                 "images/../..", "images/../../later2/x", "a//b", "a/", "./a"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../secret",
+        "a/../../secret",
+        "/etc/passwd",
+        "",
+        ".",
+        "a\0b",
+        "images/../..",
+        "images/../../later2/x",
+        "a//b",
+        "a/",
+        "./a",
+    ],
+)
 def test_no_key_leaves_the_root(storage: Storage, key: str) -> None:
-    for act in (storage.open, storage.delete, storage.delete_folder,
-                lambda key: storage.write(key, b"")):
+    for act in (
+        storage.open,
+        storage.delete,
+        storage.delete_folder,
+        lambda key: storage.write(key, b""),
+    ):
         with pytest.raises(StorageNotFound):
             act(key)
 
@@ -130,7 +149,7 @@ def test_what_is_stored_is_listed_with_its_time(storage: Storage) -> None:
     storage.write("images2/b.jpg", b"b")
     storage.write("csv/one/input.csv", b"c")
     assert _keys(storage) == {"images/one/a.jpg", "images2/b.jpg", "csv/one/input.csv"}
-    file, = storage.list("images")
+    (file,) = storage.list("images")
     assert file.key == "images/one/a.jpg" and file.modified.tzinfo is not None
     # S3 tells whole seconds.
     assert abs(datetime.now(UTC) - file.modified) < timedelta(seconds=60)

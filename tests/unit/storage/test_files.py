@@ -17,7 +17,9 @@ def test_what_a_dying_process_left_is_listed(file_storage: Storage, tmp_path: Pa
     file_storage.write("images/one/a.jpg", b"a")
     (tmp_path / "made" / "later" / "images" / "one" / ".b.jpg.0123").write_bytes(b"half")
     assert {file.key for file in file_storage.list("images")} == {
-        "images/one/a.jpg", "images/one/.b.jpg.0123"}
+        "images/one/a.jpg",
+        "images/one/.b.jpg.0123",
+    }
 
 
 def test_the_check_fails_where_nothing_can_be_written(tmp_path: Path) -> None:
@@ -45,7 +47,8 @@ def test_a_file_is_stored_though_its_folder_is_deleted_meanwhile(file_storage: S
 
 
 def test_a_folder_may_go_before_its_first_file_is_there(
-        file_storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    file_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, mkdir = [], Path.mkdir
 
     def overtaken(path: Path, *given: Any, **more: Any) -> None:

@@ -18,7 +18,7 @@ from imgcompress.cli.programs import GUNICORN_SETTINGS
 from imgcompress.config import load_settings
 from imgcompress.errors import StorageUnavailable
 from imgcompress.storage import Storage, open_storage
-from imgcompress.storage.s3_client import CONNECTIONS, client_of
+from imgcompress.storage.s3 import CONNECTIONS, client_of
 
 from ...buckets import CREDENTIALS, Bucket
 from ...faults.proxy import Proxy
@@ -36,8 +36,9 @@ ACTS: dict[str, Callable[[Storage], object]] = {
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_a_bucket_that_is_gone_is_no_missing_file(s3_storage: Storage, bucket: Bucket,
-                                                  act: str) -> None:
+def test_a_bucket_that_is_gone_is_no_missing_file(
+    s3_storage: Storage, bucket: Bucket, act: str
+) -> None:
     s3_storage.write("a/b", b"kept")
     with bucket.taken_away(), pytest.raises(StorageUnavailable):
         ACTS[act](s3_storage)
@@ -46,9 +47,11 @@ def test_a_bucket_that_is_gone_is_no_missing_file(s3_storage: Storage, bucket: B
 
 
 def test_a_server_that_is_away_is_told_without_secrets(
-        bucket: Bucket, s3_storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
-    away = open_storage(load_settings(None, storage_url=bucket.url,
-                                      storage_endpoint="http://127.0.0.1:1"))
+    bucket: Bucket, s3_storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = open_storage(
+        load_settings(None, storage_url=bucket.url, storage_endpoint="http://127.0.0.1:1")
+    )
     with caplog.at_level(logging.INFO), pytest.raises(StorageUnavailable) as told:
         away.write("a/b", b"")
     assert "a/b" in told.value.detail
@@ -56,22 +59,25 @@ def test_a_server_that_is_away_is_told_without_secrets(
 
 
 def test_without_credentials_the_storage_is_unavailable(
-        bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, CREDENTIALS[name])
     # Of an endpoint of its own, since a client keeps its credentials.
-    storage = open_storage(load_settings(None, storage_url=bucket.url,
-                                         storage_endpoint=f"{bucket.endpoint}/"))
+    storage = open_storage(
+        load_settings(None, storage_url=bucket.url, storage_endpoint=f"{bucket.endpoint}/")
+    )
     for act in (storage.check, lambda: _link(storage)):
         with pytest.raises(StorageUnavailable):
             act()
 
 
 def _link(storage: Storage) -> str:
-    return storage.link("images/1/a b.jpg", seconds=60, media_type="image/jpeg",
-                        cache_control="public, max-age=99")
+    return storage.link(
+        "images/1/a b.jpg", seconds=60, media_type="image/jpeg", cache_control="public, max-age=99"
+    )
 
 
 def test_a_link_brings_the_file_with_its_headers(s3_storage: Storage) -> None:
@@ -85,9 +91,14 @@ def test_a_link_brings_the_file_with_its_headers(s3_storage: Storage) -> None:
 
 
 def test_a_link_leads_to_the_public_endpoint(bucket: Bucket, s3_storage: Storage) -> None:
-    public = open_storage(load_settings(
-        None, storage_url=bucket.url, storage_endpoint=bucket.endpoint,
-        storage_public_endpoint="https://files.example.com"))
+    public = open_storage(
+        load_settings(
+            None,
+            storage_url=bucket.url,
+            storage_endpoint=bucket.endpoint,
+            storage_public_endpoint="https://files.example.com",
+        )
+    )
     parts = urlsplit(_link(public))
     assert (parts.scheme, parts.netloc) == ("https", "files.example.com")
     assert parts.path == f"/{bucket.name}/some/prefix/images/1/a%20b.jpg"
@@ -100,8 +111,9 @@ class TestAnAnswerThatBreaksOff:
         s3_storage.write("a/b", LARGE)
         parts = urlsplit(bucket.endpoint)
         with Proxy(parts.hostname or "", parts.port or 0) as proxy:
-            through = open_storage(load_settings(
-                None, storage_url=bucket.url, storage_endpoint=proxy.url("")))
+            through = open_storage(
+                load_settings(None, storage_url=bucket.url, storage_endpoint=proxy.url(""))
+            )
             with through.open("a/b") as file:
                 begin = file.read(1000)
                 proxy.cut()
@@ -112,8 +124,9 @@ class TestAnAnswerThatBreaksOff:
         begin, file = begun
         assert begin + file.read() == LARGE
 
-    def test_but_not_that_of_another_version(self, begun: tuple[bytes, BinaryIO],
-                                             s3_storage: Storage) -> None:
+    def test_but_not_that_of_another_version(
+        self, begun: tuple[bytes, BinaryIO], s3_storage: Storage
+    ) -> None:
         s3_storage.write("a/b", LARGE[::-1])
         with pytest.raises(StorageUnavailable):
             begun[1].read()
@@ -123,6 +136,7 @@ def test_an_upload_that_breaks_off_begins_anew(bucket: Bucket, s3_storage: Stora
     """The source is read twice: for its signature, and to be sent."""
     parts = urlsplit(bucket.endpoint)
     with Proxy(parts.hostname or "", parts.port or 0) as proxy:
+
         class Cutting(io.BytesIO):
             passes = 0
 
@@ -137,15 +151,17 @@ def test_an_upload_that_breaks_off_begins_anew(bucket: Bucket, s3_storage: Stora
 
         source = Cutting(LARGE)
         source.seek(1000)
-        open_storage(load_settings(None, storage_url=bucket.url, storage_endpoint=proxy.url(""))
-                     ).copy_from("a/b", source)
+        open_storage(
+            load_settings(None, storage_url=bucket.url, storage_endpoint=proxy.url(""))
+        ).copy_from("a/b", source)
     assert source.passes > 3
     with s3_storage.open("a/b") as file:
         assert file.read() == LARGE[1000:]
 
 
 def test_all_threads_that_read_at_once_keep_their_connections(
-        s3_storage: Storage, caplog: pytest.LogCaptureFixture) -> None:
+    s3_storage: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
     s3_storage.write("a/b", b"photo")
     all_open = Barrier(THREADS)
 
@@ -167,8 +183,9 @@ def test_a_web_process_has_no_more_threads_than_connections() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Of Python 3.12, for threads.
-def test_threads_share_a_client_and_a_fork_makes_its_own(s3_endpoint: str,
-                                                         s3_storage: Storage) -> None:
+def test_threads_share_a_client_and_a_fork_makes_its_own(
+    s3_endpoint: str, s3_storage: Storage
+) -> None:
     found = in_parallel(lambda _: (get_ident(), client_of(s3_endpoint)), 4)
     assert len({id(client) for _, client in found}) == 1 < len({thread for thread, _ in found})
     child = os.fork()

@@ -1,9 +1,9 @@
 """The pages, on the application that the tests of the interface use."""
 
-from ..api.conftest import (  # noqa: F401
+from ..api.conftest import (
     app,
     client,
-    database_url,
+    database_url,  # noqa: F401
     request_id,
     settings,
     upload,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-import imgcompress.web
-from imgcompress.errors import IMAGE_FAULTS
+from imgcompress import web
+from imgcompress.errors import IMAGE_ERRORS
 
-WEB = Path(imgcompress.web.__file__).parent
+WEB = Path(str(web.__file__)).parent
 JOB = "/jobs/7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"
 PAGES = ["/", JOB, JOB + "/", "/jobs/nothing", "/jobs/", "/?utm_source=mail"]
 SCRIPTS = sorted((WEB / "static" / "js").rglob("*.js"))
@@ -21,8 +21,9 @@ TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_runs_only_the_scripts_of_the_project(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
-    policy = dict(part.split(maxsplit=1)
-                  for part in answer.headers["Content-Security-Policy"].split(";"))
+    policy = dict(
+        part.split(maxsplit=1) for part in answer.headers["Content-Security-Policy"].split(";")
+    )
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
@@ -53,7 +54,7 @@ def test_what_is_no_id_is_told_as_a_page(client: FlaskClient, path: str) -> None
 
 def test_the_page_of_a_job_has_the_advice_on_every_failure(client: FlaskClient) -> None:
     text = client.get(JOB).text
-    for code in IMAGE_FAULTS:
+    for code in IMAGE_ERRORS:
         assert f"<dt>{code}</dt>" in text
 
 
@@ -66,8 +67,15 @@ def test_the_first_page_offers_what_the_installation_can_do(client: FlaskClient)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_never_makes_markup_of_data(script: Path) -> None:
     text = script.read_text(encoding="utf-8")
-    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(",
-                "DOMParser", "new Function"):
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "DOMParser",
+        "new Function",
+    ):
         assert way not in text
     assert text.startswith("// ") and len(text.splitlines()) <= 150
 

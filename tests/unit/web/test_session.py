@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress.config import Settings
-from imgcompress.ledger.keys import create_key, revoke_key
+from imgcompress.ledger.api_keys import create_key, revoke_key
 from imgcompress.web.session import BOUND_TO_HOST, PLAIN
 
 TLS = "https://images.example.com"
@@ -79,8 +79,9 @@ def test_a_wrong_key_is_not_kept(client: FlaskClient, wrong: str) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
-def test_a_revoked_key_is_of_no_use_in_the_cookie(app: Flask, client: FlaskClient,
-                                                  key: str) -> None:
+def test_a_revoked_key_is_of_no_use_in_the_cookie(
+    app: Flask, client: FlaskClient, key: str
+) -> None:
     client.post("/session", data={"key": key})
     with app.app_context():
         assert revoke_key("catalogue-team")

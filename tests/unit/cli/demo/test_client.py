@@ -7,7 +7,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from imgcompress.cli.demo.client import Client, shell_line
+from imgcompress.cli.demo import Client, shell_line
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def accept(request: Request) -> Response:
 
 @pytest.mark.parametrize("path", ["/usr/bin:/bin", "/nowhere"], ids=["curl", "no curl"])
 def test_a_csv_is_uploaded_with_and_without_curl(
-        path: str, client: Client, csv: Path, httpserver: HTTPServer,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    path: str, client: Client, csv: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     httpserver.expect_request("/upload", method="POST").respond_with_handler(accept)
     monkeypatch.setenv("PATH", path)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import requests
 
-from imgcompress.cli.demo.origin import SAMPLES, sample_origin
-from imgcompress.cli.demo.products import PRODUCTS, write_products
+from imgcompress.cli.demo import PRODUCTS, SAMPLES, sample_origin, write_products
 
 
 def test_every_image_of_the_catalogue_is_served(tmp_path: Path) -> None:

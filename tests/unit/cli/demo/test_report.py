@@ -4,18 +4,30 @@ from typing import Any
 
 import pytest
 
-from imgcompress.cli.demo.report import saved, show_images, show_totals, size
+from imgcompress.cli.demo import saved, show_images, show_totals, size
 
-DONE = {"product_name": "Framed Portrait: Eileen Collins, with a very long subtitle",
-        "input_url": "http://127.0.0.1:4711/folder/astronaut.png", "status": "COMPLETED",
-        "outcome": "floor_reached", "error": None, "input_bytes": 1_000_000,
-        "output_bytes": 250_000}
-FAILED = DONE | {"status": "FAILED", "outcome": None, "error": {"code": "source_status"},
-                 "input_bytes": None, "output_bytes": None}
+DONE = {
+    "product_name": "Framed Portrait: Eileen Collins, with a very long subtitle",
+    "input_url": "http://127.0.0.1:4711/folder/astronaut.png",
+    "status": "COMPLETED",
+    "outcome": "floor_reached",
+    "error": None,
+    "input_bytes": 1_000_000,
+    "output_bytes": 250_000,
+}
+FAILED = DONE | {
+    "status": "FAILED",
+    "outcome": None,
+    "error": {"code": "source_status"},
+    "input_bytes": None,
+    "output_bytes": None,
+}
 
 
-@pytest.mark.parametrize(("count", "told"), [
-    (0, "0.0 kB"), (1_500, "1.5 kB"), (999_949, "999.9 kB"), (1_234_567, "1.23 MB")])
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "0.0 kB"), (1_500, "1.5 kB"), (999_949, "999.9 kB"), (1_234_567, "1.23 MB")],
+)
 def test_sizes_are_told_for_people(count: int, told: str) -> None:
     assert size(count) == told
 
@@ -36,10 +48,15 @@ def test_an_image_is_one_line_of_a_terminal(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(("failures", "end"), [(0, "75.0 % saved"), (2, "75.0 % saved; 2 failed")])
-def test_the_totals_tell_of_failures(failures: int, end: str,
-                                     capsys: pytest.CaptureFixture[str]) -> None:
-    status: dict[str, Any] = {"total_images": 8, "failed_images": failures,
-                              "input_bytes": 3_000_000, "output_bytes": 750_000}
+def test_the_totals_tell_of_failures(
+    failures: int, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status: dict[str, Any] = {
+        "total_images": 8,
+        "failed_images": failures,
+        "input_bytes": 3_000_000,
+        "output_bytes": 750_000,
+    }
     show_totals(status)
 
     told = capsys.readouterr().out.strip()

@@ -14,13 +14,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from imgcompress import create_app
-from imgcompress.cli.doctor import services
+from imgcompress import create_app, imaging
+from imgcompress.cli import doctor
 from imgcompress.config import SmtpServer, load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger import clock
-from imgcompress.ledger.heartbeat import note_recovery, recovery_age
-from imgcompress.pipeline import compress
+from imgcompress.ledger.metrics import note_recovery, recovery_age
 
 from ....databases import set_read_only
 from ....mail_server import PASSWORD, USER, MailServer
@@ -32,8 +31,14 @@ Lines = dict[str, tuple[str, str]]
 
 @contextmanager
 def _installation(tmp_path: Path, url: str, **settings: Any) -> Iterator[Flask]:
-    app = create_app(load_settings(None, database_url=url, data_dir=tmp_path,
-                                   **{"celery_broker_url": DEAD_BROKER} | settings))
+    app = create_app(
+        load_settings(
+            None,
+            database_url=url,
+            data_dir=tmp_path,
+            **{"celery_broker_url": DEAD_BROKER} | settings,
+        )
+    )
     with app.app_context():
         yield app
         db.engine.dispose()
@@ -60,8 +65,20 @@ def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> No
     for name in ("database", "clock", "storage", "recovery", "workers", "mail"):
         assert lines[name][0] == "ok", lines[name]
     assert lines["broker"][0] != "fault"
-    assert lines.keys() == {"database", "clock", "broker", "storage", "space", "privacy", "engine",
-                            "recovery", "workers", "mail", "user", "settings"}
+    assert lines.keys() == {
+        "database",
+        "clock",
+        "broker",
+        "storage",
+        "space",
+        "privacy",
+        "engine",
+        "recovery",
+        "workers",
+        "mail",
+        "user",
+        "settings",
+    }
 
 
 def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
@@ -74,14 +91,18 @@ def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "none.sqlite3").exists()
 
 
-@pytest.mark.parametrize("found, level, told", [
-    ("0001", "fault", "flask db upgrade"), ("9999", "warning", "newer than this version")])
-def test_another_schema_is_told(tmp_path: Path, sqlite_url: str, found: str, level: str,
-                                told: str) -> None:
+@pytest.mark.parametrize(
+    "found, level, told",
+    [("0001", "fault", "flask db upgrade"), ("9999", "warning", "newer than this version")],
+)
+def test_another_schema_is_told(
+    tmp_path: Path, sqlite_url: str, found: str, level: str, told: str
+) -> None:
     with _installation(tmp_path, sqlite_url) as app:
         with db.engine.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = :found"),
-                               {"found": found})
+            connection.execute(
+                text("UPDATE alembic_version SET version_num = :found"), {"found": found}
+            )
         code, lines = _consult(app)
 
     assert lines["database"][0] == level and told in lines["database"][1]
@@ -99,8 +120,12 @@ def test_a_database_that_only_reads_is_a_fault(tmp_path: Path, postgres_ledger_u
 
 def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> None:
     (tmp_path / "file").touch()
-    with _installation(tmp_path, sqlite_url, smtp_server=SmtpServer("127.0.0.1", 1),
-                       storage_url=f"file://{tmp_path}/file/folder") as app:
+    with _installation(
+        tmp_path,
+        sqlite_url,
+        smtp_server=SmtpServer("127.0.0.1", 1),
+        storage_url=f"file://{tmp_path}/file/folder",
+    ) as app:
         code, lines = _consult(app)
 
     assert code == 1
@@ -119,8 +144,9 @@ def test_a_mail_server_that_refuses_the_login_is_told(tmp_path: Path, sqlite_url
             assert password not in str(lines)
 
 
-def test_recovery_that_sleeps_is_told(tmp_path: Path, sqlite_url: str,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recovery_that_sleeps_is_told(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with _installation(tmp_path, sqlite_url) as app:
         assert "never" in _consult(app)[1]["recovery"][1]
         with monkeypatch.context() as patch:
@@ -133,7 +159,8 @@ def test_recovery_that_sleeps_is_told(tmp_path: Path, sqlite_url: str,
 
 
 def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
-        tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with _installation(tmp_path, sqlite_url) as app:
         with monkeypatch.context() as patch:
             patch.setattr(clock, "ADVANCED", timedelta(hours=3))
@@ -144,8 +171,9 @@ def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
         assert _consult(app)[1]["recovery"][0] == "ok"
 
 
-def test_recovery_is_noted_now_and_then(tmp_path: Path, sqlite_url: str,
-                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recovery_is_noted_now_and_then(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with _installation(tmp_path, sqlite_url):
         for seconds_ago in (100, 80, 60):
             with monkeypatch.context() as patch:
@@ -155,11 +183,13 @@ def test_recovery_is_noted_now_and_then(tmp_path: Path, sqlite_url: str,
         assert age is not None and 60 <= age < 80
 
 
-@pytest.mark.parametrize("seconds, level", [
-    (0.1, "ok"), (-4.0, "warning"), (60.0, "warning"), (300.0, "fault")])
-def test_clocks_that_differ_are_told(tmp_path: Path, sqlite_url: str, seconds: float, level: str,
-                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "clock_difference", lambda: seconds)
+@pytest.mark.parametrize(
+    "seconds, level", [(0.1, "ok"), (-4.0, "warning"), (60.0, "warning"), (300.0, "fault")]
+)
+def test_clocks_that_differ_are_told(
+    tmp_path: Path, sqlite_url: str, seconds: float, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "clock_difference", lambda: seconds)
     with _installation(tmp_path, sqlite_url) as app:
         told = _consult(app)[1]["clock"]
     assert told[0] == level and f"{abs(seconds):.1f} s" in told[1]
@@ -177,29 +207,43 @@ def test_files_that_others_can_read_are_told(tmp_path: Path) -> None:
         assert _consult(app)[1]["privacy"][0] == "ok"
         data_dir.chmod(0o755)
         level, told = _consult(app)[1]["privacy"]
-        assert (level, told) == ("warning", f"Other users can read 2 files in {data_dir}, such as"
-                                 f" {data_dir}/ledger.sqlite3: chmod -R go= '{data_dir}'")
+        assert (level, told) == (
+            "warning",
+            f"Other users can read 2 files in {data_dir}, such as"
+            f" {data_dir}/ledger.sqlite3: chmod -R go= '{data_dir}'",
+        )
         subprocess.run(told.rpartition(": ")[2], shell=True, check=True)
         assert _consult(app)[1]["privacy"][0] == "ok"
 
 
 @pytest.mark.parametrize("free, level", [(10**8, "fault"), (10**9, "warning"), (10**11, "ok")])
-def test_little_space_is_told(tmp_path: Path, sqlite_url: str, free: int, level: str,
-                              monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = services.shutil.disk_usage(tmp_path)._replace(free=free)
-    monkeypatch.setattr(services.shutil, "disk_usage", lambda _: usage)
+def test_little_space_is_told(
+    tmp_path: Path, sqlite_url: str, free: int, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = doctor.shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage)
     with _installation(tmp_path, sqlite_url) as app:
         assert _consult(app)[1]["space"][0] == level
 
 
-@pytest.mark.parametrize("missing, enabled, level, told", [
-    (None, True, "ok", "by the JPEG engine"),
-    ("The JPEG engine is not built.", True, "warning", "run make setup"),
-    ("The JPEG engine is not built.", False, "ok", "JPEG_ENGINE is off")])
-def test_a_missing_engine_is_told(tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch,
-                                  missing: str | None, enabled: bool, level: str,
-                                  told: str) -> None:
-    monkeypatch.setattr(compress, "missing_engine", lambda: missing)
+@pytest.mark.parametrize(
+    "missing, enabled, level, told",
+    [
+        (None, True, "ok", "by the JPEG engine"),
+        ("The JPEG engine is not built.", True, "warning", "run make setup"),
+        ("The JPEG engine is not built.", False, "ok", "JPEG_ENGINE is off"),
+    ],
+)
+def test_a_missing_engine_is_told(
+    tmp_path: Path,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str | None,
+    enabled: bool,
+    level: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr(imaging, "missing_engine", lambda: missing)
     with _installation(tmp_path, sqlite_url, jpeg_engine=enabled) as app:
         _, lines = _consult(app)
     assert lines["engine"][0] == level and told in lines["engine"][1]

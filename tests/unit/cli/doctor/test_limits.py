@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from imgcompress.cli.doctor.finding import Level
-from imgcompress.cli.doctor.limits import RULES, check_settings
+from imgcompress.cli.doctor import RULES, Level, check_settings
 from imgcompress.config import Settings, load_settings
 
 POSTGRES = {"database_url": "postgresql://db/images"}
@@ -48,13 +47,13 @@ def _settings(tmp_path: Path, **changed: Any) -> Settings:
 
 
 def test_the_defaults_contradict_nothing(tmp_path: Path) -> None:
-    finding, = check_settings(_settings(tmp_path))
+    (finding,) = check_settings(_settings(tmp_path))
     assert finding.level == Level.OK
 
 
 @pytest.mark.parametrize("changed, told", BROKEN, ids=[told for _, told in BROKEN])
 def test_a_contradiction_is_told(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
-    finding, = check_settings(_settings(tmp_path, **changed))
+    (finding,) = check_settings(_settings(tmp_path, **changed))
     assert finding.level != Level.OK and told in finding.text
 
 
@@ -64,16 +63,16 @@ def test_every_rule_is_tested() -> None:
 
 
 def test_what_ends_tasks_that_are_well_is_a_fault(tmp_path: Path) -> None:
-    finding, = check_settings(_settings(tmp_path, compress_timeout=300.0))
+    (finding,) = check_settings(_settings(tmp_path, compress_timeout=300.0))
     assert finding.level == Level.FAULT
 
 
 @pytest.mark.parametrize("processes, level", [(100, Level.WARNING), (1, Level.OK)])
 def test_images_have_room_in_memory(tmp_path: Path, processes: int, level: Level) -> None:
-    finding, = check_settings(_settings(tmp_path, worker_processes=processes))
+    (finding,) = check_settings(_settings(tmp_path, worker_processes=processes))
     assert finding.level == level
 
 
 def test_one_process_that_has_no_room_is_a_fault(tmp_path: Path) -> None:
-    finding, = check_settings(_settings(tmp_path, max_image_pixels=10**10, max_process_memory=0))
+    (finding,) = check_settings(_settings(tmp_path, max_image_pixels=10**10, max_process_memory=0))
     assert finding.level == Level.FAULT and "GiB" in finding.text

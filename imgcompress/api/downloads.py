@@ -1,0 +1,265 @@
+"""Download the output CSV of a job, and its images as one archive."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+from uuid import UUID
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from flask import Response, stream_with_context
+
+from ..csvfile import ImageFailure, write_catalogue, write_errors
+from ..errors import StorageNotFound
+from ..file_names import output_name, safe_stem
+from ..ledger import queries
+from ..ledger.models import JobRequest
+from ..ledger.queries import NamedImage
+from ..links import signed_url
+from ..storage import Storage, csv_key
+from .context import current_storage
+from .errors import JobRunning, NoImages
+from .jobs import find_job
+from .middleware import attach
+from .openapi import JOB_ID, Blueprint
+from .presenters import is_active
+from .schemas import DELIMITERS, ArchiveQuery, DownloadQuery
+
+download_blueprint = Blueprint(
+    "download", __name__, url_prefix="/job", description="Download the output CSV."
+)
+
+
+@download_blueprint.route("/download/<request_id>", parameters=[JOB_ID])
+@download_blueprint.doc(operationId="downloadCsv")
+@download_blueprint.arguments(DownloadQuery, location="query")
+@download_blueprint.response(200, {"type": "string"}, content_type="text/csv")
+@download_blueprint.problems(400, 404, 409, 503)
+def download(query: dict[str, Any], request_id: str) -> Any:
+    """Download the output CSV
+
+    The uploaded columns, followed by `Output Image Urls` and `Image Errors`. The delimiter is that
+    of the upload, unless `delimiter` sets another one. With `errors=true`, a CSV of the images that
+    failed, with the columns `Row`, `Column`, `URL`, `Code` and `Message`.
+    """
+    job = find_job(request_id)
+    if is_active(job) and not query["partial"]:
+        raise JobRunning()
+    delimiter = DELIMITERS.get(query["delimiter"])
+    if query["errors"]:
+        response = _stream(job, partial(_errors, job, delimiter))
+        return attach(response, output_name(job.source_filename, "-errors.csv"))
+    response = _stream(job, partial(_output, job, delimiter))
+    return attach(response, output_name(job.source_filename, "-compressed.csv"))
+
+
+def _output(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
+    return write_catalogue(
+        source, queries.outcomes(job.request_id, signed_url), delimiter, job.reading
+    )
+
+
+def _errors(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
+    return write_errors(source, _failures(job.request_id), delimiter, job.reading)
+
+
+def _stream(job: JobRequest, write: Callable[[BinaryIO], Iterator[bytes]]) -> Response:
+    with ExitStack() as opened:
+        source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
+        chunks = write(source)
+        # A fault at the start can still be told as a problem; a later one breaks the answer off.
+        first = next(chunks)
+        response = Response(
+            stream_with_context(chain((first,), chunks)), content_type="text/csv; charset=utf-8"
+        )
+        response.call_on_close(opened.pop_all().close)
+    return response
+
+
+def _failures(request_id: UUID) -> Iterator[ImageFailure]:
+    for outcome in queries.outcomes(request_id, signed_url):
+        if outcome.error_code:
+            yield ImageFailure(
+                outcome.row_number,
+                outcome.position,
+                outcome.error_code,
+                outcome.error_message or "",
+            )
+
+
+def archive_name(image: NamedImage) -> str:
+    """Return `<product>-<row>-<place>.<extension>`.
+
+    Row and place stand at the end, in numbers, so that no two images of a job share a name,
+    whatever their products are called.
+    """
+    stem = safe_stem(image.output_name or image.product_name) or "image"
+    extension = PurePosixPath(image.storage_key).suffix
+    return f"{stem}-{image.row_number}-{image.position + 1}{extension}"
+
+
+# Of what waits for the disk or for the caller, so much is in memory.
+SPOOL_BYTES = 256 * 1024
+
+
+class Outlet:
+    """A file that cannot seek: what is written waits here until it is sent."""
+
+    def __init__(self) -> None:
+        self._written = spool()
+
+    def write(self, data: bytes) -> int:
+        """Take what is to be sent."""
+        return self._written.write(data)
+
+    def flush(self) -> None:
+        """Do nothing: what is written is taken by `drain`."""
+
+    def drain(self) -> Iterator[bytes]:
+        """Yield what was written since the last time."""
+        self._written.seek(0)
+        while chunk := self._written.read(SPOOL_BYTES):
+            yield chunk
+        self._written.seek(0)
+        self._written.truncate()
+
+    def close(self) -> None:
+        """Forget what was not sent."""
+        self._written.close()
+
+
+class StreamedZip(ZipFile):
+    """A ZIP that is written to an outlet and remembers nothing of its entries in memory.
+
+    zipfile keeps about half a kilobyte of every entry for the directory at the end. It asks its
+    list of them for their number and, once, for all of them in order; the names it keeps only to
+    warn of a name that comes twice, and whoever adds entries here sees to that.
+    """
+
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__(cast("BinaryIO", outlet), "w", ZIP_STORED)
+        self.filelist = cast("list[ZipInfo]", _Entries())
+        self.NameToInfo = _NoNames()
+
+    def close(self) -> None:
+        """Write the directory."""
+        super().close()
+        cast("_Entries", self.filelist).close()
+
+
+class _Entries:
+    """The entries so far, in their order, in a file that nobody else can see."""
+
+    def __init__(self) -> None:
+        self._file = spool()
+        self._number = 0
+
+    def append(self, entry: ZipInfo) -> None:
+        pickle.dump(entry, self._file)
+        self._number += 1
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __iter__(self) -> Iterator[ZipInfo]:
+        self._file.seek(0)
+        for _ in range(self._number):
+            yield pickle.load(self._file)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _NoNames(dict[str, ZipInfo]):
+    def __setitem__(self, name: str, entry: ZipInfo) -> None:
+        """Keep nothing."""
+
+
+def spool() -> tempfile.SpooledTemporaryFile[bytes]:
+    """Return a temporary file of which SPOOL_BYTES at most are in memory."""
+    return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
+
+
+log = logging.getLogger(__name__)
+archive_blueprint = Blueprint(
+    "archive", __name__, url_prefix="/job", description="Download all compressed images at once."
+)
+
+CHUNK_BYTES = 256 * 1024
+# It ends in no row and place, so no image can have this name.
+MISSING_IMAGES = "missing-images.txt"
+
+
+@archive_blueprint.route("/archive/<request_id>", parameters=[JOB_ID])
+@archive_blueprint.doc(operationId="downloadArchive")
+@archive_blueprint.arguments(ArchiveQuery, location="query")
+@archive_blueprint.response(
+    200, {"type": "string", "format": "binary"}, content_type="application/zip"
+)
+@archive_blueprint.problems(400, 404, 409, 503)
+def archive(query: dict[str, Any], request_id: str) -> Any:
+    """Download the images as a ZIP
+
+    Each image is named after its product, its row and its position in the row: `Rocket-2-1.jpg`.
+    An image whose file is no longer stored is left out and listed in `missing-images.txt`.
+    """
+    job = find_job(request_id)
+    if is_active(job) and not query["partial"]:
+        raise JobRunning()
+    if not job.completed_images:
+        raise NoImages()
+    chunks = _zip(current_storage(), queries.compressed_images(job.request_id), job.updated_at)
+    # A fault at the start can still be told as a problem; a later one breaks the answer off.
+    first = next(chunks)
+    response = Response(
+        stream_with_context(chain((first,), chunks)), content_type="application/zip"
+    )
+    return attach(response, output_name(job.source_filename, "-compressed.zip"))
+
+
+def _zip(storage: Storage, images: Iterable[NamedImage], time: datetime) -> Iterator[bytes]:
+    """Yield a ZIP of the images, stored as they are, for they do not shrink any further.
+
+    One chunk of one image is in memory at a time, however many there are.
+    """
+    count = 0
+    with closing(Outlet()) as outlet, spool() as missing:
+        with StreamedZip(outlet) as target:
+            for image in images:
+                name = archive_name(image)
+                try:
+                    source = storage.open(image.storage_key)
+                except StorageNotFound:
+                    missing.write(f"{name}\r\n".encode())
+                    count += 1
+                    continue
+                with source:
+                    yield from _add(target, outlet, source, name, time)
+            if count:
+                log.error("%d images of an archive have no stored file", count)
+                if not len(target.filelist):
+                    raise StorageNotFound(detail="none of the job's images has a stored file")
+                yield from _add(target, outlet, missing, MISSING_IMAGES, time)
+        yield from outlet.drain()
+
+
+def _add(
+    target: StreamedZip, outlet: Outlet, source: IO[bytes], name: str, time: datetime
+) -> Iterator[bytes]:
+    entry = ZipInfo(name, time.timetuple()[:6])
+    # Its size, told in advance, is what decides on ZIP64.
+    entry.file_size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    with target.open(entry, "w") as member:
+        while chunk := source.read(CHUNK_BYTES):
+            member.write(chunk)
+            yield from outlet.drain()

@@ -1,0 +1,289 @@
+"""Follow, list, cancel and retry jobs, and read their images."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from flask import Response, current_app, request
+
+from ..ledger import queries
+from ..ledger.deliveries import last_delivery
+from ..ledger.jobs import cancel_job, retry_job
+from ..ledger.models import JobRequest, JobStatus
+from ..ledger.queries import Progress, progress_of
+from ..worker.queue import publish_due_deliveries, publish_slices
+from .auth import current_owner
+from .context import parse_id
+from .errors import JobEnded, JobNotFound, JobRunning, NothingToRetry
+from .middleware import conditional
+from .openapi import JOB_ID, Blueprint
+from .presenters import Page, count_images, image_report, is_active, job_report, status_report
+from .schemas import (
+    DetailsQuery,
+    DetailsSchema,
+    JobListQuery,
+    JobListSchema,
+    RetryQuery,
+    StatusQuery,
+    StatusSchema,
+)
+
+
+@dataclass(eq=False)
+class Place:
+    """The place of one who waits for a job; when it is `lost`, somebody else has it."""
+
+    owner: str
+    job: str
+    lost: bool = False
+
+
+class Places:
+    """So many places in one process.
+
+    When all are taken, a newcomer gets one from the owner who has the most, if that leaves it with
+    no fewer than the newcomer's: of its job with the most, the place of who has waited longest.
+    Where no owner has too many, it goes likewise among the jobs of the newcomer's.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._lock = threading.Lock()
+        # In the order in which they were taken.
+        self._taken: list[Place] = []
+
+    @contextmanager
+    def taken(self, owner: str, job: str) -> Iterator[Place | None]:
+        """Hold a place, or None where there is none to be had."""
+        place = Place(owner, job)
+        with self._lock:
+            has_place = len(self._taken) < self.most or self._make_room(place)
+            if has_place:
+                self._taken.append(place)
+        try:
+            yield place if has_place else None
+        finally:
+            with self._lock:
+                if place in self._taken:
+                    self._taken.remove(place)
+
+    def _make_room(self, newcomer: Place) -> bool:
+        """Take a place from who has too many; return whether there was one."""
+        owners = Counter(place.owner for place in self._taken)
+        owner = _with_too_many(owners, newcomer.owner)
+        others = owner is not None
+        jobs = Counter(
+            place.job
+            for place in self._taken
+            if place.owner == (owner if others else newcomer.owner)
+        )
+        job = max(jobs, key=jobs.__getitem__) if others else _with_too_many(jobs, newcomer.job)
+        if job is None:
+            return False
+        loser = next(place for place in self._taken if place.job == job)
+        loser.lost = True
+        self._taken.remove(loser)
+        return True
+
+
+def _with_too_many(places: Counter[str], own: str) -> str | None:
+    """Return who has the most, if that is still as many as one's own with one of them."""
+    most = max(places, key=places.__getitem__, default=None)
+    return most if most is not None and places[most] - 1 >= places[own] + 1 else None
+
+
+POLL_SECONDS = 0.5
+# Each of them asks the ledger twice in a second. Most of the web server's threads stay free.
+MAX_WAITERS = 32
+_places = Places(MAX_WAITERS)
+
+
+def waiting(view: Callable[[str], Response]) -> Callable[[dict[str, Any], str], Response]:
+    """Hold the answer back for up to `wait` seconds while the job's status and percentage stay.
+
+    A caller whose If-None-Match no longer holds is answered at once, and so is one for whom there
+    is no place to wait, or whose place another owner of jobs needs more.
+    """
+
+    @wraps(view)
+    def wrapper(query: dict[str, Any], request_id: str) -> Response:
+        if not query["wait"]:
+            return view(request_id)
+        seen = _progress(request_id)
+        answer = view(request_id)
+        is_news = bool(request.if_none_match) and answer.status_code != 304
+        if is_news or seen is None or seen.ended:
+            return answer
+        return view(request_id) if _wait(request_id, seen, query["wait"]) else answer
+
+    return wrapper
+
+
+def _wait(request_id: str, seen: Progress, seconds: float) -> bool:
+    """Wait for a change; return False when there was no place to wait.
+
+    No transaction is open meanwhile.
+    """
+    with _places.taken(current_owner() or "", request_id) as place:
+        if place is None:
+            return False
+        end = time.monotonic() + seconds
+        while (
+            _progress(request_id) == seen
+            and _serving()
+            and not place.lost
+            and time.monotonic() < end
+        ):
+            time.sleep(min(POLL_SECONDS, max(0.0, end - time.monotonic())))
+        return True
+
+
+def _progress(request_id: str) -> Progress | None:
+    parsed = parse_id(request_id)
+    return progress_of(parsed) if parsed else None
+
+
+def _serving() -> bool:
+    """Tell whether the web server goes on; gunicorn's settings put the function there."""
+    serving: Callable[[], bool] = current_app.extensions.get("serving", lambda: True)
+    return serving()
+
+
+jobs_blueprint = Blueprint(
+    "job", __name__, url_prefix="/job", description="Follow and cancel jobs."
+)
+
+
+def find_job(text: str) -> JobRequest:
+    """Return the job whose id a caller wrote. Raise JobNotFound, also for a job of another key."""
+    request_id = parse_id(text)
+    job = queries.find_job(request_id, current_owner()) if request_id else None
+    if job is None:
+        raise JobNotFound()
+    return job
+
+
+@jobs_blueprint.route("")
+@jobs_blueprint.doc(operationId="listJobs")
+@jobs_blueprint.arguments(JobListQuery, location="query")
+@jobs_blueprint.response(200, JobListSchema)
+@jobs_blueprint.problems(400, 503)
+def list_jobs(query: dict[str, Any]) -> Any:
+    """List jobs
+
+    Newest first.
+    """
+    page = Page.of(query)
+    jobs = queries.list_jobs(
+        owner=current_owner(), status=query.get("status"), skip=page.skip, limit=page.limit
+    )
+    return {**page.links(len(jobs)), "jobs": list(map(job_report, page.cut(jobs)))}
+
+
+@jobs_blueprint.route("/status/<request_id>", parameters=[JOB_ID])
+@jobs_blueprint.arguments(StatusQuery, location="query")
+@waiting
+@conditional
+@jobs_blueprint.doc(operationId="getStatus")
+@jobs_blueprint.response(200, StatusSchema)
+@jobs_blueprint.alt_response(
+    304, description="Nothing has changed since the ETag in If-None-Match."
+)
+@jobs_blueprint.problems(400, 404, 503)
+def status(request_id: str) -> Any:
+    """Get a job's status
+
+    Poll with the ETag of the last response in If-None-Match: unchanged polls return 304. Or use
+    `wait` to hold the response until something changes.
+    """
+    return report_of(find_job(request_id))
+
+
+@jobs_blueprint.route("/cancel/<request_id>", methods=["POST"], parameters=[JOB_ID])
+@jobs_blueprint.doc(operationId="cancelJob")
+@jobs_blueprint.response(200, StatusSchema)
+@jobs_blueprint.problems(404, 409, 503)
+def cancel(request_id: str) -> Any:
+    """Cancel a job
+
+    Finished images are kept; nothing is written to the job afterwards. Cancelling a cancelled job
+    changes nothing.
+    """
+    job = find_job(request_id)
+    if cancel_job(job.request_id):
+        publish_due_deliveries()
+    job = find_job(request_id)
+    if job.status != JobStatus.CANCELLED:
+        raise JobEnded()
+    return report_of(job)
+
+
+def report_of(job: JobRequest) -> dict[str, Any]:
+    """Return what a job's status tells."""
+    failures = queries.failures_of(job.request_id) if job.failed_images else ()
+    told = job.webhook_url is not None or job.email is not None
+    return status_report(job, failures, last_delivery(job.request_id) if told else None)
+
+
+details_blueprint = Blueprint(
+    "details", __name__, url_prefix="/job", description="See the result of every image."
+)
+
+
+@details_blueprint.route("/details/<request_id>", parameters=[JOB_ID])
+@details_blueprint.doc(operationId="getDetails")
+@details_blueprint.arguments(DetailsQuery, location="query")
+@details_blueprint.response(200, DetailsSchema)
+@details_blueprint.problems(400, 404, 503)
+def details(query: dict[str, Any], request_id: str) -> Any:
+    """List a job's images
+
+    In the order of the CSV. Follow `next` to read all of them, even while the job runs.
+    """
+    job = find_job(request_id)
+    page = Page.of(query)
+    status = query.get("status")
+    found = queries.list_images(
+        job.request_id, status=status, after=query.get("after"), skip=page.skip, limit=page.limit
+    )
+    images = page.cut(found)
+    last = {"after": images[-1].ordinal} if status and images else {}
+    return {
+        "request_id": job.request_id,
+        "total": count_images(job, status),
+        **page.links(len(found), **last),
+        "images": list(map(image_report, images)),
+    }
+
+
+retry_blueprint = Blueprint(
+    "retry", __name__, url_prefix="/job", description="Retry failed images."
+)
+
+STILL_RUNNING = "The job is still running. Retry it after it has ended, or cancel it first."
+
+
+@retry_blueprint.route("/retry/<request_id>", methods=["POST"], parameters=[JOB_ID])
+@retry_blueprint.doc(operationId="retryJob")
+@retry_blueprint.arguments(RetryQuery, location="query")
+@retry_blueprint.response(202, StatusSchema)
+@retry_blueprint.problems(400, 404, 409, 503)
+def retry(query: dict[str, Any], request_id: str) -> Any:
+    """Retry a job's failed images
+
+    With `codes`, only images that failed with one of these codes. Compressed images are kept; the
+    job keeps its id and reports its changes of status again. A cancelled job also resumes.
+    """
+    job = find_job(request_id)
+    if not retry_job(job.request_id, query["codes"]):
+        raise (JobRunning(STILL_RUNNING) if is_active(find_job(request_id)) else NothingToRetry())
+    publish_slices(job.request_id)
+    publish_due_deliveries()
+    return report_of(find_job(request_id))

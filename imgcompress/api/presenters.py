@@ -1,0 +1,173 @@
+"""Turn rows of the ledger into the answers that callers see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from flask import request
+
+from ..ledger.gauges import stalled_since
+from ..ledger.models import (
+    ACTIVE_JOB,
+    CompressedImage,
+    ImageStatus,
+    JobFailure,
+    JobRequest,
+    JobStatus,
+    WebhookDelivery,
+)
+from ..links import job_url, signed_url
+from .context import base_url
+
+Entry = TypeVar("Entry")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page number from 1, and what else the query says; it fills the links."""
+
+    number: int
+    size: int
+    query: dict[str, Any]
+
+    @classmethod
+    def of(cls, query: dict[str, Any]) -> Page:
+        """Return the page that a loaded PageQuery asks for."""
+        return cls(query["page"], query["per_page"], query)
+
+    @property
+    def skip(self) -> int:
+        """Return how many entries stand on the pages before."""
+        return (self.number - 1) * self.size
+
+    @property
+    def limit(self) -> int:
+        """Return how many entries to read: one more than are shown tells that there are more."""
+        return self.size + 1
+
+    def cut(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return the entries that belong to the page."""
+        return entries[: self.size]
+
+    def links(self, found: int, **of_next: Any) -> dict[str, Any]:
+        """Return the page's place and links, when `found` entries up to the limit were read."""
+        more = found > self.size
+        return {
+            "page": self.number,
+            "per_page": self.size,
+            "next": self._url(page=self.number + 1, **of_next) if more else None,
+            "prev": self._url(page=self.number - 1, after=None) if self.number > 1 else None,
+        }
+
+    def _url(self, **changes: Any) -> str:
+        values = {
+            name: value for name, value in (self.query | changes).items() if value is not None
+        }
+        return f"{base_url()}{request.path}?{urlencode(values)}"
+
+
+def is_active(job: JobRequest) -> bool:
+    """Return whether the job is still going on."""
+    return job.status in ACTIVE_JOB
+
+
+def eta_seconds(job: JobRequest) -> int | None:
+    """Return the seconds to the end at the pace until the last update; None when unknown.
+
+    The pace is that of this epoch: what was done before a retry took none of its time. It follows
+    from the ledger alone, so that two polls between which nothing happened are the same to the
+    byte.
+    """
+    done = job.completed_images + job.failed_images
+    done_now = done - job.done_before
+    if job.status != JobStatus.PROCESSING or job.started_at is None or not done_now:
+        return None
+    elapsed = (job.updated_at - job.started_at).total_seconds()
+    return max(0, round(elapsed * (job.total_images - done) / done_now))
+
+
+def count_images(job: JobRequest, status: str | None) -> int:
+    """Return how many images have this status, by the counters; all of them for None."""
+    return {
+        None: job.total_images,
+        ImageStatus.COMPLETED: job.completed_images,
+        ImageStatus.FAILED: job.failed_images,
+        ImageStatus.PENDING: job.total_images - job.completed_images - job.failed_images,
+    }[status if status is None else ImageStatus(status)]
+
+
+def job_report(job: JobRequest) -> dict[str, Any]:
+    """Return a job as JobSchema has it."""
+    active = is_active(job)
+    unfinished = job.failed_images or job.status == JobStatus.CANCELLED
+    return {
+        "request_id": job.request_id,
+        "status": job.status,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "completion_percentage": job.completion_percentage,
+        "error_message": job.error_message,
+        "source_filename": job.source_filename,
+        "total_rows": job.total_rows,
+        "total_images": job.total_images,
+        "completed_images": job.completed_images,
+        "failed_images": job.failed_images,
+        "input_bytes": job.input_bytes,
+        "output_bytes": job.output_bytes,
+        "status_url": _url(job, "status"),
+        "details_url": _url(job, "details"),
+        "download_url": _url(job, "download"),
+        "webhooks_url": _url(job, "webhooks"),
+        "archive_url": _url(job, "archive"),
+        "cancel_url": _url(job, "cancel") if active else None,
+        "retry_url": _url(job, "retry") if unfinished and not active else None,
+    }
+
+
+def status_report(
+    job: JobRequest, failures: Sequence[JobFailure], last_delivery: WebhookDelivery | None
+) -> dict[str, Any]:
+    """Return a job as StatusSchema has it; one of an earlier version has no layout or columns."""
+    reading = job.reading or {}
+    return job_report(job) | {
+        "layout": reading.get("layout"),
+        "columns": reading.get("columns"),
+        "stalled_since": stalled_since(job),
+        "eta_seconds": eta_seconds(job),
+        "errors": failures,
+        "last_delivery": last_delivery,
+    }
+
+
+def image_report(image: CompressedImage) -> dict[str, Any]:
+    """Return an image as ImageSchema has it."""
+    return {
+        "image_id": image.image_id,
+        "row_number": image.row_number,
+        "serial_number": image.serial_number,
+        "product_name": image.product_name,
+        "position": image.position,
+        "input_url": image.input_url,
+        "output_url": signed_url(image.image_url),
+        "status": image.status,
+        "outcome": image.outcome,
+        "error": {"code": image.error_code, "message": image.error_message}
+        if image.error_code
+        else None,
+        "input_bytes": image.input_bytes,
+        "output_bytes": image.output_bytes,
+        "width": image.width,
+        "height": image.height,
+        "output_format": image.output_format,
+        "quality": image.quality,
+        "similarity": image.similarity,
+    }
+
+
+def _url(job: JobRequest, call: str) -> str:
+    return job_url(base_url(), call, job.request_id)

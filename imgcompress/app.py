@@ -1,0 +1,66 @@
+"""The factories: the whole application, and the one of a worker, which answers no calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+
+from .config import Settings, load_settings
+from .errors import SettingsError
+from .extensions import add_migrations, db
+from .ledger.presentation import EXTENSION, Presentation
+from .ledger.session import adapt, engine_options, readers
+from .links import image_url
+from .worker.celery_app import make_celery
+from .worker.payloads import mail_payload, webhook_payload
+
+
+def create_worker_app(settings: Settings) -> Flask:
+    """Create an application with the ledger and Celery alone, in two thirds of the time.
+
+    Raise SettingsError when a setting turns out to be wrong.
+    """
+    _make_folder(settings.data_dir)
+    app = Flask(__package__)
+    app.config.update(
+        SETTINGS=settings,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        SQLALCHEMY_BINDS=readers(settings.database_url),
+    )
+    db.init_app(app)
+    with app.app_context():
+        for engine in db.engines.values():
+            adapt(engine)
+    app.extensions[EXTENSION] = Presentation(image_url, webhook_payload, mail_payload)
+    app.extensions["celery"] = make_celery(app, settings)
+    return app
+
+
+def _make_folder(data_dir: Path) -> None:
+    """Make the folder that everything else expects, for this user alone."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR cannot be created: {error}") from error
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Create the whole application: the interface, the pages and the commands too.
+
+    Raise SettingsError, with every fault, when a setting is wrong.
+    """
+    from .api import log_calls, refuse_unknown_hosts, register_api
+    from .cli import init_app as add_commands
+    from .web import register_web
+
+    settings = settings or load_settings()
+    app = create_worker_app(settings)
+    add_migrations(app)
+    log_calls(app)
+    refuse_unknown_hosts(app, settings)
+    register_web(app)
+    register_api(app, settings)
+    add_commands(app)
+    return app

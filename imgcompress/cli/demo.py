@@ -1,0 +1,333 @@
+"""`flask demo`: the whole service, a sample catalogue, and what comes of it; then it ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import click
+import requests
+from flask.cli import with_appcontext
+
+from ..extensions import current_settings
+from .local import answers, free_port, local_url, lock_installation
+
+PRODUCTS = (
+    ("Framed Portrait: Eileen Collins", ("astronaut.png",)),
+    ("Cushion Cover: Chelsea the Cat", ("chelsea.png",)),
+    ("Espresso Cup with Saucer", ("coffee.png",)),
+    ("Space Poster Set", ("hubble_deep_field.jpg", "rocket.jpg")),
+    ("Anatomy Chart: Retina", ("retina.jpg",)),
+    ("Gift Box: Cup and Cushion", ("coffee.png", "chelsea.png")),
+)
+
+
+def write_products(path: Path, origin: str) -> None:
+    """Write the CSV, with the images at `origin`."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["S. No.", "Product Name", "Input Image Urls"])
+        for number, (name, images) in enumerate(PRODUCTS, start=1):
+            writer.writerow([number, name, ",".join(f"{origin}/{image}" for image in images)])
+
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the demo's terminal clean."""
+
+
+@contextmanager
+def sample_origin() -> Iterator[tuple[str, int]]:
+    """Serve the sample photos on a free port; yield the URL and the port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(SAMPLES))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = int(server.server_address[1])
+        try:
+            yield f"http://127.0.0.1:{port}", port
+        finally:
+            server.shutdown()
+
+
+START_SECONDS = 90.0
+LOG_LINES = 15
+# The demo must not touch the installation that the settings of this machine describe.
+EMBEDDED = {
+    name: ""
+    for name in (
+        "DATABASE_URL",
+        "DB_HOST",
+        "CELERY_BROKER_URL",
+        "STORAGE_URL",
+        "IMAGE_DELIVERY",
+        "IMAGE_BASE_URL",
+        "PUBLIC_BASE_URL",
+        "ALLOWED_HOSTS",
+    )
+}
+
+
+@contextmanager
+def demo_service(data_dir: Path, origin_port: int) -> Iterator[str]:
+    """Run the service, which may fetch from this machine's `origin_port`; yield its URL."""
+    port = free_port()
+    url = local_url("127.0.0.1", port)
+    log = data_dir / "service.log"
+    environment = (
+        os.environ
+        | EMBEDDED
+        | {
+            "DATA_DIR": str(data_dir),
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
+            "ALLOWED_PORTS": str(origin_port),
+        }
+    )
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "wsgi", "serve", "--stop-with-parent"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(process, url, log)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > end:
+            last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+            raise click.ClickException(
+                "The service did not start. Its last lines:\n  " + "\n  ".join(last)
+            )
+        time.sleep(0.1)
+
+
+JSON = dict[str, Any]
+
+FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
+POLL_SECONDS = 0.3
+JOB_SECONDS = 300.0
+
+
+class Client:
+    """A user of the service at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.trust_env = False  # The way to this machine leads through no proxy.
+
+    def upload_command(self, csv: Path) -> list[str]:
+        """Return the command that a user types to upload a CSV."""
+        return ["curl", "-sS", "-F", f"file=@{csv}", f"{self.url}/upload"]
+
+    def upload(self, csv: Path) -> JSON:
+        """Upload a CSV with that command. Raise ClickException when it is not accepted."""
+        answer = self._curl(csv) if shutil.which("curl") else self._post(csv)
+        if "request_id" not in answer:
+            raise click.ClickException(f"The upload was not accepted: {json.dumps(answer)}")
+        return answer
+
+    def poll(self, request_id: str) -> Iterator[JSON]:
+        """Yield the job's status until it has ended. Raise ClickException when it never does."""
+        end = time.monotonic() + JOB_SECONDS
+        while True:
+            status = self._get(f"/job/status/{request_id}").json()
+            yield status
+            if status["status"] in FINAL:
+                return
+            if time.monotonic() > end:
+                raise click.ClickException(f"The job did not end within {JOB_SECONDS:.0f} s.")
+            time.sleep(POLL_SECONDS)
+
+    def images(self, request_id: str) -> list[JSON]:
+        """Return the job's images."""
+        answer = self._get(f"/job/details/{request_id}?per_page=100")
+        return cast("list[JSON]", answer.json()["images"])
+
+    def download(self, request_id: str, path: Path) -> None:
+        """Save the output CSV."""
+        path.write_bytes(self._get(f"/job/download/{request_id}").content)
+
+    def _get(self, path: str) -> requests.Response:
+        answer = self._session.get(self.url + path, timeout=30)
+        if not answer.ok:
+            raise click.ClickException(f"GET {path} returned {answer.status_code}: {answer.text}")
+        return answer
+
+    def _curl(self, csv: Path) -> JSON:
+        done = subprocess.run(
+            self.upload_command(csv),
+            env=os.environ | {"NO_PROXY": "*"},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise click.ClickException(f"curl failed: {done.stderr.strip()}")
+        return _parsed(done.stdout)
+
+    def _post(self, csv: Path) -> JSON:
+        click.echo("  (curl is not installed here; Python sends the same request)")
+        with csv.open("rb") as file:
+            answer = self._session.post(f"{self.url}/upload", files={"file": file}, timeout=30)
+        return _parsed(answer.text)
+
+
+def shell_line(command: list[str]) -> str:
+    """Return a command as one would type it."""
+    return "$ " + shlex.join(command)
+
+
+def _parsed(text: str) -> JSON:
+    try:
+        return cast(JSON, json.loads(text))
+    except ValueError as error:
+        raise click.ClickException(f"The service did not return JSON: {text[:500]}") from error
+
+
+ROW = "  {:<31.31}  {:<21.21}  {:>8}  {:>8}  {:>6}  {}"
+
+
+def show_images(images: list[JSON]) -> None:
+    """Show one line for each image."""
+    click.secho(ROW.format("Product", "Image", "Before", "After", "Saved", "Outcome"), bold=True)
+    for image in images:
+        click.echo(_line(image))
+
+
+def show_totals(status: JSON) -> None:
+    """Show how many images there were, and what was saved."""
+    before, after = status["input_bytes"], status["output_bytes"]
+    failed = status["failed_images"]
+    click.secho(
+        f"  {status['total_images']} images: {size(before)} before, {size(after)} after,"
+        f" {saved(before, after)} saved" + (f"; {failed} failed" if failed else ""),
+        bold=True,
+        fg="red" if failed else "green",
+    )
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: kB and MB are powers of ten."""
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def saved(before: int, after: int) -> str:
+    """Return the share of the bytes that was saved, in percent."""
+    return f"{100 * (before - after) / before:.1f} %" if before else "-"
+
+
+def _line(image: JSON) -> str:
+    name = image["product_name"] or ""
+    file = urlsplit(image["input_url"]).path.rpartition("/")[2]
+    if image["status"] != "COMPLETED":
+        code = (image["error"] or {}).get("code", image["status"])
+        return ROW.format(name, file, "-", "-", "-", click.style(code, fg="red"))
+    before, after = image["input_bytes"], image["output_bytes"]
+    return ROW.format(name, file, size(before), size(after), saved(before, after), image["outcome"])
+
+
+@click.command("demo")
+@with_appcontext
+def demo() -> None:
+    """Compress some sample photos as a user would.
+
+    Everything happens on this machine, in a separate installation under DATA_DIR.
+    """
+    folder = _fresh(current_settings().data_dir / "demo")
+    with sample_origin() as (origin, port):
+        _heading("Starting the service", f"data in {_short(folder)}, log in service.log there")
+        with demo_service(folder, port) as url:
+            click.echo(f"  running at {url}; the sample photos are at {origin}")
+            status = _process(Client(url), folder, origin)
+    if status["status"] != "COMPLETED" or status["failed_images"]:
+        raise click.ClickException(
+            "Not every image was compressed; see the table above for the reasons."
+        )
+
+
+def _process(client: Client, folder: Path, origin: str) -> dict[str, Any]:
+    """Upload the catalogue, wait for its end, show what came of it; return the last status."""
+    request_id = _upload(client, folder, origin)
+    status = _follow(client, request_id)
+    _heading("Result")
+    show_images(client.images(request_id))
+    click.echo()
+    show_totals(status)
+    _heading("Status", f"$ curl {client.url}/job/status/{request_id}")
+    _show_json(status)
+    _heading("Files")
+    output = folder / "products-compressed.csv"
+    client.download(request_id, output)
+    click.echo(f"  output CSV  {_short(output)}\n  images      {_short(folder / 'storage')}")
+    return status
+
+
+def _upload(client: Client, folder: Path, origin: str) -> str:
+    csv = Path(_short(folder / "products.csv"))
+    write_products(csv, origin)
+    _heading("The catalogue", str(csv))
+    click.echo("  " + csv.read_text(encoding="utf-8").strip().replace("\n", "\n  "))
+    _heading("Upload", shell_line(client.upload_command(csv)))
+    answer = client.upload(csv)
+    _show_json(answer)
+    return str(answer["request_id"])
+
+
+def _follow(client: Client, request_id: str) -> dict[str, Any]:
+    """Show the job's progress; return its last status."""
+    _heading("Progress")
+    status: dict[str, Any] = {}
+    with click.progressbar(length=100, label="  Compressing", width=50) as bar:
+        for status in client.poll(request_id):
+            bar.update(int(status["completion_percentage"]) - bar.pos)
+    return status
+
+
+def _fresh(folder: Path) -> Path:
+    """Return the folder, emptied. Raise ClickException when another demo runs in it."""
+    with lock_installation(folder, "demo"):
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+def _short(path: Path) -> str:
+    """Return the path as one would type it here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _heading(title: str, remark: str = "") -> None:
+    click.echo(f"\n{click.style(title, bold=True, fg='cyan')}" + (f"  {remark}" if remark else ""))
+
+
+def _show_json(value: dict[str, Any]) -> None:
+    click.echo("  " + json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  "))

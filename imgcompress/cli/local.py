@@ -1,0 +1,93 @@
+"""This machine's installation: its address, and the lock that one server holds."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import TextIO
+
+import click
+import requests
+
+# Who listens on every interface is reached on the loopback one.
+LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def local_url(host: str, port: int) -> str:
+    """Return the URL at which a server on `host` and `port` is reached from this machine."""
+    name = LOOPBACK.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise ClickException with what to do when `host` and `port` cannot be listened on."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the web server does: connections that linger in TIME_WAIT are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            probe.listen(1)
+    except OSError as error:
+        raise click.ClickException(_explain(host, port, error)) from error
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Tell whether the web server at `url`, on this machine, is well."""
+    with requests.Session() as session:
+        session.trust_env = False  # The way to this machine leads through no proxy.
+        try:
+            return session.get(f"{url}/healthz", timeout=1).ok
+        except requests.RequestException:
+            return False
+
+
+def _explain(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        other = port + 1 if port < 65535 else port - 1
+        return (
+            f"Port {port} on {host} is in use by another program.\nChoose another port: make"
+            f" run PORT={other}  (or PORT={other} flask serve)"
+        )
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs root privileges; choose a port from 1024 upwards with PORT=."
+    return f"Cannot listen on HOST={host} PORT={port}: {error.strerror}."
+
+
+LOCK_NAME = "serve.lock"
+
+
+def lock_installation(data_dir: Path, place: str) -> TextIO:
+    """Lock `data_dir` until the returned file is closed; `place` tells others where we answer.
+
+    Raise ClickException, naming the holder, when another process has the lock.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = (data_dir / LOCK_NAME).open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().strip() or "starting"
+        lock.close()
+        raise click.ClickException(
+            f"imgcompress is already running in {data_dir} ({holder}).\nStop that one first, or"
+            " give this one its own DATA_DIR and PORT."
+        ) from None
+    lock.truncate(0)
+    lock.write(f"pid {os.getpid()}, {place}\n")
+    lock.flush()
+    return lock

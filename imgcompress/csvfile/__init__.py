@@ -1,0 +1,45 @@
+"""The CSV of products: validated, read, and written back with two added columns."""
+
+from .encoding import known_encoding
+from .model import (
+    BadCatalogue,
+    CatalogueLimits,
+    CatalogueRow,
+    ImageOutcome,
+    Issue,
+    RowOptions,
+    Validation,
+    Wishes,
+)
+from .options import FORMATS, MAX_SIDE, parse_format
+from .reader import read_images, read_rows
+from .sniff import KeptLayout, kept_layout
+from .unpacking import opened_table
+from .urls import CheckUrl
+from .validator import validate_file
+from .writer import ImageFailure, write_catalogue, write_errors
+
+__all__ = [
+    "FORMATS",
+    "MAX_SIDE",
+    "BadCatalogue",
+    "CatalogueLimits",
+    "CatalogueRow",
+    "CheckUrl",
+    "Issue",
+    "ImageFailure",
+    "ImageOutcome",
+    "KeptLayout",
+    "RowOptions",
+    "Validation",
+    "Wishes",
+    "kept_layout",
+    "known_encoding",
+    "opened_table",
+    "parse_format",
+    "read_images",
+    "read_rows",
+    "validate_file",
+    "write_catalogue",
+    "write_errors",
+]

@@ -1,0 +1,370 @@
+"""Look at the first rows of a table: which of its columns hold the URLs of images."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .layouts import KNOWN_LAYOUTS, USUAL_IDS, USUAL_NAMES, KnownLayout
+from .model import Issue, Wishes, enumerated, issue
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that this service reads: its name, and the folded names that it is known by."""
+
+    name: str
+    known_as: tuple[str, ...]
+
+
+SERIAL_NUMBER = Column("S. No.", ("sno", "serialnumber", "serialno"))
+PRODUCT_NAME = Column("Product Name", ("productname",))
+INPUT_URLS = Column("Input Image Urls", ("inputimageurls", "inputimageurl"))
+CONTRACT_COLUMNS = (SERIAL_NUMBER, PRODUCT_NAME, INPUT_URLS)
+
+FORMAT = Column("format", ("format",))
+QUALITY = Column("quality", ("quality",))
+COMPRESSION_PERCENTAGE = Column("compression_percentage", ("compressionpercentage",))
+MAX_WIDTH = Column("max_width", ("maxwidth",))
+MAX_HEIGHT = Column("max_height", ("maxheight",))
+# A row's own options, in place of those of the upload.
+OPTION_COLUMNS = (FORMAT, QUALITY, COMPRESSION_PERCENTAGE, MAX_WIDTH, MAX_HEIGHT)
+OUTPUT_NAME = Column("output name", ("outputname",))
+# What makes the header of an option unmistakable: `imgcompress format`.
+PREFIX = "imgcompress"
+
+# Where the columns were found.
+NAMED, CONTRACT, DETECTED = "named", "imgcompress", "detected"
+
+
+# Columns beyond these are found by nobody, and as many rows of them may be looked at.
+_TITLES_LOOKED_AT = 1_000
+_TITLE_CHARS = 1_000
+# So many names may be sent, and a name may have so many commas in it.
+_MOST_NAMES = 50
+_MOST_COMMAS = 8
+
+
+class Titles:
+    """The titles of a header, to be found by names and by patterns."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._cased = [_cased(title) for title in header[:_TITLES_LOOKED_AT]]
+        self.many = len(header) > 1
+        self._by_name: dict[str, list[int]] = {}
+        for place, title in enumerate(self._cased):
+            if title:
+                self._by_name.setdefault(folded_name(title) or title, []).append(place)
+
+    def places(self, name: str) -> list[int]:
+        """Return where the columns are that a name or a pattern with a `*` means."""
+        if "*" not in name:
+            return self._by_name.get(folded_name(name) or _cased(name), [])
+        # Not by a regular expression: a caller's own could take for ever.
+        parts = _cased(name).split("*")
+        return [
+            place
+            for place, title in enumerate(self._cased)
+            if title and _has_in_order(title, parts)
+        ]
+
+    def first(self, names: Sequence[str], taken: Sequence[int]) -> int | None:
+        """Return the place of the first of these names that is no column of images."""
+        return next(
+            (place for name in names for place in self.places(name) if place not in taken), None
+        )
+
+    def count(self, folded: str) -> int:
+        """Return how many columns have a folded name."""
+        return len(self._by_name.get(folded, ()))
+
+
+def _has_in_order(title: str, parts: Sequence[str]) -> bool:
+    start, *middle, end = parts
+    if not (
+        title.startswith(start) and title.endswith(end) and len(title) >= len(start) + len(end)
+    ):
+        return False
+    at = len(start)
+    for part in middle:
+        at = title.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return at <= len(title) - len(end)
+
+
+@dataclass(frozen=True)
+class ChosenColumns:
+    """Which columns are read, by their places, and the layout that told them.
+
+    `matched` says how many of the columns that were looked for are there.
+    """
+
+    layout: str
+    urls: tuple[int, ...]
+    name: int | None = None
+    id: int | None = None
+    matched: int = 1
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether these are all columns of this service, so that nothing is to be added."""
+        return self.layout == CONTRACT and self.matched == len(CONTRACT_COLUMNS)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Return how sure this choice is, to be compared with others."""
+        return {NAMED: 3, CONTRACT: 2, DETECTED: 0}.get(self.layout, 1), self.matched
+
+
+def choose_columns(header: Sequence[str], wishes: Wishes) -> ChosenColumns | None:
+    """Return the columns that the caller named, else the contract's, else a known layout's."""
+    titles = Titles(header)
+    if wishes.url_columns:
+        urls, missing = named_columns(titles, wishes.url_columns)
+        found = ChosenColumns(NAMED, urls, matched=len(urls) - len(missing)) if urls else None
+    else:
+        found = _of_contract(titles) or _of_known_layout(titles)
+    return with_names(found, header, wishes) if found else None
+
+
+def with_names(chosen: ChosenColumns, header: Sequence[str], wishes: Wishes) -> ChosenColumns:
+    """Return the choice with the columns of name and identifier: those named, or usual ones."""
+    titles = Titles(header)
+    name, id_ = chosen.name, chosen.id
+    if chosen.layout in (NAMED, DETECTED):
+        told = _of_contract(titles) or _of_known_layout(titles)
+        if told:
+            name, id_ = told.name, told.id
+        name = titles.first(USUAL_NAMES, chosen.urls) if name is None else name
+        id_ = titles.first(USUAL_IDS, chosen.urls) if id_ is None else id_
+    if wishes.name_column:
+        name = next(iter(titles.places(wishes.name_column)), name)
+    if wishes.id_column:
+        id_ = next(iter(titles.places(wishes.id_column)), id_)
+    return ChosenColumns(chosen.layout, chosen.urls, name, id_, chosen.matched)
+
+
+def named_columns(titles: Titles, texts: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
+    """Return the places of the columns that a caller named, in their order, and what is missing.
+
+    Names are separated by commas and may have commas in them: the longest name that is there is
+    meant.
+    """
+    places: dict[int, None] = {}
+    missing: list[str] = []
+    for text in texts:
+        pieces = text.split(",")
+        while pieces:
+            for end in range(min(len(pieces), _MOST_COMMAS + 1), 0, -1):
+                name = ",".join(pieces[:end]).strip()
+                # A pattern has no commas: each of them would be looked for in all titles.
+                known = (
+                    name
+                    and len(places) + len(missing) < _MOST_NAMES
+                    and (end == 1 or "*" not in name)
+                )
+                found = titles.places(name) if known else []
+                if found:
+                    places.update(dict.fromkeys(found))
+                    break
+            else:
+                if name:
+                    missing.append(name)
+            del pieces[:end]
+    return tuple(places), missing
+
+
+def find_options(header: Sequence[str], wishes: Wishes) -> dict[Column, int]:
+    """Return where the option columns are; one that is there twice is left out."""
+    titles = Titles(header)
+    indices = {}
+    for column in (*OPTION_COLUMNS, OUTPUT_NAME):
+        unique = [name for name in option_names(column, wishes) if titles.count(name) == 1]
+        if unique:
+            indices[column] = titles.places(unique[0])[0]
+    return indices
+
+
+def option_names(column: Column, wishes: Wishes) -> tuple[str, ...]:
+    """Return the folded names under which an option is read.
+
+    A catalogue's own `Format` or `Max Width` must not steer the codec by accident, so the bare
+    names count only where the caller said so. That of `output name` steers no codec.
+    """
+    prefixed = tuple(PREFIX + name for name in column.known_as)
+    bare = wishes.row_options or column is OUTPUT_NAME
+    return prefixed + column.known_as if bare else prefixed
+
+
+def header_issues(
+    row: int,
+    header: Sequence[str],
+    chosen: ChosenColumns | None,
+    wishes: Wishes,
+    holding_urls: Sequence[str] = (),
+) -> Iterator[Issue]:
+    """Yield what is wrong with the header in `row`: columns that are missing, or there twice.
+
+    `holding_urls` are the names of the columns that hold URLs of images.
+    """
+    titles = Titles(header)
+    names = enumerated([name for name in header if name.strip()])
+    for field, texts in (
+        ("url_columns", wishes.url_columns),
+        ("name_column", (wishes.name_column,)),
+        ("id_column", (wishes.id_column,)),
+    ):
+        _, missing = named_columns(titles, [text for text in texts if text])
+        if missing:
+            yield issue(
+                "unknown_column",
+                row,
+                value=", ".join(missing),
+                field=field,
+                names=names,
+                missing=enumerated(missing),
+            )
+    known = {
+        column: column.known_as
+        for column in CONTRACT_COLUMNS
+        if chosen and chosen.layout == CONTRACT
+    }
+    known |= {column: option_names(column, wishes) for column in (*OPTION_COLUMNS, OUTPUT_NAME)}
+    for column, known_as in known.items():
+        most = max(map(titles.count, known_as))
+        if most > 1:
+            yield issue(
+                "duplicate_column", row, column.name, column.name, name=column.name, count=most
+            )
+    if chosen is None and not wishes.url_columns:
+        if holding_urls:
+            yield issue(
+                "unclear_columns",
+                row,
+                names=names,
+                holding=enumerated(holding_urls),
+                example=holding_urls[0],
+            )
+        else:
+            yield issue("missing_column", row, INPUT_URLS.name, names=names)
+
+
+def _of_contract(titles: Titles) -> ChosenColumns | None:
+    places: dict[Column, int] = {}
+    for column in CONTRACT_COLUMNS:
+        # One that is there once goes before one that is there twice.
+        found = sorted(
+            (titles.count(name), order, titles.places(name)[0])
+            for order, name in enumerate(column.known_as)
+            if titles.count(name)
+        )
+        if found:
+            places[column] = found[0][2]
+    if INPUT_URLS not in places:
+        return None
+    return ChosenColumns(
+        CONTRACT,
+        (places[INPUT_URLS],),
+        places.get(PRODUCT_NAME),
+        places.get(SERIAL_NUMBER),
+        len(places),
+    )
+
+
+def _of_known_layout(titles: Titles) -> ChosenColumns | None:
+    # A single title is the one of a list of URLs, or no header at all.
+    known = KNOWN_LAYOUTS if titles.many else ()
+    return next(filter(None, (_of_layout(titles, layout) for layout in known)), None)
+
+
+def _of_layout(titles: Titles, known: KnownLayout) -> ChosenColumns | None:
+    if not all(map(titles.places, known.marks)):
+        return None
+    if known.hints and not any(map(titles.places, known.hints)):
+        return None
+    urls = [place for name in known.urls for place in titles.places(name)]
+    if not urls:
+        return None
+    return ChosenColumns(
+        known.name,
+        tuple(dict.fromkeys(urls)),
+        titles.first(known.names, urls),
+        titles.first(known.ids, urls),
+        len(known.marks) + len(urls),
+    )
+
+
+def _cased(name: str) -> str:
+    return name[:_TITLE_CHARS].strip(" \t\r\n\ufeff").casefold()
+
+
+def folded_name(name: str) -> str:
+    """Fold case, and leave out blanks and punctuation: `S. No.` becomes `sno`."""
+    return "".join(filter(str.isalnum, name[:_TITLE_CHARS].casefold()))
+
+
+SAMPLED_ROWS = 1_000
+# Longer cells than this are texts.
+_LOOKED_AT_CHARS = 10_000
+_IMAGE_URL = re.compile(
+    r"(?:https?:)?(?://|\\/\\/)[^\s,;|\"'<>]+?(?:\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp)"
+    r"(?![a-z0-9.])|(?<=drive\.google\.com)/(?:file/d/|open\?|uc\?)"
+    r"|(?<=dropbox\.com)/(?:s|scl)/)",
+    re.I,
+)
+_ANY_URL = re.compile(r"\s*[\"'<(\[]*https?://\S", re.I)
+_ABOUT_IMAGES = re.compile(
+    r"image|img|photo|picture|\bpic\b|foto|bild|imag[eé]n|afbeelding|media"
+    r"|immagine|obraz|fotograf",
+    re.I,
+)
+# What an earlier run of this service has written.
+_OUTPUT = {"outputimageurls", "imageerrors"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The header and the first rows below it."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def image_columns(self, but: Sequence[int] = ()) -> list[int]:
+        """Return the places of the columns of whose cells most are URLs of images.
+
+        Some, `but`, are not looked at.
+        """
+        known = frozenset(but)
+        filled: Counter[int] = Counter()
+        images: Counter[int] = Counter()
+        for row in self.rows:
+            for place, cell in enumerate(row[: len(self.header)]):
+                if cell and place not in known and not cell.isspace():
+                    filled[place] += 1
+                    if "//" in cell or "\\/" in cell:
+                        images[place] += self._is_image(place, cell)
+        return [
+            place
+            for place in sorted(images)
+            if 2 * images[place] >= filled[place]
+            and images[place]
+            and folded_name(self.header[place]) not in _OUTPUT
+        ]
+
+    def _is_image(self, place: int, cell: str) -> bool:
+        text = cell[:_LOOKED_AT_CHARS]
+        return (
+            _IMAGE_URL.search(text) is not None
+            and not text.lstrip().startswith("<p")
+            or _ANY_URL.match(text) is not None
+            and _ABOUT_IMAGES.search(self.header[place]) is not None
+        )
+
+
+def holds_image_url(cells: Sequence[str]) -> bool:
+    """Tell whether a row has the URL of an image in it."""
+    return any("//" in cell and _IMAGE_URL.search(cell[:_LOOKED_AT_CHARS]) for cell in cells)

@@ -1,0 +1,172 @@
+"""How a file is laid out: separator, header and columns, and which cell belongs to which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, BinaryIO
+
+from .columns import ChosenColumns, Column
+from .encoding import Encoding, text_blocks
+from .model import shortened
+from .parser import BrokenRecord, ColumnBatch, Records, Rows, Run
+from .urls import UrlCells, is_url_or_blank
+
+
+@dataclass(frozen=True)
+class Format:
+    """How the bytes of a file become records.
+
+    `sep_line` is Excel's instruction line (`sep=;`) as it stands in the file, or empty. With
+    `blanks_before_quotes`, blanks behind a separator are no part of the cell.
+    """
+
+    encoding: Encoding
+    delimiter: str
+    sep_line: str = ""
+    blanks_before_quotes: bool = False
+
+    def records(self, stream: BinaryIO) -> Records:
+        """Return all records of a file; a spreadsheet gives the instruction line no number."""
+        blocks = text_blocks(stream, self.encoding)
+        if self.sep_line:
+            blocks = _without_start(blocks, len(self.sep_line))
+        return Records(blocks, self.delimiter, self.blanks_before_quotes)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What there is to know of a file before its first product is read.
+
+    `line_ending` is LF or CRLF; `header` is empty where its quotation marks are broken. `chosen`
+    are the columns of images, names and identifiers, or None where there are none; `indices` tells
+    where each option column is, as far as that is clear.
+    """
+
+    format: Format
+    line_ending: str
+    header_row: int
+    header: tuple[str, ...]
+    chosen: ChosenColumns | None
+    indices: dict[Column, int]
+    base_url: str | None = None
+
+    def rows(self, stream: BinaryIO) -> Iterator[Run]:
+        """Yield runs of the records below the header, or from it on if it is broken."""
+        skipped = self.header_row - (not self.header)
+        for first, run in self.format.records(stream).runs(self.plain_width):
+            if first > skipped:
+                yield first, run
+            elif not isinstance(run, BrokenRecord) and len(run) > skipped + 1 - first:
+                yield skipped + 1, run[skipped + 1 - first :]
+
+    @property
+    def url_places(self) -> tuple[int, ...]:
+        """Return where the columns of image URLs are."""
+        return self.chosen.urls if self.chosen else ()
+
+    @cached_property
+    def url_cells(self) -> UrlCells:
+        """Return how the cells of these columns are read."""
+        return UrlCells(self.base_url)
+
+    def urls(self, row: Sequence[str]) -> tuple[str, ...]:
+        """Return the image URLs of a row that is lined up, in the order of the columns."""
+        places = self.url_places
+        if len(places) == 1:
+            return self.url_cells.split(row[places[0]])
+        return tuple(url for place in places for url in self.url_cells.split(row[place]))
+
+    def titles(self) -> dict[str, Any]:
+        """Return the names of the columns that are read, as the caller wrote them."""
+
+        def name(place: int | None) -> str | None:
+            return None if place is None else shortened(self.title(place) or "")
+
+        chosen = self.chosen
+        return {
+            "urls": [name(place) for place in self.url_places],
+            "name": name(chosen.name) if chosen else None,
+            "id": name(chosen.id) if chosen else None,
+        }
+
+    def title(self, index: int) -> str | None:
+        """Return the name of a column as the caller wrote it, or None where it has none."""
+        return self.header[index].strip() or None if index < len(self.header) else None
+
+    def grid(self, rows: Rows) -> ColumnBatch | None:
+        """Return rows of which each has each cell in its column by columns; else None."""
+        if isinstance(rows, ColumnBatch):
+            return rows
+        if rows and all(len(row) == self.plain_width for row in rows):
+            return ColumnBatch(list(zip(*rows, strict=True)))
+        return None
+
+    @cached_property
+    def plain_width(self) -> int:
+        """Return how many cells a row has whose cells are sure to stand in their columns, or -1."""
+        sure = self._named_width == len(self.header) and self.chosen is not None
+        return self._named_width if sure else -1
+
+    def lined_up(self, cells: list[str]) -> list[str]:
+        """Return a row's cells, as many as the header's, with spilled URLs in the URL cell."""
+        return self.sorted_out(cells)[0]
+
+    def sorted_out(self, cells: list[str]) -> tuple[list[str], str]:
+        """Return a row's cells lined up, and the text of those that belong to no column."""
+        if len(cells) == self.plain_width:
+            return cells, ""
+        if len(cells) <= self._named_width:
+            return self._filled(cells), ""
+        spill = self._spill(cells)
+        if not spill:
+            surplus = self._joint.join(filter(str.strip, cells[len(self.header) :]))
+            return self._filled(cells[: len(self.header)]), surplus
+        row = self._filled(cells[: self._named_width])
+        (urls_at,) = self.url_places
+        row[urls_at] = self._joint.join([row[urls_at], *spill])
+        return row, ""
+
+    def _filled(self, cells: list[str]) -> list[str]:
+        return cells + [""] * (len(self.header) - len(cells))
+
+    def _spill(self, cells: list[str]) -> list[str]:
+        """Return what spilled from the URL cell into the cells after the last named column.
+
+        URLs always did. Other text did too if it lies beyond a header whose last column is the
+        URLs: a URL with a comma in it comes apart in the same way. Of several columns with URLs,
+        none is the one that they spilled from.
+        """
+        if len(self.url_places) != 1:
+            return []
+        after = _without_blank_end(cells[self._named_width :])
+        beyond_header = len(after) > len(self.header) - self._named_width
+        urls_are_last = self.url_places[0] == self._named_width - 1
+        if all(map(is_url_or_blank, after)) or (beyond_header and urls_are_last):
+            return after
+        return []
+
+    @cached_property
+    def _named_width(self) -> int:
+        return max((i for i, name in enumerate(self.header, 1) if name.strip()), default=0)
+
+    @property
+    def _joint(self) -> str:
+        # What parts two URLs in a cell; other separators would become a part of the first.
+        return self.format.delimiter if self.format.delimiter in ",;" else " "
+
+
+def _without_start(blocks: Iterator[str], length: int) -> Iterator[str]:
+    start = ""
+    while len(start) < length:
+        start += next(blocks)
+    return chain([start[length:]], blocks)
+
+
+def _without_blank_end(cells: list[str]) -> list[str]:
+    end = len(cells)
+    while end and not cells[end - 1].strip():
+        end -= 1
+    return cells[:end]

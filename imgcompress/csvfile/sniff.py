@@ -1,0 +1,313 @@
+"""Open an uploaded file, and recognise files that are not CSV by their first bytes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, BinaryIO
+
+from .columns import (
+    DETECTED,
+    SAMPLED_ROWS,
+    ChosenColumns,
+    Sample,
+    choose_columns,
+    find_options,
+    header_issues,
+    holds_image_url,
+    with_names,
+)
+from .encoding import Encoding, detect_encoding, text_blocks
+from .layout import Format, Layout
+from .model import BadCatalogue, Issue, Wishes, issue
+from .parser import BrokenRecord, Records
+
+HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class FileType:
+    """A kind of file that is no CSV: its name, and what its owner can do."""
+
+    name: str
+    advice: str
+
+
+_EXPORT = "Open it in a spreadsheet program and save it as CSV (UTF-8)."
+_UNPACK = "Unpack it first, and upload the CSV inside."
+_WRONG = "Choose the CSV file with the catalogue."
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", FileType("a PNG image", _WRONG)),
+    (b"\xff\xd8\xff", FileType("a JPEG image", _WRONG)),
+    (b"GIF8", FileType("a GIF image", _WRONG)),
+    (b"II*\0", FileType("a TIFF image", _WRONG)),
+    (b"MM\0*", FileType("a TIFF image", _WRONG)),
+    (b"%PDF-", FileType("a PDF document", _WRONG)),
+    (b"{\\rtf", FileType("a rich-text document", _WRONG)),
+    (b"SQLite format 3\0", FileType("an SQLite database", _WRONG)),
+    (b"PAR1", FileType("a Parquet file", _WRONG)),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1", FileType("an old Excel workbook (.xls)", _EXPORT)),
+    (b"\x1f\x8b", FileType("a gzip archive", _UNPACK)),
+    (b"BZh9", FileType("a bzip2 archive", _UNPACK)),
+    (b"\xfd7zXZ\0", FileType("an xz archive", _UNPACK)),
+    (b"\x28\xb5\x2f\xfd", FileType("a Zstandard archive", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", FileType("a 7-Zip archive", _UNPACK)),
+    (b"Rar!\x1a\x07", FileType("a RAR archive", _UNPACK)),
+)
+_MARKUP = (
+    (re.compile(rb"<(!doctype\s+html|html|head)\b", re.I), FileType("an HTML page", _WRONG)),
+    (re.compile(rb"<\?xml\b", re.I), FileType("an XML document", _WRONG)),
+    (re.compile(rb'[\[{]\s*["\[{}\]]'), FileType("a JSON document", _WRONG)),
+)
+BINARY = FileType(
+    "binary data", f"{_WRONG} If this is the right file, it is damaged: save it again."
+)
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b"))
+# Text has next to none of these characters; of evenly spread bytes one in ten is one.
+_BINARY_SHARE = 0.03
+
+
+def detect_file_type(head: bytes) -> FileType | None:
+    """Return what a file seems to be by its first HEAD_BYTES, or None where it may be a CSV."""
+    if head.startswith(b"PK\x03\x04"):
+        return _zip_kind(head)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return FileType("a WebP image", _WRONG)
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((kind for pattern, kind in _MARKUP if pattern.match(text)), None)
+
+
+def is_binary(head: bytes) -> bool:
+    """Tell whether the first bytes of a file that is not in UTF-16 or UTF-32 look like no text."""
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return controls > len(head) * _BINARY_SHARE
+
+
+def _zip_kind(head: bytes) -> FileType:
+    if b"xl/" in head:
+        return FileType("an Excel workbook (.xlsx)", _EXPORT)
+    if b"opendocument.spreadsheet" in head:
+        return FileType("an OpenDocument spreadsheet (.ods)", _EXPORT)
+    if b"[Content_Types].xml" in head:
+        return FileType("an Office document (.xlsx, .docx)", _EXPORT)
+    return FileType("a ZIP archive", _UNPACK)
+
+
+DELIMITERS = ",;\t|"
+HEADER_SEARCHED_ROWS = 1_000
+# Titles, units and descriptions above the header are no more rows than these.
+HEADER_CANDIDATES = 30
+NO_WISHES = Wishes()
+_SEP_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r|\Z)", re.I)
+
+# A layout as JSON, for those who read the file later.
+KeptLayout = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Top:
+    """The first rows of a file, as one format reads them, and the header that was found there."""
+
+    format: Format
+    line_ending: str
+    rows: Sequence[tuple[int, list[str]]]
+    broken_row: int
+    chosen: ChosenColumns | None
+    at: int
+
+    @property
+    def rank(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return how likely it is that this is how the file is meant."""
+        # The rows of a table have as many cells as one another, if the separator is the right one.
+        widths = Counter(len(cells) for _, cells in self.rows if len(cells) > 1)
+        return (
+            self.chosen.rank if self.chosen else (-1, 0),
+            max(((rows, width) for width, rows in widths.items()), default=(0, 0)),
+        )
+
+
+def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, Sample]:
+    """Return the layout of a seekable file and its first rows.
+
+    Raise BadCatalogue if it is empty or no CSV. The separator is the one that yields the most of
+    our columns, unless a `sep=` line names it. Where no header has columns that are known, the
+    first rows tell which column has the images.
+    """
+    stream.seek(0)
+    head = stream.read(HEAD_BYTES)
+    foreign = detect_file_type(head)
+    if foreign is not None:
+        raise BadCatalogue(_foreign(foreign))
+    encoding = detect_encoding(stream, wishes.encoding)
+    tops = list(_tops(stream, encoding, wishes))
+    if not tops:
+        raise BadCatalogue(issue("empty_file", limit=HEADER_SEARCHED_ROWS))
+    best = max(tops, key=lambda top: top.rank)
+    if best.chosen is None and not encoding.wide and is_binary(head):
+        raise BadCatalogue(_foreign(BINARY))
+    if best.chosen is None and not wishes.url_columns:
+        for top in sorted(tops, key=lambda top: top.rank, reverse=True):
+            detected = _with_detected(stream, top, wishes)
+            if detected is not None:
+                best = detected
+                break
+    layout = _layout(best, wishes)
+    return layout, Sample(layout.header, _rows_below(stream, layout))
+
+
+def open_good_layout(stream: BinaryIO) -> Layout:
+    """Return the layout of a file that has our columns; raise BadCatalogue for any other."""
+    layout, _ = open_layout(stream)
+    for found in header_issues(layout.header_row, layout.header, layout.chosen, NO_WISHES):
+        raise BadCatalogue(found)
+    return layout
+
+
+def kept_layout(layout: Layout) -> KeptLayout:
+    """Return what `reopened` needs to read the file as it is read now, whatever changes here."""
+    chosen = layout.chosen
+    assert chosen is not None
+    return {
+        "layout": chosen.layout,
+        "columns": layout.titles(),
+        "urls": list(chosen.urls),
+        "name": chosen.name,
+        "id": chosen.id,
+        "header_row": layout.header_row,
+        "line_ending": layout.line_ending,
+        "base_url": layout.base_url,
+        "delimiter": layout.format.delimiter,
+        "sep_line": layout.format.sep_line,
+        "blanks_before_quotes": layout.format.blanks_before_quotes,
+        "encoding": layout.format.encoding.name,
+        "errors": layout.format.encoding.errors,
+    }
+
+
+def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
+    """Return the layout of a file that was kept; raise BadCatalogue if the file is another."""
+    encoding = Encoding(kept["encoding"], errors=kept["errors"])
+    format_ = Format(encoding, kept["delimiter"], kept["sep_line"], kept["blanks_before_quotes"])
+    chosen = ChosenColumns(kept["layout"], tuple(kept["urls"]), kept["name"], kept["id"])
+    for number, cells in format_.records(stream):
+        if number == kept["header_row"] and not isinstance(cells, BrokenRecord):
+            return Layout(
+                format_, kept["line_ending"], number, tuple(cells), chosen, {}, kept["base_url"]
+            )
+    raise BadCatalogue(issue("empty_file", limit=HEADER_SEARCHED_ROWS))
+
+
+def _foreign(kind: FileType) -> Issue:
+    return issue("not_a_csv", kind=kind.name, advice=kind.advice)
+
+
+def _formats(stream: BinaryIO, encoding: Encoding) -> list[Format]:
+    match = _SEP_LINE.match(next(text_blocks(stream, encoding), ""))
+    if match:
+        return [Format(encoding, match[1], match[0], match[1] in encoding.blanks_before_quotes)]
+    return [
+        Format(encoding, delimiter, "", delimiter in encoding.blanks_before_quotes)
+        for delimiter in DELIMITERS
+    ]
+
+
+def _tops(stream: BinaryIO, encoding: Encoding, wishes: Wishes) -> Iterator[_Top]:
+    """Yield the first rows as each format reads them, until one has all that is looked for."""
+    for format_ in _formats(stream, encoding):
+        top = _top(stream, format_, wishes)
+        if top is not None:
+            yield top
+            if top.chosen and top.chosen.complete:
+                return
+
+
+def _top(stream: BinaryIO, format_: Format, wishes: Wishes) -> _Top | None:
+    """Read the first rows that are not blank, and look for the header among them."""
+    records = format_.records(stream)
+    rows: list[tuple[int, list[str]]] = []
+    endings: list[str] = []
+    broken_row = 0
+    for number, cells in islice(records, HEADER_SEARCHED_ROWS):
+        if isinstance(cells, BrokenRecord):
+            broken_row = number
+            if not rows:
+                endings.append(records.line_ending)
+            break
+        # A row of nothing but separators is blank, whichever of them is tried.
+        if "".join(cells).strip(DELIMITERS + " "):
+            rows.append((number, cells))
+            endings.append(records.line_ending)
+            if len(rows) == HEADER_CANDIDATES:
+                break
+    if not endings:
+        return None
+    chosen, at = None, 0
+    for place, (_, cells) in enumerate(rows):
+        choice = choose_columns(cells, wishes)
+        if choice and (chosen is None or choice.rank > chosen.rank):
+            chosen, at = choice, place
+        # Of named columns, a title may hold some; a header that is known is the header.
+        if chosen and not wishes.url_columns:
+            break
+    return _Top(format_, endings[0], rows, broken_row, chosen, at)
+
+
+def _with_detected(stream: BinaryIO, top: _Top, wishes: Wishes) -> _Top | None:
+    """Return the same rows with the one column that holds images; None where there is none."""
+    before = next(
+        (at for at, (_, cells) in enumerate(top.rows) if holds_image_url(cells)), len(top.rows)
+    )
+    # The header is the fullest row above the first image: titles have few cells.
+    at = max(range(before), key=lambda at: (_filled(top.rows[at][1]), -at), default=None)
+    if at is None:
+        return None
+    found = replace(top, at=at, chosen=None)
+    layout = _layout(found, wishes)
+    places = Sample(layout.header, _rows_below(stream, layout)).image_columns()
+    titles = {layout.title(place) for place in places}
+    if not places:
+        return None
+    if len(titles) > 1 or titles == {None}:
+        # There are images, but in several columns: the caller must say in which.
+        return found
+    # Columns with one name are one, also those that are still empty.
+    same = [place for place in range(len(layout.header)) if layout.title(place) in titles]
+    chosen = ChosenColumns(DETECTED, tuple(same))
+    return replace(found, chosen=with_names(chosen, layout.header, wishes))
+
+
+def _layout(top: _Top, wishes: Wishes) -> Layout:
+    if not top.rows:
+        return Layout(top.format, top.line_ending, top.broken_row, (), None, {}, wishes.base_url)
+    number, header = top.rows[top.at]
+    return Layout(
+        top.format,
+        top.line_ending,
+        number,
+        tuple(header),
+        top.chosen,
+        find_options(header, wishes),
+        wishes.base_url,
+    )
+
+
+def _rows_below(stream: BinaryIO, layout: Layout) -> list[list[str]]:
+    records = islice(_unbroken(layout.format.records(stream)), layout.header_row + SAMPLED_ROWS)
+    return [cells for number, cells in records if number > layout.header_row]
+
+
+def _unbroken(records: Records) -> Iterable[tuple[int, list[str]]]:
+    for number, cells in records:
+        if not isinstance(cells, BrokenRecord):
+            yield number, cells
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(not cell.isspace() for cell in filter(None, cells))

@@ -1,0 +1,226 @@
+"""From an upload to a table: unpack archives, and write workbooks out as CSV, within bounds.
+
+A plain CSV is handed on as it is, after one look at its first bytes. Everything else goes through
+a temporary file, in a stream: what is held in memory does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import PurePosixPath
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
+from .model import BadCatalogue, CatalogueLimits, enumerated, issue
+
+BLOCK_BYTES = 64 * 1024
+# Beside its sheets a workbook has parts that are read at once, such as its styles.
+MAX_PART_BYTES = 4 * 2**20
+MAX_DIRECTORY_BYTES = 2 * 2**20
+# XML takes several times the bytes of a CSV with the same cells.
+XML_TIMES = 4
+_TABLES = {".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".ods"}
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# As the directory of an OLE file writes it, in UTF-16.
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_ODS = b"application/vnd.oasis.opendocument.spreadsheet"
+
+
+@contextmanager
+def opened_table(
+    stream: BinaryIO, limits: CatalogueLimits, max_bytes: int, sheet: str | None = None
+) -> Iterator[BinaryIO]:
+    """Yield the CSV in an upload: the upload itself, what is packed in it, or a sheet of it.
+
+    `max_bytes` bounds what comes out. Raise BadCatalogue if it cannot be taken out.
+    """
+    with ExitStack() as opened:
+        table = stream
+        # A workbook or a CSV may be packed; a packed archive in another is no catalogue.
+        for _ in range(2):
+            taken = opened.enter_context(TemporaryFile())
+            if not _taken_out(table, cast(BinaryIO, taken), limits, max_bytes, sheet):
+                break
+            table = cast(BinaryIO, taken)
+        table.seek(0)
+        yield table
+
+
+def _taken_out(
+    stream: BinaryIO, target: BinaryIO, limits: CatalogueLimits, max_bytes: int, sheet: str | None
+) -> bool:
+    """Write what is packed in a file to another; return whether anything is."""
+    stream.seek(0)
+    head = stream.read(8)
+    stream.seek(0)
+    bounded = BoundedFile(target, max_bytes)
+    if head.startswith(b"\x1f\x8b"):
+        _gunzip(stream, bounded)
+        return True
+    if head == _OLE and _has(stream, _ENCRYPTED):
+        raise BadCatalogue(issue("encrypted_file"))
+    if not head.startswith(b"PK\x03\x04"):
+        return False
+    return _unzip(stream, bounded, limits, max_bytes, sheet)
+
+
+class BoundedFile:
+    """A file that is written, and must not become larger than a limit."""
+
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self._file = file
+        self._room = limit
+        self._limit = limit
+
+    def write(self, data: bytes) -> None:
+        """Write more of it; raise BadCatalogue when it becomes too much."""
+        self._room -= len(data)
+        if self._room < 0:
+            raise BadCatalogue(issue("unpacked_too_large", limit=self._limit))
+        self._file.write(data)
+
+
+class _Archive(zipfile.ZipFile):
+    """An archive of which no part that is read at once may be large."""
+
+    def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
+        """Return a small part; raise BadCatalogue for a large one."""
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        if info.file_size > MAX_PART_BYTES:
+            raise BadCatalogue(issue("unpacked_too_large", limit=MAX_PART_BYTES))
+        return super().read(name, pwd)
+
+
+class BoundedPart:
+    """A part of an archive that is read, of which one piece must not become too large.
+
+    XML is parsed in a stream, but an element is held until it ends. Whoever reads says when one
+    has ended, by `passed`.
+    """
+
+    def __init__(self, part: BinaryIO, limit: int) -> None:
+        self._part = part
+        self._room = self._limit = limit
+        self._held = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return more of it; raise BadCatalogue when it becomes too much."""
+        data = self._part.read(min(size, BLOCK_BYTES) if size > 0 else BLOCK_BYTES)
+        self._room -= len(data)
+        self._held += len(data)
+        if self._room < 0 or self._held > MAX_PART_BYTES:
+            raise BadCatalogue(issue("unpacked_too_large", limit=self._limit))
+        return data
+
+    def passed(self) -> None:
+        """Note that what was read before is not held any more."""
+        self._held = 0
+
+
+def _gunzip(stream: BinaryIO, target: BoundedFile) -> None:
+    try:
+        with gzip.GzipFile(fileobj=stream) as packed:
+            while block := packed.read(BLOCK_BYTES):
+                target.write(block)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadCatalogue(issue("damaged_file", kind="gzip file")) from error
+
+
+def _unzip(
+    stream: BinaryIO,
+    target: BoundedFile,
+    limits: CatalogueLimits,
+    max_bytes: int,
+    sheet: str | None,
+) -> bool:
+    kind = "ZIP archive"
+    try:
+        _check_directory(stream)
+        with _Archive(stream) as archive:
+            names = set(archive.namelist())
+            if "xl/workbook.xml" in names:
+                # They take a while to load, and few files need them.
+                from .workbooks import write_xlsx
+
+                kind = "workbook"
+                write_xlsx(archive, target, limits, max_bytes * XML_TIMES, sheet)
+            elif "mimetype" in names and _start(archive, "mimetype") == _ODS:
+                from .workbooks import write_ods
+
+                kind = "spreadsheet"
+                write_ods(archive, target, limits, max_bytes * XML_TIMES, sheet)
+            elif "[Content_Types].xml" in names or "mimetype" in names:
+                return False
+            else:
+                _extract(archive, target)
+    except BadCatalogue:
+        raise
+    except RuntimeError as error:
+        # So zipfile says that a part is encrypted.
+        raise BadCatalogue(issue("encrypted_file")) from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        OSError,
+        SyntaxError,
+    ) as error:
+        # openpyxl raises all of these for XML that is not what it should be.
+        raise BadCatalogue(issue("damaged_file", kind=kind)) from error
+    return True
+
+
+def _check_directory(stream: BinaryIO) -> None:
+    """Refuse an archive whose directory is so large that it would fill the memory."""
+    end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]
+    if not end:
+        raise zipfile.BadZipFile
+    if end[zipfile._ECD_SIZE] > MAX_DIRECTORY_BYTES:  # type: ignore[attr-defined]
+        raise BadCatalogue(issue("several_tables", kind="thousands of files", names="many names"))
+
+
+def _start(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as part:
+        return part.read(len(_ODS) + 1)
+
+
+def _extract(archive: zipfile.ZipFile, target: BoundedFile) -> None:
+    tables = [name for name in archive.namelist() if _is_table(name)]
+    if len(tables) != 1:
+        raise BadCatalogue(
+            issue("several_tables", names=enumerated(tables), kind=f"{len(tables):,} tables")
+            if tables
+            else issue("no_table")
+        )
+    if archive.getinfo(tables[0]).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotImplementedError
+    with archive.open(tables[0]) as part:
+        while block := part.read(BLOCK_BYTES):
+            target.write(block)
+
+
+def _is_table(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = path.parts[:1] == ("__MACOSX",) or path.name.startswith((".", "~$"))
+    return not hidden and not name.endswith("/") and path.suffix.lower() in _TABLES
+
+
+def _has(stream: BinaryIO, text: bytes) -> bool:
+    """Tell whether a text stands in a file."""
+    stream.seek(0)
+    before = b""
+    while block := stream.read(BLOCK_BYTES):
+        if text in before + block:
+            return True
+        before = block[-len(text) :]
+    return False

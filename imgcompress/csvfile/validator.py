@@ -1,0 +1,301 @@
+"""Look a whole file over in one pass, and tell everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import BinaryIO, NamedTuple
+
+from .columns import OPTION_COLUMNS, Sample, header_issues
+from .encoding import REPLACEMENT, STRAY
+from .layout import Layout
+from .model import (
+    BadCatalogue,
+    CatalogueLimits,
+    Issue,
+    IssueList,
+    Validation,
+    Wishes,
+    enumerated,
+    issue,
+)
+from .options import OptionCells, places_of_values
+from .parser import BrokenRecord, ColumnBatch, Rows, Run, has_text
+from .quoting import issue_of_broken_record
+from .sniff import open_layout
+from .urls import CheckUrl, UrlRules
+
+
+class RunCount(NamedTuple):
+    """How many rows that are not blank, images and faults a run of records has.
+
+    URLs that cannot be fetched are counted apart from the other faults.
+    """
+
+    rows: int
+    images: int
+    faults: int
+    bad_urls: int = 0
+
+
+class RunCounter:
+    """Count what runs of one file's records have."""
+
+    def __init__(
+        self, layout: Layout, limits: CatalogueLimits, rules: UrlRules, options: OptionCells
+    ) -> None:
+        self._layout = layout
+        # A header that is too wide is told once, and not again for each row under it.
+        self._max_columns = max(limits.max_columns, len(layout.header))
+        self._rules = rules
+        self._options = options
+
+    def count(self, run: Rows | BrokenRecord) -> RunCount:
+        """Count a run; the faults are as many as those that a look at each row would find."""
+        if isinstance(run, BrokenRecord):
+            return RunCount(0, 0, 1)
+        grid = self._layout.grid(run)
+        if grid is None:
+            return self._count_uneven(run)
+        images, faults, bad_urls, without = self._count_columns(grid)
+        blank = sum(not has_text([column[index] for column in grid.columns]) for index in without)
+        return RunCount(len(grid) - blank, images, faults, bad_urls)
+
+    def _count_uneven(self, run: Rows) -> RunCount:
+        """Count rows of different widths: each is lined up with the header first."""
+        rows = faults = images = bad_urls = 0
+        lined_up = []
+        for cells in run:
+            if not has_text(cells):
+                continue
+            rows += 1
+            if len(cells) > self._max_columns:
+                faults += 1
+            elif self._layout.chosen:
+                row, surplus = self._layout.sorted_out(cells)
+                lined_up.append(row)
+                faults += bool(surplus)
+        if lined_up:
+            images, more, bad_urls, _ = self._count_columns(
+                ColumnBatch(list(zip(*lined_up, strict=True)))
+            )
+            faults += more
+        return RunCount(rows, images, faults, bad_urls)
+
+    def _count_columns(self, grid: ColumnBatch) -> tuple[int, int, int, Collection[int]]:
+        """Return the number of images, faults and bad URLs, and which rows have no URL."""
+        images = bad_urls = 0
+        without: Collection[int] | None = None
+        for place in self._layout.url_places:
+            found, bad, none = self._rules.count(grid.columns[place])
+            images += found
+            bad_urls += bad
+            without = none if without is None else set(without).intersection(none)
+        return images, self._options.count_faults(grid), bad_urls, without or ()
+
+
+NO_WISHES = Wishes()
+URL_CODES = {"invalid_url", "relative_url", "url_not_allowed"}
+
+
+def validate_file(
+    stream: BinaryIO, limits: CatalogueLimits, check_url: CheckUrl, wishes: Wishes = NO_WISHES
+) -> Validation:
+    """Count the rows and images of a seekable file and find all its faults; nothing is raised.
+
+    `check_url` returns None, or the public reason why a URL may not be fetched. It is asked once
+    for each scheme and authority, with a bare path. Memory does not grow with the file.
+    """
+    found = IssueList()
+    try:
+        layout, sample = open_layout(stream, wishes)
+    except BadCatalogue as bad:
+        found.add_for_file([bad.fault])
+        return Validation(0, 0, found.first, found.count)
+    found.add_for_file(_character_faults(stream, layout, wishes.encoding))
+    found.add_for_file(_header_faults(layout, sample, wishes))
+    # Bad URLs that the caller lets pass are told beside the faults, and not among them.
+    passed = IssueList() if wishes.skip_bad_urls else found
+    rules = UrlRules(check_url, layout.url_cells)
+    rows = _RowSurvey(layout, limits, rules, found, passed)
+    rows.read(stream)
+    warnings = [*_warnings(stream, layout, sample), *(passed.first if passed is not found else ())]
+    return Validation(
+        rows.total_rows, rows.total_images, found.first, found.count, tuple(warnings), layout
+    )
+
+
+class _RowSurvey:
+    """The pass over the rows: two counts, and faults into a list."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        limits: CatalogueLimits,
+        rules: UrlRules,
+        found: IssueList,
+        passed: IssueList,
+    ) -> None:
+        self.total_rows = 0
+        self.total_images = 0
+        self._layout = layout
+        self._limits = limits
+        self._rules = rules
+        self._found = found
+        self._passed = passed
+        self._options = OptionCells(layout)
+
+    def read(self, stream: BinaryIO) -> None:
+        """Read all rows, then judge their number."""
+        counter = RunCounter(self._layout, self._limits, self._rules, self._options)
+        found = list(
+            self._width_faults(
+                self._layout.header_row, self._layout.header, self._limits.max_columns
+            )
+        )
+        self._found.add_for_rows(len(found), found)
+        for first, run in self._within_limit(self._layout.rows(stream)):
+            count = counter.count(run)
+            self.total_rows += count.rows
+            self.total_images += count.images
+            if self._passed is self._found:
+                faults = count.faults + count.bad_urls
+                if faults:
+                    self._found.add_for_rows(faults, self._faults_of(first, run))
+                continue
+            if count.faults:
+                self._found.add_for_rows(count.faults, self._faults_of(first, run, urls=False))
+            if count.bad_urls:
+                self._passed.add_for_rows(count.bad_urls, self._bad_urls_of(first, run))
+        self._judge_counts()
+
+    def _within_limit(self, runs: Iterator[Run]) -> Iterator[Run]:
+        room = self._limits.max_rows
+        for first, run in runs:
+            length = 1 if isinstance(run, BrokenRecord) else len(run)
+            if length > room:
+                if not isinstance(run, BrokenRecord):
+                    yield first, run[:room]
+                self._found.add_for_file([issue("too_many_rows", limit=self._limits.max_rows)])
+                return
+            room -= length
+            yield first, run
+
+    def _bad_urls_of(self, first: int, run: Rows | BrokenRecord) -> Iterator[Issue]:
+        return (found for found in self._faults_of(first, run) if found.code in URL_CODES)
+
+    def _faults_of(
+        self, first: int, run: Rows | BrokenRecord, *, urls: bool = True
+    ) -> Iterator[Issue]:
+        """Yield the faults of a run, which are as many as were counted."""
+        if isinstance(run, BrokenRecord):
+            yield issue_of_broken_record(run, self._layout)
+            return
+        # A header that is too wide is told once, and not again for each row under it.
+        most = max(self._limits.max_columns, len(self._layout.header))
+        for number, cells in enumerate(run, first):
+            if len(cells) > most:
+                yield from self._width_faults(number, cells, most)
+            elif self._layout.chosen and has_text(cells):
+                row, surplus = self._layout.sorted_out(cells)
+                if surplus:
+                    yield issue("extra_cells", number, value=surplus)
+                if urls:
+                    yield from self._url_faults(number, row)
+                yield from self._options.faults(number, row)
+
+    def _url_faults(self, number: int, cells: Sequence[str]) -> Iterator[Issue]:
+        for place in self._layout.url_places:
+            title = self._layout.title(place)
+            for url in self._layout.url_cells.split(cells[place]):
+                objection = self._rules.objection(url)
+                if objection is not None:
+                    code, reason = objection
+                    yield issue(code, number, title, url, reason=reason)
+
+    def _width_faults(self, number: int, cells: Sequence[str], most: int) -> Iterator[Issue]:
+        if len(cells) > most and has_text(cells):
+            yield issue("too_many_columns", number, found=len(cells), limit=most)
+
+    def _judge_counts(self) -> None:
+        if not self.total_rows and not self._found.count:
+            self._found.add_for_file([issue("no_rows", header_row=self._layout.header_row)])
+        elif not self.total_images and not self._found.count:
+            self._found.add_for_file(
+                [
+                    issue(
+                        "no_images",
+                        columns=enumerated(
+                            [self._layout.title(place) or "" for place in self._layout.url_places]
+                        ),
+                    )
+                ]
+            )
+        if self.total_images > self._limits.max_images:
+            self._found.add_for_file([issue("too_many_images", limit=self._limits.max_images)])
+
+
+def _header_faults(layout: Layout, sample: Sample, wishes: Wishes) -> Iterator[Issue]:
+    # A header whose quotation marks are broken has no names to judge; its row tells the fault.
+    if not layout.header:
+        return iter(())
+    holding = (
+        [] if layout.chosen else [layout.title(place) or "" for place in sample.image_columns()]
+    )
+    return header_issues(layout.header_row, layout.header, layout.chosen, wishes, holding)
+
+
+def _warnings(stream: BinaryIO, layout: Layout, sample: Sample) -> Iterator[Issue]:
+    """Yield what is in a file and is not read, though it looks as if it were meant to be."""
+    if not layout.chosen:
+        return
+    if layout.format.encoding.errors == STRAY:
+        yield _first_stray(stream, layout)
+    unread = [layout.title(place) or "" for place in sample.image_columns(layout.url_places)]
+    if unread:
+        yield issue("unread_columns", layout.header_row, holding=enumerated(unread))
+    options = [
+        layout.title(place) or ""
+        for column in OPTION_COLUMNS
+        if column not in layout.indices
+        for place in places_of_values(column, sample)
+    ]
+    if options:
+        yield issue("unread_options", layout.header_row, columns=enumerated(options))
+
+
+def _character_faults(stream: BinaryIO, layout: Layout, named: str | None) -> Iterator[Issue]:
+    if not layout.format.encoding.intact:
+        if named:
+            yield issue("wrong_encoding", encoding=named)
+        else:
+            yield _fault_at("bad_encoding", REPLACEMENT, stream, layout)
+    if layout.format.encoding.has_nul:
+        yield _fault_at("nul_character", "\0", stream, layout)
+
+
+def _first_stray(stream: BinaryIO, layout: Layout) -> Issue:
+    """Return the warning of bytes that are no UTF-8, placed at the first cell that has one."""
+    apart = replace(
+        layout.format, encoding=replace(layout.format.encoding, errors="surrogateescape")
+    )
+    for number, cells in apart.records(stream):
+        if not isinstance(cells, BrokenRecord):
+            for index, cell in enumerate(cells):
+                if not cell.isascii() and any(
+                    "\udc80" <= character <= "\udcff" for character in cell
+                ):
+                    plain = cell.encode("utf-8", "surrogateescape").decode("utf-8", STRAY)
+                    return issue("stray_bytes", number, layout.title(index), plain)
+    return issue("stray_bytes")
+
+
+def _fault_at(code: str, character: str, stream: BinaryIO, layout: Layout) -> Issue:
+    """Return the fault of a character, placed at the first cell that has it."""
+    for number, cells in layout.format.records(stream):
+        if isinstance(cells, BrokenRecord):
+            continue
+        for index, cell in enumerate(cells):
+            if character in cell:
+                return issue(code, number, layout.title(index), cell)
+    return issue(code)

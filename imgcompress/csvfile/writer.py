@@ -1,0 +1,226 @@
+"""Write the output CSV: the caller's rows with the new URLs and errors, formulas made harmless.
+
+After OWASP's page on CSV injection: an apostrophe before =, +, -, @, TAB, CR and LF makes the
+cell text. Programs skip blanks and invisible characters at the start and read compatible forms of
+the signs, such as full-width ones, like the plain ones, so all of them count.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import BinaryIO, NamedTuple
+
+from .layout import Layout
+from .model import ImageOutcome
+from .parser import has_text
+from .reader import intact
+from .sniff import KeptLayout, open_good_layout, reopened
+
+# Unicode's normal form NFKC of each begins with = + - or @.
+_SIGNS = "=+@⁺⁼₊₌⩵⩶﬩﹢﹦﹫＋＝＠﹣－-"
+# White space, control and format characters (Cc, Cf, Zs, Zl, Zp), and all that Unicode gives the
+# property Default_Ignorable_Code_Point.
+_INVISIBLE = (
+    "\0-\x20\x7f-\xa0\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u115f-\u1160"
+    "\u1680\u17b4-\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_FORMULA = re.compile(f"[\t\r\n]|[{_INVISIBLE}]*+[{_SIGNS}]")
+# A plain number, or the lone hyphen that stands for nothing, is no formula.
+_HARMLESS = re.compile(
+    r"\s*(?:-|[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?\s?%?)\s*", re.ASCII
+)
+# Nearly all cells begin with one of these, and a look at a set takes the least time.
+_PLAIN = frozenset(["", *filter(str.isalnum, map(chr, range(128)))])
+
+
+def escape_formulas(cells: Iterable[str]) -> list[str]:
+    """Return the cells with an apostrophe before each that could run as a formula."""
+    plain = _PLAIN
+    return [f"'{cell}" if cell[:1] not in plain and _is_formula(cell) else cell for cell in cells]
+
+
+def _is_formula(cell: str) -> bool:
+    if _FORMULA.match(cell) is None:
+        return False
+    return cell[0] in "\t\r\n" or _HARMLESS.fullmatch(cell) is None
+
+
+OUTPUT_COLUMNS = ("Output Image Urls", "Image Errors")
+_CHUNK_ROWS = 500
+
+
+def write_catalogue(
+    source: BinaryIO,
+    outcomes: Iterable[ImageOutcome],
+    delimiter: str | None = None,
+    kept: KeptLayout | None = None,
+) -> Iterator[bytes]:
+    """Yield the output CSV in chunks; raise BadCatalogue if `source` is no good catalogue.
+
+    `outcomes` come ordered by row and position; where some are missing, their slots stay empty.
+    Output columns of an earlier run are overwritten. Columns, order and Excel's `sep=` line are the
+    caller's, and so is the separator unless there is a `delimiter`. The text is UTF-8, with a byte
+    order mark unless the input was UTF-8 without one; lines end with LF if the caller's did, and
+    otherwise with CRLF (RFC 4180). `kept` is what `kept_layout` made of the survey's layout;
+    without it the file is looked at anew.
+    """
+    layout = reopened(source, kept) if kept else open_good_layout(source)
+    delimiter = delimiter or layout.format.delimiter
+    if layout.format.encoding.name != "utf-8":
+        yield "\ufeff".encode()
+    if layout.format.sep_line:
+        sep_line = layout.format.sep_line.rstrip("\r\n")
+        yield (sep_line.replace(layout.format.delimiter, delimiter) + layout.line_ending).encode()
+    yield from encoded_rows(_output_rows(source, layout, outcomes), delimiter, layout.line_ending)
+
+
+def encoded_rows(rows: Iterator[list[str]], delimiter: str, line_ending: str) -> Iterator[bytes]:
+    """Yield rows as CSV in UTF-8, some at a time; no cell of them runs as a formula."""
+    lines = _Lines()
+    # With CRLF as its line end, Python 3.11 puts cells that hold CR or LF between quotation marks;
+    # with LF alone it would leave a CR bare.
+    writer = csv.writer(lines, delimiter=delimiter, lineterminator="\r\n")
+    while chunk := list(islice(rows, _CHUNK_ROWS)):
+        writer.writerows(map(escape_formulas, chunk))
+        yield "".join(line[:-2] + line_ending for line in lines).encode()
+        lines.clear()
+
+
+class _Lines(list[str]):
+    """A list as the file that csv.writer writes to: one write for each row."""
+
+    def write(self, line: str) -> None:
+        self.append(line)
+
+
+def _output_rows(
+    source: BinaryIO, layout: Layout, outcomes: Iterable[ImageOutcome]
+) -> Iterator[list[str]]:
+    of_rows = _OutcomesOfRows(outcomes)
+    places = _output_places(layout)
+    for number, cells in intact(layout.format.records(source), layout):
+        if number == layout.header_row:
+            yield _with_output(cells, places, OUTPUT_COLUMNS)
+        elif number > layout.header_row and has_text(cells):
+            row = layout.lined_up(cells)
+            slots = len(layout.urls(row))
+            yield _with_output(row, places, _output_cells(slots, of_rows.take(number)))
+        else:
+            yield cells
+
+
+def _output_places(layout: Layout) -> list[int | None]:
+    """Return where the file has the output columns of an earlier run; None for each new one.
+
+    A column that is read now, as where compressed images are compressed again, is kept.
+    """
+    chosen = layout.chosen
+    read = {*layout.url_places, *((chosen.name, chosen.id) if chosen else ())}
+    places = {name: place for place, name in enumerate(layout.header) if place not in read}
+    return [places.get(name) for name in OUTPUT_COLUMNS]
+
+
+def _with_output(
+    row: Sequence[str], places: Sequence[int | None], output: Sequence[str]
+) -> list[str]:
+    """Return a row with the output in its places, and at the end where it has none."""
+    cells = list(row)
+    for place, cell in zip(places, output, strict=True):
+        if place is None:
+            cells.append(cell)
+        else:
+            cells[place] = cell
+    return cells
+
+
+def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, str]:
+    # A job of an earlier version may have found more URLs in a cell.
+    urls = [""] * max([slots, *(outcome.position + 1 for outcome in outcomes)])
+    errors = []
+    for outcome in outcomes:
+        if outcome.output_url:
+            urls[outcome.position] = outcome.output_url
+        if outcome.error:
+            errors.append(f"{outcome.position + 1}: {outcome.error}")
+    return ",".join(urls), " | ".join(errors)
+
+
+class _OutcomesOfRows:
+    """Outcomes in the order of rows, handed out row by row."""
+
+    def __init__(self, outcomes: Iterable[ImageOutcome]) -> None:
+        self._rest = iter(outcomes)
+        self._next = next(self._rest, None)
+
+    def take(self, row_number: int) -> list[ImageOutcome]:
+        """Return the outcomes of a row; those of earlier rows that nobody took are passed over."""
+        taken = []
+        while self._next is not None and self._next.row_number <= row_number:
+            if self._next.row_number == row_number:
+                taken.append(self._next)
+            self._next = next(self._rest, None)
+        return taken
+
+
+ERROR_COLUMNS = ("Row", "Column", "URL", "Code", "Message")
+
+
+class ImageFailure(NamedTuple):
+    """Why the image at `position` (0..) of a row has failed."""
+
+    row_number: int
+    position: int
+    code: str
+    message: str
+
+
+def write_errors(
+    source: BinaryIO,
+    failures: Iterable[ImageFailure],
+    delimiter: str | None = None,
+    kept: KeptLayout | None = None,
+) -> Iterator[bytes]:
+    """Yield a CSV with a row for each failure; raise BadCatalogue if `source` is no good catalogue.
+
+    `failures` come ordered by row and position. Rows and columns are those of the caller's file;
+    delimiter, encoding and ends of lines are as in write_catalogue().
+    """
+    layout = reopened(source, kept) if kept else open_good_layout(source)
+    if layout.format.encoding.name != "utf-8":
+        yield "\ufeff".encode()
+    yield from encoded_rows(
+        _rows(source, layout, failures), delimiter or layout.format.delimiter, layout.line_ending
+    )
+
+
+def _rows(
+    source: BinaryIO, layout: Layout, failures: Iterable[ImageFailure]
+) -> Iterator[list[str]]:
+    yield [*ERROR_COLUMNS]
+    rest = iter(failures)
+    failure = next(rest, None)
+    for number, cells in intact(layout.format.records(source), layout):
+        if failure is None:
+            return
+        if number != failure.row_number:
+            continue
+        places = _places(layout, layout.lined_up(cells))
+        while failure is not None and failure.row_number == number:
+            # A job of an earlier version may have found more URLs in a cell.
+            column, url = places[failure.position] if failure.position < len(places) else ("", "")
+            yield [str(number), column, url, failure.code, failure.message]
+            failure = next(rest, None)
+
+
+def _places(layout: Layout, row: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the column and the URL of each image of a row."""
+    return [
+        (layout.title(place) or "", url)
+        for place in layout.url_places
+        for url in layout.url_cells.split(row[place])
+    ]

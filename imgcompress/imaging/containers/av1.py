@@ -1,0 +1,113 @@
+"""The size of the frames in an AV1 bitstream (AV1 Bitstream & Decoding Process Specification).
+
+A decoder takes it from the sequence header alone, whatever the file around it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...errors import ImageError
+
+# A picture may have 4,096 tiles, each in a unit of its own.
+MAX_UNITS = 10_000
+# 32 operating points of at most 84 bits each, and what stands around them.
+MAX_HEADER_BYTES = 512
+
+_SEQUENCE_HEADER = 1
+
+
+class _Bits:
+    """Read numbers bit by bit. Raise ImageError `truncated_image` behind the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "big")
+        self._left = 8 * len(data)
+
+    def number(self, bits: int) -> int:
+        """Return the number that the next bits make: f(n) of section 4.10.2."""
+        self._left -= bits
+        if self._left < 0:
+            raise ImageError("truncated_image")
+        return self._value >> self._left & (1 << bits) - 1
+
+    def skip_variable_length(self) -> None:
+        """Leave out a number with leading zeros: uvlc() of section 4.10.3."""
+        zeros = 0
+        while not self.number(1):
+            zeros += 1
+        if zeros < 32:
+            self.number(zeros)
+
+
+def frame_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the largest width and height that each sequence header of a bitstream allows.
+
+    Raise ImageError where it is broken, or has far more units than any honest picture.
+    """
+    position = 0
+    for _ in range(MAX_UNITS):
+        if position >= len(stream):
+            return
+        kind, start, position = _unit(stream, position)
+        if kind == _SEQUENCE_HEADER:
+            yield _largest_frame(_Bits(stream[start : min(position, start + MAX_HEADER_BYTES)]))
+    raise ImageError("corrupt_image", "The AVIF has far too many units")
+
+
+def _unit(stream: bytes, position: int) -> tuple[int, int, int]:
+    """Return the type of an open bitstream unit, and where its content begins and ends (5.3)."""
+    header = stream[position]
+    start = position + (2 if header & 4 else 1)
+    size = len(stream) - start
+    if header & 2:
+        size, start = _size(stream, start)
+    return header >> 3 & 15, start, start + max(0, size)
+
+
+def _size(stream: bytes, position: int) -> tuple[int, int]:
+    """Return a number of 7 bits per byte, and where it ends: leb128() of section 4.10.5."""
+    size = 0
+    for number, byte in enumerate(stream[position : position + 8]):
+        size |= (byte & 0x7F) << 7 * number
+        if byte < 0x80:
+            return size, position + number + 1
+    raise ImageError("truncated_image")
+
+
+def _largest_frame(bits: _Bits) -> tuple[int, int]:
+    """Return the size that a sequence header gives (section 5.5.1)."""
+    bits.number(4)
+    if bits.number(1):
+        bits.number(5)
+    else:
+        _skip_operating_points(bits)
+    width_bits, height_bits = bits.number(4) + 1, bits.number(4) + 1
+    return bits.number(width_bits) + 1, bits.number(height_bits) + 1
+
+
+def _skip_operating_points(bits: _Bits) -> None:
+    delay_bits = _skip_timing(bits)
+    has_display_delay = bits.number(1)
+    for _ in range(bits.number(5) + 1):
+        bits.number(12)
+        if bits.number(5) > 7:
+            bits.number(1)
+        if delay_bits and bits.number(1):
+            bits.number(2 * delay_bits + 1)
+        if has_display_delay and bits.number(1):
+            bits.number(4)
+
+
+def _skip_timing(bits: _Bits) -> int:
+    """Leave out the timing; return how many bits a delay has, 0 where there are none."""
+    if not bits.number(1):
+        return 0
+    bits.number(64)
+    if bits.number(1):
+        bits.skip_variable_length()
+    if not bits.number(1):
+        return 0
+    delay_bits = bits.number(5) + 1
+    bits.number(42)
+    return delay_bits

@@ -1,0 +1,181 @@
+"""Where a HEIF file has the bitstreams of its pictures (ISO/IEC 23008-12 and 14496-12).
+
+A still picture is an item of the box `meta`, and so is each tile of a grid, and the alpha of
+either; an animation is a track of the box `moov`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...errors import ImageError
+
+# Honest files have some dozens of items and some hundreds of samples.
+MAX_PARTS = 100_000
+
+_CONTAINERS = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl"))
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box, data[start:end], with its header; what it holds begins at `body`."""
+
+    kind: bytes
+    start: int
+    end: int
+    body: int
+
+
+class Reader:
+    """Reads numbers, one after the other. Raise ImageError where the data end first."""
+
+    def __init__(self, data: bytes, position: int, end: int) -> None:
+        self.data, self.position, self.end = data, position, end
+
+    def number(self, size: int) -> int:
+        """Return the number of the next bytes, the highest first."""
+        start, self.position = self.position, self.position + size
+        if self.position > self.end:
+            raise ImageError("truncated_image")
+        return int.from_bytes(self.data[start : self.position], "big")
+
+
+def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
+    """Yield the boxes in data[start:end]. Raise ImageError where one does not end within it."""
+    for _ in range(MAX_PARTS):
+        if start + 8 > end:
+            return
+        length, kind = struct.unpack_from(">I4s", data, start)
+        body = start + 8
+        if length == 1 and body + 8 <= end:
+            length, body = int.from_bytes(data[body : body + 8], "big"), body + 8
+        after = start + length if length else end
+        if after > end or after < body:
+            raise ImageError("corrupt_image")
+        yield Box(kind, start, after, body)
+        start = after
+    raise ImageError("corrupt_image", "The AVIF has far too many boxes")
+
+
+def pictures(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield the bitstream of each item of this type. Raise ImageError where there are too many."""
+    for meta in boxes(data, 0, len(data)):
+        if meta.kind == b"meta":
+            yield from _items(data, meta, kind)
+
+
+def samples(data: bytes) -> Iterator[bytes]:
+    """Yield the bitstream of each sample of each track."""
+    for table in _sample_tables(data, 0, len(data)):
+        for start, end in _samples(data, table):
+            yield data[start:end]
+
+
+def _items(data: bytes, meta: Box, kind: bytes) -> Iterator[bytes]:
+    found = {box.kind: box for box in boxes(data, meta.body + 4, meta.end)}
+    if not {b"iinf", b"iloc"} <= found.keys():
+        return
+    wanted = set(_items_of(data, found[b"iinf"], kind))
+    stored = found.get(b"idat")
+    seen: set[tuple[Span, ...]] = set()
+    for item, spans in _locations(data, found[b"iloc"], stored):
+        if item in wanted and spans not in seen:
+            seen.add(spans)
+            yield b"".join(data[start:end] for start, end in spans)
+
+
+def _items_of(data: bytes, table: Box, kind: bytes) -> Iterator[int]:
+    """Yield the numbers of all items of a type (ISO/IEC 14496-12, 8.11.6)."""
+    count_bytes = 2 if data[table.body] == 0 else 4
+    for entry in boxes(data, table.body + 4 + count_bytes, table.end):
+        version = data[entry.body]
+        read = Reader(data, entry.body + 4, entry.end)
+        item = read.number(2 if version < 3 else 4)
+        read.number(2)
+        if data[read.position : read.position + 4] == kind:
+            yield item
+
+
+def _locations(
+    data: bytes, table: Box, stored: Box | None
+) -> Iterator[tuple[int, tuple[Span, ...]]]:
+    """Yield where each item is (ISO/IEC 14496-12, 8.11.3)."""
+    read = Reader(data, table.body, table.end)
+    version = read.number(4) >> 24
+    sizes = read.number(2)
+    offset_bytes, length_bytes, base_bytes, index_bytes = (
+        sizes >> 12,
+        sizes >> 8 & 15,
+        sizes >> 4 & 15,
+        sizes & 15 if version else 0,
+    )
+    wide = 4 if version == 2 else 2
+    for _ in range(read.number(wide)):
+        item = read.number(wide)
+        method = read.number(2) & 15 if version else 0
+        read.number(2)
+        base = read.number(base_bytes)
+        start, end = 0, len(data)
+        if method == 1 and stored:
+            start, end = stored.body, stored.end
+        elif method:
+            raise ImageError("corrupt_image")
+        spans = []
+        for _ in range(read.number(2)):
+            read.number(index_bytes)
+            at = start + base + read.number(offset_bytes)
+            length = read.number(length_bytes)
+            spans.append((at, min(end, at + length) if length else end))
+        # The same bytes may be named many times, to make a little file a large one.
+        if sum(max(0, to - at) for at, to in spans) > len(data):
+            raise ImageError("corrupt_image")
+        yield item, tuple(spans)
+
+
+def _sample_tables(data: bytes, start: int, end: int) -> Iterator[dict[bytes, Box]]:
+    for box in boxes(data, start, end):
+        if box.kind == b"stbl":
+            yield {inner.kind: inner for inner in boxes(data, box.body, box.end)}
+        elif box.kind in _CONTAINERS:
+            yield from _sample_tables(data, box.body, box.end)
+
+
+def _samples(data: bytes, table: dict[bytes, Box]) -> Iterator[Span]:
+    """Yield where each sample is (ISO/IEC 14496-12, 8.7)."""
+    offsets = table.get(b"stco") or table.get(b"co64")
+    if not offsets or not {b"stsz", b"stsc"} <= table.keys():
+        return
+    sizes = _sample_sizes(data, table[b"stsz"])
+    per_chunk = dict(_chunk_lengths(data, table[b"stsc"]))
+    read = Reader(data, offsets.body + 4, offsets.end)
+    count = 0
+    for chunk in range(1, read.number(4) + 1):
+        start = read.number(4 if offsets.kind == b"stco" else 8)
+        count = per_chunk.get(chunk, count)
+        for _ in range(count):
+            size = next(sizes, None)
+            if size is None:
+                return
+            yield start, start + size
+            start += size
+
+
+def _sample_sizes(data: bytes, box: Box) -> Iterator[int]:
+    read = Reader(data, box.body + 4, box.end)
+    same, count = read.number(4), read.number(4)
+    if count > MAX_PARTS:
+        raise ImageError("corrupt_image", "The AVIF has far too many frames")
+    for _ in range(count):
+        yield same or read.number(4)
+
+
+def _chunk_lengths(data: bytes, box: Box) -> Iterator[tuple[int, int]]:
+    """Yield from which chunk on the chunks have how many samples."""
+    read = Reader(data, box.body + 4, box.end)
+    for _ in range(read.number(4)):
+        first, count = read.number(4), read.number(4)
+        read.number(4)
+        yield first, count

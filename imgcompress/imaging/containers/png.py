@@ -1,0 +1,91 @@
+"""The chunks of a PNG file (W3C PNG, third edition, section 5), APNG's among them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...errors import ImageError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# An encoder that writes 256 bytes per IDAT fills the byte limit of 25 MiB with about this many.
+MAX_CHUNKS = 100_000
+MAX_PROFILE_BYTES = 1 << 20
+
+_PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"))
+_NEEDED_TO_DECODE = _PIXELS | {b"iCCP", b"eXIf"}
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk, data[start:end], with its length, type and checksum."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+def chunks(data: bytes) -> Iterator[Chunk]:
+    """Yield the chunks up to IEND; raise ImageError `truncated_image` where the file ends first."""
+    position = len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        if position + 12 > len(data):
+            raise ImageError("truncated_image")
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            raise ImageError("truncated_image")
+        yield Chunk(kind, position, end)
+        if kind == b"IEND":
+            return
+        position = end
+    raise ImageError("corrupt_image", "The PNG has far too many chunks")
+
+
+def size(data: bytes) -> tuple[int, int, int]:
+    """Return width, height and the number of frames that the file announces."""
+    if data[12:16] != b"IHDR" or len(data) < 24:
+        raise ImageError("corrupt_image")
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height, _frames(data)
+
+
+def _frames(data: bytes) -> int:
+    for chunk in chunks(data):
+        if chunk.kind == b"acTL" and chunk.end - chunk.start == 20:
+            return max(1, int.from_bytes(data[chunk.start + 8 : chunk.start + 12], "big"))
+        if chunk.kind == b"IDAT":
+            break
+    return 1
+
+
+def decodable(data: bytes) -> bytes:
+    """Return the file without the chunks that decoding does not need.
+
+    Texts are left out before Pillow sees them, because it unpacks up to 64 MiB of them; so is a
+    colour profile that unpacks to more than MAX_PROFILE_BYTES.
+    """
+    return SIGNATURE + b"".join(
+        data[chunk.start : chunk.end]
+        for chunk in chunks(data)
+        if chunk.kind in _NEEDED_TO_DECODE
+        and not (chunk.kind == b"iCCP" and _is_oversized(data[chunk.start + 8 : chunk.end - 4]))
+    )
+
+
+def _is_oversized(body: bytes) -> bool:
+    _, _, packed = body.partition(b"\0")
+    try:
+        profile = zlib.decompressobj().decompress(packed[1:], MAX_PROFILE_BYTES)
+    except zlib.error:
+        return True
+    return len(profile) >= MAX_PROFILE_BYTES
+
+
+def strip(data: bytes) -> bytes:
+    """Return the same image with nothing but the chunks that make its pixels and its animation."""
+    return SIGNATURE + b"".join(
+        data[chunk.start : chunk.end] for chunk in chunks(data) if chunk.kind in _PIXELS
+    )

@@ -1,0 +1,51 @@
+"""Pass an image's compressed pixels on in a fresh wrapping, where no encoder could gain anything.
+
+The source's own file is never stored. What decodes as its pixels is copied segment by segment;
+metadata, private data and whatever follows the image stay behind. As a second lock the result is
+refused if it still holds something that another program would take for its own: then the image
+has to be encoded anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import avif, gif, jpeg, png, webp
+
+_STRIP: dict[str, Callable[[bytes], bytes | None]] = {
+    "jpeg": jpeg.strip,
+    "png": png.strip,
+    "webp": webp.strip,
+    "gif": gif.strip,
+    "avif": avif.strip,
+}
+# In small letters. Nine searches for a text take a fifth of the time of one regular expression.
+_PAYLOADS = (
+    b"<script",
+    b"<?php",
+    b"<?=",
+    b"<html",
+    b"<svg",
+    b"<!doctype",
+    b"javascript:",
+    b"pk\x03\x04",
+    b"%pdf",
+)
+
+
+def strip_metadata(data: bytes, format: str, most: int | None = None) -> bytes | None:
+    """Return the same pixels losslessly without metadata, in at most `most` bytes.
+
+    None where that cannot be done, or not safely.
+    """
+    strip = _STRIP.get(format)
+    result = strip(data) if strip else None
+    if result is None or len(result) > min(len(data), most or len(data)):
+        return None
+    return None if has_payload(result) else result
+
+
+def has_payload(data: bytes) -> bool:
+    """Tell whether there is something that another program would take for its own."""
+    small = data.lower()
+    return any(payload in small for payload in _PAYLOADS)

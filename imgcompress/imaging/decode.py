@@ -1,0 +1,327 @@
+"""Decode an image to the pixels that are encoded: frames, size, mode and colours."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, JpegImagePlugin
+
+from .containers.jpeg import is_plain
+from .options import CompressOptions
+from .probe import Source
+from .turbo import MODES, Pixels, decoded, viewed
+
+_PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
+_WITH_ALPHA = {"1": "LA", "L": "LA", "LA": "LA"}
+
+
+def to_plain(image: Image.Image) -> Image.Image:
+    """Return the image in a plain mode; transparency of any kind becomes an alpha band."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep(image)
+    if image.mode == "LAB":
+        return _from_lab(image)
+    if image.has_transparency_data and image.mode != "RGBA":
+        return _drop_opaque(image.convert(_WITH_ALPHA.get(image.mode, "RGBA")))
+    if image.mode in ("LA", "RGBA"):
+        return _drop_opaque(image)
+    if image.mode in _PLAIN:
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _drop_opaque(image: Image.Image) -> Image.Image:
+    """Drop an alpha band that hides nothing."""
+    lowest, _ = image.getchannel("A").getextrema()
+    return image.convert(image.mode[:-1]) if lowest == 255 else image
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """Scale grey values of more than 8 bits to 8; clipping would turn them white.
+
+    I;16 has a known range. Files with 32-bit integers or floats do not tell theirs; it is taken
+    from the largest value: 1 (floats), 8 bits, 16 bits, or else from the darkest to the lightest.
+    """
+    pixels = np.asarray(image).astype(np.float32)
+    if image.mode.startswith("I;16"):
+        return _grey(pixels * (255 / 65535))
+    pixels = np.nan_to_num(pixels, posinf=0, neginf=0)
+    low, high = float(pixels.min()), float(pixels.max())
+    for top in ((1.0,) if image.mode == "F" else ()) + (255.0, 65535.0):
+        if 0 <= low and high <= top:
+            return _grey(pixels * (255 / top))
+    return _grey((pixels - low) * (255 / (high - low)))
+
+
+def _grey(pixels: NDArray[Any]) -> Image.Image:
+    return Image.fromarray(np.rint(pixels).astype(np.uint8))
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    assert converted is not None  # None is only for conversions in place.
+    return converted
+
+
+MAX_PROFILE_BYTES = 4 << 20
+# A profile whose conversion moves no colour by more than this many of 255 is sRGB under any name.
+SAME_COLOUR = 2
+_SPACES = {"L": "GRAY", "RGB": "RGB ", "RGBA": "RGB ", "CMYK": "CMYK"}
+_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return the image (mode L, LA, RGB, RGBA or CMYK) in sRGB, with its alpha band unchanged.
+
+    A profile that is broken or belongs to another colour space is ignored, as browsers do.
+    """
+    if image.mode == "LA":
+        grey = to_srgb(image.getchannel("L"), profile)
+        grey.putalpha(image.getchannel("A"))
+        return grey
+    transform = conversion(profile, image.mode) if profile else None
+    if transform is None:
+        return image.convert("RGB") if image.mode == "CMYK" else image
+    converted = transform.apply(image)
+    return converted.convert("L") if image.mode == "L" else converted
+
+
+@lru_cache(maxsize=8)
+def conversion(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform from this profile to sRGB, None where there is nothing to convert.
+
+    Cached, because the images of one shop or camera share their profile.
+    """
+    if len(profile) > MAX_PROFILE_BYTES:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space != _SPACES.get(mode):
+            return None
+        transform = ImageCms.ImageCmsTransform(
+            source,
+            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+            mode,
+            "RGBA" if mode == "RGBA" else "RGB",
+            _INTENT,
+            flags=_FLAGS,
+        )
+        return None if _changes_nothing(transform, mode) else transform
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Try the transform on a cube of 6 x 6 x 6 colours (the greys, for L)."""
+    if mode == "CMYK":
+        return False
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
+    cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(6, 36, 3)
+    colours = Image.fromarray(cube)
+    before = colours.convert("L").convert("RGB") if mode == "L" else colours
+    after = transform.apply(colours.convert(mode)).convert("RGB")
+    difference = np.asarray(before, dtype=np.int16) - np.asarray(after, dtype=np.int16)
+    return int(np.abs(difference).max()) <= SAME_COLOUR
+
+
+# The values of the EXIF tag Orientation (CIPA DC-008, 4.6.4) and what makes the image upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTATION = 0x0112
+# Where Pillow looks for it in a JPEG; a search for nothing costs as much as all other headers.
+_TELL_ORIENTATION = {"exif", "xmp"}
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
+    if image.format == "JPEG" and not _TELL_ORIENTATION & image.info.keys():
+        return 1
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # Any damage in metadata that are dropped anyway.
+        return 1
+    return value if value in UPRIGHT else 1
+
+
+def fitted_size(size: tuple[int, int], turn: int, options: CompressOptions) -> tuple[int, int]:
+    """Return the size, in the orientation of `size`, that fits the box of the upright image."""
+    box = (options.max_width, options.max_height)
+    if turn >= 5:
+        box = (options.max_height, options.max_width)
+    scale = min([1.0] + [limit / side for limit, side in zip(box, size) if limit])
+    if scale == 1.0:
+        return size
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the image at this size; Pillow weights colours by alpha as it resamples."""
+    if image.size == size:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def upright(image: Image.Image, turn: int) -> Image.Image:
+    """Return the image as EXIF says that it is to be seen."""
+    return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
+
+
+# The JPEG decoder may reduce while it decodes, down to this multiple of the wanted size; the rest
+# is resampled, because the decoder's own reduction is a coarse one.
+DRAFT_GAP = 2
+# Formats whose decoder lives as long as its image and holds two more copies of the pixels.
+_KEEP_DECODER = ("WEBP", "AVIF")
+# The longest a frame can stay, in milliseconds, in every format of animation (APNG's 16 bits).
+MAX_DURATION = 65_535
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Decoded pixels: frames in mode L, LA, RGB or RGBA, all of one size and mode.
+
+    `durations` are milliseconds per frame; `loop` is how often an animation plays, 0 for ever,
+    None where the file does not say. `untouched` tells that the pixels were not turned, resized
+    or converted, so that the file's own compressed data show the same. `source_pixels` counts
+    those of one frame before resizing. `quantization` and `subsampling` are those of a JPEG, the
+    latter as Pillow counts: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0. `pixels` are those of a plain JPEG
+    that becomes a JPEG as it is (turbo.py); its only frame shows them, in mode L or RGBX.
+    """
+
+    frames: list[Image.Image]
+    untouched: bool
+    source_pixels: int
+    durations: tuple[int, ...] = ()
+    loop: int | None = None
+    quantization: dict[int, list[int]] = field(default_factory=dict)
+    subsampling: int = 0
+    pixels: Pixels | None = None
+
+    @property
+    def first(self) -> Image.Image:
+        """Return the first frame."""
+        return self.frames[0]
+
+    @property
+    def has_alpha(self) -> bool:
+        """Tell whether any pixel is not solid."""
+        return self.first.mode in ("LA", "RGBA")
+
+    def on_white(self) -> Picture:
+        """Return the picture with its first frame alone, and white where it was clear."""
+        if not self.has_alpha:
+            return self
+        rgba = self.first.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        flat = Image.alpha_composite(white, rgba).convert("RGB")
+        return replace(self, frames=[flat], untouched=False)
+
+    @property
+    def animated(self) -> bool:
+        """Tell whether there is more than one frame."""
+        return len(self.frames) > 1
+
+
+def decode(source: Source, options: CompressOptions, *, animated: bool) -> Picture:
+    """Return the pixels of the image; all frames if `animated`, else the first alone.
+
+    May raise whatever Pillow raises; faults.py knows what it means.
+    """
+    with source.image as image:
+        is_jpeg = source.format == "jpeg"
+        if not is_jpeg:
+            # Pillow turns a TIFF upright as it loads, and a PNG may have its EXIF at its end.
+            image.load()
+        turn, source_size = orientation(image), image.size
+        size = fitted_size(source_size, turn, options)
+        if is_jpeg and size != source_size:
+            image.draft(None, (size[0] * DRAFT_GAP, size[1] * DRAFT_GAP))
+        elif is_jpeg and turn == 1 and (plain := _plain(image, source, options)):
+            return plain
+        image.load()
+        frames, durations = [], []
+        for frame in _frames(image) if animated else iter((image,)):
+            frames.append(_normalised(frame, size, turn))
+            durations.append(_duration(frame))
+        return Picture(
+            frames=_of_one_mode(frames),
+            untouched=size == source_size and turn == 1 and _is_srgb(image, frames[0].mode),
+            source_pixels=source_size[0] * source_size[1],
+            durations=tuple(durations),
+            loop=image.info.get("loop"),
+            quantization=getattr(image, "quantization", {}),
+            subsampling=JpegImagePlugin.get_sampling(image) if is_jpeg else 0,
+        )
+
+
+def _plain(image: Image.Image, source: Source, options: CompressOptions) -> Picture | None:
+    """Return the picture of a plain JPEG that stays one; None where Pillow has to decode it."""
+    if options.format not in ("keep", "jpeg") or not is_plain(source.segments):
+        return None
+    if image.mode not in MODES or not _is_srgb(image, image.mode):
+        return None
+    pixels = decoded(source.data, image.mode, image.size)
+    if pixels is None:
+        return None
+    return Picture(
+        [viewed(pixels)],
+        untouched=True,
+        source_pixels=image.width * image.height,
+        quantization=getattr(image, "quantization", {}),
+        subsampling=JpegImagePlugin.get_sampling(image),
+        pixels=pixels,
+    )
+
+
+def _frames(image: Image.Image) -> Iterator[Image.Image]:
+    """Yield each frame, decoded, but not the still image that an APNG shows to old browsers."""
+    first = 1 if getattr(image, "default_image", False) else 0
+    for number in range(first, getattr(image, "n_frames", 1)):
+        image.seek(number)
+        image.load()
+        yield image
+
+
+def _duration(frame: Image.Image) -> int:
+    duration = round(float(frame.info.get("duration", 0)))
+    return min(MAX_DURATION, max(0, duration))
+
+
+def _normalised(image: Image.Image, size: tuple[int, int], turn: int) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    plain = to_plain(image)
+    if plain is image and (image.format in _KEEP_DECODER or getattr(image, "is_animated", False)):
+        plain = image.copy()
+    plain = upright(to_srgb(resized(plain, size), profile), turn)
+    # Pillow's encoders write some of what they find here: comments, profiles, resolutions.
+    plain.info = {}
+    return plain
+
+
+def _is_srgb(image: Image.Image, plain_mode: str) -> bool:
+    profile = image.info.get("icc_profile")
+    mode = "L" if plain_mode == "LA" else plain_mode
+    return image.mode != "CMYK" and (not profile or conversion(profile, mode) is None)
+
+
+def _of_one_mode(frames: list[Image.Image]) -> list[Image.Image]:
+    modes = {frame.mode for frame in frames}
+    if len(modes) == 1:
+        return frames
+    mode = "RGBA" if modes & {"LA", "RGBA"} else "RGB"
+    return [frame if frame.mode == mode else frame.convert(mode) for frame in frames]

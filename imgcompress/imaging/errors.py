@@ -1,0 +1,151 @@
+"""What decoders raise and print, turned into errors of images.
+
+Not every decoder says so when it gets no memory: libwebp "could not create decoder object", libavif
+"Decoding of color planes failed", libjpeg-turbo only that the data stream is broken.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import Image
+
+from ..errors import ImageError
+
+# No format takes more for each pixel that it decodes or encodes: the worst, a PNG of many
+# translucent colours, was measured at 30.
+BYTES_PER_PIXEL = 32
+
+_SAID = re.compile(
+    r"out of memory|memory allocation|insufficient memory|cannot allocate", re.IGNORECASE
+)
+
+
+def exhausted(error: Exception, pixels: int) -> bool:
+    """Tell whether an error was, or may have been, for lack of memory for so many pixels.
+
+    It may where this process has a ceiling, and less below it than such an image can take.
+    """
+    if isinstance(error, MemoryError) or _SAID.search(str(error)):
+        return True
+    room = _room()
+    return room is not None and room < pixels * BYTES_PER_PIXEL
+
+
+def _room() -> int | None:
+    """Return how many bytes this process may still have; None where nothing limits it."""
+    if sys.platform != "linux":
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY:
+        return None
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    taken = next(int(line.split()[1]) for line in lines if line.startswith("VmData:"))
+    return most - taken * 1024
+
+
+_SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+_lock = threading.Lock()
+_users = 0
+_filters: list[Any] = []
+
+
+@contextmanager
+def suppress_pillow_warnings() -> Iterator[None]:
+    """Ignore the warnings of Pillow's modules; the first user in sets the filter, the last resets.
+
+    `warnings.catch_warnings` copies all filters and makes Python forget what it has warned about,
+    which takes longer; and two threads that leave it in the wrong order would leave the filter
+    behind.
+    """
+    _enter()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def _enter() -> None:
+    global _users, _filters
+    with _lock:
+        _users += 1
+        if _users == 1:
+            # The last one out needs this very list, whatever list is in force by then.
+            _filters = cast(list[Any], warnings.filters)
+            _filters.insert(0, _SILENCE)
+
+
+def _leave() -> None:
+    global _users
+    with _lock:
+        _users -= 1
+        if _users == 0 and _SILENCE in _filters:
+            _filters.remove(_SILENCE)
+
+
+_TRUNCATED = re.compile(
+    r"truncated|not enough|ended|end of file|premature|unexpected eof", re.IGNORECASE
+)
+
+
+@contextmanager
+def decoder_errors(pixels: int = 0) -> Iterator[None]:
+    """Turn every exception of the block, which reads the caller's file, into an ImageError.
+
+    So many `pixels` are decoded in it, where they are known.
+
+    Decoders raise whatever their parsing runs into: OSError, ValueError, SyntaxError, KeyError,
+    struct.error. What it was goes to the detail, for the log.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError("too_many_pixels", detail=_told(error)) from error
+    except Exception as error:
+        if exhausted(error, pixels):
+            raise ImageError("out_of_memory", detail=_told(error)) from error
+        cut = isinstance(error, EOFError) or _TRUNCATED.search(str(error))
+        raise ImageError(
+            "truncated_image" if cut else "corrupt_image", detail=_told(error)
+        ) from error
+
+
+@contextmanager
+def encoder_errors(pixels: int = 0) -> Iterator[None]:
+    """Turn every exception of the block, which encodes so many sound pixels, into an ImageError.
+
+    A MemoryError that left a task would end the worker's main process.
+    """
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        code = "out_of_memory" if exhausted(error, pixels) else "internal_error"
+        raise ImageError(code, detail=_told(error)) from error
+
+
+def let_go(error: BaseException) -> None:
+    """Forget the pixels that an error holds on to by its traceback, and by what it came from.
+
+    Who is told of the error may keep it for a while, and other images need the memory.
+    """
+    told: BaseException | None = error
+    while told is not None:
+        traceback.clear_frames(told.__traceback__)
+        told = told.__cause__ or told.__context__
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

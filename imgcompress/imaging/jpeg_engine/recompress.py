@@ -1,0 +1,141 @@
+"""From JPEG to JPEG without pixels: whether an image can go that way, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..containers.strip import has_payload, strip_metadata
+from ..decode import conversion, fitted_size
+from ..options import Compressed, CompressOptions
+from .library import Facts, Refused, Requantised, inspect, requantise
+from .scale import quality_of, step_of
+from .upright import turn_of
+
+USED = "used"
+# libjpeg decodes no larger ones.
+MAX_SIDE = 65_500
+_START = b"\xff\xd8\xff"
+# What stands first in a result, and where its steps of quantisation end: three tables at most.
+_JFIF_BYTES = 20
+_TABLES_END = _JFIF_BYTES + 4 + 3 * 65
+# By how much a second result is smaller where the first one may not be used.
+_ASIDE = 1.01
+# A profile up to this size is kept: Display P3 and Adobe RGB have about 550 bytes. To convert the
+# colours takes many times as long, and loses some of them.
+_MAX_KEPT_PROFILE = 4096
+# The first part of one.
+_PROFILE_NAME = b"ICC_PROFILE\0\x01\x01"
+
+
+def recompressed(data: bytes, options: CompressOptions) -> Compressed | str | None:
+    """Return the JPEG that a JPEG becomes, or in a word why it has to go by way of pixels.
+
+    None where there is no JPEG that is to stay one. The outcomes are those of result.py.
+    """
+    if not options.jpeg_engine or not data.startswith(_START):
+        return None
+    if options.format not in ("keep", "jpeg"):
+        return None
+    try:
+        facts = inspect(data)
+        turn = turn_of(data, facts)
+        reason = _hindrance(data, facts, turn, options)
+        made = None if reason else _recompressed(data, facts, turn or 1, options)
+    except Refused as refused:
+        reason, made = refused.reason, None
+    return made or reason or "no_gain"
+
+
+def _hindrance(data: bytes, facts: Facts, turn: int | None, options: CompressOptions) -> str | None:
+    """Return in a word what is asked of the pixels, if anything is."""
+    size = (facts.width, facts.height)
+    if size[0] * size[1] > options.max_pixels or max(size) > MAX_SIDE:
+        return "size"
+    if turn is None:
+        return "turned"
+    if fitted_size(size, turn, options) != size:
+        return "resized"
+    return "profile" if _profile(data, facts) is None else None
+
+
+def _profile(data: bytes, facts: Facts) -> bytes | None:
+    """Return the colour profile to be kept: none where colours are sRGB as they are.
+
+    None where they have to be converted to sRGB, because the profile is too large, or suspect.
+    """
+    if not facts.profile_parts:
+        return b""
+    profile = facts.profile.of(data)
+    if facts.profile_parts == 1:
+        if conversion(profile, "L" if facts.components == 1 else "RGB") is None:
+            return b""
+        if len(profile) <= _MAX_KEPT_PROFILE and not has_payload(profile):
+            return profile
+    return None
+
+
+def _recompressed(
+    data: bytes, facts: Facts, turn: int, options: CompressOptions
+) -> Compressed | None:
+    """Return the result, None where it is no smaller, or not safe."""
+    kept = _segment(_profile(data, facts) or b"")
+    # With a fixed quality there is nothing to be met.
+    budget = 0 if options.quality else options.budget(len(data))
+    coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
+    room = budget and max(1, budget - len(kept))
+    made = requantise(data, coarsest, room, turn)
+    if _is_suspect(made):
+        # Steps of quantisation that only happen to spell something do not with others beside them.
+        made = requantise(data, coarsest * _ASIDE, int(room / _ASIDE), turn)
+    result = _Result(facts, turn)
+    if turn == 1 and not kept and (plain := _as_it_is(data, made, budget)):
+        return result.lossless(plain, budget)
+    output = made.data[:_JFIF_BYTES] + kept + made.data[_JFIF_BYTES:] if kept else made.data
+    if len(output) >= len(data) or _is_suspect(made):
+        return None
+    if made.lossless:
+        return result.lossless(output, budget)
+    outcome = "target_met" if options.quality or len(output) <= budget else "floor_reached"
+    return result.of(output, outcome, quality_of(made.step, facts.luma_sum), made.similarity)
+
+
+def _segment(profile: bytes) -> bytes:
+    """Return a profile as a segment of its own (ICC.1:2010, B.4)."""
+    if not profile:
+        return b""
+    length = 2 + len(_PROFILE_NAME) + len(profile)
+    return b"\xff\xe2" + length.to_bytes(2, "big") + _PROFILE_NAME + profile
+
+
+def _as_it_is(data: bytes, made: Requantised, budget: int) -> bytes | None:
+    """Return the source's own coding without its metadata, where that keeps the budget, or is
+    smaller than what misses it.
+    """
+    met = len(made.data) <= budget
+    most = budget if met or made.pixel_bytes <= budget else len(made.data)
+    return strip_metadata(data, "jpeg", most) if made.pixel_bytes <= most else None
+
+
+@dataclass(frozen=True)
+class _Result:
+    facts: Facts
+    turn: int
+
+    def lossless(self, data: bytes, budget: int) -> Compressed:
+        """Return a result that looks as its source."""
+        return self.of(data, "target_met" if len(data) <= budget else "already_small", None, 1.0)
+
+    def of(self, data: bytes, outcome: str, quality: int | None, similarity: float) -> Compressed:
+        """Return a result, of the size that the image has when it is upright."""
+        sides = (self.facts.width, self.facts.height)
+        width, height = sides if self.turn < 5 else sides[::-1]
+        return Compressed(
+            data, "jpeg", width, height, quality, outcome, similarity, jpeg_engine=USED
+        )
+
+
+def _is_suspect(made: Requantised) -> bool:
+    """Tell whether what was taken over from the source could be something to another program."""
+    if made.lossless:
+        return has_payload(made.data)
+    return not made.own_tables and has_payload(made.data[:_TABLES_END])

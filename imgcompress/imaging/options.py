@@ -1,0 +1,73 @@
+"""What is asked of a compression, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CompressOptions:
+    """How one image is to be compressed.
+
+    `compression_percentage` is the share of the input's bytes to be saved, 1 to 95; `quality`
+    (1 to 95) replaces that search with a fixed quality. `format` is keep, jpeg, png, webp or avif.
+    `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
+    `min_quality` is the floor of the search on the JPEG scale; `max_pixels` counts width x height
+    x frames, and `max_frames` the frames alone. `smallest` spends several times the time for the
+    last few per cent of the bytes. `jpeg_engine` lets JPEGs that stay JPEGs be compressed without a
+    look at their pixels.
+    """
+
+    compression_percentage: int = 50
+    quality: int | None = None
+    format: str = "keep"
+    max_width: int | None = None
+    max_height: int | None = None
+    min_quality: int = 30
+    max_pixels: int = 50_000_000
+    max_frames: int = 2_000
+    smallest: bool = False
+    jpeg_engine: bool = True
+
+    def budget(self, source_bytes: int) -> int:
+        """Return the most bytes that an output may have to keep the promise."""
+        return source_bytes * (100 - self.compression_percentage) // 100
+
+
+EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp", "avif": "avif", "gif": "gif"}
+MEDIA_TYPES = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "gif": "image/gif",
+}
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """One compressed image.
+
+    `quality` is on the scale of the output format, None where the pixels were stored losslessly or
+    through a palette. `similarity` is the SSIM of similarity.py, 0 to 1. `outcome` is one of:
+
+    * target_met: the promised share of bytes was saved; with a fixed quality: that quality was
+      used, and the output is smaller than the input.
+    * floor_reached: smaller than the input, but the floor of quality came before the target.
+    * already_small: nothing could be gained; the stored file is no larger than the input.
+    * larger: a format that the caller forced, or that TIFF and BMP had to become, is larger than
+      the input. With `keep` and any other format it happens only to a drawing of about 100 bytes
+      that was resized: its new edges have more colours than it had.
+
+    `jpeg_engine` tells of a JPEG that stays one whether the engine made it (`used`), or in a word
+    why not; None for all others.
+    """
+
+    data: bytes
+    format: str
+    width: int
+    height: int
+    quality: int | None
+    outcome: str
+    similarity: float | None
+    jpeg_engine: str | None = None

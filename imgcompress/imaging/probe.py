@@ -1,0 +1,214 @@
+"""Recognise an image by its bytes, and read its facts before it is decoded."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from PIL import Image
+
+from ..errors import ImageError
+from .containers import avif, gif, jpeg, png, tiff, webp
+from .errors import decoder_errors
+from .options import CompressOptions
+
+HEAD = 1024
+
+_DECODED = (
+    ("jpeg", re.compile(rb"\xff\xd8\xff")),
+    ("png", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
+    ("gif", re.compile(rb"GIF8[79]a")),
+    ("tiff", re.compile(rb"II\*\x00|MM\x00\*")),
+    # The header's own length follows the 14 bytes of the file header: text may start with BM too.
+    ("bmp", re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
+    ("avif", re.compile(rb"....ftyp(?:avif|avis)", re.DOTALL)),
+)
+_AVIF_COMPATIBLE = re.compile(rb"\x00\x00..ftyp(?:mif1|msf1|miaf)", re.DOTALL)
+_OTHER_IMAGES = (
+    ("HEIC", re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)),
+    ("JPEG XL", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL ")),
+    ("JPEG 2000", re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51")),
+    ("BigTIFF", re.compile(rb"II\+\x00|MM\x00\+")),
+    ("Photoshop (PSD)", re.compile(rb"8BPS")),
+    ("ICO", re.compile(rb"\x00\x00[\x01\x02]\x00[^\x00]\x00")),
+    ("PostScript (EPS)", re.compile(rb"%!PS|\xc5\xd0\xd3\xc6")),
+    (
+        "SVG",
+        re.compile(
+            rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml.{0,512}|<!--.{0,512})?"
+            rb"(?:<!DOCTYPE\s+svg|<svg[\s>])",
+            re.DOTALL | re.IGNORECASE,
+        ),
+    ),
+)
+_NO_IMAGES = (
+    ("an empty file (0 bytes)", re.compile(rb"\Z")),
+    ("a PDF document (application/pdf)", re.compile(rb"%PDF")),
+    ("a ZIP archive (application/zip)", re.compile(rb"PK\x03\x04")),
+    ("gzip data (application/gzip)", re.compile(rb"\x1f\x8b")),
+    ("a video (video/mp4)", re.compile(rb"....ftyp", re.DOTALL)),
+    ("a video (video/webm)", re.compile(rb"\x1aE\xdf\xa3")),
+    (
+        "an HTML page (text/html)",
+        re.compile(
+            rb"(?:\xef\xbb\xbf)?\s*(?:<!--.{0,512}-->\s*)?<(?:!DOCTYPE\s+html|html|head|body|script|"
+            rb"title|meta|div|h1|p)\b",
+            re.DOTALL | re.IGNORECASE,
+        ),
+    ),
+    ("an XML document (text/xml)", re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml")),
+    ("JSON (application/json)", re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]\s*[\"\]}\[{0-9]")),
+    ("plain text (text/plain)", re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]{1,1024}\Z")),
+)
+
+
+def identify(data: bytes) -> str:
+    """Return the format of an image that is decoded here: jpeg, png, webp, gif, tiff, bmp or avif.
+
+    Raise ImageError `unsupported_format` for another image, `not_an_image` for anything else;
+    both say what was found.
+    """
+    head = data[:HEAD]
+    found = _first_match(_DECODED, head) or _compatible_avif(head)
+    if found:
+        return found
+    other = _first_match(_OTHER_IMAGES, head)
+    if other:
+        raise ImageError("unsupported_format", f"The image is {other}")
+    what = _first_match(_NO_IMAGES, head) or "data of an unknown kind"
+    raise ImageError("not_an_image", f"The URL returns {what}")
+
+
+def _first_match(table: tuple[tuple[str, re.Pattern[bytes]], ...], head: bytes) -> str | None:
+    return next((name for name, pattern in table if pattern.match(head)), None)
+
+
+def _compatible_avif(head: bytes) -> str | None:
+    """Know an AVIF whose major brand is a general one by its list of compatible brands."""
+    if not _AVIF_COMPATIBLE.match(head):
+        return None
+    brands = head[16 : int.from_bytes(head[:4], "big")]
+    return "avif" if b"avif" in brands or b"avis" in brands else None
+
+
+# The most pixels of a side: what JPEG's and GIF's headers can say. Longer ones are no pictures.
+MAX_SIDE = 65_535
+# A frame takes its time and its memory however small it is: as much as these pixels.
+MIN_FRAME_PIXELS = 4_096
+
+_SHAPES: dict[str, Callable[[bytes], tuple[int, int, int]]] = {
+    "png": png.size,
+    "webp": webp.size,
+    "gif": gif.size,
+    "tiff": tiff.size,
+}
+_DECODABLE: dict[str, Callable[[bytes], bytes]] = {"png": png.decodable, "avif": avif.decodable}
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image file of which it is known what it claims to be.
+
+    What is read of it is read once, when it is first asked for. That may raise ImageError, and
+    whatever Pillow raises on a damaged header.
+    """
+
+    data: bytes
+    format: str
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Return width, height and the number of frames, without decoding any.
+
+        They are those that the decoder goes by: where a file says two things, the larger one.
+        """
+        read = _SHAPES.get(self.format)
+        if read:
+            return read(self.data)
+        if self.format == "jpeg":
+            return *jpeg.size(self.segments, self.data), 1
+        # Pillow counts the pages of a TIFF and the images of an MPO as frames; the first is taken.
+        frames = getattr(self.image, "n_frames", 1) if self.format == "avif" else 1
+        return self.image.width, self.image.height, frames
+
+    @property
+    def animated(self) -> bool:
+        """Tell whether there is more than one frame."""
+        return self.shape[2] > 1
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """Return the lazy Pillow image, which only the decoder of this very format may read."""
+        return Image.open(io.BytesIO(self._decodable()), formats=[self.format.upper()])
+
+    def let_go(self) -> None:
+        """Let go of the Pillow image: some decoders hold several more copies of its pixels."""
+        self.__dict__.pop("image", None)
+
+    @cached_property
+    def segments(self) -> tuple[jpeg.Segment, ...]:
+        """Return the segments of a JPEG, nothing for any other format."""
+        return tuple(jpeg.segments(self.data)) if self.format == "jpeg" else ()
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Return how many bytes of a JPEG are compressed pixels; 0 where that is not known."""
+        return jpeg.pixel_bytes(self.segments)
+
+    def _decodable(self) -> bytes:
+        if self.format == "jpeg":
+            return jpeg.decodable(self.segments, self.data)
+        return _DECODABLE.get(self.format, bytes)(self.data)
+
+
+def inspect(data: bytes, options: CompressOptions) -> Source:
+    """Identify an image and check its limits before anything is decoded.
+
+    Frames count: width x height x frames may not exceed `max_pixels`. Raise ImageError; may also
+    raise what Pillow raises on a damaged header.
+    """
+    source = Source(data, identify(data))
+    width, height, frames = source.shape
+    _check(width, height, frames, options)
+    if source.format == "avif":
+        # Only now, since this looks at each frame.
+        _check(*avif.coded_size(data), frames, options)
+    with decoder_errors(width * height):
+        # libwebp takes memory for the canvas as it opens a file.
+        opened = source.image.size
+    if prod(opened) > width * height:
+        raise ImageError("corrupt_image", "The image declares two different sizes")
+    return source
+
+
+def _check(width: int, height: int, frames: int, options: CompressOptions) -> None:
+    if width < 1 or height < 1:
+        raise ImageError("corrupt_image", f"The image is {width} x {height} pixels")
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(
+            "too_many_pixels",
+            f"{_count(width, height, frames)}, and at most {MAX_SIDE} per side are accepted",
+        )
+    if width * height * frames > options.max_pixels:
+        raise ImageError("too_many_pixels", _count(width, height, frames))
+    if frames > options.max_frames:
+        raise ImageError(
+            "too_many_frames",
+            f"The image has {frames} frames, and at most {options.max_frames} are accepted",
+        )
+    if 1 < frames and frames * MIN_FRAME_PIXELS > options.max_pixels:
+        raise ImageError(
+            "too_many_frames",
+            f"The image has {frames} frames, each of which counts"
+            f" as {MIN_FRAME_PIXELS} pixels at least",
+        )
+
+
+def _count(width: int, height: int, frames: int) -> str:
+    size = f"{width} x {height} pixels"
+    return f"The image has {size}" + (f" in {frames} frames" if frames > 1 else "")

@@ -1,0 +1,195 @@
+"""The circuits of hosts that images come from, shared by all workers.
+
+Each owner of jobs has circuits of its own: what its URLs make a host answer says nothing about the
+URLs of others. Where a host cannot be reached at all, that counts for everybody: others wait for
+its pause too, once, and then try it for themselves.
+
+A circuit is written only when it opens, when one worker takes the right to try, and when it closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, delete, exists, literal, or_, select, union_all, update
+from sqlalchemy.orm import Session
+
+from .clock import NOW, from_now
+from .models import FOUND_CHARS, HostCircuit, OwnerCircuit
+from .session import insert_into, reading, rowcount, writing
+
+# A circuit that nobody has come by for so long says nothing about its host any more.
+FORGOTTEN_AFTER = timedelta(days=1)
+
+
+class Source(NamedTuple):
+    """A host and port, as the jobs of one owner meet it."""
+
+    owner: str
+    authority: str
+
+
+class KnownCircuit(NamedTuple):
+    """An owner's circuit, as it was read: open for `rest` seconds, and half-open from 0 on."""
+
+    authority: str
+    openings: int
+    open_until: datetime
+    fault: str
+    rest: float
+
+
+def circuits_of(owner: str, authorities: Collection[str]) -> list[KnownCircuit]:
+    """Return this owner's circuits of those of these hosts that are not known to work.
+
+    A host that others could not reach becomes one of them, as it is: open until the same time.
+    """
+    with reading() as session:
+        rows = session.execute(_KNOWN_CIRCUITS, {"owner": owner, "authorities": authorities}).all()
+    found = [
+        KnownCircuit(
+            row.authority,
+            row.openings,
+            row.open_until,
+            row.fault,
+            (row.open_until - row.now).total_seconds(),
+        )
+        for row in rows
+    ]
+    adopted = [
+        {
+            "owner": owner,
+            "authority": circuit.authority,
+            "openings": 0,
+            "open_until": circuit.open_until,
+            "fault": circuit.fault,
+        }
+        for circuit, row in zip(found, rows, strict=True)
+        if row.shared
+    ]
+    if adopted:
+        with writing() as session:
+            session.execute(insert_into(session, OwnerCircuit).on_conflict_do_nothing(), adopted)
+    return found
+
+
+def _known_circuits() -> Any:
+    own, shared = OwnerCircuit, HostCircuit
+    is_own = (own.owner == bindparam("owner"), own.open_until > from_now(-FORGOTTEN_AFTER))
+    has_own = exists().where(own.authority == shared.authority, *is_own)
+    wanted: Any = bindparam("authorities", expanding=True)
+    return union_all(
+        select(
+            own.authority,
+            own.openings,
+            own.open_until,
+            own.fault,
+            literal(False).label("shared"),
+            NOW.label("now"),
+        ).where(*is_own, own.authority.in_(wanted)),
+        select(
+            shared.authority, literal(0), shared.open_until, shared.fault, literal(True), NOW
+        ).where(
+            shared.authority.in_(wanted), shared.open_until > from_now(-FORGOTTEN_AFTER), ~has_own
+        ),
+    )
+
+
+_KNOWN_CIRCUITS = _known_circuits()
+
+
+def open_circuit(source: Source, fault: str, *, seconds: float) -> bool:
+    """Open an owner's circuit for `seconds`, unless it is open; return whether this call did."""
+    return _open(OwnerCircuit, source._asdict(), fault, seconds)
+
+
+def open_for_everybody(authority: str, fault: str, *, seconds: float) -> bool:
+    """Have owners wait who have not tried this host; return False where they do already."""
+    return _open(HostCircuit, {"authority": authority}, fault, seconds)
+
+
+def _open(
+    circuit: type[OwnerCircuit] | type[HostCircuit], key: dict[str, str], fault: str, seconds: float
+) -> bool:
+    with writing() as session:
+        session.execute(
+            delete(circuit)
+            .where(circuit.open_until <= from_now(-FORGOTTEN_AFTER))
+            .execution_options(synchronize_session=False)
+        )
+        opened = {
+            "open_until": from_now(seconds),
+            "probe_until": None,
+            "fault": fault[:FOUND_CHARS],
+        }
+        return bool(
+            rowcount(
+                session.execute(
+                    insert_into(session, circuit)
+                    .values(openings=1, **key, **opened)
+                    .on_conflict_do_update(
+                        index_elements=list(key),
+                        set_=opened | {"openings": circuit.openings + 1},
+                        where=circuit.open_until <= NOW,
+                    )
+                )
+            )
+        )
+
+
+def claim_probe(source: Source, *, seconds: float) -> bool:
+    """Take the right to try one image of a half-open circuit; return False if another has it.
+
+    Unless the circuit is closed or opened again within `seconds`, the right goes to the next one.
+    """
+    circuit = OwnerCircuit
+    with writing() as session:
+        return bool(
+            rowcount(
+                session.execute(
+                    update(circuit)
+                    .where(
+                        circuit.owner == source.owner,
+                        circuit.authority == source.authority,
+                        circuit.open_until <= NOW,
+                        or_(circuit.probe_until.is_(None), circuit.probe_until <= NOW),
+                    )
+                    .values(probe_until=from_now(seconds))
+                    .execution_options(synchronize_session=False)
+                )
+            )
+        )
+
+
+def close_circuit(source: Source) -> bool:
+    """Close an owner's circuit, for the host works; return whether this call closed it."""
+    with writing() as session:
+        _note_reached(session, source.authority)
+        return bool(
+            rowcount(
+                session.execute(
+                    delete(OwnerCircuit)
+                    .where(
+                        OwnerCircuit.owner == source.owner,
+                        OwnerCircuit.authority == source.authority,
+                    )
+                    .execution_options(synchronize_session=False)
+                )
+            )
+        )
+
+
+def note_reached(authority: str) -> None:
+    """Have nobody wait any longer for a host that answers, whatever its answer is."""
+    with writing() as session:
+        _note_reached(session, authority)
+
+
+def _note_reached(session: Session, authority: str) -> None:
+    session.execute(
+        delete(HostCircuit)
+        .where(HostCircuit.authority == authority)
+        .execution_options(synchronize_session=False)
+    )

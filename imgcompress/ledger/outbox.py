@@ -1,0 +1,93 @@
+"""The outbox: events written in the transaction that causes them, for webhooks and mails."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from .clock import NOW
+from .models import (
+    ACTIVE_JOB,
+    Channel,
+    CompressedImage,
+    DeliveryState,
+    ImageStatus,
+    JobFailure,
+    JobRequest,
+    WebhookDelivery,
+)
+from .presentation import DoneImage, presentation
+from .receivers import MAIL_SERVER, receiver_of
+
+MAX_IMAGES = 1000
+FAILURES_IN_MAIL = 20
+
+
+def add_event(session: Session, request_id: UUID) -> None:
+    """Put the job's new status into the outbox: for its webhook, and at its end for its e-mail.
+
+    It runs in the transaction that changes the status, so that there is one event for each change
+    and none without one.
+    """
+    job = session.execute(
+        select(JobRequest)
+        .where(JobRequest.request_id == request_id)
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+    deliveries = []
+    if job.webhook_url is not None:
+        deliveries.append(
+            {
+                "channel": Channel.WEBHOOK,
+                "receiver": receiver_of(job.webhook_url, job.owner),
+                "payload": presentation().webhook_payload(job, _done_images(session, job)),
+            }
+        )
+    if job.email is not None and job.status not in ACTIVE_JOB:
+        deliveries.append(
+            {
+                "channel": Channel.EMAIL,
+                "receiver": MAIL_SERVER,
+                "payload": presentation().mail_payload(job, _failures(session, job)),
+            }
+        )
+    for delivery in deliveries:
+        session.execute(
+            insert(WebhookDelivery).values(
+                id=f"msg_{uuid4().hex}",
+                request_id=job.request_id,
+                epoch=job.epoch,
+                event=f"job.{job.status.lower()}",
+                state=DeliveryState.PENDING,
+                created_at=NOW,
+                next_attempt_at=NOW,
+                owner=job.owner,
+                **delivery,
+            )
+        )
+
+
+def _done_images(session: Session, job: JobRequest) -> list[DoneImage]:
+    """Return the first images that are done, in their order."""
+    image = CompressedImage
+    rows = session.execute(
+        select(image.input_url, image.image_url, image.status)
+        .where(image.request_id == job.request_id, image.status != ImageStatus.PENDING)
+        .order_by(image.ordinal)
+        .limit(MAX_IMAGES)
+    )
+    return [DoneImage(*row) for row in rows]
+
+
+def _failures(session: Session, job: JobRequest) -> list[JobFailure]:
+    """Return the most frequent failures."""
+    return list(
+        session.scalars(
+            select(JobFailure)
+            .where(JobFailure.request_id == job.request_id)
+            .order_by(JobFailure.images.desc(), JobFailure.example_row)
+            .limit(FAILURES_IN_MAIL)
+        )
+    )

@@ -1,0 +1,25 @@
+"""May this address be dialled? One session for image fetches and webhooks alike.
+
+A URL is judged twice: by its text (`check_url`), and where the socket is dialled, so that a
+redirect, a name that changes its address or another reading of the URL passes the same door.
+"""
+
+from .addresses import DialPolicy
+from .client import Answer, Session, exchange, parse_retry_after, post, wire_chunks
+from .deadline import Deadline, current_deadline
+from .urls import Origin, check_url, origin_of
+
+__all__ = [
+    "Answer",
+    "Deadline",
+    "DialPolicy",
+    "Origin",
+    "Session",
+    "check_url",
+    "current_deadline",
+    "exchange",
+    "origin_of",
+    "parse_retry_after",
+    "post",
+    "wire_chunks",
+]

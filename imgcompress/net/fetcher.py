@@ -1,0 +1,412 @@
+"""Fetch a file: connections per host, redirects, cookies, status and body, all bounded.
+
+They end with the image. So no host sees what another image, or another caller, was given.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.cookiejar import CookieJar
+from io import BytesIO
+from typing import BinaryIO, NamedTuple
+from urllib.parse import quote, urljoin
+from urllib.request import Request
+
+from urllib3 import BaseHTTPResponse
+
+from ..errors import ImageError, NetworkError
+from . import Deadline, DialPolicy, Session, exchange, origin_of, parse_retry_after
+from .body import MinRate, copy_body, whole_length
+
+# Statuses that may pass: the caller tries again later. All others are final.
+PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
+MAX_RETRY_AFTER = 300.0
+
+
+class SourceStatus(ImageError):
+    """The source answered with a status that gives no image.
+
+    `retry_after` is what the source asked for in seconds, 300 at most, where a retry can help.
+    """
+
+    def __init__(self, http_status: int, retry_after: str | None = None) -> None:
+        self.http_status = http_status
+        passing = http_status in PASSING
+        seconds = parse_retry_after(retry_after, now=datetime.now(UTC), limit=MAX_RETRY_AFTER)
+        super().__init__(
+            "source_status",
+            _status_line(http_status),
+            retryable=passing,
+            retry_after=seconds if passing else None,
+        )
+
+
+def _status_line(http_status: int) -> str:
+    """Name a status in our own words: the server's may hold anything."""
+    try:
+        return f"HTTP {http_status} {HTTPStatus(http_status).phrase}"
+    except ValueError:
+        return f"HTTP {http_status}"
+
+
+# The hosts whose limit is remembered; the one that was used longest ago is forgotten first.
+REMEMBERED_HOSTS = 1024
+# An image of a host with all connections in use is tried again after so long.
+BUSY_SECONDS = 5.0
+
+
+class Deferred(ImageError):
+    """The host is left alone for now: an attempt that never began, and does not count."""
+
+    def __init__(self, found: str = "", *, detail: str, retry_after: float) -> None:
+        super().__init__("host_suspended", found, detail=detail, retry_after=retry_after)
+
+
+class HostBusy(Deferred):
+    """No connection to the host came free in time."""
+
+    def __init__(self, host: str, seconds: float) -> None:
+        super().__init__(
+            detail=f"no free connection to {host} in {seconds:g} s", retry_after=BUSY_SECONDS
+        )
+
+
+@dataclass
+class _Share:
+    """What one owner of jobs has of a host.
+
+    Its limit is halved by each complaint, and one higher after `limit` successes.
+    """
+
+    limit: float
+    in_use: int = 0
+    waiting: int = 0
+    halved_at: float = 0.0
+    served_at: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether the owner may open one more connection, if the host has one left."""
+        return self.in_use < int(self.limit)
+
+
+class PerHostLimiter:
+    """Shares each host's connections among the threads of a process, and among owners of jobs.
+
+    The host has `per_host` in all. Of these each owner may take as many as its own requests have
+    earned, so that an owner whose URLs the host complains about slows down nobody else; where
+    several wait, the one that was served longest ago comes next.
+    """
+
+    def __init__(self, per_host: int) -> None:
+        self.per_host = per_host
+        self._freed = threading.Condition()
+        self._hosts: OrderedDict[str, dict[str, _Share]] = OrderedDict()
+        self._served = 0
+
+    @contextmanager
+    def connection(self, host: str, seconds: float, owner: str = "") -> Iterator[None]:
+        """Hold one of the host's connections; raise HostBusy if none is free within `seconds`.
+
+        An ImageError that passes through is judged: 429, 503 and timeouts halve the limit.
+        """
+        began = self._acquire(host, owner, seconds)
+        try:
+            yield
+        except ImageError as error:
+            self._release(host, owner, began, complained=is_complaint(error))
+            raise
+        except BaseException:
+            self._release(host, owner, began)
+            raise
+        self._release(host, owner, began, succeeded=True)
+
+    def limit(self, host: str, owner: str = "") -> int:
+        """Return how many connections to this host may be open for an owner at the moment."""
+        with self._freed:
+            share = self._hosts.get(host, {}).get(owner)
+            return int(share.limit) if share else self.per_host
+
+    def _acquire(self, host: str, owner: str, seconds: float) -> float:
+        with self._freed:
+            share = self._share(host, owner)
+            share.waiting += 1
+            try:
+                free = self._freed.wait_for(lambda: self._is_next(host, share), seconds)
+            finally:
+                share.waiting -= 1
+            if not free:
+                self._freed.notify_all()
+                raise HostBusy(host, seconds)
+            share.in_use += 1
+            self._served += 1
+            share.served_at = self._served
+            return time.monotonic()
+
+    def _is_next(self, host: str, share: _Share) -> bool:
+        shares = self._hosts[host].values()
+        return (
+            share.has_room
+            and sum(each.in_use for each in shares) < self.per_host
+            and not any(
+                each.waiting and each.has_room and each.served_at < share.served_at
+                for each in shares
+            )
+        )
+
+    def _release(
+        self,
+        host: str,
+        owner: str,
+        began: float,
+        *,
+        complained: bool = False,
+        succeeded: bool = False,
+    ) -> None:
+        with self._freed:
+            share = self._share(host, owner)
+            share.in_use -= 1
+            if complained and began >= share.halved_at:
+                # Requests that were under way when the limit was halved are the same complaint.
+                share.limit = max(share.limit / 2, 1.0)
+                share.halved_at = time.monotonic()
+            elif succeeded:
+                share.limit = min(share.limit + 1 / share.limit, float(self.per_host))
+            self._freed.notify_all()
+
+    def _share(self, host: str, owner: str) -> _Share:
+        if host not in self._hosts:
+            self._forget_idle()
+        shares = self._hosts.setdefault(host, {})
+        self._hosts.move_to_end(host)
+        return shares.setdefault(owner, _Share(float(self.per_host)))
+
+    def _forget_idle(self) -> None:
+        """Make room by the host that was used longest ago, if nobody uses or awaits it."""
+        if len(self._hosts) < REMEMBERED_HOSTS:
+            return
+        oldest, shares = next(iter(self._hosts.items()))
+        if not any(share.in_use or share.waiting for share in shares.values()):
+            del self._hosts[oldest]
+
+
+def is_complaint(error: ImageError) -> bool:
+    """Tell whether an error says that the host has too much to do."""
+    overloaded = isinstance(error, SourceStatus) and error.http_status in (429, 503)
+    return overloaded or error.code == "source_timeout"
+
+
+# Servers take so many bytes of headers in all; longer cookies are not sent.
+MAX_COOKIE_CHARS = 8 * 1024
+
+
+class Cookies:
+    """What the redirects of one image have set; each goes to the hosts that it is for."""
+
+    def __init__(self) -> None:
+        # Few redirects set cookies, and few images are redirected.
+        self._jar: CookieJar | None = None
+
+    def keep(self, url: str, response: BaseHTTPResponse) -> None:
+        """Take the cookies that the answer of a URL sets."""
+        if "Set-Cookie" in response.headers:
+            self._jar = self._jar or CookieJar()
+            self._jar.extract_cookies(response, Request(url))  # type: ignore[arg-type]
+
+    def header(self, url: str) -> dict[str, str]:
+        """Return the header with the cookies for a URL, if there are any."""
+        if self._jar is None:
+            return {}
+        request = Request(url)
+        self._jar.add_cookie_header(request)
+        told = request.get_header("Cookie")
+        return {"Cookie": told} if told and len(told) <= MAX_COOKIE_CHARS else {}
+
+
+HEADERS = {"Accept": "image/*,*/*;q=0.8"}
+# Some proxies that change an answer on the way say so by 203.
+ANSWERED = frozenset((HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION))
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
+# An error page or a redirect's body up to this size is read to its end, to keep the connection.
+DRAINED_BYTES = 64 * 1024
+
+# Codes of the network that have another name as errors of an image.
+IMAGE_CODES = {"timeout": "source_timeout", "connection_broken": "source_broken"}
+
+# What may stand in a URL beside letters and digits (RFC 3986); all else is percent-encoded.
+URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
+
+
+@dataclass(frozen=True)
+class FetchLimits:
+    """What one fetch may take: seconds, bytes on the wire and decoded, bytes per second.
+
+    The minimum rate counts from `rate_grace` seconds after the body began.
+    """
+
+    total_seconds: float
+    connect_seconds: float
+    max_bytes: int
+    min_rate: float = 1024.0
+    rate_grace: float = 10.0
+    max_redirects: int = 5
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a URL gave; type and disposition are what the source says, and may be wrong.
+
+    `data` is empty where the bytes went to a file.
+    """
+
+    data: bytes
+    content_type: str | None
+    final_url: str
+    disposition: str | None = None
+
+
+class _Request(NamedTuple):
+    """What is sent for one image, to each host that it is redirected to."""
+
+    headers: Mapping[str, str]
+    cookies: Cookies
+    # Where the bytes of the answer go.
+    target: BinaryIO
+
+
+class Fetcher:
+    """Fetches images over one pooled session; any number of threads may share it."""
+
+    def __init__(
+        self,
+        policy: DialPolicy,
+        limits: FetchLimits,
+        *,
+        per_host: int,
+        session: Session | None = None,
+    ) -> None:
+        self.policy = policy
+        self.limits = limits
+        self.hosts = PerHostLimiter(per_host)
+        self.session = session or Session(
+            policy, pool_size=per_host, connect_timeout=limits.connect_seconds
+        )
+
+    def fetch(self, url: str, owner: str = "", headers: Mapping[str, str] | None = None) -> Fetched:
+        """Fetch an image for a job's owner, following redirects; `headers` stand before ours.
+
+        Raise ImageError as fetch_to() does, and for an image that has no bytes.
+        """
+        body = BytesIO()
+        fetched = self.fetch_to(body, url, owner, headers)
+        if not body.tell():
+            raise ImageError("not_an_image", "The URL returns an empty file (0 bytes)")
+        return replace(fetched, data=body.getvalue())
+
+    def fetch_to(
+        self, target: BinaryIO, url: str, owner: str = "", headers: Mapping[str, str] | None = None
+    ) -> Fetched:
+        """Write what a URL gives to a file, following redirects; see fetch().
+
+        Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
+        source asks to wait, 300 at most. HostBusy means that the attempt never began.
+        """
+        seconds = self.limits.total_seconds
+        redirected = False
+        request = _Request({**HEADERS, **(headers or {})}, Cookies(), target)
+        try:
+            for _ in range(self.limits.max_redirects + 1):
+                with _as_image_errors():
+                    origin = origin_of(url, self.policy)
+                # Waiting for a free connection is no fault of the source, so its time is not
+                # charged.
+                with (
+                    self.hosts.connection(origin.authority, self.limits.total_seconds, owner),
+                    Deadline(seconds) as deadline,
+                ):
+                    answer = self._ask(url, request, deadline)
+                    seconds = deadline.remaining
+                if isinstance(answer, Fetched):
+                    return answer
+                url, redirected = answer, True
+        except ImageError as error:
+            # The host of the image has answered, whatever the one does that it points to.
+            error.answered = error.answered or redirected
+            raise
+        raise ImageError("too_many_redirects", f"More than {self.limits.max_redirects} redirects")
+
+    def _ask(self, url: str, request: _Request, deadline: Deadline) -> Fetched | str:
+        """Return what the URL gives, or the URL that it redirects to."""
+        headers = {**request.headers, **request.cookies.header(url)}
+        with (
+            _as_image_errors(),
+            exchange(self.session, "GET", url, deadline, headers=headers) as response,
+        ):
+            try:
+                return self._take(url, request, response)
+            except ImageError as error:
+                error.answered = True
+                raise
+
+    def _take(self, url: str, request: _Request, response: BaseHTTPResponse) -> Fetched | str:
+        status = response.status
+        location = response.headers.get("Location")
+        if status in ANSWERED or (
+            status == HTTPStatus.PARTIAL_CONTENT and whole_length(response) is not None
+        ):
+            rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
+            copy_body(response, request.target, self.limits.max_bytes, rate)
+            return Fetched(
+                b"",
+                response.headers.get("Content-Type"),
+                url,
+                response.headers.get("Content-Disposition"),
+            )
+        _drain(response)
+        if status in REDIRECTS and location:
+            request.cookies.keep(url, response)
+            return _joined(url, location)
+        raise SourceStatus(status, response.headers.get("Retry-After"))
+
+
+@contextmanager
+def _as_image_errors() -> Iterator[None]:
+    """Turn an error of the network into an error of the image."""
+    try:
+        yield
+    except NetworkError as error:
+        failed = ImageError(
+            IMAGE_CODES.get(error.code, error.code),
+            error.found,
+            detail=error.detail,
+            retryable=error.retryable,
+        )
+        failed.answered = error.answered
+        raise failed from error
+
+
+def _drain(response: BaseHTTPResponse) -> None:
+    """Read a small body to its end, so that the connection can be kept.
+
+    Below 300 the real answer may still be to come, and must not become that of the next request.
+    """
+    length = response.length_remaining
+    if response.status >= 300 and length is not None and length <= DRAINED_BYTES:
+        response.drain_conn()
+
+
+def _joined(url: str, location: str) -> str:
+    """Return the absolute URL of a Location header; the guard judges it when it is asked for."""
+    # http.client reads headers as Latin-1, so these are the bytes that the server has written.
+    target = quote(location.strip().encode("latin-1"), safe=URL_CHARACTERS)
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise ImageError("url_not_allowed", detail=f"Location: {error}") from error

@@ -1,0 +1,251 @@
+"""Write and send a mail."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from html import escape
+from typing import Any, cast
+
+from ..config import SmtpServer
+from ..errors import IMAGE_ERRORS
+from ..file_names import output_name
+from ..net import Deadline, current_deadline
+from .webhook import Attempt
+
+# Seconds for each answer of the server, and for all of them and the mail together: one that
+# answers letter by letter must not hold a courier.
+ANSWER_SECONDS, MAIL_SECONDS = 15.0, 120.0
+# An answer from here on is final (RFC 5321, section 4.2.1); one from 400 may pass, as greylisting
+# does.
+PERMANENT = 500
+ACCEPTED, SERVICE_CLOSING = 250, 421
+
+
+def send_mail(
+    server: SmtpServer, message: EmailMessage, *, recipient: str, tls: ssl.SSLContext | None = None
+) -> Attempt:
+    """Hand the message to the server once.
+
+    What the server says of this mail decides for this mail: 4xx may pass, 5xx is final. What goes
+    wrong before that, a login that is refused included, may be put right by the operator.
+    """
+    deadline = Deadline(MAIL_SECONDS)
+    try:
+        with deadline, _connected(server, tls) as connection:
+            connection.send_message(message, to_addrs=[recipient])
+            _take_leave(connection)
+    except smtplib.SMTPRecipientsRefused as error:
+        return _refused(error.recipients[recipient][0])
+    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+        return _refused(error.smtp_code)
+    except (smtplib.SMTPNotSupportedError, UnicodeError):
+        # The address has letters that the server cannot take.
+        return Attempt(False, error="address_not_supported", final=True)
+    except (smtplib.SMTPException, OSError) as error:
+        return Attempt(
+            False, getattr(error, "smtp_code", None), _fault(error, deadline), receiver_ill=True
+        )
+    return Attempt(True, ACCEPTED)
+
+
+def greet_server(server: SmtpServer, *, tls: ssl.SSLContext | None = None) -> str | None:
+    """Connect and log in, and send nothing; return a short code for what fails, or None."""
+    deadline = Deadline(MAIL_SECONDS)
+    try:
+        with deadline, _connected(server, tls) as connection:
+            _take_leave(connection)
+    except (smtplib.SMTPException, OSError) as error:
+        return _fault(error, deadline)
+    return None
+
+
+class _Watched(smtplib.SMTP):
+    """A connection that is shut when the deadline of its thread has passed."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        # SMTP_SSL itself builds upon this method, which the type stubs do not know.
+        made = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        sock = cast(socket.socket, made)
+        deadline = current_deadline()
+        if deadline:
+            deadline.watch(sock)
+        return sock
+
+
+class _WatchedTLS(smtplib.SMTP_SSL, _Watched):
+    """The same over TLS: SMTP_SSL encrypts the socket that the next class in line has made."""
+
+
+@contextmanager
+def _connected(server: SmtpServer, tls: ssl.SSLContext | None) -> Iterator[smtplib.SMTP]:
+    """Yield a connection that is encrypted as the settings say, and never less; logged in."""
+    tls = tls or ssl.create_default_context()
+    connection = (
+        _WatchedTLS(server.host, server.port, timeout=ANSWER_SECONDS, context=tls)
+        if server.security == "tls"
+        else _Watched(server.host, server.port, timeout=ANSWER_SECONDS)
+    )
+    with closing(connection):
+        try:
+            if server.security == "starttls":
+                connection.starttls(context=tls)
+            if server.user is not None:
+                connection.login(server.user, server.password)
+        except smtplib.SMTPNotSupportedError as error:
+            raise smtplib.SMTPException("no STARTTLS or no login") from error
+        yield connection
+
+
+def _take_leave(connection: smtplib.SMTP) -> None:
+    """Say QUIT; the mail is accepted, whatever the server says to that."""
+    with suppress(smtplib.SMTPException, OSError):
+        connection.quit()
+
+
+def _refused(code: int) -> Attempt:
+    return Attempt(
+        False, code, f"status {code}", final=code >= PERMANENT, receiver_ill=code == SERVICE_CLOSING
+    )
+
+
+def _fault(error: OSError, deadline: Deadline) -> str:
+    """Return a short code of what went wrong; the exceptions of smtplib are OSErrors too."""
+    # smtplib hides a timeout behind the loss of the connection.
+    if deadline.passed or any(isinstance(one, TimeoutError) for one in (error, error.__context__)):
+        return "timeout"
+    kinds = (
+        (ssl.SSLError, "tls_invalid"),
+        (smtplib.SMTPServerDisconnected, "connection_broken"),
+        (smtplib.SMTPAuthenticationError, "login_refused"),
+        (smtplib.SMTPException, "server_refused"),
+    )
+    return next((code for kind, code in kinds if isinstance(error, kind)), "connect_failed")
+
+
+MEGABYTE, KILOBYTE = 1_000_000, 1_000
+
+OPENINGS = {
+    "COMPLETED": "The images of {name} are ready.",
+    "FAILED": "None of the images of {name} could be compressed.",
+    "CANCELLED": "The job for {name} was cancelled.",
+}
+
+
+@dataclass(frozen=True)
+class Letter:
+    """The words of a mail: what is said, why images failed, and the links with their labels."""
+
+    subject: str
+    paragraphs: tuple[str, ...]
+    failures: tuple[str, ...]
+    links: Mapping[str, str]
+
+
+def job_mail(
+    told: Mapping[str, Any],
+    *,
+    event_id: str,
+    sender: str,
+    recipient: str,
+    now: datetime,
+    output_csv: bytes | None,
+) -> EmailMessage:
+    """Return the mail about a job from the outbox's payload.
+
+    Without `output_csv`, for it is too large to attach, the mail has a link to it. The Message-ID
+    is the same in every attempt, so that a mail that came twice can be told.
+    """
+    letter = _letter(told, attached=output_csv is not None)
+    message = EmailMessage()
+    message["Subject"] = letter.subject
+    message["From"] = sender
+    message["To"] = recipient
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = f"<{event_id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    # RFC 3834: no out-of-office answer is wanted.
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(_as_text(letter))
+    message.add_alternative(_as_html(letter), subtype="html")
+    if output_csv is not None:
+        name = output_name(told["source_filename"], "-compressed.csv")
+        message.add_attachment(
+            output_csv, maintype="text", subtype="csv", filename=name, params={"charset": "utf-8"}
+        )
+    return message
+
+
+def _letter(told: Mapping[str, Any], *, attached: bool) -> Letter:
+    name, done, total = told["source_filename"], told["completed_images"], told["total_images"]
+    subject = {
+        "COMPLETED": f"{name}: {done:,} of {total:,} images compressed",
+        "FAILED": f"{name}: no image could be compressed",
+        "CANCELLED": f"{name}: cancelled after {done:,} of {total:,} images",
+    }[told["status"]]
+    links = {"All images, with the reasons for failures": told["details_url"]}
+    if not attached:
+        links = {"The output CSV, which is too large to attach": told["download_url"]} | links
+    closing = ("The output CSV is attached: your file with the new URLs.",) if attached else ()
+    return Letter(subject, (*_summary(told), *closing), _failures(told), links)
+
+
+def _summary(told: Mapping[str, Any]) -> tuple[str, ...]:
+    before, after = told["input_bytes"], told["output_bytes"]
+    lines = [
+        OPENINGS[told["status"]].format(name=told["source_filename"]),
+        f"{told['completed_images']:,} of {told['total_images']:,} images were compressed,"
+        f" {told['failed_images']:,} failed.",
+    ]
+    if before:
+        saved = 100 * (before - after) / before
+        lines.append(f"Their size went from {_size(before)} to {_size(after)}: {saved:.0f} % less.")
+    return tuple(lines)
+
+
+def _failures(told: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        f"{failure['count']:,} from {failure['host'] or 'no host'} (row {failure['example_row']}):"
+        f" {_told(failure['found'])}{_advice(failure['code'])}"
+        for failure in told["failures"]
+    )
+
+
+def _told(found: str) -> str:
+    return f"{found}. " if found else ""
+
+
+def _advice(code: str) -> str:
+    fault = IMAGE_ERRORS.get(code)
+    return fault.advice if fault else code
+
+
+def _size(count: int) -> str:
+    if count >= MEGABYTE:
+        return f"{count / MEGABYTE:,.1f} MB"
+    return f"{count / KILOBYTE:,.1f} kB" if count >= KILOBYTE else f"{count} bytes"
+
+
+def _as_text(letter: Letter) -> str:
+    parts = ["\n".join(letter.paragraphs)]
+    if letter.failures:
+        parts.append("Images that failed:\n" + "\n".join(f"- {line}" for line in letter.failures))
+    parts.append("\n".join(f"{label}:\n{url}" for label, url in letter.links.items()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _as_html(letter: Letter) -> str:
+    paragraphs = "".join(f"<p>{escape(line)}</p>\n" for line in letter.paragraphs)
+    failures = "".join(f"<li>{escape(line)}</li>\n" for line in letter.failures)
+    listed = f"<p>Images that failed:</p>\n<ul>\n{failures}</ul>\n" if failures else ""
+    links = "".join(
+        f'<p><a href="{escape(url)}">{escape(label)}</a></p>\n'
+        for label, url in letter.links.items()
+    )
+    return f"<!doctype html>\n<html><body>\n{paragraphs}{listed}{links}</body></html>\n"

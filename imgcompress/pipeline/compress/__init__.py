@@ -1,9 +1,0 @@
-"""Compress one image to a promised share of its bytes, at the highest quality that gets there."""
-
-from .compressor import compress
-from .jpeg_engine import missing_engine
-from .options import CompressOptions
-from .result import EXTENSIONS, MEDIA_TYPES, Compressed
-
-__all__ = ["EXTENSIONS", "MEDIA_TYPES", "CompressOptions", "Compressed", "compress",
-           "missing_engine"]

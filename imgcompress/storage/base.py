@@ -1,0 +1,112 @@
+"""What a storage can do, and the keys of what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import BinaryIO, NamedTuple, Protocol
+from uuid import UUID, uuid5
+
+from ..errors import StorageNotFound
+
+
+class StoredFile(NamedTuple):
+    """A key, and when what is under it was stored, in UTC."""
+
+    key: str
+    modified: datetime
+
+
+# Is called again and again while something long goes on, so that its caller can tell others of it.
+Progressed = Callable[[], None]
+
+
+def unheeded() -> None:
+    """Take note of progress that nobody has to be told of."""
+
+
+class Storage(Protocol):
+    """A flat store of bytes under keys such as `images/<request_id>/<image_id>.jpg`."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, whole or not at all. Raise StorageUnavailable."""
+
+    def copy_from(self, key: str, source: BinaryIO) -> None:
+        """Store what `source`, which is seekable, still holds under `key`, whole or not at all.
+
+        It is not closed. Raise StorageUnavailable.
+        """
+
+    def open(self, key: str) -> BinaryIO:
+        """Open `key` for reading, seekable. Raise StorageNotFound, StorageUnavailable."""
+
+    def list(self, folder: str = "") -> Iterator[StoredFile]:
+        """Yield all that is stored below a folder such as `images`, in no particular order.
+
+        What a process left that died while it wrote is among it. Memory does not grow with the
+        number of files. Raise StorageUnavailable, also in the midst.
+        """
+
+    def delete(self, key: str) -> None:
+        """Delete what is under `key`; nothing there is no error. Raise StorageUnavailable."""
+
+    def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
+        """Delete every key below a folder; nothing there is no error. Raise StorageUnavailable.
+
+        `progressed` is called between its steps, of which each takes less than a minute, and ends
+        the deletion by what it raises.
+        """
+
+    def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
+        """Return an address where anybody gets `key` for so many seconds, with these headers.
+
+        It is not looked up whether anything is stored. Raise StorageUnavailable where there are
+        no such addresses.
+        """
+
+    def check(self) -> None:
+        """Write and delete a small object. Raise StorageUnavailable when that fails."""
+
+
+def csv_key(request_id: object) -> str:
+    """Return the key of a job's uploaded CSV."""
+    return f"csv/{request_id}/input.csv"
+
+
+def image_key(request_id: object, image_id: object, extension: str, epoch: int = 1) -> str:
+    """Return the key of an image that is compressed in this epoch of its job.
+
+    Workers that come upon the same image in one epoch write the same file. What was left behind in
+    an earlier epoch has another key, so it can be deleted at any time.
+    """
+    return f"{_images_folder(request_id, epoch)}/{image_id}.{extension}"
+
+
+def _images_folder(request_id: object, epoch: int) -> str:
+    """Return the folder of the images that are compressed in an epoch; later ones are seldom.
+
+    Its name is always a UUID: what is named otherwise, the sweep of version 0.1.0 takes for a file
+    that belongs to nothing, and somebody may go back to that.
+    """
+    name = request_id if epoch == 1 else uuid5(UUID(str(request_id)), str(epoch))
+    return f"images/{name}"
+
+
+def delete_job_files(
+    storage: Storage, request_id: object, epochs: int = 1, progressed: Progressed = unheeded
+) -> None:
+    """Delete a job's CSV and the images of its epochs; what is not there is no error.
+
+    `progressed` is called on the way; see Storage.delete_folder().
+    """
+    storage.delete_folder(f"csv/{request_id}", progressed)
+    for epoch in range(1, epochs + 1):
+        storage.delete_folder(_images_folder(request_id, epoch), progressed)
+
+
+def checked(key: str) -> str:
+    """Return a key that names a place below the root. Raise StorageNotFound for any other."""
+    parts = key.split("/")
+    if "\0" in key or any(part in ("", ".", "..") for part in parts):
+        raise StorageNotFound(detail=f"{key!r} is no key")
+    return key

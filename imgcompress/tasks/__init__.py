@@ -1,1 +1,0 @@
-"""The Celery tasks: the only place where the ledger and the pipeline meet."""

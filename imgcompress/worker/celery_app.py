@@ -1,0 +1,209 @@
+"""The Celery application: queues, schedules, and how its processes start and end.
+
+kombu counts the messages that a worker holds, and asks for another only while there is room. When
+a message cannot be acknowledged because Redis is away, kombu 5.7 leaves it in the count, so a
+worker whose tasks all end at such a moment never asks again, nor does it notice that its
+connection is gone (seen; `QoS.ack` and `QoS.reject` in kombu/transport/redis.py).
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import mmap
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import Celery, Task
+from celery.schedules import schedule
+from celery.signals import (
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
+from flask import Flask
+from kombu.entity import Queue
+from kombu.transport import redis, virtual
+
+import celeryconfig
+
+from ..config import Settings
+from ..errors import LedgerUnavailable
+from ..extensions import db
+from ..logs import begin
+from ..metrics import SHARE
+from ..process import die_with_parent
+from .broker import PublishingCelery, limit_waits_for_rabbitmq
+from .memory import limit_memory, tune_malloc
+from .queue import Watch
+
+
+class ForgettingQoS(redis.QoS):
+    """Counts a message as gone once it was answered, whether Redis heard the answer or not."""
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message."""
+        try:
+            super().ack(delivery_tag)
+        except BaseException:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Refuse a message."""
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        except BaseException:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+
+def patch_kombu_redis() -> None:
+    """Have every Redis connection of this process count as above."""
+    redis.Channel.QoS = ForgettingQoS
+
+
+# One byte that is shared with the pool processes, which are forked later: they do not hear the
+# signal that ends the worker, and must hand back their slices.
+_stopping = mmap.mmap(-1, 1)
+# Images keep all cores busy for hours; who asks for a status meanwhile shall not wait for them.
+BEHIND_CALLERS = 5
+
+
+def stopping() -> bool:
+    """Tell whether this worker is shutting down."""
+    return _stopping[0] != 0
+
+
+@worker_shutting_down.connect
+def _announce(**_: Any) -> None:
+    _stopping[0] = 1
+
+
+@worker_process_shutdown.connect
+def _save_measured(**_: Any) -> None:
+    SHARE.save_now()
+
+
+def prepare_processes(app: Flask) -> None:
+    """Prepare each pool process of a worker as it starts."""
+
+    def start(**_: Any) -> None:
+        die_with_parent(os.getppid())
+        os.nice(BEHIND_CALLERS)
+        tune_malloc()
+        settings: Settings = app.config["SETTINGS"]
+        limit_memory(settings.max_process_memory, settings.fetch_concurrency)
+        gc.freeze()  # What is loaded by now stays for ever: no search for garbage must look at it.
+        with app.app_context():
+            # The sockets of inherited connections belong to the parent process.
+            for engine in db.engines.values():
+                engine.dispose(close=False)
+
+    worker_process_init.connect(start, weak=False)
+
+
+log = logging.getLogger(__name__)
+
+IMAGES, DELIVERIES, RECOVERY = "images", "deliveries", "recovery"
+QUEUES = (IMAGES, DELIVERIES, RECOVERY)
+# The modules of the tasks are loaded by workers only: the web process sends tasks by name.
+TASK_MODULES = ("imgcompress.worker.tasks", "imgcompress.worker.deliver")
+ROUTES = {
+    "process_csv": IMAGES,
+    "process_waiting": IMAGES,
+    "deliver_due": DELIVERIES,
+    "recover": RECOVERY,
+    "prune": RECOVERY,
+    "sweep": RECOVERY,
+    "reseal": RECOVERY,
+}
+HOUR = 3600.0
+
+_BEGAN, _BEGAN_AT = time.monotonic(), datetime.now(UTC)
+
+
+def make_celery(app: Flask, settings: Settings) -> Celery:
+    """Return the Celery application whose tasks run inside the context of `app`."""
+
+    class ContextTask(Task):  # type: ignore[misc]
+        """A task with an application context; where there is no ledger, there is no work."""
+
+        def __call__(self, *args: object, **kwargs: object) -> Any:
+            begin(task=self.name)
+            with app.app_context():
+                try:
+                    return self.run(*args, **kwargs)
+                except LedgerUnavailable as error:
+                    log.warning("The task was skipped; a later one does its work: %s", error)
+                    return None
+
+    celery = PublishingCelery(app.name, task_cls=ContextTask, set_as_current=True)
+    celery.config_from_object(celeryconfig)
+    celery.conf.update(_installation(settings))
+    celery.set_default()
+    celery.steps["worker"].add(Watch)
+    prepare_processes(app)
+    patch_kombu_redis()
+    limit_waits_for_rabbitmq()
+    return celery
+
+
+@setup_logging.connect
+def _keep_logs_as_they_are(**_: Any) -> None:
+    """Keep Celery from setting up logs of its own: wsgi.py has set up those of all processes."""
+
+
+def _installation(settings: Settings) -> dict[str, Any]:
+    """Return the Celery settings that differ between installations."""
+    prefix = settings.queue_prefix
+    amqp = settings.celery_broker_url.startswith("amqp")
+    transport = (
+        dict(celeryconfig.AMQP_TRANSPORT)
+        if amqp
+        else celeryconfig.REDIS_TRANSPORT | {"global_keyprefix": f"{prefix}:"}
+    )
+    # Quorum queues survive the loss of a RabbitMQ node; other brokers take no notice of the word.
+    arguments = {"x-queue-type": "quorum"} if amqp else None
+    return {
+        "broker_url": settings.celery_broker_url,
+        "broker_transport_options": transport,
+        "imports": TASK_MODULES,
+        "worker_consumer": "imgcompress.worker.unreadable_messages:Consumer",
+        "task_queues": [
+            Queue(f"{prefix}.{name}", routing_key=f"{prefix}.{name}", queue_arguments=arguments)
+            for name in QUEUES
+        ],
+        "task_default_queue": f"{prefix}.{IMAGES}",
+        "task_default_exchange": prefix,
+        "task_routes": {task: {"queue": f"{prefix}.{queue}"} for task, queue in ROUTES.items()},
+        "beat_scheduler": "imgcompress.worker.beat:SteadyScheduler",
+        # Where RabbitMQ takes them, messages that come late are worth nothing. They expire by its
+        # clock: a time to expire at would be compared with that of the worker's machine.
+        "beat_schedule": {
+            task: {
+                "task": task,
+                "schedule": every(seconds),
+                "options": {"expiration": max(seconds, 1)},
+            }
+            for task, seconds in (
+                ("recover", settings.recovery_interval),
+                ("prune", HOUR),
+                ("sweep", HOUR),
+                ("reseal", HOUR),
+            )
+        },
+    }
+
+
+def every(seconds: float) -> schedule:
+    """Return a schedule that is due every so many seconds, the first time after as many."""
+    return schedule(timedelta(seconds=seconds), nowfun=steady_now)
+
+
+def steady_now() -> datetime:
+    """Return the time as it would be if nobody had put the clock since this process began."""
+    return _BEGAN_AT + timedelta(seconds=time.monotonic() - _BEGAN)

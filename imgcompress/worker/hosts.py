@@ -1,0 +1,257 @@
+"""Which host is fetched from next, and which are left alone.
+
+A host that hangs or throttles holds no more downloads than its share, so that the images of other
+hosts go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from ..errors import ImageError, LedgerUnavailable
+from ..ledger import hosts
+from ..ledger.hosts import KnownCircuit, Source
+from ..ledger.session import met_trouble
+from ..net.fetcher import Deferred
+
+Item = TypeVar("Item")
+
+
+def _one_host(item: object) -> str:
+    return ""
+
+
+def _no_limit(host: object) -> int:
+    return sys.maxsize
+
+
+class FetchQueue(Generic[Item]):
+    """Images by their host, each host's in the order that they came; threads may share them.
+
+    `limit_of` tells how many images of a host may be in hand at the moment: 1 or more. A host may
+    be anything that `host_of` tells apart, such as one host for the jobs of one owner.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item] = (),
+        host_of: Callable[[Item], Hashable] = _one_host,
+        limit_of: Callable[[Any], int] = _no_limit,
+    ) -> None:
+        self._host_of = host_of
+        self._limit_of = limit_of
+        self._in_hand: Counter[Hashable] = Counter()
+        self._waiting: dict[Hashable, deque[Item]] = {}
+        self._lock = threading.Lock()
+        self.add(items)
+
+    def __bool__(self) -> bool:
+        """Tell whether images wait."""
+        return bool(self._waiting)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Return the images that wait."""
+        with self._lock:
+            return iter(list(chain.from_iterable(self._waiting.values())))
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Let more images wait, behind those of their hosts."""
+        with self._lock:
+            for item in items:
+                self._waiting.setdefault(self._host_of(item), deque()).append(item)
+
+    def take(self) -> Item | None:
+        """Return the next image to fetch, which is in hand now; None while no host has room.
+
+        It is of the host with the fewest in hand, among those below their limit.
+        """
+        with self._lock:
+            return self._next()
+
+    def _next(self) -> Item | None:
+        held = self._in_hand
+        hosts = [host for host in self._waiting if held[host] < self._limit_of(host)]
+        if not hosts:
+            return None
+        host = min(hosts, key=held.__getitem__)
+        item = self._waiting[host].popleft()
+        if not self._waiting[host]:
+            del self._waiting[host]
+        held[host] += 1
+        return item
+
+    def put_down(self, item: Item) -> None:
+        """Note that an image is fetched or has failed: its host has room for another one."""
+        with self._lock:
+            self._in_hand[self._host_of(item)] -= 1
+
+
+log = logging.getLogger(__name__)
+
+# After so many failures in a row of one owner's images, as one process sees them, a host is left
+# alone for that owner; and for everybody, if as many in a row could not reach it at all.
+FAILURES_TO_OPEN = 10
+# After so many openings in a row, the owner's images of the host fail instead of waiting on, once
+# this process has tried one of their job: it may be that another job's URLs alone are to blame.
+OPENINGS_TO_FAIL = 3
+# Where another worker tries the host, its verdict is awaited for so long at a time.
+VERDICT_SECONDS = 5.0
+# Where these may pass, the host is to blame for them, and not the one image.
+HOST_FAULTS = frozenset(
+    ("dns_failed", "connect_failed", "source_timeout", "source_status", "source_broken")
+)
+REMEMBERED_HOSTS = 1024
+REMEMBERED_TRIALS = 10_000
+
+
+@dataclass(frozen=True)
+class _Suspension:
+    """An open circuit, or a half-open one that this process tries or another one does."""
+
+    fault: str
+    until: float
+    trying: bool = False
+    final: bool = False
+
+
+class HostCircuits:
+    """The circuits of the hosts of the slices in hand, for each owner of jobs by itself.
+
+    One thread reads and writes them by `look_up` and `note`; any other may ask.
+    """
+
+    def __init__(self, *, pause: float, probe_seconds: float, download_seconds: float) -> None:
+        self.pause = pause
+        self.probe_seconds = probe_seconds
+        self.download_seconds = download_seconds
+        self._suspended: dict[Source, _Suspension] = {}
+        # Failures in a row: of the images of one owner, and to reach a host at all.
+        self._failures: Counter[Source] = Counter()
+        self._unreached: Counter[str] = Counter()
+        # The jobs of which an image was tried, and at which hosts.
+        self._tried: set[tuple[UUID, str]] = set()
+
+    def look_up(self, owner: str, authorities: Collection[str]) -> None:
+        """Learn which of these hosts are left alone, and try those whose turn it is.
+
+        While the ledger is away, none is left alone.
+        """
+        unknown = [
+            source
+            for source in (Source(owner, authority) for authority in authorities)
+            if not self.trying(source)
+        ]
+        for source in unknown:
+            self._suspended.pop(source, None)
+        try:
+            self._read(owner, [source.authority for source in unknown])
+        except LedgerUnavailable as error:
+            log.warning("The host circuits cannot be read: %s", error)
+
+    def check(self, source: Source, job: UUID) -> None:
+        """Raise ImageError `host_suspended` for an image of a job whose host is left alone.
+
+        It is NotTried while waiting may help, and else a failure, for which the host was tried.
+        """
+        found = self._suspended.get(source)
+        if found is None or found.trying:
+            return
+        if found.final and (job, source.authority) not in self._tried:
+            return
+        if found.final:
+            raise ImageError("host_suspended", found.fault, retryable=False)
+        rest = max(found.until - time.monotonic(), 1.0)
+        raise Deferred(
+            found.fault, detail=f"the circuit of {source.authority} is open", retry_after=rest
+        )
+
+    def trying(self, source: Source) -> bool:
+        """Tell whether this process tries the host, whose circuit is half-open, for an owner."""
+        found = self._suspended.get(source)
+        return found is not None and found.trying
+
+    def one_at_a_time(self, source: Source) -> bool:
+        """Tell whether the host is to be tried by one image at a time."""
+        found = self._suspended.get(source)
+        return found is not None and (found.trying or found.final)
+
+    def note(self, source: Source, error: ImageError | None, job: UUID) -> None:
+        """Take note of how an image of a job ended, which may open or close its host's circuit."""
+        if error is not None and error.code in ("host_suspended", "internal_error"):
+            return  # It says nothing about the host.
+        if len(self._tried) >= REMEMBERED_TRIALS:
+            self._tried.clear()
+        self._tried.add((job, source.authority))
+        try:
+            if error is not None and error.retryable and error.code in HOST_FAULTS:
+                self._failed(source, error)
+            else:
+                self._succeeded(source)
+        except LedgerUnavailable as away:
+            log.warning("The circuit of %s could not be saved: %s", source.authority, away)
+
+    def _failed(self, source: Source, error: ImageError) -> None:
+        trying = self.trying(source)
+        if met_trouble(within=self.download_seconds) and not trying:
+            # When it began, this machine may have been cut off from everything. It must not have
+            # all workers leave a host alone that works (seen).
+            return
+        fault = error.found or error.code
+        if error.answered:
+            del self._unreached[source.authority]
+            if trying:
+                hosts.note_reached(source.authority)
+        suspended = self._count(self._failures, source) or trying
+        unreached = not error.answered and self._count(self._unreached, source.authority)
+        if suspended:
+            del self._failures[source]
+            if hosts.open_circuit(source, fault, seconds=self.pause):
+                log.warning("%s is suspended for %g s: %s", source.authority, self.pause, fault)
+        if unreached:
+            del self._unreached[source.authority]
+            hosts.open_for_everybody(source.authority, fault, seconds=self.pause)
+        if suspended or unreached:
+            self._read(source.owner, [source.authority])
+
+    def _count(self, failures: Counter[Any], key: Any) -> bool:
+        """Count one more failure in a row; return whether these are too many."""
+        if len(failures) >= REMEMBERED_HOSTS:
+            failures.clear()
+        failures[key] += 1
+        return failures[key] >= FAILURES_TO_OPEN
+
+    def _succeeded(self, source: Source) -> None:
+        del self._failures[source]
+        del self._unreached[source.authority]
+        if self.one_at_a_time(source):
+            hosts.close_circuit(source)
+            del self._suspended[source]
+            log.warning("%s works again", source.authority)
+
+    def _read(self, owner: str, authorities: Collection[str]) -> None:
+        for circuit in hosts.circuits_of(owner, authorities):
+            source = Source(owner, circuit.authority)
+            self._suspended[source] = self._suspension(source, circuit)
+
+    def _suspension(self, source: Source, circuit: KnownCircuit) -> _Suspension:
+        # Slices do not return in step, but the images of one slice together.
+        now = time.monotonic() + random.uniform(0.1, 1.0)
+        if circuit.rest > 0:
+            return _Suspension(
+                circuit.fault, now + circuit.rest, final=circuit.openings >= OPENINGS_TO_FAIL
+            )
+        return _Suspension(
+            circuit.fault,
+            now + VERDICT_SECONDS,
+            trying=hosts.claim_probe(source, seconds=self.probe_seconds),
+        )

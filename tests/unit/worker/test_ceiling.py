@@ -1,0 +1,142 @@
+"""The ceiling of memory: what goes beyond it fails one image, which is told what it was."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgcompress.worker.memory import OTHER_THREADS, limit_memory
+
+from ..imaging.images import animated, cutout, encoded, photo
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone counts so")
+
+ROOT = Path(__file__).parents[3]
+SIZE = (4000, 3000)
+LARGE = {
+    "JPEG": lambda: encoded(photo().resize(SIZE), "JPEG"),
+    "progressive JPEG": lambda: encoded(photo().resize(SIZE), "JPEG", progressive=True),
+    "PNG": lambda: encoded(cutout().resize(SIZE), "PNG", compress_level=1),
+    "WebP": lambda: encoded(photo().resize(SIZE), "WEBP", method=0),
+    "GIF": lambda: encoded(photo().resize(SIZE), "GIF"),
+    "GIF animation": lambda: animated(
+        "GIF", [photo(600, 400).rotate(10 * number) for number in range(50)]
+    ),
+    "TIFF": lambda: encoded(photo().resize(SIZE), "TIFF", compression="tiff_lzw"),
+    "BMP": lambda: encoded(photo().resize(SIZE), "BMP"),
+}
+# Compresses the file with ever more memory, and a small photo after each failure.
+GROW = """if True:
+    import resource, sys
+    from pathlib import Path
+    from benchmarks.verdicts import resident
+    from imgcompress.errors import ImageError
+    from imgcompress.imaging import CompressOptions, compress
+    from tests.unit.imaging.images import encoded, photo
+
+    data = Path(sys.argv[1]).read_bytes()
+    small = encoded(photo(), "JPEG", quality=95)
+    compress(small, CompressOptions())
+    told = []
+    for room in range(4, 1000, 24):
+        taken = int(resident("self", "VmData"))
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + room << 20, -1))
+        try:
+            print(compress(data, CompressOptions()).outcome)
+            break
+        except ImageError as error:
+            told.append(error)  # As those do who are told of it later.
+            print(error.code)
+            resource.setrlimit(resource.RLIMIT_DATA, (taken + 32 << 20, -1))
+            assert compress(small, CompressOptions()).outcome == "target_met"
+"""
+IN_QUARANTINE = """if True:
+    import sys
+    from pathlib import Path
+    from imgcompress.errors import ImageError
+    from imgcompress.worker.memory import limit_memory
+    from imgcompress.imaging import CompressOptions
+    from imgcompress.imaging.codec_process import CodecProcess
+
+    limit_memory(256 << 20, concurrency=1)
+    quarantine = CodecProcess(timeout=60)
+    for path in sys.argv[1:]:
+        try:
+            print(quarantine.compress(Path(path).read_bytes(), CompressOptions()).outcome)
+        except ImageError as error:
+            print(error.code)
+    quarantine.close()
+"""
+
+
+def _told(script: str, *arguments: object, **environment: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        env={"PYTHONPATH": str(ROOT)} | environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_lack_of_memory_is_never_taken_for_damage(name: str, tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(LARGE[name]())
+    *failures, last = _told(GROW, tmp_path / "image")
+    assert failures and set(failures) == {"out_of_memory"}
+    assert last in ("target_met", "floor_reached", "already_small")
+
+
+def test_an_image_beyond_the_ceiling_fails_alone_in_quarantine(tmp_path: Path) -> None:
+    for name, data in (
+        ("small", encoded(photo(), "JPEG", quality=95)),
+        ("large", encoded(Image.new("RGBA", (6900, 6900)), "PNG")),
+        ("grows", b"\xff\xd8\xff\xe0HARM:GROW"),
+    ):
+        (tmp_path / name).write_bytes(data)
+    paths = [tmp_path / name for name in ("small", "large", "grows", "small")]
+    faults = ROOT / "tests" / "faults" / "harm"
+    assert _told(IN_QUARANTINE, *paths, PYTHONPATH=f"{faults}:{ROOT}") == [
+        "target_met",
+        "out_of_memory",
+        "out_of_memory",
+        "target_met",
+    ]
+
+
+def test_an_avif_that_gets_no_memory_fails_alone(tmp_path: Path) -> None:
+    """Where libavif's threads get none at all, they end the process instead of telling."""
+    (tmp_path / "small").write_bytes(encoded(photo(), "JPEG", quality=95))
+    (tmp_path / "large").write_bytes(encoded(cutout().resize(SIZE), "AVIF", speed=10))
+    paths = [tmp_path / name for name in ("large", "small")]
+    for room in range(16, 400, 48):
+        script = IN_QUARANTINE.replace("256 << 20", f"{room} << 20").replace(
+            "concurrency=1", "concurrency=0"
+        )
+        code, last = _told(script, *paths)
+        assert last == "target_met"
+        assert code in ("out_of_memory", "worker_crashed", "target_met", "floor_reached")
+
+
+def test_the_stacks_of_threads_come_on_top() -> None:
+    script = """if True:
+        import resource
+        from imgcompress.worker.memory import limit_memory
+        resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, -1))
+        limit_memory(1 << 30, concurrency=2)
+        print(resource.getrlimit(resource.RLIMIT_DATA)[0])
+    """
+    assert _told(script) == [str((1 << 30) + (6 + OTHER_THREADS << 20))]
+
+
+def test_no_ceiling_limits_nothing() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit_memory(0, concurrency=16)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before

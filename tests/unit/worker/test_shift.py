@@ -1,0 +1,390 @@
+"""A task's slices: begun while others hang, each recorded and released by itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask, current_app
+from sqlalchemy import event
+
+from imgcompress.app import create_worker_app
+from imgcompress.config import load_settings
+from imgcompress.errors import LedgerUnavailable, StorageUnavailable
+from imgcompress.extensions import current_settings, db
+from imgcompress.imaging import missing_engine
+from imgcompress.ledger.deletion import purge_job, soft_delete
+from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.results import Success
+from imgcompress.ledger.slices import Claim, PendingImage
+from imgcompress.metrics import JPEG_ENGINE, SHARE
+from imgcompress.storage import delete_job_files
+from imgcompress.worker import queue, slices
+from imgcompress.worker import tasks as task
+from imgcompress.worker.context import Encoded, WorkerContext
+
+from ...databases import drop_encoding, execute, set_read_only, set_writable
+from ...faults.verdict import photo
+from ...functional.service import wait_until
+from ...origin import PlainOrigin, SilentOrigin
+from ..ledger.records import claim, images_of, job_of, slices_of
+from tests.new_images import NewImage, by_columns
+
+
+@pytest.fixture
+def bench(
+    ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[WorkerContext]:
+    """Return the tools of a worker on a fresh ledger, which hears of no broker."""
+    app = _app(ledger_url, tmp_path)
+    monkeypatch.setattr(queue, "send", lambda *message: True)
+    with app.app_context():
+        bench = WorkerContext(current_settings())
+        monkeypatch.setattr(task, "worker_context", lambda: bench)
+        yield bench
+        bench.runner.close()
+        db.engine.dispose()
+
+
+def _app(ledger_url: str, folder: Path) -> Flask:
+    return create_worker_app(
+        load_settings(
+            None,
+            database_url=ledger_url,
+            data_dir=folder,
+            fetch_timeout=4.0,
+            allowed_private_networks=(ip_network("127.0.0.0/8"),),
+            allowed_ports=((1024, 65535),),
+        )
+    )
+
+
+@pytest.fixture
+def origin() -> Iterator[PlainOrigin]:
+    """Return an origin of 200 photos."""
+    answer = (200, "image/jpeg", photo())
+    with PlainOrigin({f"/{number}.jpg": answer for number in range(200)}) as origin:
+        yield origin
+
+
+def _job(urls: list[str], slice_size: int, **options: Any) -> UUID:
+    job = NewJob(
+        uuid4(),
+        "products.csv",
+        options,
+        "http://service.test",
+        total_rows=len(urls),
+        total_images=len(urls),
+        webhook_url=None,
+    )
+    create_job(
+        job,
+        by_columns(NewImage(2, place, "", "", url) for place, url in enumerate(urls)),
+        slice_size=slice_size,
+    )
+    return job.request_id
+
+
+def _photos(origin: PlainOrigin, images: int) -> list[str]:
+    return [origin.url(f"/{number}.jpg") for number in range(images)]
+
+
+def _process(request_id: UUID, slice_no: int = 0) -> None:
+    task.process_csv.run(str(request_id), slice_no)
+
+
+def test_a_task_goes_on_with_the_next_slices(bench: WorkerContext, origin: PlainOrigin) -> None:
+    request_id = _job(_photos(origin, 12), slice_size=5)
+    _process(request_id)
+    job = job_of(request_id)
+    assert (job.status, job.completed_images) == ("COMPLETED", 12)
+    assert {part.state for part in slices_of(request_id)} == {"DONE"}
+    assert all(image.attempts == 1 for image in images_of(request_id))
+
+
+def test_images_are_asked_for_as_their_job_wants_it(
+    bench: WorkerContext, origin: PlainOrigin
+) -> None:
+    plain = _job(_photos(origin, 1), slice_size=1)
+    asking = _job(
+        _photos(origin, 2),
+        slice_size=2,
+        quality=60,
+        request_headers={
+            "User-Agent": "ShopBot/1.0",
+            "Referer": "https://shop.test/",
+            "Accept-Language": "de",
+        },
+    )
+    _process(plain)
+    _process(asking)
+    assert [job_of(request_id).completed_images for request_id in (plain, asking)] == [1, 2]
+    assert [
+        [request.headers.get(name) for name in ("user-agent", "referer", "accept-language")]
+        for request in origin.requests
+    ] == [["imgcompress/1.0", None, None], *[["ShopBot/1.0", "https://shop.test/", "de"]] * 2]
+
+
+def test_what_the_jpeg_engine_says_is_counted(bench: WorkerContext, origin: PlainOrigin) -> None:
+    SHARE.take()
+    _process(_job(_photos(origin, 3), slice_size=5))
+    verdict = "not_built" if missing_engine() else "used"
+    assert SHARE.take()[JPEG_ENGINE.sample(verdict)] == 3
+
+
+def test_a_message_that_comes_too_late_is_work_all_the_same(
+    bench: WorkerContext, origin: PlainOrigin
+) -> None:
+    request_id = _job(_photos(origin, 4), slice_size=2)
+    held = claim(request_id, 0)
+    _process(request_id, 0)
+    assert [image.status for image in images_of(request_id)] == [
+        "PENDING",
+        "PENDING",
+        "COMPLETED",
+        "COMPLETED",
+    ]
+    assert slices_of(request_id)[0].attempt == held.attempt
+
+
+def test_an_image_that_hangs_holds_up_neither_its_job_nor_another(
+    bench: WorkerContext, origin: PlainOrigin
+) -> None:
+    with SilentOrigin() as silent:
+        hanging = _job([silent.url("/0.jpg"), *_photos(origin, 5)], slice_size=2)
+        healthy = _job(_photos(origin, 5), slice_size=2)
+        _process(hanging)
+        assert silent.hits.total() == 0 and silent.connections == 1
+    assert job_of(healthy).status == "COMPLETED"
+    stuck, *others = images_of(hanging)
+    assert stuck.status == "PENDING" and stuck.attempts == 1
+    assert {image.status for image in others} == {"COMPLETED"}
+    finished = max(part.lease_until is None for part in slices_of(hanging))
+    assert finished and job_of(hanging).status == "PROCESSING"
+
+
+def test_a_cancelled_job_is_given_up_and_the_others_go_on(
+    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 60), 60)
+    noted = bench.note
+
+    def cancel(*given: Any) -> None:
+        cancel_job(cancelled)
+        noted(*given)
+
+    monkeypatch.setattr(bench, "note", cancel)
+    _process(cancelled)
+    assert {image.status for image in images_of(cancelled)} == {"PENDING"}
+    assert job_of(other).status == "COMPLETED"
+
+
+def _keys(bench: WorkerContext) -> set[str]:
+    return {file.key for file in bench.storage.list("images")}
+
+
+def _cancel(bench: WorkerContext, request_id: UUID) -> None:
+    cancel_job(request_id)
+
+
+def _delete(bench: WorkerContext, request_id: UUID) -> None:
+    erasure = soft_delete(request_id, None)
+    if erasure is not None:
+        purge_job(erasure, partial(delete_job_files, bench.storage))
+
+
+@pytest.mark.parametrize("end", [_cancel, _delete])
+def test_a_job_that_ends_by_a_callers_will_leaves_no_files(
+    bench: WorkerContext,
+    origin: PlainOrigin,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[WorkerContext, UUID], None],
+) -> None:
+    ended, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 20), 10)
+    store, compress = bench.store, bench.compress
+
+    def store_many(claim: Claim, image: PendingImage, made: Encoded) -> Success:
+        if claim.request_id == ended and image.ordinal == 10:
+            end(bench, ended)
+        return store(claim, image, made)
+
+    def slowly(claim: Claim, image: PendingImage, data: bytes) -> Encoded:
+        time.sleep(0.05)
+        return compress(claim, image, data)
+
+    monkeypatch.setattr(bench, "store", _in_context(store_many))
+    monkeypatch.setattr(bench, "compress", slowly)
+    _process(ended)
+    assert job_of(other).status == "COMPLETED"
+    assert {part.not_before for part in slices_of(other)} == {None}
+    told = {
+        image.storage_key for job in (ended, other) for image in images_of(job) if image.storage_key
+    }
+    wait_until(lambda: _keys(bench) == told, 10)
+
+
+def _in_context(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a thread of the runner use the ledger."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def acting(*given: Any) -> Any:
+        with app.app_context():
+            return act(*given)
+
+    return acting
+
+
+def test_a_storage_that_fails_has_every_slice_wait(
+    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(key: str, data: bytes) -> None:
+        raise StorageUnavailable()
+
+    request_id = _job(_photos(origin, 4), slice_size=2)
+    monkeypatch.setattr(bench.storage, "write", refuse)
+    _process(request_id)
+    assert {image.status for image in images_of(request_id)} == {"PENDING"}
+    first = slices_of(request_id)[0]
+    assert first.state == "QUEUED" and first.not_before is not None
+
+
+def test_an_image_costs_the_ledger_less_than_one_and_a_half_statements(
+    bench: WorkerContext, origin: PlainOrigin
+) -> None:
+    images, statements = 200, 0
+    request_id = _job(_photos(origin, images), current_settings().slice_size)
+
+    def count(*arguments: object) -> None:
+        nonlocal statements
+        statements += 1
+
+    for engine in db.engines.values():
+        event.listen(engine, "before_cursor_execute", count)
+    _process(request_id)
+    assert job_of(request_id).status == "COMPLETED"
+    assert statements < 1.5 * images, statements
+
+
+@pytest.fixture
+def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the time of every slice be up soon."""
+    monkeypatch.setattr(slices, "slice_seconds", lambda fetch_timeout: 0.3)
+
+
+@pytest.mark.usefixtures("little_time")
+def test_an_image_that_outlasts_the_time_of_its_slice_is_waited_for(
+    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compress, taken = bench.compress, Counter[int]()
+
+    def slowly(claim: Claim, image: PendingImage, data: bytes) -> Encoded:
+        taken[image.ordinal] += 1
+        time.sleep(0.5)
+        return compress(claim, image, data)
+
+    monkeypatch.setattr(bench, "compress", slowly)
+    request_id = _job(_photos(origin, 3), slice_size=3)
+    for _ in range(3):
+        _process(request_id)
+    assert job_of(request_id).status == "COMPLETED"
+    assert taken == {0: 1, 1: 1, 2: 1}
+    assert slices_of(request_id)[0].attempt > 1
+
+
+@pytest.mark.usefixtures("little_time")
+def test_an_image_that_never_comes_back_fails_when_the_time_of_its_slice_is_up(
+    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, ended = threading.Event(), []
+    monkeypatch.setattr(bench, "compress", lambda *given: released.wait())
+    monkeypatch.setattr(bench, "compress_seconds", lambda claim: 0.8)
+    monkeypatch.setattr(task, "_end_process", lambda: ended.append(True))
+    request_id = _job(_photos(origin, 3), slice_size=3)
+    _process(request_id)
+    released.set()
+    assert ended == [True]
+    assert sorted(image.error_code or "" for image in images_of(request_id)) == [
+        "",
+        "",
+        "compress_timeout",
+    ]
+
+
+NOT_UTF8 = {"sqlite": "CAST(x'68ff' AS TEXT)", "postgresql": "E'h\\xff'"}
+NO_JSON = {"sqlite": "'{broken'"}
+NO_HOST = dict.fromkeys(NOT_UTF8, "'http://['")
+
+
+@pytest.mark.parametrize(
+    "column, values, code",
+    [
+        ("input_url", NOT_UTF8, "internal_error"),
+        ("options", NO_JSON, "internal_error"),
+        ("input_url", NO_HOST, "url_not_allowed"),
+    ],
+)
+def test_an_image_whose_row_cannot_be_read_fails_alone(
+    bench: WorkerContext,
+    origin: PlainOrigin,
+    ledger_url: str,
+    column: str,
+    values: dict[str, str],
+    code: str,
+) -> None:
+    dialect = db.engine.dialect.name
+    if dialect not in values:
+        pytest.skip("This database refuses such a value.")
+    request_id = _job(_photos(origin, 5), slice_size=5)
+    spoil = f"UPDATE compressed_images SET {column} = {values[dialect]} WHERE ordinal = 2"
+    if dialect == "postgresql":
+        drop_encoding(ledger_url)
+        execute(ledger_url, "SET client_encoding = 'SQL_ASCII'", spoil)
+    else:
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql(spoil)
+
+    _process(request_id)
+    job = job_of(request_id)
+    assert (job.status, job.completed_images, job.failed_images) == ("COMPLETED", 4, 1)
+    failed = [image for image in images_of(request_id) if image.status == "FAILED"]
+    assert [(image.ordinal, image.error_code) for image in failed] == [(2, code)]
+    assert {part.state for part in slices_of(request_id)} == {"DONE"}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
+def test_results_are_kept_while_the_ledger_is_read_only(
+    bench: WorkerContext, origin: PlainOrigin, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id, refused = _job(_photos(origin, 6), slice_size=6), threading.Event()
+    store, record = bench.store, slices.record_and_release
+
+    def store_and_harm(claim: Claim, image: PendingImage, made: Encoded) -> Success:
+        if image.ordinal == 5:
+            set_read_only(ledger_url)
+        return store(claim, image, made)
+
+    def record_or_mend(*arguments: Any, **options: Any) -> bool:
+        try:
+            return record(*arguments, **options)
+        except LedgerUnavailable:
+            refused.set()
+            set_writable(ledger_url)
+            raise
+
+    monkeypatch.setattr(bench, "store", store_and_harm)
+    monkeypatch.setattr(slices, "record_and_release", record_or_mend)
+    _process(request_id)
+    assert refused.is_set()
+    assert job_of(request_id).status == "COMPLETED"
+    assert [(part.state, part.attempt) for part in slices_of(request_id)] == [("DONE", 1)]
+    assert set(origin.hits.values()) == {1}
