@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+# The one place of the version: pyproject.toml, the API document and the User-Agent take it from here.
+__version__ = "0.2.0.dev0"
+
 if TYPE_CHECKING:
     from flask import Flask
 

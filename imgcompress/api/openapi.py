@@ -17,6 +17,7 @@ from flask_smorest import Api
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
+from .. import __version__
 from ..config import Settings
 from ..errors import ImgcompressError, LedgerUnavailable
 from ..ledger.idempotency import KeyReused
@@ -301,7 +302,7 @@ def _calls_of_operator(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _options(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "title": "imgcompress",
-        "version": "1",
+        "version": __version__,
         "openapi_version": "3.1.0",
         "info": {"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
     }

@@ -27,6 +27,7 @@ from urllib3 import (
 from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
 from urllib3.util import Url, parse_url
 
+from .. import __version__
 from ..errors import ImgcompressError, NetworkError
 from .addresses import DialPolicy
 from .connection import (
@@ -58,7 +59,7 @@ def parse_retry_after(value: str | None, *, now: datetime, limit: float) -> floa
     return min(max((date - now).total_seconds(), 0.0), limit)
 
 
-HEADERS = {"User-Agent": "imgcompress/1.0", "Accept-Encoding": "identity"}
+HEADERS = {"User-Agent": f"imgcompress/{__version__}", "Accept-Encoding": "identity"}
 # The hosts whose idle connections are kept.
 POOLED_HOSTS = 64
 _NO_RETRIES = Retry(False)

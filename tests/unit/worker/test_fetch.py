@@ -10,6 +10,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from imgcompress import __version__
 from imgcompress.errors import ImageError
 from imgcompress.net import DialPolicy
 from imgcompress.net.fetcher import Fetcher, FetchLimits
@@ -145,7 +146,7 @@ def test_headers_of_the_caller_stand_before_ours(fetcher, origin):
         (request.headers["user-agent"], request.headers["referer"]) for request in origin.requests
     ] == [("Shop/2", "http://x/")] * 2
     fetcher.fetch(origin.url("/a.jpg"))
-    assert origin.requests[2].headers["user-agent"] == "imgcompress/1.0"
+    assert origin.requests[2].headers["user-agent"] == f"imgcompress/{__version__}"
 
 
 def test_a_redirect_loop_ends(fetcher, hostile):

@@ -16,6 +16,7 @@ import pytest
 from flask import Flask, current_app
 from sqlalchemy import event
 
+from imgcompress import __version__
 from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable, StorageUnavailable
@@ -131,7 +132,10 @@ def test_images_are_asked_for_as_their_job_wants_it(
     assert [
         [request.headers.get(name) for name in ("user-agent", "referer", "accept-language")]
         for request in origin.requests
-    ] == [["imgcompress/1.0", None, None], *[["ShopBot/1.0", "https://shop.test/", "de"]] * 2]
+    ] == [
+        [f"imgcompress/{__version__}", None, None],
+        *[["ShopBot/1.0", "https://shop.test/", "de"]] * 2,
+    ]
 
 
 def test_what_the_jpeg_engine_says_is_counted(bench: WorkerContext, origin: PlainOrigin) -> None:
