@@ -410,10 +410,14 @@ RULES = (
         " several machines set CELERY_BROKER_URL.",
     ),
     Rule(
-        lambda s: not _is_sqlite(s) and not s.embedded_broker and not s.webhook_secrets,
-        "WEBHOOK_SECRET is unset: each machine signs with its own secret, and cannot read the"
-        " secrets of uploads that another one accepted. Run `flask webhooks secret`, and set its"
-        " value on all machines.",
+        lambda s: (
+            not _is_sqlite(s)
+            and not s.embedded_broker
+            and not s.secrets_keys
+            and not s.webhook_secrets
+        ),
+        "SECRETS_KEY is unset: if there are several machines, none can read the webhook secrets of"
+        " uploads that another one accepted. Set the same key on all of them.",
     ),
     Rule(
         lambda s: not _is_sqlite(s) and not s.embedded_broker and s.storage_url.startswith("file:"),

@@ -19,7 +19,8 @@ from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.clock import about_now
 from ..ledger.receivers import ailing_receivers, reset_circuit
-from ..notify.webhook import retire, rotate, signing_secrets
+from ..ledger.seals import SealBroken
+from ..ledger.webhook_secret import retire, rotate, signing_secrets
 
 LOOPBACK = ip_address("127.0.0.1")
 MAX_BODY_BYTES = 1024 * 1024
@@ -47,12 +48,10 @@ def secret(action: str | None) -> None:
             "WEBHOOK_SECRET is set, so change it there: new,old signs with"
             " both until the old one is removed."
         )
-    if action == "rotate":
-        rotate(settings.data_dir)
-    elif action == "retire":
-        retire(settings.data_dir)
-    for active in _secrets(settings):
-        click.echo(active)
+    with _ledger():
+        active = {"rotate": rotate, "retire": retire}.get(action or "", signing_secrets)()
+    for each in active:
+        click.echo(each)
 
 
 @webhooks.command("receivers")
@@ -97,7 +96,8 @@ def reset(receiver: str) -> None:
 def listen(port: int, given: str | None) -> None:
     """Print and verify incoming webhooks, for developers."""
     settings = current_settings()
-    secrets = (given,) if given else _secrets(settings)
+    with _ledger():
+        secrets = (given,) if given else signing_secrets()
     try:
         server = ThreadingHTTPServer((str(LOOPBACK), port), _handler(secrets))
     except OSError as error:
@@ -126,10 +126,11 @@ def _ledger() -> Iterator[None]:
             "The database is unavailable. Check that it is running; on a new"
             " installation, run `flask db upgrade` first."
         ) from error
-
-
-def _secrets(settings: Settings) -> tuple[str, ...]:
-    return signing_secrets(settings.webhook_secrets, settings.data_dir)
+    except SealBroken as error:
+        raise click.ClickException(
+            "The secret cannot be decrypted. Add the SECRETS_KEY of that"
+            " time, or create a new secret with --rotate."
+        ) from error
 
 
 def _advise(settings: Settings, port: int) -> None:

@@ -401,6 +401,15 @@ class OwnerCircuit(Base):
     fault: Mapped[str] = mapped_column(String(FOUND_CHARS))
 
 
+class Installation(Base):
+    """What all machines of an installation share beside their settings, by name."""
+
+    __tablename__ = "installation"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
 # Workers write to these for each batch of images. A statement on the table, made once, costs half
 # of one on the class (measured).
 JOBS = cast(Table, JobRequest.__table__)

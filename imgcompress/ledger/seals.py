@@ -71,6 +71,11 @@ def unseal(sealed: str) -> str:
     )
 
 
+def is_newest_seal(sealed: str) -> bool:
+    """Return whether the newest key has sealed this."""
+    return sealed.startswith(f"{_name(_keys(current_settings())[0])}:")
+
+
 def reseal_secrets() -> int:
     """Seal what an older version left plain, or sealed with an older key; return how many."""
     changed = lost = 0

@@ -14,19 +14,20 @@ from celery import shared_task
 
 from ..config import Settings
 from ..csvfile import write_catalogue
-from ..errors import StorageNotFound
+from ..errors import LedgerUnavailable, StorageNotFound
 from ..extensions import current_settings
 from ..ledger import queries
 from ..ledger.deliveries import DueDelivery, claim_due, record_delivered, record_undelivered
 from ..ledger.models import Channel, utcnow
 from ..ledger.seals import SealBroken
+from ..ledger.webhook_secret import signing_secrets
 from ..links import signed_url
 from ..logs import bind
 from ..metrics import DELIVERY
 from ..net import DialPolicy, Session
 from ..notify.email import job_mail, send_mail
 from ..notify.schedule import next_pause
-from ..notify.webhook import Attempt, send_webhook, signing_secrets
+from ..notify.webhook import Attempt, send_webhook
 from ..storage import csv_key, open_storage
 from .celery_app import stopping
 from .queue import ROUNDS_AT_ONCE, publish_due_deliveries
@@ -40,10 +41,10 @@ def attempt_webhook(delivery: DueDelivery) -> Attempt:
     settings = current_settings()
     try:
         own = delivery.secret
+        secrets = (own,) if own else signing_secrets()
     except SealBroken as error:
         log.error("A webhook cannot be signed: %s", error.detail)
         return Attempt(False, error=error.code)
-    secrets = (own,) if own else signing_secrets(settings.webhook_secrets, settings.data_dir)
     return send_webhook(
         _session(),
         delivery.target,
@@ -151,6 +152,9 @@ def _attempt(delivery: DueDelivery) -> None:
     send = attempt_email if delivery.channel == Channel.EMAIL else attempt_webhook
     try:
         attempt = send(delivery)
+    except LedgerUnavailable:
+        # The claim runs out, and the delivery is due again.
+        raise
     except Exception:
         # A fault of ours must not stop the others, nor be repeated without a pause.
         log.exception("The delivery could not be attempted")

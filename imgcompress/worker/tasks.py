@@ -28,8 +28,9 @@ from ..ledger.deliveries import fail_suspended_deliveries
 from ..ledger.idempotency import delete_expired_keys
 from ..ledger.metrics import note_recovery
 from ..ledger.receivers import delete_old_circuits
-from ..ledger.seals import reseal_secrets
+from ..ledger.seals import SealBroken, reseal_secrets
 from ..ledger.slices import Claim
+from ..ledger.webhook_secret import reseal_installation
 from ..logs import bind
 from ..notify.schedule import longest_pause
 from ..storage import delete_job_files, open_storage
@@ -198,10 +199,15 @@ def prune() -> None:
 
 @shared_task(name="reseal")
 def reseal() -> None:
-    """Seal the secrets of jobs that an older version left plain, or an older key sealed."""
+    """Seal the secrets that an older version left plain, or an older key sealed."""
     changed = reseal_secrets()
     if changed:
         log.info("%d secrets of jobs were sealed with the newest key", changed)
+    try:
+        if reseal_installation():
+            log.info("The secret of the installation was sealed with the newest key")
+    except SealBroken as error:
+        log.error("The secret of the installation cannot be read: %s", error.detail)
 
 
 @shared_task(name="sweep")

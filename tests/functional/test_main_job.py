@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +18,7 @@ from PIL import Image
 from ..origin import PlainOrigin
 from ..receiver import Arrival, Receiver
 from .photos import difference, sample, webp_photo
-from .service import Service, wait_until
+from .service import ROOT, Service, wait_until
 
 PHOTOS = {
     "/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg")),
@@ -89,6 +91,9 @@ def test_the_upload_tells_what_it_took(job: Job) -> None:
         "total_rows": 3,
         "total_images": 6,
         "status_url": f"{job.service.url}/job/status/{job.request_id}",
+        "layout": "imgcompress",
+        "columns": {"urls": ["Input Image Urls"], "name": "Product Name", "id": "S. No."},
+        "warnings": [],
     }
 
 
@@ -223,7 +228,15 @@ def test_the_output_csv_is_the_callers_own_with_two_columns_more(job: Job) -> No
 
 
 def test_each_status_change_arrives_once_signed(job: Job) -> None:
-    secret = (job.service.data_dir / "webhook_secret").read_text().strip()
+    secret = subprocess.run(
+        [sys.executable, "-m", "flask", "webhooks", "secret"],
+        cwd=ROOT,
+        text=True,
+        timeout=120,
+        env=job.service.environment,
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout.strip()
     events = [arrival.verified(secret) for arrival in job.arrivals]
     assert {event["status"] for event in events} == {"PROCESSING", "COMPLETED"}
     assert len({arrival.id for arrival in job.arrivals}) == 2
@@ -257,7 +270,7 @@ def test_no_connection_is_thrown_away_for_want_of_room(job: Job) -> None:
 
 def test_nobody_else_can_read_what_the_service_keeps(job: Job) -> None:
     kept = [job.service.data_dir, *job.service.data_dir.rglob("*")]
-    assert {"webhook_secret", "input.csv"} <= {path.name for path in kept}
+    assert {"input.csv"} <= {path.name for path in kept}
     assert {path.suffix for path in kept} >= {".jpg", ".png", ".webp"}
     modes = {
         str(path): path.lstat().st_mode & 0o077

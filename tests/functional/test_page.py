@@ -204,7 +204,7 @@ def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin, fo
     address.fill(origin.url("/export.csv"))
     address.blur()
     expect(page.locator("#verdict")).to_contain_text("cannot be used")
-    expect(page.locator("#faults tbody tr")).to_contain_text("a web page and not a table")
+    expect(page.locator("#faults tbody tr")).to_contain_text("a web page, not a table")
     origin.files["/export.csv"] = (200, "text/csv", catalogue("ftp://elsewhere/cat.png"))
     address.press("Enter")
     expect(page.locator("#verdict")).to_contain_text("1 issue")

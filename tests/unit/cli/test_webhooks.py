@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,9 +19,10 @@ from imgcompress.extensions import db
 from imgcompress.ledger.models import ReceiverCircuit, utcnow
 from imgcompress.ledger.receivers import ailing_receivers
 from imgcompress.ledger.session import writing
-from imgcompress.notify.webhook import signing_secrets
+from imgcompress.ledger.webhook_secret import signing_secrets
 
 RECEIVER = "https://hooks.test:443"
+KEY = urlsafe_b64encode(b"k" * 32).decode()
 
 
 @pytest.fixture
@@ -36,9 +38,10 @@ def _run(app: Flask, *arguments: str) -> Result:
     return app.test_cli_runner().invoke(args=["webhooks", *arguments])
 
 
-def test_the_secret_is_made_shown_and_replaced_step_by_step(app: Flask, tmp_path: Path) -> None:
+def test_the_secret_is_made_shown_and_replaced_step_by_step(app: Flask) -> None:
     first = _run(app, "secret").output.split()
-    assert first == list(signing_secrets((), tmp_path)) and first[0].startswith("whsec_")
+    with app.app_context():
+        assert first == list(signing_secrets()) and first[0].startswith("whsec_")
     both = _run(app, "secret", "--rotate").output.split()
     assert both[1:] == first and both[0] != first[0]
     assert _run(app, "secret", "--retire").output.split() == both[:1]
@@ -49,6 +52,18 @@ def test_a_secret_of_the_settings_is_shown_and_replaced_there(app: Flask) -> Non
     assert _run(app, "secret").output.split() == ["whsec_a", "whsec_b"]
     refused = _run(app, "secret", "--rotate")
     assert refused.exit_code == 1 and "WEBHOOK_SECRET" in refused.output
+
+
+def test_a_secret_that_cannot_be_read_is_replaced(app: Flask) -> None:
+    settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = replace(settings, secrets_keys=(KEY,))
+    (lost,) = _run(app, "secret").output.split()
+    app.config["SETTINGS"] = settings
+    refused = _run(app, "secret")
+    assert refused.exit_code == 1
+    assert "SECRETS_KEY" in refused.output and "--rotate" in refused.output
+    (found,) = _run(app, "secret", "--rotate").output.split()
+    assert found != lost
 
 
 def test_a_spared_receiver_is_listed_and_reset(app: Flask) -> None:
@@ -71,9 +86,10 @@ def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:
     assert refused.exit_code == 1 and "flask webhooks receivers" in refused.output
 
 
-def test_without_a_ledger_it_tells_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["receivers", "secret"])
+def test_without_a_ledger_it_tells_what_to_do(tmp_path: Path, command: str) -> None:
     app = create_app(load_settings(None, data_dir=tmp_path))
-    refused = _run(app, "receivers")
+    refused = _run(app, command)
     assert refused.exit_code == 1 and "flask db upgrade" in refused.output
     with app.app_context():
         db.engine.dispose()

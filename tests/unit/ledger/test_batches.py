@@ -101,9 +101,8 @@ def test_batches_without_a_compressed_image_are_passed_over(
         held, *(success(image) if image.ordinal in (0, 6) else failure(image) for image in images)
     )
     assert [image.ordinal for image in queries.compressed_images(request_id)] == [0, 6]
-    assert [outcome.ordinal for outcome in queries.outcomes(request_id, lambda url: url)] == list(
-        range(7)
-    )
+    found = queries.outcomes(request_id, lambda url: url)
+    assert [outcome.ordinal for outcome in found] == list(range(7))
 
 
 def test_a_job_that_is_gone_has_no_images(make_job: MakeJob) -> None:

@@ -24,7 +24,7 @@ from imgcompress.ledger import clock as ledger_clock
 from imgcompress.ledger import deliveries, receivers
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import WebhookDelivery, utcnow
-from imgcompress.notify.webhook import signing_secrets
+from imgcompress.ledger.webhook_secret import signing_secrets
 from imgcompress.worker import deliver, slices
 from imgcompress.worker import deliver as rounds
 from imgcompress.worker.deliver import deliver_due
@@ -110,7 +110,7 @@ def test_the_whole_schedule_is_walked(
 ) -> None:
     clock.now = utcnow()
     receiver.answers = [500] * 20
-    (secret,) = signing_secrets((), app.config["SETTINGS"].data_dir)
+    (secret,) = signing_secrets()
     times = []
     while event().state == "PENDING":
         clock.now = event().next_attempt_at - timedelta(milliseconds=1)
