@@ -24,6 +24,9 @@ task_reject_on_worker_lost = True
 task_acks_on_failure = True
 # A hard time limit would otherwise acknowledge the message in spite of acks_late.
 task_acks_on_timeout = False
+# For so many seconds a task takes on slices, and a slice begins with images; what is left is handed
+# back. The longest download and compression come on top of it.
+SLICE_SECONDS = 60.0
 # A slice hands itself back after its time budget; these limits end only what truly hangs.
 task_soft_time_limit = 240
 task_time_limit = 300

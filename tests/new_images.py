@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from imgcompress.ledger.bulk import ImageColumns
+from imgcompress.image_columns import ImageColumns
 
 
 class NewImage(NamedTuple):

@@ -28,8 +28,6 @@ from werkzeug.http import parse_options_header
 
 from ..config import check_webhook_secret
 from ..csvfile import (
-    FORMATS,
-    MAX_SIDE,
     BadCatalogue,
     CatalogueLimits,
     Validation,
@@ -53,6 +51,7 @@ from ..links import job_url
 from ..logs import bind
 from ..net import DialPolicy
 from ..net.fetcher import Fetched, Fetcher, FetchLimits
+from ..options import BOUNDS, FORMATS, OPTION_NAMES
 from ..storage import csv_key
 from ..worker.queue import publish_slices
 from . import request_headers
@@ -105,7 +104,8 @@ def _short_enough(name: str) -> validate.Length:
     )
 
 
-def _whole_number(name: str, low: int, high: int, description: str) -> fields.Integer:
+def _whole_number(name: str, description: str) -> fields.Integer:
+    low, high = BOUNDS[name]
     fault = f"{name} must be a whole number from {low} to {high:,}."
     return fields.Integer(
         error_messages={"invalid": fault, "null": fault, "too_large": fault},
@@ -283,12 +283,10 @@ class UploadSchema(Schema):
     )
     compression_percentage = _whole_number(
         "compression_percentage",
-        1,
-        95,
         "How much smaller the files become, in per cent; 50 unless"
         " the installation sets another default.",
     )
-    quality = _whole_number("quality", 1, 95, "A fixed encoder quality, instead of a percentage.")
+    quality = _whole_number("quality", "A fixed encoder quality, instead of a percentage.")
     format = _Format(
         validate=validate.OneOf(FORMATS, error=f"format must be one of {', '.join(FORMATS)}."),
         load_default=lambda: "keep",
@@ -297,11 +295,9 @@ class UploadSchema(Schema):
             " each original. `jpg` means `jpeg`."
         },
     )
-    max_width = _whole_number(
-        "max_width", 1, MAX_SIDE, "Maximum width in pixels; wider images are scaled down."
-    )
+    max_width = _whole_number("max_width", "Maximum width in pixels; wider images are scaled down.")
     max_height = _whole_number(
-        "max_height", 1, MAX_SIDE, "Maximum height in pixels; taller images are scaled down."
+        "max_height", "Maximum height in pixels; taller images are scaled down."
     )
     user_agent = request_headers.user_agent()
     referer = request_headers.referer()
@@ -371,18 +367,6 @@ class DryRunSchema(ReadingSchema):
     error_count = fields.Integer(required=True, metadata={"example": 0})
 
 
-OPTIONS = ("compression_percentage", "quality", "format", "max_width", "max_height")
-# How the file is to be read.
-READING = (
-    "url_columns",
-    "name_column",
-    "id_column",
-    "base_url",
-    "encoding",
-    "on_row_error",
-    "row_options",
-    "sheet",
-)
 FILENAME_CHARS = 200
 MULTIPART = "multipart/form-data"
 
@@ -412,7 +396,7 @@ class UploadForm:
     def options(self) -> dict[str, Any]:
         """Return how the images are to be fetched and compressed, as the job keeps it."""
         default = {"compression_percentage": current_settings().compression_percentage}
-        options = {name: (default | self.values).get(name) for name in OPTIONS}
+        options = {name: (default | self.values).get(name) for name in OPTION_NAMES}
         headers = headers_of(self.values)
         return options | {REQUEST_HEADERS: headers} if headers else options
 

@@ -310,8 +310,6 @@ def explain(error: Exception) -> str:
 NAME = "settings"
 DAY = 86_400
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# A task takes on slices for so long (tasks/shift.py), and then ends those that it has.
-SHIFT_SECONDS = 60.0
 # A decoded pixel, its converted copy, and what the encoder keeps.
 BYTES_PER_PIXEL = 12
 # What a worker process takes beside its images.
@@ -335,7 +333,7 @@ def _is_sqlite(settings: Settings) -> bool:
 
 
 def _longest_task(settings: Settings) -> float:
-    return SHIFT_SECONDS + settings.fetch_timeout + settings.compress_timeout
+    return celeryconfig.SLICE_SECONDS + settings.fetch_timeout + settings.compress_timeout
 
 
 def _needed_memory(settings: Settings) -> int:

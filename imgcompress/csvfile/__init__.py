@@ -11,7 +11,7 @@ from .model import (
     Validation,
     Wishes,
 )
-from .options import FORMATS, MAX_SIDE, parse_format
+from .options import parse_format
 from .reader import read_images, read_rows
 from .sniff import KeptLayout, kept_layout
 from .unpacking import opened_table
@@ -20,8 +20,6 @@ from .validator import validate_file
 from .writer import ImageFailure, write_catalogue, write_errors
 
 __all__ = [
-    "FORMATS",
-    "MAX_SIDE",
     "BadCatalogue",
     "CatalogueLimits",
     "CatalogueRow",

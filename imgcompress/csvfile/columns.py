@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..options import OPTION_NAMES
 from .layouts import KNOWN_LAYOUTS, USUAL_IDS, USUAL_NAMES, KnownLayout
 from .model import Issue, Wishes, enumerated, issue
 
@@ -24,13 +25,9 @@ PRODUCT_NAME = Column("Product Name", ("productname",))
 INPUT_URLS = Column("Input Image Urls", ("inputimageurls", "inputimageurl"))
 CONTRACT_COLUMNS = (SERIAL_NUMBER, PRODUCT_NAME, INPUT_URLS)
 
-FORMAT = Column("format", ("format",))
-QUALITY = Column("quality", ("quality",))
-COMPRESSION_PERCENTAGE = Column("compression_percentage", ("compressionpercentage",))
-MAX_WIDTH = Column("max_width", ("maxwidth",))
-MAX_HEIGHT = Column("max_height", ("maxheight",))
 # A row's own options, in place of those of the upload.
-OPTION_COLUMNS = (FORMAT, QUALITY, COMPRESSION_PERCENTAGE, MAX_WIDTH, MAX_HEIGHT)
+OPTION_COLUMNS = tuple(Column(name, (name.replace("_", ""),)) for name in OPTION_NAMES)
+FORMAT, QUALITY, COMPRESSION_PERCENTAGE, _, _ = OPTION_COLUMNS
 OUTPUT_NAME = Column("output name", ("outputname",))
 # What makes the header of an option unmistakable: `imgcompress format`.
 PREFIX = "imgcompress"

@@ -110,19 +110,6 @@ class CatalogueRow(NamedTuple):
     output_name: str | None = None
 
 
-# Images by columns: row numbers, positions, serial numbers, product names, URLs, options and output
-# names. Columns are handed on in a tenth of the time that a tuple for each image takes.
-ImageColumns = tuple[
-    Sequence[int],
-    Sequence[int],
-    Sequence[str],
-    Sequence[str],
-    Sequence[str],
-    Sequence[RowOptions | None],
-    Sequence[str | None],
-]
-
-
 class ImageOutcome(Protocol):
     """What became of the image at `position` (0..) of a row: a URL, or else an error text."""
 

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
+from ..options import BOUNDS, FORMATS
 from .columns import (
     COMPRESSION_PERCENTAGE,
     FORMAT,
-    MAX_HEIGHT,
-    MAX_WIDTH,
     OPTION_COLUMNS,
     OUTPUT_NAME,
     QUALITY,
@@ -22,18 +21,10 @@ from .layout import Layout
 from .model import Issue, RowOptions, enumerated, issue
 from .parser import ColumnBatch
 
-FORMATS = ("keep", "jpeg", "png", "webp", "avif")
-# No JPEG is wider or higher than this.
-MAX_SIDE = 65_535
 MAX_NAME_CHARS = 150
 
 _SPELLINGS = {"jpg": "jpeg"}
-_BOUNDS = {
-    QUALITY: (1, 95),
-    COMPRESSION_PERCENTAGE: (1, 95),
-    MAX_WIDTH: (1, MAX_SIDE),
-    MAX_HEIGHT: (1, MAX_SIDE),
-}
+_BOUNDS = {column: BOUNDS[column.name] for column in OPTION_COLUMNS if column.name in BOUNDS}
 _COMBINATIONS_REMEMBERED = 4_096
 
 Objection = tuple[Column, str, dict[str, object]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
+from ..image_columns import ImageColumns
 from .layout import Layout
-from .model import BadCatalogue, CatalogueLimits, CatalogueRow, ImageColumns, issue
+from .model import BadCatalogue, CatalogueLimits, CatalogueRow, issue
 from .options import OptionCells
 from .parser import BrokenRecord, ColumnBatch, NumberedRecord, Rows, has_text
 from .quoting import issue_of_broken_record

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, BinaryIO
 
+from ..file_types import SIGNATURES
 from .columns import (
     DETECTED,
     SAMPLED_ROWS,
@@ -40,18 +41,20 @@ _EXPORT = "Open it in a spreadsheet program and save it as CSV (UTF-8)."
 _UNPACK = "Unpack it first, and upload the CSV inside."
 _WRONG = "Choose the CSV file with the catalogue."
 
+_KINDS = {
+    "png": FileType("a PNG image", _WRONG),
+    "jpeg": FileType("a JPEG image", _WRONG),
+    "gif": FileType("a GIF image", _WRONG),
+    "tiff": FileType("a TIFF image", _WRONG),
+    "webp": FileType("a WebP image", _WRONG),
+    "pdf": FileType("a PDF document", _WRONG),
+    "gzip": FileType("a gzip archive", _UNPACK),
+}
 _MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", FileType("a PNG image", _WRONG)),
-    (b"\xff\xd8\xff", FileType("a JPEG image", _WRONG)),
-    (b"GIF8", FileType("a GIF image", _WRONG)),
-    (b"II*\0", FileType("a TIFF image", _WRONG)),
-    (b"MM\0*", FileType("a TIFF image", _WRONG)),
-    (b"%PDF-", FileType("a PDF document", _WRONG)),
     (b"{\\rtf", FileType("a rich-text document", _WRONG)),
     (b"SQLite format 3\0", FileType("an SQLite database", _WRONG)),
     (b"PAR1", FileType("a Parquet file", _WRONG)),
     (b"\xd0\xcf\x11\xe0\xa1\xb1", FileType("an old Excel workbook (.xls)", _EXPORT)),
-    (b"\x1f\x8b", FileType("a gzip archive", _UNPACK)),
     (b"BZh9", FileType("a bzip2 archive", _UNPACK)),
     (b"\xfd7zXZ\0", FileType("an xz archive", _UNPACK)),
     (b"\x28\xb5\x2f\xfd", FileType("a Zstandard archive", _UNPACK)),
@@ -73,10 +76,11 @@ _BINARY_SHARE = 0.03
 
 def detect_file_type(head: bytes) -> FileType | None:
     """Return what a file seems to be by its first HEAD_BYTES, or None where it may be a CSV."""
-    if head.startswith(b"PK\x03\x04"):
+    if SIGNATURES["zip"].match(head):
         return _zip_kind(head)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return FileType("a WebP image", _WRONG)
+    for name, kind in _KINDS.items():
+        if SIGNATURES[name].match(head):
+            return kind
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
+from ..file_types import SIGNATURES
 from .model import BadCatalogue, CatalogueLimits, enumerated, issue
 
 BLOCK_BYTES = 64 * 1024
@@ -58,12 +59,12 @@ def _taken_out(
     head = stream.read(8)
     stream.seek(0)
     bounded = BoundedFile(target, max_bytes)
-    if head.startswith(b"\x1f\x8b"):
+    if SIGNATURES["gzip"].match(head):
         _gunzip(stream, bounded)
         return True
     if head == _OLE and _has(stream, _ENCRYPTED):
         raise BadCatalogue(issue("encrypted_file"))
-    if not head.startswith(b"PK\x03\x04"):
+    if not SIGNATURES["zip"].match(head):
         return False
     return _unzip(stream, bounded, limits, max_bytes, sheet)
 

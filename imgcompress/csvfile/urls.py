@@ -15,8 +15,8 @@ from html import unescape
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
-# What browsers, proxies and the address guard agree to take.
-MAX_URL_CHARS = 8_192
+from ..urls import MAX_URL_CHARS
+
 _ORIGINS_REMEMBERED = 4_096
 
 # What may stand around the URLs of a cell, and between them.

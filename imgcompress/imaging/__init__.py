@@ -2,13 +2,6 @@
 
 from .compressor import compress
 from .jpeg_engine import missing_engine
-from .options import EXTENSIONS, MEDIA_TYPES, Compressed, CompressOptions
+from .options import EXTENSIONS, Compressed, CompressOptions
 
-__all__ = [
-    "EXTENSIONS",
-    "MEDIA_TYPES",
-    "CompressOptions",
-    "Compressed",
-    "compress",
-    "missing_engine",
-]
+__all__ = ["EXTENSIONS", "CompressOptions", "Compressed", "compress", "missing_engine"]

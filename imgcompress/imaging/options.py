@@ -13,9 +13,8 @@ class CompressOptions:
     (1 to 95) replaces that search with a fixed quality. `format` is keep, jpeg, png, webp or avif.
     `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
     `min_quality` is the floor of the search on the JPEG scale; `max_pixels` counts width x height
-    x frames, and `max_frames` the frames alone. `smallest` spends several times the time for the
-    last few per cent of the bytes. `jpeg_engine` lets JPEGs that stay JPEGs be compressed without a
-    look at their pixels.
+    x frames, and `max_frames` the frames alone. `jpeg_engine` lets JPEGs that stay JPEGs be
+    compressed without a look at their pixels.
     """
 
     compression_percentage: int = 50
@@ -26,7 +25,6 @@ class CompressOptions:
     min_quality: int = 30
     max_pixels: int = 50_000_000
     max_frames: int = 2_000
-    smallest: bool = False
     jpeg_engine: bool = True
 
     def budget(self, source_bytes: int) -> int:
@@ -35,13 +33,6 @@ class CompressOptions:
 
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp", "avif": "avif", "gif": "gif"}
-MEDIA_TYPES = {
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "avif": "image/avif",
-    "gif": "image/gif",
-}
 
 
 @dataclass(frozen=True)

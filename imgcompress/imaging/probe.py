@@ -12,6 +12,7 @@ from math import prod
 from PIL import Image
 
 from ..errors import ImageError
+from ..file_types import SIGNATURES
 from .containers import avif, gif, jpeg, png, tiff, webp
 from .errors import decoder_errors
 from .options import CompressOptions
@@ -19,11 +20,7 @@ from .options import CompressOptions
 HEAD = 1024
 
 _DECODED = (
-    ("jpeg", re.compile(rb"\xff\xd8\xff")),
-    ("png", re.compile(rb"\x89PNG\r\n\x1a\n")),
-    ("webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
-    ("gif", re.compile(rb"GIF8[79]a")),
-    ("tiff", re.compile(rb"II\*\x00|MM\x00\*")),
+    *((name, SIGNATURES[name]) for name in ("jpeg", "png", "webp", "gif", "tiff")),
     # The header's own length follows the 14 bytes of the file header: text may start with BM too.
     ("bmp", re.compile(rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL)),
     ("avif", re.compile(rb"....ftyp(?:avif|avis)", re.DOTALL)),
@@ -48,9 +45,9 @@ _OTHER_IMAGES = (
 )
 _NO_IMAGES = (
     ("an empty file (0 bytes)", re.compile(rb"\Z")),
-    ("a PDF document (application/pdf)", re.compile(rb"%PDF")),
-    ("a ZIP archive (application/zip)", re.compile(rb"PK\x03\x04")),
-    ("gzip data (application/gzip)", re.compile(rb"\x1f\x8b")),
+    ("a PDF document (application/pdf)", SIGNATURES["pdf"]),
+    ("a ZIP archive (application/zip)", SIGNATURES["zip"]),
+    ("gzip data (application/gzip)", SIGNATURES["gzip"]),
     ("a video (video/mp4)", re.compile(rb"....ftyp", re.DOTALL)),
     ("a video (video/webm)", re.compile(rb"\x1aE\xdf\xa3")),
     (

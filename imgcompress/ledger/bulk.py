@@ -21,6 +21,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
+from ..image_columns import ImageColumns
 from .models import CompressedImage, ImageStatus, utcnow
 
 # What becomes of a random byte that is to tell a UUID's version, 7, or its variant.
@@ -78,17 +79,6 @@ def prefetch(items: Iterator[Item]) -> Iterator[Item]:
             yield item
 
 
-# Row numbers, positions, serial numbers, product names, URLs, a row's own options in place of the
-# job's, and output names.
-ImageColumns = tuple[
-    Sequence[int],
-    Sequence[int],
-    Sequence[str],
-    Sequence[str],
-    Sequence[str],
-    Sequence[dict[str, Any] | None],
-    Sequence[str | None],
-]
 NUMBER_OF_COLUMNS = 7
 
 

@@ -13,7 +13,6 @@ moment, goes with the daily sweep.
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import ImgcompressError
 from ..metrics import JOBS_ENDED
+from ..storage_keys import FOLDERS, id_of_image, job_of_csv
 from .clock import NOW, from_now
 from .metrics import add_values
 from .models import ACTIVE_JOB, ENDED_JOB, CompressedImage, JobDeletion, JobRequest, JobStatus
@@ -264,16 +264,9 @@ def _take_up(erasure: Purge, erased: bool, delete_files: DeleteFiles) -> bool:
 
 # A file is written before the ledger knows of it; nothing that is still to be told is as old.
 ORPHAN_MIN_AGE = timedelta(days=1)
-# The folders that the service writes to; whatever else lies in the storage is not ours.
-FOLDERS = ("csv", "images", "check")
 # So few orphans are deleted without further thought, and any number that is the smaller part.
 FEW = 100
 BATCH = 500
-
-_UUID = "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-_CSV = re.compile(f"csv/{_UUID}/input\\.csv")
-# The second name is the image's; the first one that of its job, or of a later epoch of it.
-_IMAGE = re.compile(f"images/{_UUID}/{_UUID}\\.[a-z]+")
 
 # What a storage lists in a folder: keys, and when their files were written.
 ListFiles = Callable[[str], Iterable[tuple[str, datetime]]]
@@ -364,12 +357,12 @@ def _orphans(keys: list[str]) -> list[str]:
 
 
 def _known_csvs(keys: list[str]) -> set[str]:
-    named = {UUID(match[1]): key for key in keys if (match := _CSV.fullmatch(key))}
+    named = {job: key for key in keys if (job := job_of_csv(key))}
     return {named[job] for job in _select(JobRequest.request_id, JobRequest.request_id, named)}
 
 
 def _known_images(keys: Collection[str]) -> set[str]:
-    named = [UUID(match[2]) for key in keys if (match := _IMAGE.fullmatch(key))]
+    named = filter(None, map(id_of_image, keys))
     return set(_select(CompressedImage.storage_key, CompressedImage.image_id, named))
 
 

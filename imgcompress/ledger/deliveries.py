@@ -41,7 +41,6 @@ from .session import reading, rowcount, writing
 
 # What has waited for so long, past its time, for a receiver that stays ill, has failed.
 LONGEST_WAIT = timedelta(days=1)
-SUSPENDED = "receiver_suspended"
 # So many receivers are tried, of which others may have been given the last room meanwhile.
 TURNS = 20
 
@@ -228,13 +227,7 @@ def _record(
                 WebhookDelivery.attempts == delivery.attempt,
                 WebhookDelivery.state == DeliveryState.PENDING,
             )
-            .values(
-                state=state,
-                held_until=None,
-                last_response_status=status,
-                last_error=error,
-                **values,
-            )
+            .values(state=state, held_until=None, **values)
             .execution_options(synchronize_session=False)
         )
     )
@@ -290,12 +283,7 @@ def fail_suspended_deliveries() -> int:
                     delivery.next_attempt_at < from_now(-LONGEST_WAIT),
                     delivery.receiver.in_(resting),
                 )
-                .values(
-                    state=DeliveryState.FAILED,
-                    next_attempt_at=None,
-                    held_until=None,
-                    last_error=SUSPENDED,
-                )
+                .values(state=DeliveryState.FAILED, next_attempt_at=None, held_until=None)
                 .returning(delivery.channel)
                 .execution_options(synchronize_session=False)
             )

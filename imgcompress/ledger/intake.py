@@ -25,8 +25,9 @@ from sqlalchemy.orm import Session, aliased
 
 from ..errors import LedgerUnavailable
 from ..extensions import db
+from ..image_columns import ImageColumns
 from ..metrics import JOBS_ACCEPTED
-from .bulk import ImageColumns, ImageRows, copy_rows, insert_rows, prefetch, yield_write_lock
+from .bulk import ImageRows, copy_rows, insert_rows, prefetch, yield_write_lock
 from .clock import NOW
 from .metrics import add_values
 from .models import (

@@ -330,6 +330,7 @@ class WebhookDelivery(Base):
     # While an attempt is under way: when it counts as lost.
     held_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     delivered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Of version 0.1.0, which wrote what the attempts say; nobody reads them.
     last_response_status: Mapped[int | None]
     last_error: Mapped[str | None] = mapped_column(Text)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import CTE, ColumnElement, Select, case, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from ..urls import DEFAULT_PORTS
 from .clock import NOW, from_now
 from .models import RECEIVER_CHARS, DeliveryState, ReceiverCircuit, WebhookDelivery
 from .session import insert_into, reading, rowcount, writing
@@ -121,7 +122,6 @@ def first_due(receiver: str) -> Select[str]:
 
 # All mail goes through one server, whoever it is for.
 MAIL_SERVER = "mail server"
-DEFAULT_PORTS = {"http": 80, "https": 443}
 # In the name of a receiver: as much of the SHA-256 of its URL as keeps it apart from all others.
 DIGEST_CHARS = 32
 # In the name of the circuit of a host, in place of an owner.

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from ..config import IPNetwork, PortRanges
+from ..urls import DEFAULT_PORTS
 
-DEFAULT_PORTS: PortRanges = ((80, 80), (443, 443))
+USUAL_PORTS: PortRanges = tuple((port, port) for port in DEFAULT_PORTS.values())
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class DialPolicy:
     """The private networks and the ports that may be dialled (see `.env.example`)."""
 
     allowed_networks: tuple[IPNetwork, ...] = ()
-    allowed_ports: PortRanges = DEFAULT_PORTS
+    allowed_ports: PortRanges = USUAL_PORTS
 
     def allows_port(self, port: int) -> bool:
         """Tell whether this port may be dialled."""

@@ -9,11 +9,10 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 
 from ..errors import NetworkError
+from ..urls import DEFAULT_PORTS, MAX_URL_CHARS
 from .addresses import Address, DialPolicy, refusal
 
-MAX_URL_CHARS = 8_192
 MAX_HOST_CHARS = 253
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _ORIGIN = re.compile(r"(https?)://([^/?#]*)", re.I | re.A)
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:@%]+))(?::([0-9]{0,5}))?", re.I | re.A)

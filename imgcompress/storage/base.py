@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import BinaryIO, NamedTuple, Protocol
-from uuid import UUID, uuid5
 
 from ..errors import StorageNotFound
+from ..storage_keys import csv_folder, images_folder
 
 
 class StoredFile(NamedTuple):
@@ -68,30 +68,6 @@ class Storage(Protocol):
         """Write and delete a small object. Raise StorageUnavailable when that fails."""
 
 
-def csv_key(request_id: object) -> str:
-    """Return the key of a job's uploaded CSV."""
-    return f"csv/{request_id}/input.csv"
-
-
-def image_key(request_id: object, image_id: object, extension: str, epoch: int = 1) -> str:
-    """Return the key of an image that is compressed in this epoch of its job.
-
-    Workers that come upon the same image in one epoch write the same file. What was left behind in
-    an earlier epoch has another key, so it can be deleted at any time.
-    """
-    return f"{_images_folder(request_id, epoch)}/{image_id}.{extension}"
-
-
-def _images_folder(request_id: object, epoch: int) -> str:
-    """Return the folder of the images that are compressed in an epoch; later ones are seldom.
-
-    Its name is always a UUID: what is named otherwise, the sweep of version 0.1.0 takes for a file
-    that belongs to nothing, and somebody may go back to that.
-    """
-    name = request_id if epoch == 1 else uuid5(UUID(str(request_id)), str(epoch))
-    return f"images/{name}"
-
-
 def delete_job_files(
     storage: Storage, request_id: object, epochs: int = 1, progressed: Progressed = unheeded
 ) -> None:
@@ -99,9 +75,9 @@ def delete_job_files(
 
     `progressed` is called on the way; see Storage.delete_folder().
     """
-    storage.delete_folder(f"csv/{request_id}", progressed)
+    storage.delete_folder(csv_folder(request_id), progressed)
     for epoch in range(1, epochs + 1):
-        storage.delete_folder(_images_folder(request_id, epoch), progressed)
+        storage.delete_folder(images_folder(request_id, epoch), progressed)
 
 
 def checked(key: str) -> str:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from ..errors import StorageNotFound, StorageUnavailable
+from ..storage_keys import check_key
 from .base import Progressed, StoredFile, checked, unheeded
 
 COPY_BYTES = 1 << 20
@@ -76,7 +77,7 @@ class FileStorage:
 
     def check(self) -> None:
         """See Storage."""
-        key = f"check/{uuid4().hex}"
+        key = check_key()
         self.write(key, b"ok")
         self.delete(key)
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, cast
-from uuid import uuid4
 
 import boto3
 from botocore.config import Config
@@ -17,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from ..errors import StorageNotFound, StorageUnavailable
+from ..storage_keys import check_key
 from .base import Progressed, StoredFile, checked, unheeded
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class S3Storage:
 
     def check(self) -> None:
         """See Storage."""
-        key = f"check/{uuid4().hex}"
+        key = check_key()
         self.write(key, b"ok")
         self.delete(key)
 

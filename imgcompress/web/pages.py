@@ -8,9 +8,9 @@ from flask import Response, render_template, request, url_for
 
 from ..api.context import parse_id
 from ..api.errors import PROBLEM_TYPE, UnknownHost, answer_error
-from ..csvfile import FORMATS, MAX_SIDE
 from ..errors import IMAGE_ERRORS
 from ..extensions import current_settings
+from ..options import FORMATS, MAX_SIDE
 from .blueprint import blueprint
 from .session import cookie_name
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
+from celeryconfig import SLICE_SECONDS
+
 from ..errors import IMAGE_ERRORS, ImageError, LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.deletion import left_behind
@@ -74,16 +76,17 @@ def _backoff(attempts: int) -> float:
     return float(4**attempts) * random.uniform(0.75, 1.25)
 
 
-# After this long a slice begins with no more images: no message is held for hours, and no job waits
-# for long behind a slice.
-SLICE_SECONDS = 60.0
 # A worker that has had nothing to do for this long waits for an origin that hangs; it may have
 # something better to do.
 IDLE_SECONDS = 2.0
 
 
 def slice_seconds(fetch_timeout: float) -> float:
-    """Return the time of a slice, in which the slowest download must come to its end."""
+    """Return the time of a slice, in which the slowest download must come to its end.
+
+    After it a slice begins with no more images: no message is held for hours, and no job waits for
+    long behind a slice.
+    """
     return max(SLICE_SECONDS, 2 * fetch_timeout)
 
 
@@ -278,8 +281,6 @@ class ActiveSlice:
             publish_due_deliveries()
 
 
-# A task takes on slices for so long; then its message is acknowledged, and the next one comes.
-TAKES_ON_SECONDS = 60.0
 # An image that hangs holds its slice for FETCH_TIMEOUT; so many of them may hold slices at a time.
 MOST_SLICES = 16
 # How often a task that could begin something asks whether there is a slice for it.
@@ -305,7 +306,8 @@ class ActiveSlices:
             host_of=lambda item: item.source, limit_of=bench.limit_of
         )
         self.parts: list[ActiveSlice] = []
-        self._takes_on_until = time.monotonic() + TAKES_ON_SECONDS
+        # Then the message is acknowledged, and the next one comes.
+        self._takes_on_until = time.monotonic() + SLICE_SECONDS
         self._asks_at = 0.0
 
     def run(self) -> None:

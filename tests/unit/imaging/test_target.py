@@ -131,17 +131,6 @@ def test_a_forced_format_may_be_larger_and_says_so():
     assert len(result.data) > len(data)
 
 
-def test_smallest_spends_time_on_bytes(way):
-    data = encoded(photo(600, 400), "JPEG", quality=90)
-    usual = compress(data, CompressOptions(quality=60))
-    smallest = compress(data, CompressOptions(quality=60, smallest=True))
-    if way == "engine":  # It has no slower setting that is worth its time.
-        assert smallest == usual
-    else:
-        assert len(smallest.data) < len(usual.data)
-        assert opened(smallest.data).info.get("progressive")
-
-
 def test_sharp_chroma_is_kept_where_the_quality_allows_it(way):
     data = encoded(photo(600, 400), "JPEG", quality=97, subsampling=0)
     kept = opened(compress(data, CompressOptions()).data)

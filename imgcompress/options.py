@@ -1,0 +1,16 @@
+"""The options of compression that a caller may give to an upload, or to a row of its CSV."""
+
+from __future__ import annotations
+
+OPTION_NAMES = ("format", "quality", "compression_percentage", "max_width", "max_height")
+FORMATS = ("keep", "jpeg", "png", "webp", "avif")
+# No JPEG is wider or higher than this.
+MAX_SIDE = 65_535
+# The smallest and the largest value of each option that is a number. The quality is that of an
+# encoder, the percentage the share of the bytes that is saved.
+BOUNDS = {
+    "quality": (1, 95),
+    "compression_percentage": (1, 95),
+    "max_width": (1, MAX_SIDE),
+    "max_height": (1, MAX_SIDE),
+}
