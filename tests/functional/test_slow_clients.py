@@ -89,9 +89,9 @@ def test_health_is_told_within_a_second_beside_200_slow_clients(embedded_service
 
 
 HURRIED = """
-from imgcompress import serving
-serving.HEAD_SECONDS = serving.READ_SECONDS = 1.0
-worker_class = serving.PatientWorker
+from imgcompress import gunicorn_worker
+gunicorn_worker.HEAD_SECONDS = gunicorn_worker.READ_SECONDS = 1.0
+worker_class = gunicorn_worker.PatientWorker
 threads = 4
 control_socket_disable = True
 """
