@@ -7,21 +7,24 @@ import hashlib
 import ipaddress
 import os
 import re
+import sys
 import tempfile
 from base64 import b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from email.headerregistry import Address
 from email.utils import parseaddr
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from textwrap import wrap
+from typing import Any, NamedTuple, cast
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from .errors import SettingsError
+from .options import BOUNDS, MAX_SIDE
 
 SECRET_CHARS = 32
 # A host name, or a domain with all that is below it.
@@ -265,63 +268,363 @@ PortRanges = tuple[tuple[int, int], ...]
 SOCKET_PATH_LIMIT = 100
 
 
+def parse_base_url(text: str) -> str | None:
+    """Return the URL without a slash at its end, or None for an empty one. Raise ValueError."""
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError("must look like https://images.example.com")
+    return text.rstrip("/")
+
+
+def parse_networks(text: str) -> tuple[IPNetwork, ...]:
+    """Return the networks. Raise ValueError."""
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def parse_ports(text: str) -> PortRanges:
+    """Return the ranges of ports. Raise ValueError."""
+    return tuple(_parse_port_range(part) for part in text.split(",") if part.strip())
+
+
+def _parse_port_range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    low, high = int(first), int(last or first)
+    if not 1 <= low <= high <= 65535:
+        raise ValueError(f"{text.strip()!r} is not a port or a range of ports")
+    return low, high
+
+
+def zero_or(least: int) -> Callable[[int], None]:
+    """Return a check that a number is 0, which switches a limit off, or no less than `least`."""
+
+    def check(number: int) -> None:
+        if number and number < least:
+            raise ValidationError(f"Must be 0 or at least {least}.")
+
+    return check
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one setting is read and explained.
+
+    Its variable is the name of the field in capitals, unless `variable` gives another. `check`
+    raises ValidationError for a value, `parse` makes a value of the text, or raises ValueError;
+    `given` makes further arguments of `parse` from the settings before it, of which `required`
+    asks for the variable to be set. `help` is the comment in `.env.example`, where a setting without a
+    default stands with its `example`; a setting without help shares that of the one before it.
+    `section` begins a section there.
+    """
+
+    default: Any
+    help: str
+    variable: str | None = None
+    check: Callable[[Any], Any] | None = None
+    parse: Callable[..., Any] | None = None
+    given: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda values: {}
+    example: str = ""
+    section: str | None = None
+
+
+def setting(default: Any, help: str = "", *, secret: bool = False, **options: Any) -> Any:
+    """Declare a setting; the type of its field says how it is read where there is no parser."""
+    return field(repr=not secret, metadata={"setting": Setting(default, help, **options)})
+
+
+POSITIVE = validate.Range(min=1)
+NOT_NEGATIVE = validate.Range(min=0)
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one installation; `.env.example` tells what each one means."""
+    """The settings of one installation.
 
-    data_dir: Path
-    database_url: str
-    celery_broker_url: str
-    queue_prefix: str
-    storage_url: str
-    storage_endpoint: str | None
-    storage_public_endpoint: str | None
-    image_delivery: str
-    image_base_url: str | None
-    public_base_url: str | None
-    allowed_hosts: tuple[str, ...]
-    host: str
-    port: int
-    worker_processes: int
-    compression_percentage: int
-    min_quality: int
-    jpeg_engine: bool
-    trusted_proxies: int
-    max_upload_bytes: int
-    max_images_per_job: int
-    max_image_bytes: int
-    max_image_pixels: int
-    max_frames: int
-    max_process_memory: int
-    compress_timeout: float
-    fetch_timeout: float
-    fetch_connect_timeout: float
-    fetch_concurrency: int
-    fetch_per_host: int
-    fetch_suspend_seconds: float
-    allowed_private_networks: tuple[IPNetwork, ...]
-    allowed_ports: PortRanges
-    webhook_secrets: tuple[str, ...] = field(repr=False)
-    secrets_keys: tuple[str, ...] = field(repr=False)
-    webhook_timeout: float
-    webhook_retry_pauses: tuple[float, ...]
-    smtp_server: SmtpServer | None
-    mail_from: str | None
-    mail_max_attachment_bytes: int
-    slice_size: int
-    lease_seconds: float
-    recovery_interval: float
-    require_api_key: bool
-    metrics_key: str | None = field(repr=False)
-    uploads_per_minute: int
-    reads_per_minute: int
-    max_active_jobs: int
-    signed_image_urls: bool
-    image_url_secret: str | None = field(repr=False)
-    image_url_seconds: int
-    retention_days: int
-    log_format: str
-    log_level: str
+    `.env.example` is made from this: `python -m imgcompress.config > .env.example`
+    """
+
+    data_dir: Path = setting(
+        Path("var"),
+        "Folder for the database, files and broker, unless the settings below say otherwise.",
+        section="Data",
+    )
+    database_url: str = setting(
+        None,
+        "The database. Unset: SQLite in DATA_DIR. Postgres: postgresql://user:password@host:5432/name"
+        "\nThe database must use UTF-8: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0",
+    )
+    celery_broker_url: str = setting(
+        None,
+        "The broker: redis://host:6379/0 or amqp://user:password@host:5672//"
+        "\nUnset: `make run` starts its own Valkey server on a private socket.",
+    )
+    queue_prefix: str = setting(
+        "imgcompress",
+        "Prefix of all queue names, so that several installations can share one broker.",
+    )
+    storage_url: str = setting(
+        "",
+        "Storage of uploaded CSVs and compressed images: file:///absolute/path, or"
+        " s3://bucket/prefix, which needs pip install -r requirements-s3.txt. Unset: a folder in"
+        " DATA_DIR. S3 uses the credentials and region of boto3: AWS_ACCESS_KEY_ID,"
+        " AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION, or a role.",
+        parse=parse_storage_url,
+    )
+    storage_endpoint: str | None = setting(
+        "",
+        "Endpoint of an S3-compatible service other than Amazon's, such as http://minio:9000",
+        parse=parse_base_url,
+    )
+    storage_public_endpoint: str | None = setting(
+        "",
+        "Endpoint for the viewers of images, if it differs. Used with IMAGE_DELIVERY=redirect.",
+        parse=parse_base_url,
+    )
+    image_delivery: str = setting(
+        STREAM,
+        "How images are served. stream: through the web server. redirect: from S3, by a redirect to"
+        " a URL that is signed for ten minutes.",
+        parse=parse_image_delivery,
+        given=lambda values: {"storage_url": values["storage_url"]},
+    )
+    image_base_url: str | None = setting(
+        "",
+        "Base of image URLs, if it differs from PUBLIC_BASE_URL: the address of a CDN that uses this"
+        " service as its origin, such as https://cdn.example.com",
+        parse=parse_base_url,
+    )
+
+    host: str = setting(
+        "127.0.0.1",
+        "Address and port that `make run` listens on. 0.0.0.0 exposes it to the network.",
+        section="Web server",
+    )
+    port: int = setting(5000, check=validate.Range(min=1, max=65535))
+    public_base_url: str | None = setting(
+        "",
+        "Base of the links in responses, CSVs and webhooks, such as https://images.example.com"
+        "\nUnset: the address that the upload was sent to.",
+        parse=parse_base_url,
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        "",
+        "Further host names that the service answers to: images.example.com, or .example.com with"
+        " all names below it, or * for every name. It always answers to the names in HOST,"
+        " PUBLIC_BASE_URL and IMAGE_BASE_URL, to localhost, and to all IP addresses. It rejects"
+        " requests to other names, which protects against DNS rebinding.",
+        parse=parse_allowed_hosts,
+        example="images.internal,.example.com",
+    )
+    trusted_proxies: int = setting(
+        0,
+        "Number of proxies in front of the web server. Only their X-Forwarded-For, -Proto and -Host"
+        " headers are trusted.",
+        check=NOT_NEGATIVE,
+    )
+    max_upload_bytes: int = setting(200 * 2**20, "Largest CSV file, in bytes.", check=POSITIVE)
+    max_images_per_job: int = setting(1_000_000, "Most images in one CSV.", check=POSITIVE)
+
+    require_api_key: bool = setting(
+        False,
+        "Require an API key for everything except images, health checks and documentation. Create"
+        " keys with `flask keys create NAME`. A key sees only the jobs of its name.",
+        section="Callers",
+    )
+    metrics_key: str | None = setting(
+        "",
+        "Key for /metrics, at least 32 characters: openssl rand -hex 32"
+        "\nUnset: /metrics is closed with REQUIRE_API_KEY, and open without.",
+        parse=parse_secret,
+        secret=True,
+    )
+    uploads_per_minute: int = setting(
+        None,
+        "Requests per minute: uploads, and all others. They count per owner of a key; requests"
+        " without a valid key count per address, and an IPv6 /64 network counts as one address. 0:"
+        " no limit."
+        f"\nUnset: {WITH_KEYS['uploads_per_minute']} and {WITH_KEYS['reads_per_minute']} with"
+        " REQUIRE_API_KEY, no limit without.",
+        check=NOT_NEGATIVE,
+    )
+    reads_per_minute: int = setting(None, check=NOT_NEGATIVE)
+    max_active_jobs: int = setting(100, "Most running jobs of one key.", check=POSITIVE)
+    signed_image_urls: bool = setting(
+        False,
+        "Make image URLs expire after this many seconds. They are signed with a secret of at least"
+        f" {SECRET_CHARS} characters, the same on all machines: openssl rand -hex 32",
+    )
+    image_url_secret: str | None = setting(
+        "",
+        parse=parse_secret,
+        given=lambda values: {"required": values["signed_image_urls"]},
+        secret=True,
+    )
+    image_url_seconds: int = setting(7 * 86_400, check=POSITIVE)
+
+    compression_percentage: int = setting(
+        50,
+        "Percentage of its bytes that each image must lose, if the upload specifies none.",
+        check=validate.Range(*BOUNDS["compression_percentage"]),
+        section="Compression",
+    )
+    min_quality: int = setting(
+        30,
+        "Lowest quality on the JPEG scale ({}-{}), whatever the percentage.".format(
+            *BOUNDS["quality"]
+        ),
+        check=validate.Range(*BOUNDS["quality"]),
+    )
+    jpeg_engine: bool = setting(
+        True,
+        "Compress JPEGs that stay JPEGs without decoding their pixels, which is faster and looks"
+        " better. Needs the JPEG engine, which `make setup` builds if there is a C compiler.",
+    )
+    max_image_bytes: int = setting(
+        25 * 2**20,
+        "Larger images fail before they are decoded. Pixels are width x height x frames; a frame"
+        f" counts as at least 4,096. A side may have at most {MAX_SIDE:,} pixels.",
+        check=POSITIVE,
+    )
+    max_image_pixels: int = setting(50_000_000, check=POSITIVE)
+    max_frames: int = setting(2_000, "Most frames of an animation.", check=POSITIVE)
+    compress_timeout: float = setting(
+        60.0, "Longest time to compress an image, in seconds.", check=POSITIVE
+    )
+
+    fetch_timeout: float = setting(
+        25.0,
+        "Time limits of a download, in seconds: in total, and to connect.",
+        check=POSITIVE,
+        section="Downloads",
+    )
+    fetch_connect_timeout: float = setting(5.0, check=POSITIVE)
+    fetch_concurrency: int = setting(
+        16, "Concurrent downloads in each worker process.", check=POSITIVE
+    )
+    fetch_per_host: int = setting(
+        None,
+        "Concurrent downloads from one host in each worker process. Unset: FETCH_CONCURRENCY. With 4"
+        " worker processes on each of 3 machines, a host sees at most 12 times as many connections."
+        " A process halves its own limit when the host is overloaded.",
+        check=POSITIVE,
+    )
+    fetch_suspend_seconds: float = setting(
+        60.0,
+        "How long a host is suspended after ten failures in a row, in seconds.",
+        check=POSITIVE,
+    )
+    allowed_private_networks: tuple[IPNetwork, ...] = setting(
+        "",
+        "Private networks that images may be fetched from and webhooks sent to:"
+        " 10.1.0.0/16,fd12::/48",
+        parse=parse_networks,
+    )
+    allowed_ports: PortRanges = setting(
+        "80,443", "Ports, and ranges of ports, that may be connected to.", parse=parse_ports
+    )
+
+    webhook_secrets: tuple[str, ...] = setting(
+        "",
+        "Secret that signs webhooks: `whsec_` and 24 to 64 bytes in base64. Unset: created at first"
+        " use and kept in the database, for all machines; `flask webhooks secret` shows it. To"
+        " rotate it, set new,old: both sign until you remove the old one.",
+        variable="WEBHOOK_SECRET",
+        parse=parse_secrets,
+        secret=True,
+        section="Webhooks",
+    )
+    secrets_keys: tuple[str, ...] = setting(
+        "",
+        "Key that encrypts the webhook_secret of an upload in the database: 32 bytes in base64, from"
+        " openssl rand -base64 32. Unset: derived from WEBHOOK_SECRET, or else created at first use"
+        " and kept in DATA_DIR/secrets_key. All machines need the same key. To rotate it, set"
+        " new,old, and remove the old one after two hours.",
+        variable="SECRETS_KEY",
+        parse=parse_secrets_keys,
+        secret=True,
+    )
+    webhook_timeout: float = setting(15.0, "Time limit of one attempt, in seconds.", check=POSITIVE)
+    webhook_retry_pauses: tuple[float, ...] = setting(
+        RETRY_PAUSES,
+        "Pauses after the first, second, … failed attempt to send a webhook or an e-mail, in"
+        " seconds.",
+        parse=parse_pauses,
+    )
+
+    smtp_server: SmtpServer | None = setting(
+        "",
+        "Mail server: smtp+starttls://user:password@mail.example.com:587,"
+        " smtps://user:password@mail.example.com:465, or smtp://127.0.0.1:25, which is not"
+        " encrypted. Write special characters in the password as %XX. Unset: uploads with an `email`"
+        " are rejected.",
+        variable="SMTP_URL",
+        parse=parse_smtp_url,
+        section="E-mail",
+    )
+    mail_from: str | None = setting(
+        "",
+        "Sender of e-mails: images@example.com, or Images <images@example.com>",
+        parse=parse_mail_from,
+        given=lambda values: {"required": values["smtp_server"] is not None},
+    )
+    mail_max_attachment_bytes: int = setting(
+        5 * 2**20,
+        "A larger output CSV is linked instead of attached, in bytes.",
+        check=NOT_NEGATIVE,
+    )
+
+    retention_days: int = setting(
+        0,
+        "Delete jobs and their images this many days after they end. 0: never.",
+        check=NOT_NEGATIVE,
+        section="Retention",
+    )
+
+    log_format: str = setting(
+        "console",
+        "Format of log lines: console, for people, or json, one object per line.",
+        parse=parse_format,
+        section="Logs",
+    )
+    log_level: str = setting(
+        "info",
+        "Lowest level that is logged: debug, info, warning or error.",
+        parse=parse_level,
+    )
+
+    worker_processes: int = setting(
+        0,
+        "Image processes that `make run` starts. 0: one per core.",
+        check=NOT_NEGATIVE,
+        section="Workers",
+    )
+    max_process_memory: int = setting(
+        2 * 2**30,
+        "Memory limit of an image process, in bytes, without the stacks of its threads. An image"
+        " that needs more fails with out_of_memory. Linux only. 0: no limit.",
+        check=zero_or(256 * 2**20),
+    )
+    slice_size: int = setting(
+        64, "Images in a slice, the unit of work that a worker process claims.", check=POSITIVE
+    )
+    lease_seconds: float = setting(
+        30.0,
+        "A worker that renews no lease for this long, in seconds, is considered dead, and others"
+        " take over its slices. Use the same value on all machines.",
+        check=validate.Range(min=3),
+    )
+    recovery_interval: float = setting(
+        5.0,
+        "How often recovery looks for lost work, in seconds.",
+        check=validate.Range(min=0.2),
+    )
 
     @property
     def embedded_broker(self) -> bool:
@@ -362,91 +665,56 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     return Settings(**_derive(values))
 
 
+# Postgres in parts, for those who have no URL: the type and the default of each.
+DATABASE_PARTS: dict[str, tuple[str, Any]] = {
+    "DB_HOST": ("str", ""),
+    "DB_PORT": ("int", 5432),
+    "DB_NAME": ("str", "imgcompress"),
+    "DB_USER": ("str", ""),
+    "DB_PASSWORD": ("str", ""),
+}
+
+
+class _Declared(NamedTuple):
+    """A field of Settings, its variable, its type without `| None`, and how it is declared."""
+
+    name: str
+    variable: str
+    type: str
+    setting: Setting
+
+
+def _declared() -> Iterator[_Declared]:
+    for each in fields(Settings):
+        declared: Setting = each.metadata["setting"]
+        yield _Declared(
+            each.name,
+            declared.variable or each.name.upper(),
+            str(each.type).removesuffix(" | None"),
+            declared,
+        )
+
+
+def variables() -> list[str]:
+    """Return the names of all variables that are read, in the order of `.env.example`."""
+    names = [each.variable for each in _declared()]
+    after = names.index("DATABASE_URL") + 1
+    return [*names[:after], *DATABASE_PARTS, *names[after:]]
+
+
 def _read(env: Env) -> dict[str, Any]:
-    positive = validate.Range(min=1)
-    percentage = validate.Range(min=1, max=95)
-    not_negative = validate.Range(min=0)
-    server = _parsed(env, "SMTP_URL", "", parse_smtp_url)
-    signed = env.bool("SIGNED_IMAGE_URLS", False)
-    storage_url = _parsed(env, "STORAGE_URL", "", parse_storage_url)
-    return {
-        "data_dir": env.path("DATA_DIR", Path("var")),
-        "database_url": env.str("DATABASE_URL", None) or _database_url_of_parts(env),
-        "celery_broker_url": env.str("CELERY_BROKER_URL", None),
-        "queue_prefix": env.str("QUEUE_PREFIX", "imgcompress"),
-        "storage_url": storage_url,
-        "storage_endpoint": _parsed(env, "STORAGE_ENDPOINT", "", _parse_base_url),
-        "storage_public_endpoint": _parsed(env, "STORAGE_PUBLIC_ENDPOINT", "", _parse_base_url),
-        "image_delivery": _parsed(
-            env, "IMAGE_DELIVERY", STREAM, partial(parse_image_delivery, storage_url=storage_url)
-        ),
-        "image_base_url": _parsed(env, "IMAGE_BASE_URL", "", _parse_base_url),
-        "public_base_url": _parsed(env, "PUBLIC_BASE_URL", "", _parse_base_url),
-        "allowed_hosts": _parsed(env, "ALLOWED_HOSTS", "", parse_allowed_hosts),
-        "host": env.str("HOST", "127.0.0.1"),
-        "port": env.int("PORT", 5000, validate=validate.Range(min=1, max=65535)),
-        "worker_processes": env.int("WORKER_PROCESSES", 0, validate=validate.Range(min=0)),
-        "compression_percentage": env.int("COMPRESSION_PERCENTAGE", 50, validate=percentage),
-        "min_quality": env.int("MIN_QUALITY", 30, validate=percentage),
-        "jpeg_engine": env.bool("JPEG_ENGINE", True),
-        "trusted_proxies": env.int("TRUSTED_PROXIES", 0, validate=not_negative),
-        "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 200 * 2**20, validate=positive),
-        "max_images_per_job": env.int("MAX_IMAGES_PER_JOB", 1_000_000, validate=positive),
-        "max_image_bytes": env.int("MAX_IMAGE_BYTES", 25 * 2**20, validate=positive),
-        "max_image_pixels": env.int("MAX_IMAGE_PIXELS", 50_000_000, validate=positive),
-        "max_frames": env.int("MAX_FRAMES", 2_000, validate=positive),
-        "max_process_memory": env.int(
-            "MAX_PROCESS_MEMORY", 2 * 2**30, validate=_zero_or(256 * 2**20)
-        ),
-        "compress_timeout": env.float("COMPRESS_TIMEOUT", 60.0, validate=positive),
-        "fetch_timeout": env.float("FETCH_TIMEOUT", 25.0, validate=positive),
-        "fetch_connect_timeout": env.float("FETCH_CONNECT_TIMEOUT", 5.0, validate=positive),
-        "fetch_concurrency": env.int("FETCH_CONCURRENCY", 16, validate=positive),
-        "fetch_per_host": env.int("FETCH_PER_HOST", None, validate=positive),
-        "fetch_suspend_seconds": env.float("FETCH_SUSPEND_SECONDS", 60.0, validate=positive),
-        "allowed_private_networks": _parsed(env, "ALLOWED_PRIVATE_NETWORKS", "", _parse_networks),
-        "allowed_ports": _parsed(env, "ALLOWED_PORTS", "80,443", _parse_ports),
-        "webhook_secrets": _parsed(env, "WEBHOOK_SECRET", "", parse_secrets),
-        "secrets_keys": _parsed(env, "SECRETS_KEY", "", parse_secrets_keys),
-        "webhook_timeout": env.float("WEBHOOK_TIMEOUT", 15.0, validate=positive),
-        "webhook_retry_pauses": _parsed(env, "WEBHOOK_RETRY_PAUSES", RETRY_PAUSES, parse_pauses),
-        "smtp_server": server,
-        "mail_from": _parsed(
-            env,
-            "MAIL_FROM",
-            ... if server else "",
-            partial(parse_mail_from, required=server is not None),
-        ),
-        "mail_max_attachment_bytes": env.int(
-            "MAIL_MAX_ATTACHMENT_BYTES", 5 * 2**20, validate=validate.Range(min=0)
-        ),
-        "slice_size": env.int("SLICE_SIZE", 64, validate=positive),
-        "lease_seconds": env.float("LEASE_SECONDS", 30.0, validate=validate.Range(min=3)),
-        "recovery_interval": env.float("RECOVERY_INTERVAL", 5.0, validate=validate.Range(min=0.2)),
-        "require_api_key": env.bool("REQUIRE_API_KEY", False),
-        "metrics_key": _parsed(env, "METRICS_KEY", "", parse_secret),
-        "uploads_per_minute": env.int("UPLOADS_PER_MINUTE", None, validate=not_negative),
-        "reads_per_minute": env.int("READS_PER_MINUTE", None, validate=not_negative),
-        "max_active_jobs": env.int("MAX_ACTIVE_JOBS", 100, validate=positive),
-        "signed_image_urls": signed,
-        "image_url_secret": _parsed(
-            env, "IMAGE_URL_SECRET", ... if signed else "", partial(parse_secret, required=signed)
-        ),
-        "image_url_seconds": env.int("IMAGE_URL_SECONDS", 7 * 86_400, validate=positive),
-        "retention_days": env.int("RETENTION_DAYS", 0, validate=not_negative),
-        "log_format": _parsed(env, "LOG_FORMAT", "console", parse_format),
-        "log_level": _parsed(env, "LOG_LEVEL", "info", parse_level),
-    }
-
-
-def _zero_or(least: int) -> Callable[[int], None]:
-    """Return a check that a number is 0, which switches a limit off, or no less than `least`."""
-
-    def check(number: int) -> None:
-        if number and number < least:
-            raise ValidationError(f"Must be 0 or at least {least}.")
-
-    return check
+    values: dict[str, Any] = {}
+    for name, variable, kind, declared in _declared():
+        if declared.parse is None:
+            read = getattr(env, kind.lower())
+            values[name] = read(variable, declared.default, validate=declared.check)
+        else:
+            arguments = declared.given(values)
+            default = ... if arguments.get("required") else declared.default
+            parse = partial(declared.parse, **arguments)
+            values[name] = _parsed(env, variable, default, parse)
+    values["database_url"] = values["database_url"] or _database_url_of_parts(env)
+    return values
 
 
 def _parsed(env: Env, name: str, default: Any, parse: Callable[[str], Any]) -> Any:
@@ -481,11 +749,8 @@ def _derive(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _database_url_of_parts(env: Env) -> str | None:
-    host = env.str("DB_HOST", "")
-    port = env.int("DB_PORT", 5432)
-    name = env.str("DB_NAME", "imgcompress")
-    user = env.str("DB_USER", "")
-    password = env.str("DB_PASSWORD", "")
+    parts = [getattr(env, kind)(name, default) for name, (kind, default) in DATABASE_PARTS.items()]
+    host, port, name, user, password = parts
     if not host:
         return None
     login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
@@ -514,38 +779,53 @@ def embedded_broker_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"imgcompress-{digest}" / "valkey.sock"
 
 
-def _parse_base_url(text: str) -> str | None:
-    if not text:
-        return None
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or "@" in parts.netloc
-        or parts.query
-        or parts.fragment
-    ):
-        raise ValueError("must look like https://images.example.com")
-    return text.rstrip("/")
-
-
-def _parse_networks(text: str) -> tuple[IPNetwork, ...]:
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _parse_ports(text: str) -> PortRanges:
-    return tuple(_parse_port_range(part) for part in text.split(",") if part.strip())
-
-
-def _parse_port_range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
-    low, high = int(first), int(last or first)
-    if not 1 <= low <= high <= 65535:
-        raise ValueError(f"{text.strip()!r} is not a port or a range of ports")
-    return low, high
-
-
 def _explain(error: EnvValidationError) -> str:
     told = cast("Mapping[str, list[str]]", error.error_messages)
     faults = [f"  {name}: {' '.join(messages)}" for name, messages in told.items()]
     return "These settings are wrong:\n" + "\n".join(sorted(faults))
+
+
+EXAMPLE_WIDTH = 100
+EXAMPLE_BEGINNING = """\
+# All settings of imgcompress. Copy this file to `.env` and change what you need. A setting that is
+# missing, commented or empty has its default. Environment variables override `.env`.
+"""
+
+
+def env_example() -> str:
+    """Return the text of `.env.example`: each setting with its default, behind its help."""
+    lines = []
+    for _, variable, _, declared in _declared():
+        if declared.section:
+            lines += ["", f"# --- {declared.section} ".ljust(EXAMPLE_WIDTH - 2, "-"), ""]
+        lines += _comment(declared.help)
+        unset = declared.default in (None, "")
+        value = declared.example if unset else _written(declared.default)
+        lines.append(f"{'# ' if unset else ''}{variable}={value}")
+        if variable == "DATABASE_URL":
+            lines += _comment(
+                "Postgres in parts, used if DATABASE_URL is unset and DB_HOST is set."
+            )
+            lines += [f"# {part}={default}" for part, (_, default) in DATABASE_PARTS.items()]
+    return EXAMPLE_BEGINNING + "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    return [
+        f"# {line}"
+        for paragraph in text.splitlines()
+        for line in wrap(
+            paragraph, EXAMPLE_WIDTH - 2, break_long_words=False, break_on_hyphens=False
+        )
+    ]
+
+
+def _written(default: Any) -> str:
+    """Return a default as its variable would be set to it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(env_example())

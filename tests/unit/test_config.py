@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import re
+from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from imgcompress import config
-from imgcompress.config import embedded_broker_socket, load_settings
+from imgcompress.config import (
+    Settings,
+    embedded_broker_socket,
+    env_example,
+    load_settings,
+    variables,
+)
 from imgcompress.errors import SettingsError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -18,42 +23,27 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in _read_names():
+    for name in variables():
         monkeypatch.delenv(name, raising=False)
 
 
-def _read_names() -> set[str]:
-    """Return the names of all variables that config.py reads."""
-    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
-    constants = {
-        value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        for value in node.args[:2]
-        if isinstance(value, ast.Constant)
-    }
-    return {
-        value
-        for value in constants
-        if isinstance(value, str) and re.fullmatch(r"[A-Z][A-Z_]+[A-Z]", value)
-    }
+def test_the_example_is_what_the_settings_say() -> None:
+    told = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert told == env_example(), "make it anew: python -m imgcompress.config > .env.example"
+    assert re.findall(r"^(?:# )?([A-Z_]+)=", told, re.M) == variables()
 
 
-def _example() -> dict[str, str | None]:
-    """Return the variables of `.env.example`, with the values of those that are not commented."""
-    text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    return {
-        name: None if hashed else value
-        for hashed, name, value in re.findall(r"^(# )?([A-Z_]+)=(.*)$", text, re.M)
-    }
+def test_the_table_of_settings_has_each_of_them_once() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`([A-Z_]+)`", " ".join(rows))) == sorted(variables())
 
 
-def test_the_example_tells_every_setting_and_no_other() -> None:
-    assert set(_example()) == _read_names()
-
-
-def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
-    assert load_settings(ROOT / ".env.example") == load_settings(None)
+def test_every_default_passes_its_own_check() -> None:
+    for each in fields(Settings):
+        declared = each.metadata["setting"]
+        if declared.check is not None and declared.default is not None:
+            declared.check(declared.default)
 
 
 def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,13 +92,13 @@ def test_the_environment_wins_over_the_file(
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_value_counts_as_unset(monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
     defaults = load_settings(None)
-    for name in _read_names():
+    for name in variables():
         monkeypatch.setenv(name, empty)
     assert load_settings(None) == defaults
 
 
 def test_an_empty_value_in_the_file_counts_as_unset(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("".join(f"{name}=\n" for name in _read_names()))
+    (tmp_path / ".env").write_text("".join(f"{name}=\n" for name in variables()))
     assert load_settings(tmp_path / ".env") == load_settings(None)
 
 
