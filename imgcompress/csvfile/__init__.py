@@ -4,7 +4,6 @@ from .encoding import known_encoding
 from .model import (
     BadCatalogue,
     CatalogueLimits,
-    CatalogueRow,
     ImageOutcome,
     Issue,
     RowOptions,
@@ -12,7 +11,7 @@ from .model import (
     Wishes,
 )
 from .options import parse_format
-from .reader import read_images, read_rows
+from .reader import read_images
 from .sniff import KeptLayout, kept_layout
 from .unpacking import opened_table
 from .urls import CheckUrl
@@ -22,7 +21,6 @@ from .writer import ImageFailure, write_catalogue, write_errors
 __all__ = [
     "BadCatalogue",
     "CatalogueLimits",
-    "CatalogueRow",
     "CheckUrl",
     "Issue",
     "ImageFailure",
@@ -36,7 +34,6 @@ __all__ = [
     "opened_table",
     "parse_format",
     "read_images",
-    "read_rows",
     "validate_file",
     "write_catalogue",
     "write_errors",

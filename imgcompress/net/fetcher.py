@@ -261,13 +261,12 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a URL gave; type and disposition are what the source says, and may be wrong.
+    """What a URL gave; the disposition is what the source says, and may be wrong.
 
     `data` is empty where the bytes went to a file.
     """
 
     data: bytes
-    content_type: str | None
     final_url: str
     disposition: str | None = None
 
@@ -363,12 +362,7 @@ class Fetcher:
         ):
             rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
             copy_body(response, request.target, self.limits.max_bytes, rate)
-            return Fetched(
-                b"",
-                response.headers.get("Content-Type"),
-                url,
-                response.headers.get("Content-Disposition"),
-            )
+            return Fetched(b"", url, response.headers.get("Content-Disposition"))
         _drain(response)
         if status in REDIRECTS and location:
             request.cookies.keep(url, response)

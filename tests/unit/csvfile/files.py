@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 
 from imgcompress.csvfile import (
     CatalogueLimits,
-    CatalogueRow,
     Issue,
     Validation,
     Wishes,
     kept_layout,
-    read_rows,
+    read_images,
     validate_file,
     write_catalogue,
 )
+from imgcompress.csvfile.layout import Layout
+from imgcompress.csvfile.model import CatalogueRow
+from imgcompress.csvfile.reader import CatalogueRows
+from imgcompress.csvfile.sniff import open_good_layout
 
 HEADER = "S. No.,Product Name,Input Image Urls\n"
 LIMITS = CatalogueLimits(max_images=50, max_columns=20)
@@ -47,11 +50,21 @@ def only_fault(content: str | bytes, **wishes: Any) -> Issue:
     return fault
 
 
+def read_rows(content: str | bytes, layout: Layout | None = None) -> list[CatalogueRow]:
+    """Read the rows of a file one by one."""
+    stream = stream_of(content)
+    reader = CatalogueRows(layout or open_good_layout(stream))
+    return [row for first, run in reader.runs(stream) for row in reader.of_run(first, run)]
+
+
 def rows_of(content: str | bytes, **wishes: Any) -> list[CatalogueRow]:
     """Read a file that a survey finds good, and check that both count the same."""
     found = surveyed(content, **wishes)
-    rows = list(read_rows(stream_of(content), LIMITS, found.layout))
+    rows = read_rows(content, found.layout)
     assert found == Validation(len(rows), sum(len(row.urls) for row in rows), (), 0)
+    batches = read_images(stream_of(content), LIMITS, found.layout)
+    urls = [url for images in batches for url in images[4]]
+    assert urls == [url for row in rows for url in row.urls]
     return rows
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgcompress.csvfile import BadCatalogue, CatalogueLimits, read_images, read_rows
+from imgcompress.csvfile import BadCatalogue, CatalogueLimits, read_images
 from imgcompress.csvfile.parser import BrokenRecord, Records
 
-from .files import HEADER, LIMITS, products_of, rows_of, stream_of, urls_of
+from .files import HEADER, LIMITS, products_of, read_rows, rows_of, stream_of, urls_of
 
 A, B = "https://a.test/1.jpg", "https://b.test/2.jpg"
 
@@ -189,13 +189,14 @@ def test_a_line_end_on_the_border_of_two_blocks_is_one(size: int) -> None:
 def test_the_callers_stream_is_left_open() -> None:
     with tempfile.SpooledTemporaryFile(max_size=10) as stream:
         stream.write(f"{HEADER}1,Lamp,{A}\n".encode())
-        assert len(list(read_rows(cast(BinaryIO, stream), LIMITS))) == 1
+        urls = [url for images in read_images(cast(BinaryIO, stream), LIMITS) for url in images[4]]
+        assert urls == [A]
         assert not stream.closed
 
 
 def test_reading_streams() -> None:
     stream = stream_of(HEADER + f"1,Lamp,{A}\n" * 20_000)
-    next(read_rows(stream, CatalogueLimits()))
+    next(read_images(stream, CatalogueLimits()))
     assert stream.tell() < 200_000
 
 
@@ -210,7 +211,7 @@ def test_reading_streams() -> None:
 )
 def test_a_file_that_no_survey_found_good_is_refused(text: str, code: str) -> None:
     with pytest.raises(BadCatalogue) as refusal:
-        list(read_rows(stream_of(text), LIMITS))
+        list(read_images(stream_of(text), LIMITS))
     assert refusal.value.fault.code == code
 
 
@@ -231,7 +232,7 @@ def test_any_table_that_pythons_csv_module_writes_reads_back_equal(
     writer = csv.writer(text, delimiter=delimiter)
     writer.writerow(["S. No.", "Product Name", "Note", "Input Image Urls"])
     writer.writerows(rows)
-    found = list(read_rows(stream_of(text.getvalue().encode(encoding)), LIMITS))
+    found = read_rows(text.getvalue().encode(encoding))
     assert [row.cells for row in found] == rows
     assert [row.number for row in found] == list(range(2, len(rows) + 2))
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+from imgcompress.api.schemas import EventImageSchema, StatusEventSchema
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.slices import pending_images
 from imgcompress.worker.payloads import MAX_PAYLOAD_BYTES
@@ -13,21 +14,9 @@ from imgcompress.worker.payloads import MAX_PAYLOAD_BYTES
 from .conftest import MakeJob
 from .records import claim, events_of, failure, record, success
 
-FIELDS = [
-    "request_id",
-    "status",
-    "message",
-    "completion_percentage",
-    "total_images",
-    "completed_images",
-    "failed_images",
-    "input_bytes",
-    "output_bytes",
-    "images",
-    "images_truncated",
-    "details_url",
-    "download_url",
-]
+# The payload has what the document of the interface promises, in the same order.
+FIELDS = list(StatusEventSchema().fields)
+IMAGE_FIELDS = list(EventImageSchema().fields)
 
 
 def _finish(request_id: UUID, *, fails: int = 0) -> None:
@@ -48,7 +37,8 @@ def test_the_fields_have_a_fixed_order(make_job: MakeJob) -> None:
     _finish(request_id, fails=1)
     payloads = _payloads(request_id)
     assert [list(payload) for payload in payloads] == [FIELDS, FIELDS]
-    assert list(payloads[1]["images"][0]) == ["input_url", "output_url", "status"]
+    assert [list(image) for image in payloads[1]["images"]] == [IMAGE_FIELDS] * 3
+    assert [StatusEventSchema().validate(payload) for payload in payloads] == [{}, {}]
 
 
 def test_only_images_that_are_done_are_listed(make_job: MakeJob) -> None:

@@ -48,7 +48,6 @@ def redirect(origin: PlainOrigin, path: str, location: str, status: int = 302) -
 def test_an_image_is_fetched(fetcher, origin):
     fetched = fetcher.fetch(origin.url("/a.jpg"))
     assert fetched.data == IMAGE
-    assert fetched.content_type == "image/jpeg"
     assert fetched.final_url == origin.url("/a.jpg")
 
 
@@ -95,7 +94,7 @@ def test_redirects_are_followed(fetcher, origin, status):
     redirect(origin, "/old/a.jpg", "../a.jpg?new#x", status)
     origin.files["/a.jpg?new"] = (200, "image/webp", IMAGE)
     fetched = fetcher.fetch(origin.url("/old/a.jpg"))
-    assert fetched.content_type == "image/webp"
+    assert fetched.data == IMAGE
     assert fetched.final_url == origin.url("/a.jpg?new#x")
 
 

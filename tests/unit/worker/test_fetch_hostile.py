@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from imgcompress.errors import ImageError
+from imgcompress.net import Deadline, exchange
 from imgcompress.net.fetcher import Fetcher, FetchLimits
 
 from .test_fetch import POLICY
@@ -135,11 +136,9 @@ def test_what_is_odd_but_whole_is_taken(fetcher, hostile, path):
         assert fetcher.fetch(hostile.url(path)).data == hostile.image
 
 
-def test_the_content_type_is_handed_over_and_not_believed(fetcher, hostile):
-    assert fetcher.fetch(hostile.url("/image-as-text")).content_type == "text/html"
-    page = fetcher.fetch(hostile.url("/text-as-image"))
-    assert page.content_type == "image/jpeg"
-    assert page.data.startswith(b"<!doctype html>")
+def test_the_content_type_is_not_believed(fetcher, hostile):
+    assert fetcher.fetch(hostile.url("/image-as-text")).data == hostile.image
+    assert fetcher.fetch(hostile.url("/text-as-image")).data.startswith(b"<!doctype html>")
 
 
 def test_a_length_that_is_too_small_spoils_no_other_image(fetcher, hostile):
@@ -183,8 +182,9 @@ def test_after_a_malformed_head_the_next_image_has_a_connection_of_its_own(
     fetcher, hostile, number
 ):
     assert fetcher.fetch(hostile.url("/good")).data == hostile.image
-    fetched = fetcher.fetch(hostile.url(f"/malformed/{number}"))
-    assert (fetched.data, fetched.content_type) == (hostile.image, "image/jpeg")
+    url = hostile.url(f"/malformed/{number}")
+    with Deadline(5) as deadline, exchange(fetcher.session, "GET", url, deadline) as response:
+        assert (response.read(), response.headers["Content-Type"]) == (hostile.image, "image/jpeg")
     assert fetcher.fetch(hostile.url("/good")).data == hostile.image
     odd_but_clear = MALFORMED[number].startswith(("X-Folded", "X-Blank"))
     assert hostile.connections == (1 if odd_but_clear else 2)
