@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,6 +160,58 @@ def test_only_the_ledger_changes_a_state() -> None:
                     for target in node.targets
                 ):
                     wrong.append(f"{path}:{node.lineno} sets a status")
+    assert not wrong, wrong
+
+
+# Errors of images belong to the fetch of images, to what compresses them, and to the worker.
+# Receivers of webhooks and mail servers are no images: their errors are those of the network.
+IMAGE_ERRORS = {"imaging", "worker", "net/body.py", "net/fetcher.py", "api/upload.py"}
+
+
+def test_only_what_handles_images_knows_their_errors() -> None:
+    wrong = [
+        f"{path}: {name}"
+        for path, name in _imports()
+        if name == "imgcompress.errors.ImageError"
+        and not {_package(path), path.as_posix()} & IMAGE_ERRORS
+    ]
+    assert not wrong, wrong
+
+
+# What callers see is made above the ledger: addresses, headers and bodies.
+WORDS_OF_CALLERS = re.compile(
+    r"/job/|/image/|Idempotency-Key|application/json|webhook-(id|timestamp|signature)"
+)
+
+
+def test_the_ledger_knows_no_addresses_and_no_headers() -> None:
+    wrong = [
+        f"{path}:{node.lineno} says {node.value!r}"
+        for path in _modules()
+        if _package(path) == "ledger"
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and WORDS_OF_CALLERS.search(node.value)
+    ]
+    assert not wrong, wrong
+
+
+# The Celery application runs its tasks in the context of the Flask application that it is given.
+KNOW_FLASK = {"__init__", "app", "api", "cli", "web", "extensions", "worker/celery_app.py"}
+
+
+def test_below_the_interface_only_the_extensions_know_flask() -> None:
+    wrong = [
+        f"{path}: {name}"
+        for path, name in _imports()
+        if _library(name) == "flask" and not {_package(path), path.as_posix()} & KNOW_FLASK
+    ]
+    wrong += [
+        f"{path}: {name}"
+        for path, name in _imports()
+        if name == "flask.current_app" and _package(path) in ("worker", "app")
+    ]
     assert not wrong, wrong
 
 
