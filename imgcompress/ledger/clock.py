@@ -7,12 +7,22 @@ the statement; for SQLite, which runs in this process, this machine's clock is t
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, DateTime, Interval, bindparam, or_, select
-from sqlalchemy.engine import Dialect
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    DateTime,
+    Interval,
+    bindparam,
+    event,
+    or_,
+    select,
+)
+from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
@@ -47,7 +57,21 @@ class Span(TypeDecorator[timedelta]):
     def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> Any:
         """Return the span, or for SQLite the moment at its end."""
         span = (value or timedelta(0)) + ADVANCED
-        return (utcnow() + span).replace(tzinfo=None) if dialect.name == "sqlite" else span
+        return (_statement.began + span).replace(tzinfo=None) if dialect.name == "sqlite" else span
+
+
+class _Statement(threading.local):
+    """When this thread's statement began: all moments that a statement names are taken from it."""
+
+    began = utcnow()
+
+
+_statement = _Statement()
+
+
+@event.listens_for(Engine, "before_execute")
+def _note_beginning(*_: Any) -> None:
+    _statement.began = utcnow()
 
 
 class _Moment(FunctionElement[datetime]):

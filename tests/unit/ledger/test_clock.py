@@ -181,3 +181,16 @@ class TestCrashes:
         record_results(held, [success(pending_images(held)[0])], lease_seconds=EXPIRED)
         record_results(claim(request_id), [], lease_seconds=EXPIRED)
         assert claim(request_id).crashes == 1
+
+
+def test_all_moments_of_a_statement_are_the_same(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_id = make_job(1)
+    ticks = iter(range(1000))
+    began = models.utcnow()
+    monkeypatch.setattr(clock, "utcnow", lambda: began + timedelta(seconds=next(ticks)))
+    assert cancel_job(request_id)
+    job = job_of(request_id)
+    assert job.finished_at is not None
+    assert job.finished_at == job.updated_at
