@@ -199,7 +199,7 @@ def test_a_csv_is_fetched_from_its_address(
 
 def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin, folder: Path) -> None:
     page.goto(service.url)
-    address = page.get_by_label("Or the address of a CSV")
+    address = page.get_by_label("Or its URL")
     origin.files["/export.csv"] = (200, "text/html", b"<!doctype html><title>Sign in</title>")
     address.fill(origin.url("/export.csv"))
     address.blur()
