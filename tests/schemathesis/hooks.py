@@ -47,10 +47,15 @@ def filter_query(_context: schemathesis.HookContext, query: dict[str, Any] | Non
 
 @schemathesis.hook
 def map_case(_context: schemathesis.HookContext, case: schemathesis.Case) -> schemathesis.Case:
-    """Leave out of good forms what is good for certain catalogues alone."""
+    """Leave out of good forms what is good for certain catalogues, or with other fields, alone."""
     is_good = case.meta is not None and case.meta.generation.mode.is_positive
     if is_good and isinstance(case.body, dict):
-        case.body = {name: value for name, value in case.body.items() if name not in PARTICULAR}
+        unfit = set(PARTICULAR)
+        if "compression_percentage" in case.body:
+            unfit.add("quality")
+        if "webhook_url" not in case.body:
+            unfit.add("webhook_secret")
+        case.body = {name: value for name, value in case.body.items() if name not in unfit}
     return case
 
 
