@@ -59,6 +59,7 @@ from .auth import current_owner
 from .context import base_url, current_storage, refusal_of
 from .errors import (
     ISSUES_SHOWN,
+    MEBIBYTE,
     SECRETS,
     VALUE_CHARS,
     InvalidRequest,
@@ -425,8 +426,8 @@ def read_form() -> UploadForm:
     """
     if request.mimetype not in ("", MULTIPART):
         raise NotMultipart
-    given = _given()
     schema = UploadSchema()
+    given = _given(schema)
     try:
         values, faults = schema.load(given), []
     except ValidationError as error:
@@ -436,13 +437,13 @@ def read_form() -> UploadForm:
     return UploadForm(values.get("file"), values, faults)
 
 
-def _given() -> dict[str, Any]:
+def _given(schema: Schema) -> dict[str, Any]:
     """Return the files and the fields; of those with one name, the first in this order counts."""
     columns = [("url_columns", ",".join(request.form.getlist("url_columns")))]
     filled = [
         (name, value)
         for name, value in [*columns, *request.form.items()]
-        if value or name == "dry_run" or name not in UploadSchema().fields
+        if value or name == "dry_run" or name not in schema.fields
     ]
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 
@@ -559,7 +560,6 @@ SECONDS = 40.0
 MOST_AT_ONCE = 32
 MOST_OF_OWNER = 8
 HEADERS = {"Accept": "text/csv,*/*;q=0.8"}
-MEBIBYTE = 2**20
 # A page begins with one of these, behind blanks and a byte order mark.
 PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--")
 PAGE_BYTES = 1024
