@@ -60,7 +60,7 @@ task_publish_retry_policy = {
     "interval_step": 0.2,
     "interval_max": 0.2,
 }
-# Every queue is declared by name in tasks/app.py; a mistyped one is an error.
+# Every queue is declared by name in worker/celery_app.py; a mistyped one is an error.
 task_create_missing_queues = False
 
 # A broker that is cut off without a word is noticed after 10 + 3 * 5 s, also where nothing is sent:

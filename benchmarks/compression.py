@@ -4,7 +4,7 @@
 
 Without a folder the sample photos are used. Each photo is saved anew in two sizes and at several
 qualities, because how hard it is to halve a file depends on how it was saved. Times are CPU time
-of this process, the best of N runs; similarity is that of imgcompress/pipeline/compress.
+of this process, the best of N runs; similarity is that of imgcompress/imaging.
 """
 
 from __future__ import annotations

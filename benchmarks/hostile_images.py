@@ -2,7 +2,7 @@
 
     python -m benchmarks.hostile_images [--only TEXT]
 
-Each trick of tests/unit/pipeline/compress/tricks.py is compressed by the service's own call, with
+Each trick of tests/unit/imaging/tricks.py is compressed by the service's own call, with
 its default limits, in a process of its own without the ceiling of MAX_PROCESS_MEMORY: so what is
 measured is what the limits hold. Targets: less than 600 MiB at the highest, and COMPRESS_TIMEOUT.
 """

@@ -1,4 +1,4 @@
-"""The database and the settings of an application; `application.py` binds them."""
+"""The database and the settings of an application; `app.py` binds them."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         return super().handle_request(req, conn)
 
     def notify(self) -> None:
-        """Tell the master that this worker lives, as it does every second; cut off who dawdles."""
+        """Notify the master every second that this worker is alive, and cut off stalled requests."""
         super().notify()
         now = monotonic()
         for wait in list(self.waits.values()):

@@ -1,6 +1,6 @@
 """Tie the life of a process to its parent's.
 
-As a script, `python lifeline.py PARENT_PID PROGRAM [ARG…]`, it becomes another program that ends
+As a script, `python process.py PARENT_PID PROGRAM [ARG…]`, it becomes another program that ends
 with its parent: so a supervisor need not run Python code between fork and exec. It imports the
 standard library alone, so that this takes milliseconds.
 """

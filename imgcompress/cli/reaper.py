@@ -1,4 +1,4 @@
-"""The guardian: a small process that kills what a killed supervisor leaves behind.
+"""The reaper: a small process that kills what a killed supervisor leaves behind.
 
 It reads the ids of process groups from a pipe whose other end only the supervisor holds. When the
 supervisor ends, however that happens, the pipe does too, and the groups still named are killed.
@@ -17,7 +17,7 @@ from contextlib import suppress
 
 
 class Reaper:
-    """The supervisor's side: start the guardian process and tell it what to guard."""
+    """The supervisor's side: start the reaper process and tell it what to guard."""
 
     def __init__(self) -> None:
         self._groups: set[int] = set()
@@ -34,7 +34,7 @@ class Reaper:
         self._tell(f"-{group}")
 
     def revive(self) -> None:
-        """Start a new guardian when the last one has ended."""
+        """Start a new reaper when the last one has ended."""
         if self._process.poll() is None:
             return
         self.close()
@@ -43,19 +43,19 @@ class Reaper:
             self._tell(f"+{group}")
 
     def close(self) -> None:
-        """Close the pipe and wait for the guardian, which kills what is still guarded."""
+        """Close the pipe and wait for the reaper, which kills what is still guarded."""
         self._process.communicate()
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        # A guardian that has just died is replaced by `revive`, which tells everything again.
+        # A reaper that has just died is replaced by `revive`, which tells everything again.
         with suppress(BrokenPipeError):
             self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
 
 
 def _start() -> subprocess.Popen[str]:
-    # A session of its own: what ends the supervisor's whole process group spares the guardian.
+    # A session of its own: what ends the supervisor's whole process group spares the reaper.
     return subprocess.Popen(
         [sys.executable, "-I", "-S", __file__],
         stdin=subprocess.PIPE,

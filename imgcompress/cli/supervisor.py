@@ -168,7 +168,7 @@ class Supervisor:
         self._posts = [ProcessSlot(program) for program in programs]
         self._ended = ended
         self._console = console
-        self._guardian = Reaper()
+        self._reaper = Reaper()
 
     def start(self) -> bool:
         """Start all programs; return False when told to stop meanwhile. Raise GaveUp."""
@@ -189,7 +189,7 @@ class Supervisor:
             if post.child:
                 post.child.stop(hurry.is_set)
                 self._release(post)
-        self._guardian.close()
+        self._reaper.close()
 
     def _wait_until_ready(self, post: ProcessSlot) -> bool:
         end = time.monotonic() + READY_SECONDS
@@ -205,7 +205,7 @@ class Supervisor:
         return not self._ended.is_set()
 
     def _tend(self) -> None:
-        self._guardian.revive()
+        self._reaper.revive()
         now = time.monotonic()
         for post in self._posts:
             if post.child and post.child.exit_code() is not None:
@@ -216,7 +216,7 @@ class Supervisor:
     def _start(self, post: ProcessSlot) -> None:
         post.child = Child(post.program, self._console)
         post.started = time.monotonic()
-        self._guardian.guard(post.child.group)
+        self._reaper.guard(post.child.group)
 
     def _bury(self, post: ProcessSlot, now: float) -> None:
         assert post.child is not None
@@ -230,7 +230,7 @@ class Supervisor:
 
     def _release(self, post: ProcessSlot) -> None:
         if post.child:
-            self._guardian.release(post.child.group)
+            self._reaper.release(post.child.group)
             post.child = None
 
 

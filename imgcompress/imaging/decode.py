@@ -240,7 +240,7 @@ class Picture:
 def decode(source: Source, options: CompressOptions, *, animated: bool) -> Picture:
     """Return the pixels of the image; all frames if `animated`, else the first alone.
 
-    May raise whatever Pillow raises; faults.py knows what it means.
+    May raise whatever Pillow raises; imaging/errors.py knows what it means.
     """
     with source.image as image:
         is_jpeg = source.format == "jpeg"

@@ -151,7 +151,7 @@ class JobRequest(Base):
 
 
 class CompressedImage(Base):
-    """One image of a job: where it comes from, what became of it."""
+    """One image of a job: where it comes from, and its outcome."""
 
     __tablename__ = "compressed_images"
     __table_args__ = (

@@ -158,7 +158,7 @@ def _ordinal_of_nth(request_id: UUID, status: str, skip: int) -> ColumnElement[i
 
 
 def outcomes(request_id: UUID, signed: Callable[[str | None], str | None]) -> Iterator[Outcome]:
-    """Yield what became of every image, in order; no transaction is open between batches.
+    """Yield the outcome of every image, in order; no transaction is open between batches.
 
     `signed` makes of the address that is kept the one that callers are given.
     """

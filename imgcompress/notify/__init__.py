@@ -1,1 +1,1 @@
-"""Tell systems and people what became of a job: build, sign and send one attempt."""
+"""Notify systems and people of a job: build, sign and send one webhook or e-mail."""

@@ -1,4 +1,4 @@
-"""What beat does with its schedule, which stands in tasks/app.py."""
+"""What beat does with its schedule, which is in celery_app.py."""
 
 from __future__ import annotations
 

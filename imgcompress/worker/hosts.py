@@ -161,7 +161,7 @@ class HostCircuits:
     def check(self, source: Source, job: UUID) -> None:
         """Raise ImageError `host_suspended` for an image of a job whose host is left alone.
 
-        It is NotTried while waiting may help, and else a failure, for which the host was tried.
+        It is Deferred while waiting may help, and else a failure, for which the host was tried.
         """
         found = self._suspended.get(source)
         if found is None or found.trying:

@@ -39,7 +39,7 @@ def tune_malloc() -> bool:
 
 # What glibc gives the stack of a thread where nothing limits that of the first one, or more.
 UNLIMITED_STACK = 8 * 2**20
-# The threads of a worker process beside those that download (pipeline/lane.py), with some to spare.
+# The threads of a worker process beside those that download (pipeline.py), with some to spare.
 OTHER_THREADS = 24
 
 

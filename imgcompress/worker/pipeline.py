@@ -247,7 +247,7 @@ class Results(Generic[Item, Done]):
         return bool(self._new or self._ended_by)
 
     def add(self, item: Item, outcome: Done | Exception) -> None:
-        """Tell what became of an image; of a failure the caller hears at once."""
+        """Add the outcome of an image; a failure wakes the caller at once."""
         failed = isinstance(outcome, Exception)
         with self._lock:
             self._new.append((item, outcome))
@@ -441,7 +441,7 @@ class SliceRun(Generic[Item, Made, Done]):
         self._finish(held, done)
 
     def _finish(self, held: InFlight[Item], outcome: Done | Exception | None) -> None:
-        """Let an image go, and tell what became of it where somebody asks."""
+        """Let an image go, and add its outcome if it is still wanted."""
         lost = isinstance(outcome, Exception) and not self.work.wanted(held.item)
         if outcome is not None and not lost:
             self.results.add(held.item, outcome)
@@ -472,7 +472,7 @@ class SliceRunner:
         queue: FetchQueue[Item],
         work: Work[Item, Made, Done],
     ) -> Iterator[list[tuple[Item, Done | ImageError]]]:
-        """Yield images with what became of them, as lists; once a tick at least, if it is empty.
+        """Yield images with their outcomes, as lists; once a tick at least, if it is empty.
 
         `queue` says which image is the next; where it has none to begin with, it is refilled. Raise
         CodecStuck after an image that never came back was yielded with `compress_timeout`.

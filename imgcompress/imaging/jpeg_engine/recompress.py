@@ -30,7 +30,7 @@ _PROFILE_NAME = b"ICC_PROFILE\0\x01\x01"
 def recompressed(data: bytes, options: CompressOptions) -> Compressed | str | None:
     """Return the JPEG that a JPEG becomes, or in a word why it has to go by way of pixels.
 
-    None where there is no JPEG that is to stay one. The outcomes are those of result.py.
+    None where there is no JPEG that is to stay one. The outcomes are those of imaging/options.py.
     """
     if not options.jpeg_engine or not data.startswith(_START):
         return None
