@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from .build import SANITIZED, WITH_LIBJPEG, compiled
+from .build import SANITIZED, WITH_LIBJPEG, compiled, has_sanitizers
 from .test_refusals import REFUSED
 from tests.fuzz.seeds import seeds
 
@@ -20,10 +20,14 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler
 @pytest.fixture(scope="module")
 def programme(tmp_path_factory):
     """Return the fuzzer's target as a programme that takes files."""
-    target = tmp_path_factory.mktemp("engine") / "engine"
-    if compiled(target, *SANITIZED, *WITH_LIBJPEG) or compiled(target, *SANITIZED):
-        return target
-    pytest.skip("the C compiler has no sanitizers")
+    folder = tmp_path_factory.mktemp("engine")
+    if not has_sanitizers(folder):
+        pytest.skip("the C compiler has no sanitizers")
+    target = folder / "engine"
+    if compiled(target, *SANITIZED, *WITH_LIBJPEG):
+        errors = compiled(target, *SANITIZED)
+        assert not errors, errors
+    return target
 
 
 def run(programme, folder, files):
