@@ -37,6 +37,7 @@ from ..csvfile import (
     opened_table,
     parse_format,
     read_images,
+    read_preview,
     validate_file,
 )
 from ..errors import ImageError, LedgerUnavailable
@@ -355,12 +356,74 @@ class AcceptedSchema(ReadingSchema):
     warnings = _warnings()
 
 
+class PreviewRowSchema(Schema):
+    """A row of the table as it is read."""
+
+    row = fields.Integer(
+        required=True,
+        metadata={"description": "The row number, counted as in a spreadsheet.", "example": 2},
+    )
+    cells = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "Its cells, in the order of the header; each is shortened to 200"
+            " characters.",
+            "example": ["mug", "Blue mug", "//cdn.example.com/mug.jpg"],
+        },
+    )
+    images = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "The first 10 image URLs that are read from the row.",
+            "example": ["https://cdn.example.com/mug.jpg"],
+        },
+    )
+
+
+class PreviewSchema(Schema):
+    """The first rows of a table as they are read."""
+
+    header_row = fields.Integer(
+        required=True,
+        metadata={"description": "The row with the names of the columns.", "example": 1},
+    )
+    header = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "The names of the first 1,000 columns, from left to right.",
+            "example": ["Handle", "Title", "Image Src"],
+        },
+    )
+    image_columns = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "The columns that hold image URLs, whether or not they are read.",
+            "example": ["Image Src"],
+        },
+    )
+    rows = fields.List(
+        fields.Nested(PreviewRowSchema),
+        required=True,
+        metadata={"description": "The first 5 rows that are not blank."},
+    )
+
+
 class DryRunSchema(ReadingSchema):
     """The answer to a dry run."""
 
     message = fields.String(required=True)
     total_rows = fields.Integer(required=True, metadata={"example": 2})
     total_images = fields.Integer(required=True, metadata={"example": 6})
+    preview = fields.Nested(
+        PreviewSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "The first rows; null if the file could not be read as a table."},
+    )
     errors = fields.List(
         fields.Nested(FaultSchema), required=True, metadata={"description": "The first 100 issues."}
     )
@@ -758,7 +821,7 @@ def _answer(
     faults = [*form.faults, *issues_of_file(found.faults)]
     fault_count = len(form.faults) + found.fault_count
     if form.values.get("dry_run"):
-        return _dry_run(found, faults, fault_count)
+        return _dry_run(table, found, faults, fault_count)
     if faults:
         raise InvalidUpload(faults, fault_count)
     accept = partial(_accept, form, table, found, limits)
@@ -766,7 +829,9 @@ def _answer(
     return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
 
-def _dry_run(found: Validation, faults: list[RequestIssue], fault_count: int) -> Response:
+def _dry_run(
+    table: BinaryIO, found: Validation, faults: list[RequestIssue], fault_count: int
+) -> Response:
     return jsonify(
         DryRunSchema().dump(
             {
@@ -774,6 +839,7 @@ def _dry_run(found: Validation, faults: list[RequestIssue], fault_count: int) ->
                 "total_rows": found.total_rows,
                 "total_images": found.total_images,
                 **_reading(found),
+                "preview": read_preview(table, found.layout) if found.layout else None,
                 "errors": faults[:ISSUES_SHOWN],
                 "error_count": fault_count,
             }

@@ -11,6 +11,7 @@ from .model import (
     Wishes,
 )
 from .options import parse_format
+from .preview import Preview, read_preview
 from .reader import read_images
 from .sniff import KeptLayout, kept_layout
 from .unpacking import opened_table
@@ -26,6 +27,7 @@ __all__ = [
     "ImageFailure",
     "ImageOutcome",
     "KeptLayout",
+    "Preview",
     "RowOptions",
     "Validation",
     "Wishes",
@@ -34,6 +36,7 @@ __all__ = [
     "opened_table",
     "parse_format",
     "read_images",
+    "read_preview",
     "validate_file",
     "write_catalogue",
     "write_errors",

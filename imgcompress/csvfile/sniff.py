@@ -163,7 +163,12 @@ def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, S
                 best = detected
                 break
     layout = _layout(best, wishes)
-    return layout, Sample(layout.header, _rows_below(stream, layout))
+    return layout, open_sample(stream, layout)
+
+
+def open_sample(stream: BinaryIO, layout: Layout) -> Sample:
+    """Return the header and the first rows below it."""
+    return Sample(layout.header, _rows_below(stream, layout))
 
 
 def open_good_layout(stream: BinaryIO) -> Layout:
@@ -274,7 +279,7 @@ def _with_detected(stream: BinaryIO, top: _Top, wishes: Wishes) -> _Top | None:
         return None
     found = replace(top, at=at, chosen=None)
     layout = _layout(found, wishes)
-    places = Sample(layout.header, _rows_below(stream, layout)).image_columns()
+    places = open_sample(stream, layout).image_columns()
     titles = {layout.title(place) for place in places}
     if not places:
         return None

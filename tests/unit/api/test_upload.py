@@ -156,6 +156,7 @@ def test_a_dry_run_tells_the_counts_and_stores_nothing(
         "total_images": 3,
         "layout": "imgcompress",
         "columns": COLUMNS,
+        "preview": answer.json["preview"],
         "errors": [],
         "error_count": 0,
         "warnings": [],
@@ -171,6 +172,36 @@ def test_a_dry_run_tells_the_faults_of_the_file_and_of_the_options(upload: Uploa
         ("quality", None, "invalid_quality"),
         ("file", 4, "relative_url"),
     ]
+
+
+def test_a_dry_run_shows_the_first_rows_with_the_columns_that_were_named(upload: Upload) -> None:
+    table = b"Price list\r\n\r\n" + SHOPIFY + b"\r\ncup,Cup,,,\r\n" * 9
+    told = upload(table, dry_run="true", url_columns="Other").json
+    preview = told["preview"]
+    assert preview.pop("rows")[:2] == [
+        {
+            "row": 4,
+            "cells": ["mug", "Mug", *(f"https://shop.test/{n}.jpg" for n in (1, 2, 3))],
+            "images": ["https://shop.test/3.jpg"],
+        },
+        {"row": 6, "cells": ["cup", "Cup", "", "", ""], "images": []},
+    ]
+    assert preview == {
+        "header_row": 3,
+        "header": ["Handle", "Title", "Image Src", "Variant Image", "Other"],
+        "image_columns": ["Image Src", "Variant Image", "Other"],
+    }
+
+
+def test_a_preview_is_there_to_choose_columns_from_and_is_bounded(upload: Upload) -> None:
+    row = b"%s,https://shop.test/1.jpg,https://shop.test/2.jpg\n" % (b"a" * 5_000)
+    told = upload(b"text,front,back\n" + row * 50, dry_run="true").json
+    assert (told["errors"][0]["code"], told["columns"]) == ("unclear_columns", None)
+    assert told["preview"]["image_columns"] == ["front", "back"]
+    rows = told["preview"]["rows"]
+    assert [row["row"] for row in rows] == [2, 3, 4, 5, 6]
+    assert rows[0]["cells"][0] == "a" * 199 + "…"
+    assert upload(b"%PDF-1.7", dry_run="true").json["preview"] is None
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
