@@ -26,6 +26,7 @@ from .middleware import conditional
 from .openapi import JOB_ID, Blueprint
 from .presenters import Page, count_images, image_report, is_active, job_report, status_report
 from .schemas import (
+    MAX_WAIT_SECONDS,
     DetailsQuery,
     DetailsSchema,
     JobListQuery,
@@ -108,26 +109,34 @@ _places = Places(MAX_WAITERS)
 def waiting(view: Callable[[str], Response]) -> Callable[[dict[str, Any], str], Response]:
     """Hold the answer back for up to `wait` seconds while the job's status and percentage stay.
 
-    A caller whose If-None-Match no longer holds is answered at once, and so is one for whom there
-    is no place to wait, or whose place another owner of jobs needs more.
+    With `wait_for=end`, while the job has not ended. Otherwise a caller whose If-None-Match no
+    longer holds is answered at once. So is one for whom there is no place to wait, or whose place
+    another owner of jobs needs more.
     """
 
     @wraps(view)
     def wrapper(query: dict[str, Any], request_id: str) -> Response:
-        if not query["wait"]:
+        for_end = query["wait_for"] == "end"
+        seconds = query.get("wait", MAX_WAIT_SECONDS if for_end else 0)
+        if not seconds:
             return view(request_id)
         seen = _progress(request_id)
         answer = view(request_id)
         is_news = bool(request.if_none_match) and answer.status_code != 304
-        if is_news or seen is None or seen.ended:
+        if (is_news and not for_end) or seen is None or seen.ended:
             return answer
-        return view(request_id) if _wait(request_id, seen, query["wait"]) else answer
+
+        def waits() -> bool:
+            now = _progress(request_id)
+            return now is not None and not now.ended if for_end else now == seen
+
+        return view(request_id) if _wait(request_id, waits, seconds) else answer
 
     return wrapper
 
 
-def _wait(request_id: str, seen: Progress, seconds: float) -> bool:
-    """Wait for a change; return False when there was no place to wait.
+def _wait(request_id: str, waits: Callable[[], bool], seconds: float) -> bool:
+    """Wait while `waits` says so; return False when there was no place to wait.
 
     No transaction is open meanwhile.
     """
@@ -135,12 +144,7 @@ def _wait(request_id: str, seen: Progress, seconds: float) -> bool:
         if place is None:
             return False
         end = time.monotonic() + seconds
-        while (
-            _progress(request_id) == seen
-            and _serving()
-            and not place.lost
-            and time.monotonic() < end
-        ):
+        while waits() and _serving() and not place.lost and time.monotonic() < end:
             time.sleep(min(POLL_SECONDS, max(0.0, end - time.monotonic())))
         return True
 
@@ -201,7 +205,7 @@ def status(request_id: str) -> Any:
     """Get a job's status
 
     Poll with the ETag of the last response in If-None-Match: unchanged polls return 304. Or use
-    `wait` to hold the response until something changes.
+    `wait` to hold the response until something changes, `wait_for=end` until the job has ended.
     """
     return report_of(find_job(request_id))
 

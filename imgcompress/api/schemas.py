@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, missing, validate
 
 from ..errors import IMAGE_ERRORS
 from ..ledger.models import Channel, DeliveryState, ImageStatus, JobStatus
@@ -159,7 +159,7 @@ def page_number(
     """Return a query field for a whole number within bounds."""
     fault = f"{name} must be a whole number from {low} to {high:,}."
     return fields.Integer(
-        load_default=default,
+        load_default=missing if default is None else default,
         error_messages={"invalid": fault, "too_large": fault},
         validate=validate.Range(low, high, error=fault),
         metadata={"description": description},
@@ -386,17 +386,28 @@ class JobListQuery(PageQuery):
     )
 
 
+WAIT_FOR = ("change", "end")
+
+
 class StatusQuery(Schema):
-    """How long the answer may wait."""
+    """How long the answer may wait, and for what."""
 
     wait = page_number(
         "wait",
         0,
         MAX_WAIT_SECONDS,
-        default=0,
         description=(
-            "Wait for up to this many seconds until the status or the percentage has changed."
+            "Wait for up to this many seconds until the status or the percentage has changed. If"
+            f" left out, 0, or {MAX_WAIT_SECONDS} with `wait_for=end`."
         ),
+    )
+    wait_for = fields.String(
+        load_default="change",
+        validate=validate.OneOf(WAIT_FOR, error=f"wait_for must be one of {', '.join(WAIT_FOR)}."),
+        metadata={
+            "description": "What to wait for: a `change` of the status or the percentage, or the"
+            " `end` of the job, even if If-None-Match is outdated."
+        },
     )
 
 

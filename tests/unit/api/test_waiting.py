@@ -152,3 +152,51 @@ def test_a_server_that_ends_keeps_nobody_waiting(
 def test_a_bad_wait_is_refused_by_name(client: FlaskClient, request_id: str, wait: str) -> None:
     answer = client.get(f"/job/status/{request_id}?wait={wait}")
     assert answer.status_code == 400 and answer.json["errors"][0]["field"] == "wait"
+
+
+def test_who_waits_for_the_end_sees_no_change_before_it(
+    app: Flask, client: FlaskClient, request_id: str, clock: Clock
+) -> None:
+    outdated = {"If-None-Match": client.get(f"/job/status/{request_id}").headers["ETag"]}
+
+    def work(slept: int) -> None:
+        if slept == 2:
+            process(app, request_id, only={0})
+        if slept == 5:
+            client.post(f"/job/cancel/{request_id}")
+
+    clock.on_sleep = work
+    answer = client.get(f"/job/status/{request_id}?wait_for=end", headers=outdated)
+    assert (answer.status_code, answer.json["status"]) == (200, "CANCELLED")
+    assert clock.slept == 5
+
+
+@pytest.mark.parametrize("more, seconds", [("", 30), ("&wait=3", 3), ("&wait=0", 0)])
+def test_a_wait_for_the_end_is_held_for_half_a_minute_at_most(
+    client: FlaskClient, request_id: str, clock: Clock, more: str, seconds: int
+) -> None:
+    answer = client.get(f"/job/status/{request_id}?wait_for=end{more}")
+    assert (answer.status_code, answer.json["status"]) == (200, "PENDING")
+    assert clock.now == pytest.approx(seconds)
+
+
+def test_a_wait_for_the_end_takes_a_place(
+    client: FlaskClient, request_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_places", Places(0))
+    assert client.get(f"/job/status/{request_id}?wait_for=end").json["status"] == "PENDING"
+    assert clock.slept == 0
+
+
+def test_a_wait_for_the_end_ends_with_the_job_that_is_deleted(
+    client: FlaskClient, request_id: str, clock: Clock
+) -> None:
+    clock.on_sleep = lambda _: client.delete(f"/job/{request_id}")
+    assert client.get(f"/job/status/{request_id}?wait_for=end").status_code == 404
+    assert clock.slept == 1
+
+
+def test_a_bad_wait_for_is_refused_by_name(client: FlaskClient, request_id: str) -> None:
+    answer = client.get(f"/job/status/{request_id}?wait_for=ever")
+    assert answer.status_code == 400 and answer.json["errors"][0]["field"] == "wait_for"
+    assert answer.json["errors"][0]["message"] == "wait_for must be one of change, end."
