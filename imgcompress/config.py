@@ -24,7 +24,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from environs import Env, EnvValidationError, ValidationError, validate
 
 from .errors import SettingsError
-from .options import BOUNDS, MAX_SIDE
+from .options import BOUNDS, EFFORTS, MAX_SIDE
 
 SECRET_CHARS = 32
 # A host name, or a domain with all that is below it.
@@ -80,6 +80,13 @@ def parse_format(text: str) -> str:
     """Return one of FORMATS. Raise ValueError."""
     if text.lower() not in FORMATS:
         raise ValueError(f"must be one of {', '.join(FORMATS)}")
+    return text.lower()
+
+
+def parse_effort(text: str) -> str:
+    """Return one of EFFORTS. Raise ValueError."""
+    if text.lower() not in EFFORTS:
+        raise ValueError(f"must be one of {', '.join(EFFORTS)}")
     return text.lower()
 
 
@@ -480,6 +487,11 @@ class Settings:
             *BOUNDS["quality"]
         ),
         check=validate.Range(*BOUNDS["quality"]),
+    )
+    effort: str = setting(
+        "medium",
+        "Time that an image may take, if the upload specifies none: low, medium or high.",
+        parse=parse_effort,
     )
     jpeg_engine: bool = setting(
         True,

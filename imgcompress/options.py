@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-OPTION_NAMES = ("format", "quality", "compression_percentage", "max_width", "max_height")
+OPTION_NAMES = (
+    "format",
+    "quality",
+    "compression_percentage",
+    "max_width",
+    "max_height",
+    "effort",
+)
 FORMATS = ("keep", "jpeg", "png", "webp", "avif")
+# How much time an image may take: the fastest that is good, the usual, the best at any cost.
+EFFORTS = ("low", "medium", "high")
 # No JPEG is wider or higher than this.
 MAX_SIDE = 65_535
 # The smallest and the largest value of each option that is a number. The quality is that of an

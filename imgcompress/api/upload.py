@@ -35,6 +35,7 @@ from ..csvfile import (
     kept_layout,
     known_encoding,
     opened_table,
+    parse_effort,
     parse_format,
     read_images,
     read_preview,
@@ -52,7 +53,7 @@ from ..links import job_url
 from ..logs import bind
 from ..net import DialPolicy
 from ..net.fetcher import Fetched, Fetcher, FetchLimits
-from ..options import BOUNDS, FORMATS, OPTION_NAMES
+from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES
 from ..storage import csv_key
 from ..worker.queue import publish_slices
 from . import request_headers
@@ -178,6 +179,14 @@ class _Format(fields.String):
         return parse_format(name) or name
 
 
+class _Effort(fields.String):
+    """An effort in letters of any case; one that is not known is left to the validator."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name: str = super()._deserialize(value, attr, data, **kwargs)
+        return parse_effort(name) or name
+
+
 class UploadSchema(Schema):
     """A CSV and how its images are to be compressed.
 
@@ -253,8 +262,8 @@ class UploadSchema(Schema):
         load_default=lambda: False,
         error_messages={"invalid": "row_options must be true or false."},
         metadata={
-            "description": "Read `format`, `quality`, `compression_percentage`, `max_width` and"
-            " `max_height` from columns with these names. Columns called"
+            "description": "Read `format`, `quality`, `compression_percentage`, `max_width`,"
+            " `max_height` and `effort` from columns with these names. Columns called"
             " `imgcompress format` and so on are always read."
         },
     )
@@ -300,6 +309,14 @@ class UploadSchema(Schema):
     max_width = _whole_number("max_width", "Maximum width in pixels; wider images are scaled down.")
     max_height = _whole_number(
         "max_height", "Maximum height in pixels; taller images are scaled down."
+    )
+    effort = _Effort(
+        validate=validate.OneOf(EFFORTS, error=f"effort must be one of {', '.join(EFFORTS)}."),
+        metadata={
+            "description": "How much time each image may take: `low`, `medium` or `high`. More time"
+            " makes the images look better at the same size; `medium` unless the"
+            " installation sets another default."
+        },
     )
     user_agent = request_headers.user_agent()
     referer = request_headers.referer()
@@ -459,7 +476,11 @@ class UploadForm:
     @property
     def options(self) -> dict[str, Any]:
         """Return how the images are to be fetched and compressed, as the job keeps it."""
-        default = {"compression_percentage": current_settings().compression_percentage}
+        settings = current_settings()
+        default = {
+            "compression_percentage": settings.compression_percentage,
+            "effort": settings.effort,
+        }
         options = {name: (default | self.values).get(name) for name in OPTION_NAMES}
         headers = headers_of(self.values)
         return options | {REQUEST_HEADERS: headers} if headers else options

@@ -10,7 +10,7 @@ from .model import (
     Validation,
     Wishes,
 )
-from .options import parse_format
+from .options import parse_effort, parse_format
 from .preview import Preview, read_preview
 from .reader import read_images
 from .sniff import KeptLayout, kept_layout
@@ -34,6 +34,7 @@ __all__ = [
     "kept_layout",
     "known_encoding",
     "opened_table",
+    "parse_effort",
     "parse_format",
     "read_images",
     "read_preview",

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-from ..options import BOUNDS, FORMATS
+from ..options import BOUNDS, EFFORTS, FORMATS
 from .columns import (
     COMPRESSION_PERCENTAGE,
+    EFFORT,
     FORMAT,
     OPTION_COLUMNS,
     OUTPUT_NAME,
@@ -123,6 +124,8 @@ def places_of_values(column: Column, sample: Sample) -> list[int]:
 def _objection(column: Column) -> Objection:
     if column is FORMAT:
         return column, "invalid_format", {"formats": enumerated(FORMATS)}
+    if column is EFFORT:
+        return column, "invalid_effort", {"efforts": enumerated(EFFORTS)}
     low, high = _BOUNDS[column]
     return column, "invalid_number", {"low": low, "high": high}
 
@@ -132,6 +135,12 @@ def parse_format(text: str) -> str | None:
     name = text.casefold()
     name = _SPELLINGS.get(name, name)
     return name if name in FORMATS else None
+
+
+def parse_effort(text: str) -> str | None:
+    """Return the effort that a text names, or None; case does not count."""
+    name = text.casefold()
+    return name if name in EFFORTS else None
 
 
 def _number_parser(low: int, high: int) -> Callable[[str], int | None]:
@@ -144,6 +153,7 @@ def _number_parser(low: int, high: int) -> Callable[[str], int | None]:
 
 _PARSERS: dict[Column, Callable[[str], str | int | None]] = {
     FORMAT: parse_format,
+    EFFORT: parse_effort,
     **{column: _number_parser(*bounds) for column, bounds in _BOUNDS.items()},
 }
 

@@ -52,7 +52,9 @@ def _from_pixels(data: bytes, options: CompressOptions) -> Compressed:
 
 def _compressed(source: Source, picture: Picture, options: CompressOptions) -> Compressed:
     source_size = len(source.data)
-    goal = EncodeTarget(options.budget(source_size), options.min_quality, options.quality)
+    goal = EncodeTarget(
+        options.budget(source_size), options.min_quality, options.quality, options.effort
+    )
     if not goal.quality and (lossless := _rewrapped(source, picture, options, goal.budget)):
         return _result(lossless, source.format, picture, "target_met", score=1.0)
     attempt, format = _smallest(source, picture, goal, options)

@@ -13,7 +13,8 @@ class CompressOptions:
     (1 to 95) replaces that search with a fixed quality. `format` is keep, jpeg, png, webp or avif.
     `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
     `min_quality` is the floor of the search on the JPEG scale; `max_pixels` counts width x height
-    x frames, and `max_frames` the frames alone. `jpeg_engine` lets JPEGs that stay JPEGs be
+    x frames, and `max_frames` the frames alone. `effort` is low, medium or high: how much time the
+    encoders may take for the same bytes. `jpeg_engine` lets JPEGs that stay JPEGs be
     compressed without a look at their pixels.
     """
 
@@ -22,6 +23,7 @@ class CompressOptions:
     format: str = "keep"
     max_width: int | None = None
     max_height: int | None = None
+    effort: str = "medium"
     min_quality: int = 30
     max_pixels: int = 50_000_000
     max_frames: int = 2_000

@@ -10,7 +10,7 @@ from ..api.context import parse_id
 from ..api.errors import PROBLEM_TYPE, UnknownHost, answer_error
 from ..errors import IMAGE_ERRORS
 from ..extensions import current_settings
-from ..options import FORMATS, MAX_SIDE
+from ..options import EFFORTS, FORMATS, MAX_SIDE
 from .blueprint import blueprint
 from .session import cookie_name
 
@@ -30,6 +30,8 @@ def home() -> Response:
     return _page(
         "home",
         formats=FORMATS,
+        efforts=EFFORTS,
+        effort=settings.effort,
         max_side=MAX_SIDE,
         percentage=settings.compression_percentage,
         mail=settings.smtp_server is not None,

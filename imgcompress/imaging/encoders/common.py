@@ -22,12 +22,14 @@ from ..search import Attempt
 class EncodeTarget:
     """At most `budget` bytes at the best quality not under `floor`, or one fixed `quality`.
 
-    Both qualities are on the JPEG scale, 1 to 95; `smallest` allows slow settings.
+    Both qualities are on the JPEG scale, 1 to 95; `effort` is low, medium or high, and `smallest`
+    allows the slowest settings.
     """
 
     budget: int
     floor: int
     quality: int | None = None
+    effort: str = "medium"
     smallest: bool = False
 
 

@@ -98,6 +98,7 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
         "format",
         "max_width",
         "max_height",
+        "effort",
         "user_agent",
         "referer",
         "accept_language",

@@ -68,6 +68,7 @@ EMPTY_FIELDS = [
     ("format", None),
     ("max_width", None),
     ("max_height", None),
+    ("effort", None),
     ("url_columns", None),
     ("name_column", None),
     ("id_column", None),

@@ -90,6 +90,7 @@ def test_options_left_out_or_left_empty_take_their_defaults(app: Flask, upload: 
         "format": "keep",
         "max_width": None,
         "max_height": None,
+        "effort": "medium",
     }
 
 
@@ -99,6 +100,7 @@ def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
         format="webp",
         max_width="800",
         max_height="600",
+        effort="HIGH",
         webhook_url="https://shop.test/hook",
     )
     kept = job(app, answer.json["request_id"])
@@ -108,6 +110,7 @@ def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
         "format": "webp",
         "max_width": 800,
         "max_height": 600,
+        "effort": "high",
     }
     assert kept.webhook_url == "https://shop.test/hook"
 

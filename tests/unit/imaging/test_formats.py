@@ -140,3 +140,13 @@ def test_of_a_tiff_with_two_pages_the_first_is_taken():
 
 def test_every_format_has_an_extension():
     assert EXTENSIONS.keys() == {"jpeg", "png", "webp", "avif", "gif"}
+
+
+@pytest.mark.parametrize("format", ["webp", "avif"])
+def test_more_effort_makes_smaller_files_of_the_same_quality(format):
+    data = encoded(photo(480, 320), "PNG")
+    low, high = (
+        len(compress(data, CompressOptions(format=format, quality=60, effort=effort)).data)
+        for effort in ("low", "high")
+    )
+    assert high < low
