@@ -3,6 +3,7 @@
 Each is made when it is asked for: a worker with the interface and the pages would start slowly.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from functools import cache
@@ -11,11 +12,13 @@ from typing import Any
 from flask import Flask
 
 from imgcompress.app import create_app, create_worker_app
-from imgcompress.config import Settings, load_settings
+from imgcompress.config import Settings, load_settings, misspelt_settings
 from imgcompress.errors import SettingsError
 from imgcompress.ledger.metrics import save_share
 from imgcompress.logs import write_logs
 from imgcompress.metrics import SHARE
+
+log = logging.getLogger("imgcompress")
 
 # What any process of the service writes is for its user alone: ledger, catalogues, images, logs.
 OTHERS_MAY_NOT = 0o077
@@ -36,6 +39,9 @@ def _begin(create: Callable[[Settings], Flask]) -> Flask:
         settings = load_settings()
         write_logs(settings.log_format, settings.log_level)
         app = create(settings)
+        if create is create_app:  # The workers have the same settings: one process reports them.
+            for name, meant in misspelt_settings().items():
+                log.warning("%s is no setting of imgcompress; did you mean %s?", name, meant)
     except SettingsError as error:
         raise SystemExit(error.message) from error
 

@@ -12,6 +12,7 @@ import tempfile
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from email.headerregistry import Address
 from email.utils import parseaddr
 from functools import partial
@@ -21,7 +22,10 @@ from textwrap import wrap
 from typing import Any, NamedTuple, cast
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
+from dotenv import dotenv_values
 from environs import Env, EnvValidationError, ValidationError, validate
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from .errors import SettingsError
 from .options import BOUNDS, EFFORTS, MAX_SIDE
@@ -165,7 +169,10 @@ def parse_storage_url(text: str) -> str | None:
     """Return the URL, or None for an empty one. Raise ValueError, which does not show it."""
     if not text:
         return None
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = SplitResult("", "", "", "", "")
     if not (_names_folder(parts) or _names_bucket(parts)):
         raise ValueError("must look like file:///absolute/path or s3://bucket/prefix")
     if parts.scheme == "s3" and find_spec("boto3") is None:
@@ -249,7 +256,10 @@ def parse_secrets_keys(text: str) -> tuple[str, ...]:
 
 def parse_pauses(text: str) -> tuple[float, ...]:
     """Return the pauses between attempts, in seconds. Raise ValueError."""
-    pauses = tuple(float(part) for part in text.split(",") if part.strip())
+    try:
+        pauses = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        pauses = (0.0,)
     if not all(0 < pause <= LONGEST_PAUSE for pause in pauses):
         raise ValueError(
             "must be a list of seconds, each above 0 and up to 86400, such as 5,300,1800"
@@ -279,10 +289,15 @@ def parse_base_url(text: str) -> str | None:
     """Return the URL without a slash at its end, or None for an empty one. Raise ValueError."""
     if not text:
         return None
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        port_is_valid = parts.port != 0  # Reading a faulty port raises ValueError.
+    except ValueError:
+        parts, port_is_valid = SplitResult("", "", "", "", ""), False
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
+        or not port_is_valid
         or "@" in parts.netloc
         or parts.query
         or parts.fragment
@@ -291,22 +306,71 @@ def parse_base_url(text: str) -> str | None:
     return text.rstrip("/")
 
 
+# What SQLAlchemy calls the databases that the ledger runs on, and kombu the brokers.
+DATABASES = ("sqlite", "postgresql", "postgres", "postgresql+psycopg2")
+BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
+
+
+def parse_database_url(text: str) -> str:
+    """Return the URL. Raise ValueError, which does not show it, for it has a password."""
+    try:
+        if make_url(text).drivername in DATABASES:
+            return text
+    except (ArgumentError, ValueError):
+        pass  # Not a URL, or one with a faulty port.
+    raise ValueError(
+        "must look like postgresql://user:password@host:5432/name or"
+        " sqlite:////absolute/path.sqlite3; other databases are not supported. Write special"
+        " characters in the password as %XX"
+    )
+
+
+def parse_broker_url(text: str) -> str:
+    """Return the URL. Raise ValueError, which does not show it, for it has a password."""
+    if urlsplit(text).scheme in BROKERS:
+        return text
+    raise ValueError(
+        "must look like redis://host:6379/0 or amqp://user:password@host:5672//; other brokers are"
+        " not supported"
+    )
+
+
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:
     """Return the networks. Raise ValueError."""
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(_parse_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _parse_network(text: str) -> IPNetwork:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} must be a network such as 10.1.0.0/16 or fd12::/48, without bits set behind"
+            " its prefix"
+        ) from None
 
 
 def parse_ports(text: str) -> PortRanges:
     """Return the ranges of ports. Raise ValueError."""
-    return tuple(_parse_port_range(part) for part in text.split(",") if part.strip())
+    return tuple(_parse_port_range(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _parse_port_range(text: str) -> tuple[int, int]:
     first, _, last = text.partition("-")
-    low, high = int(first), int(last or first)
+    try:
+        low, high = int(first), int(last or first)
+    except ValueError:
+        low = high = 0
     if not 1 <= low <= high <= 65535:
-        raise ValueError(f"{text.strip()!r} is not a port or a range of ports")
+        raise ValueError(
+            f"{text!r} must be a port between 1 and 65535, or a range of ports such as 8000-8080"
+        )
     return low, high
+
+
+def between(low: int, high: int) -> validate.Range:
+    """Return a check that a number lies between `low` and `high`, both included."""
+    return validate.Range(low, high, error="must be between {min} and {max}")
 
 
 def zero_or(least: int) -> Callable[[int], None]:
@@ -314,7 +378,7 @@ def zero_or(least: int) -> Callable[[int], None]:
 
     def check(number: int) -> None:
         if number and number < least:
-            raise ValidationError(f"Must be 0 or at least {least}.")
+            raise ValidationError(f"must be 0 or at least {least}")
 
     return check
 
@@ -346,8 +410,8 @@ def setting(default: Any, help: str = "", *, secret: bool = False, **options: An
     return field(repr=not secret, metadata={"setting": Setting(default, help, **options)})
 
 
-POSITIVE = validate.Range(min=1)
-NOT_NEGATIVE = validate.Range(min=0)
+POSITIVE = validate.Range(min=1, error="must be at least {min}")
+NOT_NEGATIVE = validate.Range(min=0, error="must be at least {min}")
 
 
 @dataclass(frozen=True)
@@ -366,11 +430,13 @@ class Settings:
         None,
         "The database. Unset: SQLite in DATA_DIR. Postgres: postgresql://user:password@host:5432/name"
         "\nThe database must use UTF-8: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0",
+        parse=parse_database_url,
     )
     celery_broker_url: str = setting(
         None,
         "The broker: redis://host:6379/0 or amqp://user:password@host:5672//"
         "\nUnset: `make run` starts its own Valkey server on a private socket.",
+        parse=parse_broker_url,
     )
     queue_prefix: str = setting(
         "imgcompress",
@@ -413,7 +479,7 @@ class Settings:
         "Address and port that `make run` listens on. 0.0.0.0 exposes it to the network.",
         section="Web server",
     )
-    port: int = setting(5000, check=validate.Range(min=1, max=65535))
+    port: int = setting(5000, check=between(1, 65535))
     public_base_url: str | None = setting(
         "",
         "Base of the links in responses, CSVs and webhooks, such as https://images.example.com"
@@ -478,7 +544,7 @@ class Settings:
     compression_percentage: int = setting(
         50,
         "Percentage of its bytes that each image must lose, if the upload specifies none.",
-        check=validate.Range(*BOUNDS["compression_percentage"]),
+        check=between(*BOUNDS["compression_percentage"]),
         section="Compression",
     )
     min_quality: int = setting(
@@ -486,7 +552,7 @@ class Settings:
         "Lowest quality on the JPEG scale ({}-{}), whatever the percentage.".format(
             *BOUNDS["quality"]
         ),
-        check=validate.Range(*BOUNDS["quality"]),
+        check=between(*BOUNDS["quality"]),
     )
     effort: str = setting(
         "medium",
@@ -630,12 +696,12 @@ class Settings:
         30.0,
         "A worker that renews no lease for this long, in seconds, is considered dead, and others"
         " take over its slices. Use the same value on all machines.",
-        check=validate.Range(min=3),
+        check=validate.Range(min=3, error="must be at least {min}"),
     )
     recovery_interval: float = setting(
         5.0,
         "How often recovery looks for lost work, in seconds.",
-        check=validate.Range(min=0.2),
+        check=validate.Range(min=0.2, error="must be at least {min}"),
     )
 
     @property
@@ -791,10 +857,41 @@ def embedded_broker_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"imgcompress-{digest}" / "valkey.sock"
 
 
+# What environs reports of a value that is not of its setting's type, in the words of the checks.
+TYPE_ERRORS = {
+    "Not a valid integer.": "must be a whole number",
+    "Not a valid number.": "must be a number",
+    "Not a valid boolean.": "must be true or false",
+    "Environment variable not set.": "must be set",
+}
+
+
 def _explain(error: EnvValidationError) -> str:
-    told = cast("Mapping[str, list[str]]", error.error_messages)
-    faults = [f"  {name}: {' '.join(messages)}" for name, messages in told.items()]
+    by_name = cast("Mapping[str, list[str]]", error.error_messages)
+    faults = [
+        f"  {name}: {' '.join(TYPE_ERRORS.get(each, each) for each in messages)}"
+        for name, messages in by_name.items()
+    ]
     return "These settings are wrong:\n" + "\n".join(sorted(faults))
+
+
+# Shorter names, and names that differ more, belong to other programs too often.
+SHORTEST_MISSPELT = 6
+LEAST_ALIKE = 0.85
+
+
+def misspelt_settings(env_file: Path | None = Path(".env")) -> dict[str, str]:
+    """Return the names in the environment and `.env` that nearly are a setting's, with that setting."""
+    known = variables()
+    given = set(os.environ)
+    if env_file is not None and env_file.is_file():
+        given |= set(dotenv_values(env_file))
+    close = {
+        name: get_close_matches(name.upper(), known, n=1, cutoff=LEAST_ALIKE)
+        for name in given.difference(known)
+        if len(name) >= SHORTEST_MISSPELT
+    }
+    return {name: matches[0] for name, matches in sorted(close.items()) if matches}
 
 
 EXAMPLE_WIDTH = 100

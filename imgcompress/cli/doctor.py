@@ -21,7 +21,7 @@ from flask.cli import with_appcontext
 
 import celeryconfig
 
-from ..config import Settings
+from ..config import Settings, misspelt_settings
 from ..errors import ImgcompressError
 from ..extensions import current_settings, db
 from ..ledger.clock import TOLERATED_SECONDS, clock_difference
@@ -442,7 +442,11 @@ RULES = (
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Yield every contradiction, or that there is none."""
-    found = [Finding(rule.level, NAME, rule.text) for rule in RULES if rule.broken(settings)]
+    found = [
+        warning(NAME, f"{name} is no setting of imgcompress; did you mean {meant}?")
+        for name, meant in misspelt_settings().items()
+    ]
+    found += [Finding(rule.level, NAME, rule.text) for rule in RULES if rule.broken(settings)]
     found += _check_memory(settings)
     yield from found or [ok(NAME, "No limits contradict each other.")]
 

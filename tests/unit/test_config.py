@@ -14,6 +14,7 @@ from imgcompress.config import (
     embedded_broker_socket,
     env_example,
     load_settings,
+    misspelt_settings,
     variables,
 )
 from imgcompress.errors import SettingsError
@@ -60,6 +61,44 @@ def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError) as told:
         load_settings(None)
     assert all(name in told.value.message for name in faults)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATABASE_URL", "mysql://u:s3cret@db/images", "must look like postgresql://"),
+        ("DATABASE_URL", "postgresql://u:s3cr@et:x@db/images", "must look like postgresql://"),
+        ("CELERY_BROKER_URL", "sqs://u:s3cret@queue", "must look like redis://"),
+        ("ALLOWED_PORTS", "80,443,abc", "'abc' must be a port between 1 and 65535"),
+        ("PUBLIC_BASE_URL", "http://[::1", "must look like https://images.example.com"),
+        ("PUBLIC_BASE_URL", "http://images:x", "must look like https://images.example.com"),
+        ("STORAGE_URL", "s3://[x", "must look like file:///absolute/path or s3://"),
+        ("WEBHOOK_RETRY_PAUSES", "5,x", "must be a list of seconds"),
+        ("PORT", "abc", "must be a whole number"),
+        ("PORT", "70000", "must be between 1 and 65535"),
+        ("FETCH_TIMEOUT", "-1", "must be at least 1"),
+        ("REQUIRE_API_KEY", "perhaps", "must be true or false"),
+        ("MAX_PROCESS_MEMORY", "5", "must be 0 or at least 268435456"),
+    ],
+)
+def test_an_error_names_the_setting_and_its_form(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None)
+    assert f"{name}: {words}" in caught.value.message
+    assert "s3cr" not in caught.value.message
+
+
+def test_misspelt_settings_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("RETENTON_DAYS=3\nAWS_REGION=eu\nMIN_QUALITY=40\n")
+    monkeypatch.setenv("ALLOWED_HOST", "images.example.com")
+    monkeypatch.setenv("SUPPORTED_HOST", "images")
+    assert misspelt_settings(tmp_path / ".env") == {
+        "ALLOWED_HOST": "ALLOWED_HOSTS",
+        "RETENTON_DAYS": "RETENTION_DAYS",
+    }
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
