@@ -174,7 +174,13 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "imports": TASK_MODULES,
         "worker_consumer": "imgcompress.worker.unreadable_messages:Consumer",
         "task_queues": [
-            Queue(f"{prefix}.{name}", routing_key=f"{prefix}.{name}", queue_arguments=arguments)
+            # By its alias a worker is started with -Q images, whatever the prefix is.
+            Queue(
+                f"{prefix}.{name}",
+                alias=name,
+                routing_key=f"{prefix}.{name}",
+                queue_arguments=arguments,
+            )
             for name in QUEUES
         ],
         "task_default_queue": f"{prefix}.{IMAGES}",
