@@ -196,7 +196,8 @@ class Watch(StartStopStep):  # type: ignore[misc]
 
     def _begin_work(self, worker: Any) -> None:
         """Have the pool do what its messages would ask for, each task as often as it may."""
-        routes, consumed = worker.app.conf.task_routes, worker.app.amqp.queues.consume_from
+        routes = worker.app.conf.task_routes
+        consumed = {queue.name for queue in worker.app.amqp.queues.consume_from.values()}
         at_once = {
             "process_waiting": worker.pool.limit,
             "recover": 1,

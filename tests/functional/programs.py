@@ -14,11 +14,9 @@ import requests
 from .service import ROOT, Service
 
 
-def words(command: str, prefix: str) -> list[str]:
-    """Return a command line as words, with programs of this environment and the test's queues."""
-    program, *arguments = shlex.split(
-        command.replace("-Q imgcompress.", f"-Q {prefix}.").replace(",imgcompress.", f",{prefix}.")
-    )
+def words(command: str) -> list[str]:
+    """Return a command line as words, with programs of this environment."""
+    program, *arguments = shlex.split(command)
     return [str(Path(sys.executable).with_name(program)), *arguments]
 
 

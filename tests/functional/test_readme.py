@@ -122,7 +122,7 @@ def test_every_make_target_is_there(command: str) -> None:
 def test_the_commands_for_keys_work(embedded_service: Service) -> None:
     for command in commands("flask keys"):
         subprocess.run(
-            words(command, "imgcompress"),
+            words(command),
             cwd=ROOT,
             env=embedded_service.environment,
             check=True,
