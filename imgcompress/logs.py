@@ -15,7 +15,23 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 
 # The facts that a line may have beside its text; others, which libraries add, are left out.
-FIELDS = ("method", "path", "status", "seconds", "client", "channel", "attempt", "error", "program")
+FIELDS = (
+    "method",
+    "path",
+    "status",
+    "seconds",
+    "client",
+    "channel",
+    "attempt",
+    "error",
+    "program",
+    "rows",
+    "images",
+    "completed",
+    "failed",
+    "bytes",
+    "bytes_after",
+)
 # They tell of each message and each tick, of which the service tells itself what is worth knowing.
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "alembic")
 # What others sent stands behind this mark, so that it cannot pass for a line of its own.

@@ -86,6 +86,8 @@ def _level(response: Response) -> int:
         request.endpoint in PROBES
         or response.status_code == 304
         or str(request.endpoint).endswith(".static")
+        # Viewers of images ask for far more than callers do.
+        or (request.blueprint == "image" and response.status_code < 400)
     )
     return logging.DEBUG if quiet else logging.INFO
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from email.headerregistry import Address
 from functools import partial
 from hashlib import file_digest, sha256
-from io import BufferedIOBase
+from io import SEEK_END, BufferedIOBase
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
 from threading import Lock
@@ -922,6 +922,14 @@ def _accept(
             slice_size=current_settings().slice_size,
             conditions=_conditions(owner, claim, body),
         )
+    log.info(
+        "Job accepted",
+        extra={
+            "rows": job.total_rows,
+            "images": job.total_images,
+            "bytes": stream.seek(0, SEEK_END),
+        },
+    )
     publish_slices(job.request_id)
     return body, 202, {"Location": status_url}
 

@@ -96,6 +96,17 @@ def test_the_job_is_bound_to_the_lines_of_its_calls(client: FlaskClient, upload:
     assert _bound()["request_id"] == request_id
 
 
+def test_the_acceptance_of_a_job_is_one_line_with_its_size(
+    caplog: pytest.LogCaptureFixture, upload: Upload
+) -> None:
+    caplog.set_level(logging.INFO, "imgcompress.api.upload")
+    body = upload().json
+    (accepted,) = (line for line in caplog.records if line.getMessage() == "Job accepted")
+    facts = vars(accepted)
+    assert (facts["rows"], facts["images"]) == (body["total_rows"], body["total_images"])
+    assert facts["bytes"] > 0
+
+
 def test_a_text_that_is_no_id_is_not_bound(client: FlaskClient) -> None:
     client.get("/job/status/none")
     assert "request_id" not in _bound()

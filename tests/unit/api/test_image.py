@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -89,6 +90,16 @@ def test_an_image_is_harmless_content_of_others(client: FlaskClient, path: str) 
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
+def test_a_served_image_is_logged_at_debug(
+    client: FlaskClient, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "imgcompress.api.middleware")
+    with client.get(path):
+        pass
+    client.get("/image/00000000-0000-4000-8000-000000000000")
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
 
 
 def test_a_known_image_is_not_sent_again(client: FlaskClient, path: str) -> None:
