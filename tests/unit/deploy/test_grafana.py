@@ -8,15 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
-
-from imgcompress.api import operations
-from imgcompress.api.operations import LedgerCollector
-from imgcompress.ledger.gauges import Backlog, Gauges
-from imgcompress.ledger.metrics import RecoveryCounter
-from imgcompress.ledger.models import Channel, JobStatus
-from imgcompress.metrics import COUNTERS, HISTOGRAMS, Sample
 
 DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "imgcompress.json"
 # Words of PromQL that are neither a metric nor a label.
@@ -31,34 +22,6 @@ def _queries() -> Iterator[tuple[str, str, str]]:
             yield panel["title"], target["expr"], target["legendFormat"]
 
 
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    """Return the labels of each sample that `/metrics` tells when everything has happened once."""
-    values: dict[Sample, float] = {}
-    for counter in COUNTERS:
-        values[counter.sample(*("x" for _ in counter.labels))] = 1
-    for histogram in HISTOGRAMS:
-        values[histogram.sum(*("x" for _ in histogram.labels))] = 1
-    gauges = Gauges(
-        dict.fromkeys(JobStatus, 1),
-        dict.fromkeys(Backlog, 1),
-        dict.fromkeys(Channel, 1),
-        1,
-        1,
-        1,
-        1,
-        1,
-        1,
-    )
-    monkeypatch.setattr(operations, "read_values", lambda: values)
-    monkeypatch.setattr(operations, "read_gauges", lambda: gauges)
-    monkeypatch.setattr(operations, "read_counters", lambda: dict.fromkeys(RecoveryCounter, 1))
-    registry = CollectorRegistry()
-    registry.register(LedgerCollector())
-    families = text_string_to_metric_families(generate_latest(registry).decode())
-    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
-
-
 def _asked_labels(query: str) -> set[str]:
     selected = re.findall(r"(\w+)(?:=~|!~|!=|=)\"", query)
     grouped = re.findall(r"by \(([^)]*)\)", query)
@@ -67,11 +30,11 @@ def _asked_labels(query: str) -> set[str]:
 
 @pytest.mark.parametrize("panel, query, legend", list(_queries()))
 def test_a_query_asks_for_what_there_is(
-    told: dict[str, set[str]], panel: str, query: str, legend: str
+    samples: dict[str, set[str]], panel: str, query: str, legend: str
 ) -> None:
     names = set(re.findall(r"imgcompress_\w+", query))
-    assert names and names <= told.keys()
-    labels = set.intersection(*(told[name] for name in names))
+    assert names and names <= samples.keys()
+    labels = set.intersection(*(samples[name] for name in names))
     assert _asked_labels(query) | set(re.findall(r"{{(\w+)}}", legend)) <= labels
 
 
@@ -85,9 +48,9 @@ def test_a_query_has_no_word_that_is_not_known(panel: str, query: str, legend: s
     )
 
 
-def test_every_metric_but_details_is_on_the_dashboard(told: dict[str, set[str]]) -> None:
+def test_every_metric_but_details_is_on_the_dashboard(samples: dict[str, set[str]]) -> None:
     asked = {name for _, query, _ in _queries() for name in re.findall(r"imgcompress_\w+", query)}
-    families = {re.sub("_(bucket|sum|count)$", "", name) for name in told}
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in samples}
     shown = {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
     assert families - shown == {
         "imgcompress_delivery_seconds",
