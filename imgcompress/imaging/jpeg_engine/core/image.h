@@ -5,8 +5,9 @@
 #include "engine.h"
 
 enum { MAX_COMPONENTS = 3, MAX_MCU_BLOCKS = 10, BLOCK = 64, LOOKUP_BITS = 12 };
-/* The highest magnitudes of 8-bit images: T.81, tables F.1 and F.2. */
-enum { MAX_DC_SIZE = 11, MAX_AC_SIZE = 10, MAX_DC = 2047, MAX_AC = 1023 };
+/* The limits of 8-bit images: T.81, tables F.1 and F.2. Means within them differ by 2047 at most, in
+ * whatever order they are written. */
+enum { MAX_DC_SIZE = 11, MAX_AC_SIZE = 10, MIN_DC = -1024, MAX_DC = 1023, MAX_AC = 1023 };
 
 extern const uint8_t ZIGZAG[BLOCK];  /* row << 3 | column of each place in zigzag order */
 

@@ -66,7 +66,7 @@ static int dc_first(struct bits *in, const struct decoder *decoder, int low, int
         return ENGINE_DAMAGED;
     *mean += size ? extended(bits_take(in, (unsigned)size), (unsigned)size) : 0;
     int32_t value = *mean * (1 << low);
-    if (value > MAX_DC || value < -MAX_DC)
+    if (value > MAX_DC || value < MIN_DC)
         return ENGINE_DAMAGED;
     block->value[0] = (int16_t)value;
     return ENGINE_OK;

@@ -90,7 +90,7 @@ static int decode_mcu(struct image *image, struct bits *in, size_t mcu, int32_t 
         if (count < 0)
             return ENGINE_DAMAGED;
         means[c] += difference;
-        if (means[c] > MAX_DC || means[c] < -MAX_DC)
+        if (means[c] > MAX_DC || means[c] < MIN_DC)
             return ENGINE_DAMAGED;
         image->means[block] = (int16_t)means[c];
         image->counts[block] = (uint8_t)count;

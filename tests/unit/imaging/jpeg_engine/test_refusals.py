@@ -234,3 +234,13 @@ def test_what_the_engine_finds_damaged_the_other_way_judges(raises):
     with pytest.raises(ImageError):
         compress(b"\xff\xd8\xff", CompressOptions())
     assert inspect(PLAIN).width == 301 and pixels(PLAIN).shape[1] == 301
+
+
+def test_means_that_no_pixels_have_are_refused():
+    """Two blocks of 2047 and -2047 differ by more than a baseline JPEG can express."""
+    grey = encoded(photo(16, 8).convert("L"), "JPEG", restart_marker_blocks=1)
+    header = grey[: grey.index(b"\xff\xda") + 10]
+    # The code of 11 bits, those bits, the end of the block.
+    blocks = b"\xff\0\x7f\xfa\xff\xd0\xff\0\0\x0a"
+    with pytest.raises(Refused, match="damaged"):
+        requantise(header + blocks + b"\xff\xd9", 64.0)
