@@ -20,11 +20,11 @@ help: ## Show what there is
 
 .PHONY: run
 run: setup ## Run the service on this machine (make run PORT=5001 for another port)
-	@$(PY) -m flask --app wsgi serve --stop-with-parent
+	@$(PY) -m imgcompress serve --stop-with-parent
 
 .PHONY: demo
 demo: setup ## Compress some sample photos as a user would, show the result, and end
-	@$(PY) -m flask --app wsgi demo
+	@$(PY) -m imgcompress demo
 
 .PHONY: test
 test: setup-dev ## Run all tests (make test ARGS="-k upload" for some)
@@ -43,7 +43,7 @@ format: setup-dev ## Format the code
 
 .PHONY: migrate
 migrate: setup ## Bring the database to the newest schema (make run does it too)
-	@$(PY) -m flask --app wsgi db upgrade
+	@$(PY) -m imgcompress db upgrade
 
 .PHONY: setup
 setup: $(VENV)/.installed $(VENV)/.engine ## Install what the service needs into .venv
@@ -77,12 +77,13 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# The JPEG engine is built in its place. Without a C compiler there is none, and all else works.
-$(VENV)/.engine: requirements-build.txt setup.py $(wildcard $(ENGINE)/core/*) | $(VENV)/.installed
+# The project itself stays in its place: .venv/bin/imgcompress runs the code of this folder. The JPEG
+# engine is built there too. Without a C compiler there is none, and all else works.
+$(VENV)/.engine: requirements-build.txt pyproject.toml setup.py $(wildcard $(ENGINE)/core/*) | $(VENV)/.installed
 	@$(PIP) install --require-hashes -r requirements-build.txt
 	@rm -f $(ENGINE)/_core.*
-	@$(PY) setup.py --quiet build_ext --inplace --build-temp $(VENV)/engine \
-		>$(VENV)/engine.log 2>&1 || true
+	@$(PIP) -vv install --no-deps --no-build-isolation --editable . >$(VENV)/engine.log 2>&1 || { \
+		cat $(VENV)/engine.log; exit 1; }
 	@ls $(ENGINE)/_core.* >/dev/null 2>&1 || { \
 		echo "The JPEG engine cannot be built, so JPEGs are compressed the slower way:" \
 		"it needs a C compiler ($(VENV)/engine.log)."; }

@@ -1,16 +1,34 @@
-"""Build the JPEG engine where there is a C compiler; all else is in pyproject.toml.
+"""Build the JPEG engine where there is a C compiler, and say which files are installed.
 
-It is loaded by ctypes (jpeg_engine/library.py), and so needs nothing of Python. Where it cannot be
+All else is in pyproject.toml.
+
+The engine is loaded by ctypes (jpeg_engine/library.py), and so needs nothing of Python. Where it cannot be
 built, the rest is installed without it.
 """
 
 from glob import glob
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 
 PACKAGE = "imgcompress/imaging/jpeg_engine"
 
+# Folders beside the package that an installation needs in it (imgcompress/shipped.py).
+SHIPPED = {
+    "imgcompress.migrations": "migrations",
+    "imgcompress.migrations.versions": "migrations/versions",
+    "imgcompress.deploy": "deploy",
+    "imgcompress.samples": "samples",
+}
+
 setup(
+    packages=[*find_packages(include=["imgcompress*"]), *SHIPPED],
+    package_dir=SHIPPED,
+    package_data={
+        "imgcompress.api": ["static/**", "templates/**"],
+        "imgcompress.web": ["static/**", "templates/**"],
+        "imgcompress.migrations": ["alembic.ini", "script.py.mako"],
+        "imgcompress.samples": ["*"],
+    },
     ext_modules=[
         Extension(
             f"{PACKAGE}/_core".replace("/", "."),
@@ -20,5 +38,5 @@ setup(
             libraries=["m"],
             optional=True,
         )
-    ]
+    ],
 )

@@ -1,53 +1,13 @@
-"""The entry point of every process: `app` for the web server, `celery_app` for the workers.
+"""The entry point of a checkout: `gunicorn wsgi:app`, `celery -A wsgi:celery_app`, `flask`.
 
-Each is made when it is asked for: a worker with the interface and the pages would start slowly.
+An installed package has the same under `imgcompress.wsgi`.
 """
 
-import logging
-import os
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-from flask import Flask
-
-from imgcompress.app import create_app, create_worker_app
-from imgcompress.config import Settings, load_settings, misspelt_settings
-from imgcompress.errors import SettingsError
-from imgcompress.ledger.metrics import save_share
-from imgcompress.logs import write_logs
-from imgcompress.metrics import SHARE
-
-log = logging.getLogger("imgcompress")
-
-# What any process of the service writes is for its user alone: ledger, catalogues, images, logs.
-OTHERS_MAY_NOT = 0o077
+from imgcompress import wsgi
 
 
 def __getattr__(name: str) -> Any:
-    if name == "app":
-        return _begin(create_app)
-    if name == "celery_app":
-        return _begin(create_worker_app).extensions["celery"]
-    raise AttributeError(name)
-
-
-@cache
-def _begin(create: Callable[[Settings], Flask]) -> Flask:
-    os.umask(OTHERS_MAY_NOT)
-    try:
-        settings = load_settings()
-        write_logs(settings.log_format, settings.log_level)
-        app = create(settings)
-        if create is create_app:  # The workers have the same settings: one process reports them.
-            for name, meant in misspelt_settings().items():
-                log.warning("%s is no setting of imgcompress; did you mean %s?", name, meant)
-    except SettingsError as error:
-        raise SystemExit(error.message) from error
-
-    def save() -> None:
-        with app.app_context():
-            save_share()
-
-    SHARE.save_by(save)
-    return app
+    """Return `app` or `celery_app`, made when it is asked for."""
+    return getattr(wsgi, name)

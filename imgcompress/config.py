@@ -507,7 +507,7 @@ class Settings:
     require_api_key: bool = setting(
         False,
         "Require an API key for everything except images, health checks and documentation. Create"
-        " keys with `flask keys create NAME`. A key sees only the jobs of its name.",
+        " keys with `imgcompress keys create NAME`. A key sees only the jobs of its name.",
         section="Callers",
     )
     metrics_key: str | None = setting(
@@ -611,7 +611,7 @@ class Settings:
     webhook_secrets: tuple[str, ...] = setting(
         "",
         "Secret that signs webhooks: `whsec_` and 24 to 64 bytes in base64. Unset: created at first"
-        " use and kept in the database, for all machines; `flask webhooks secret` shows it. To"
+        " use and kept in the database, for all machines; `imgcompress webhooks secret` shows it. To"
         " rotate it, set new,old: both sign until you remove the old one.",
         variable="WEBHOOK_SECRET",
         parse=parse_secrets,

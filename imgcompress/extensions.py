@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 from werkzeug.local import LocalProxy
 
 from .config import Settings
+from .shipped import MIGRATIONS
 
 # Named constraints, so that a later migration can drop or change any of them on both databases.
 NAMING = {
@@ -41,7 +42,7 @@ def add_migrations(app: Flask) -> None:
         from flask_migrate import Migrate
 
         # This takes the place of the proxy.
-        Migrate(app, db, render_as_batch=True)
+        Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
         return app.extensions["migrate"]
 
     app.extensions["migrate"] = LocalProxy(bind)

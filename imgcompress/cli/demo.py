@@ -1,4 +1,4 @@
-"""`flask demo`: the whole service, a sample catalogue, and what comes of it; then it ends."""
+"""`imgcompress demo`: the whole service, a sample catalogue, and what comes of it; then it ends."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ import requests
 from flask.cli import with_appcontext
 
 from ..extensions import current_settings
+from ..shipped import SAMPLES
 from .local import answers, free_port, local_url, lock_installation
 
 PRODUCTS = (
@@ -44,9 +45,6 @@ def write_products(path: Path, origin: str) -> None:
         writer.writerow(["S. No.", "Product Name", "Input Image Urls"])
         for number, (name, images) in enumerate(PRODUCTS, start=1):
             writer.writerow([number, name, ",".join(f"{origin}/{image}" for image in images)])
-
-
-SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -103,7 +101,7 @@ def demo_service(data_dir: Path, origin_port: int) -> Iterator[str]:
     )
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flask", "--app", "wsgi", "serve", "--stop-with-parent"],
+            [sys.executable, "-m", "imgcompress", "serve", "--stop-with-parent"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -1,4 +1,4 @@
-"""`flask doctor`: look an installation over, and tell in words what is wrong and what to do."""
+"""`imgcompress doctor`: look an installation over, and tell in words what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ from urllib.parse import unquote, urlsplit
 import click
 import redis
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask.cli import with_appcontext
-
-import celeryconfig
 
 from ..config import Settings, misspelt_settings
 from ..errors import ImgcompressError
@@ -30,7 +27,8 @@ from ..ledger.health import check_writing, encoding_fault
 from ..ledger.metrics import WRITTEN_EVERY, recovery_age, seconds_put_back
 from ..notify.email import greet_server
 from ..storage import open_storage
-from ..worker import queue
+from ..worker import celeryconfig, queue
+from .database import newest_schema
 
 
 class Level(StrEnum):
@@ -64,7 +62,6 @@ def fault(name: str, text: str) -> Finding:
     return Finding(Level.FAULT, name, text)
 
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
 # The database's clock decides what is due. But receivers of webhooks refuse times that are further
 # off (Standard Webhooks leaves that to them; its libraries take five minutes).
 HARMFUL_SECONDS = 240.0
@@ -79,9 +76,9 @@ def check_database(_: Settings) -> Iterator[Finding]:
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
         # To look into it would make an empty one.
-        yield fault("database", f"There is none at {database}: run flask db upgrade")
+        yield fault("database", f"There is none at {database}: run imgcompress db upgrade")
         return
-    newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    newest = newest_schema()
     with db.engine.connect() as connection:
         if unusable := encoding_fault(connection):
             yield fault("database", unusable)
@@ -94,7 +91,7 @@ def check_database(_: Settings) -> Iterator[Finding]:
         yield fault(
             "database",
             f"The schema is {found or 'missing'}, and this version needs"
-            f" {newest}: run flask db upgrade",
+            f" {newest}: run imgcompress db upgrade",
         )
     else:
         yield warning(
@@ -349,7 +346,7 @@ RULES = (
     Rule(
         lambda s: _longest_task(s) > celeryconfig.task_soft_time_limit,
         "FETCH_TIMEOUT and COMPRESS_TIMEOUT are so long that Celery ends healthy tasks"
-        f" (task_soft_time_limit = {celeryconfig.task_soft_time_limit} s in celeryconfig.py):"
+        f" (task_soft_time_limit = {celeryconfig.task_soft_time_limit} s in worker/celeryconfig.py):"
         " shorten them.",
         Level.FAULT,
     ),

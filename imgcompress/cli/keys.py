@@ -1,4 +1,4 @@
-"""`flask keys`: make, list and revoke the API keys of callers."""
+"""`imgcompress keys`: make, list and revoke the API keys of callers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def list_all() -> None:
 def revoke(name: str) -> None:
     """Revoke the key of NAME at once; its jobs stay."""
     if not revoke_key(name):
-        raise click.ClickException(f"{name} has no key; “flask keys list” shows those that have.")
+        raise click.ClickException(
+            f"{name} has no key; “imgcompress keys list” shows those that have."
+        )
     click.echo(f"The key of {name} is revoked.")
 
 

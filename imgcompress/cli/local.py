@@ -60,7 +60,7 @@ def _explain(host: str, port: int, error: OSError) -> str:
         other = port + 1 if port < 65535 else port - 1
         return (
             f"Port {port} on {host} is in use by another program.\nChoose another port: make"
-            f" run PORT={other}  (or PORT={other} flask serve)"
+            f" run PORT={other}  (or PORT={other} imgcompress serve)"
         )
     if error.errno == errno.EACCES:
         return f"Port {port} needs root privileges; choose a port from 1024 upwards with PORT=."

@@ -1,4 +1,4 @@
-"""`flask prune` and `flask ledger`: keep the ledger and the storage in order."""
+"""`imgcompress prune` and `imgcompress ledger`: keep the ledger and the storage in order."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
         deleted = delete_orphans(storage.list, storage.delete, before, even_strange=even_strange)
     except TooManyOrphans as error:
         raise click.ClickException(
-            f"{error.message} To delete them anyway: flask prune --even-strange"
+            f"{error.message} To delete them anyway: imgcompress prune --even-strange"
         ) from error
     click.echo(f"Deleted files that belonged to no job: {deleted}")
 

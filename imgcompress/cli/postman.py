@@ -11,7 +11,9 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-COLLECTION = Path(__file__).parents[2] / "docs" / "postman_collection.json"
+from ..shipped import shipped
+
+COLLECTION = shipped("docs/postman_collection.json")
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 VARIABLES = {
     "baseUrl": "http://127.0.0.1:5000",

@@ -6,14 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..config import Settings, embedded_broker_socket
+from ..shipped import GUNICORN_SETTINGS
 from ..worker.celery_app import DELIVERIES, IMAGES, RECOVERY
 from .broker import broker_answers, broker_command, broker_log
 from .local import answers, local_url
 
-GUNICORN_SETTINGS = Path(__file__).parents[2] / "deploy" / "gunicorn.conf.py"
 # Deliveries and recovery wait for the network and the database: threads are enough for them.
 COURIER_THREADS = 8
 # The workers have nothing to say to one another, and gossip costs idle traffic.
@@ -114,7 +113,7 @@ def _web(settings: Settings) -> Program:
     url = local_url(settings.host, settings.port)
     return Program(
         "web",
-        (sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_SETTINGS), "wsgi:app"),
+        (sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_SETTINGS), "imgcompress.wsgi:app"),
         "cyan",
         stop_seconds=25,
         ready=lambda: answers(url),
@@ -129,7 +128,7 @@ def _celery(*arguments: str) -> tuple[str, ...]:
         "celery",
         "-q",
         "-A",
-        "wsgi:celery_app",
+        "imgcompress.wsgi:celery_app",
         *arguments,
     )
 

@@ -1,23 +1,20 @@
-"""`flask serve`: everything that one machine needs, under one supervisor."""
+"""`imgcompress serve`: everything that one machine needs, under one supervisor."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from threading import Event, Thread
 
 import click
-import flask_migrate
 from flask.cli import with_appcontext
-from sqlalchemy.exc import DBAPIError
 
 from ..config import Settings
-from ..extensions import current_settings, db
+from ..extensions import current_settings
+from .database import migrate
 from .local import check_port, local_url, lock_installation
 from .programs import programs
 from .supervisor import Console, GaveUp, StopSignals, Supervisor
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
 PARENT_SECONDS = 0.5
 
 
@@ -42,7 +39,7 @@ def serve(stop_with_parent: bool) -> None:
         console.say(f"Starting imgcompress in {settings.data_dir}")
         if os.geteuid() == 0:
             console.say("This runs as root; in production, give it its own user.", fg="yellow")
-        _migrate()
+        migrate()
         signals = StopSignals()
         if stop_with_parent:
             _stop_with_parent(signals.ended)
@@ -63,19 +60,6 @@ def _supervise(settings: Settings, url: str, signals: StopSignals, console: Cons
     finally:
         supervisor.stop(signals.hurry)
     console.say("Stopped.")
-
-
-def _migrate() -> None:
-    """Bring the database to the newest schema."""
-    try:
-        flask_migrate.upgrade(directory=str(MIGRATIONS))
-    except DBAPIError as error:
-        raise click.ClickException(
-            f"The database is unavailable: {error.orig}\nCheck DATABASE_URL, or unset it to use"
-            " SQLite."
-        ) from error
-    finally:
-        db.engine.dispose()
 
 
 def _stop_with_parent(ended: Event) -> None:

@@ -1,4 +1,4 @@
-"""`flask webhooks`: the secrets that sign, a receiver to try them, and who is spared."""
+"""`imgcompress webhooks`: the secrets that sign, a receiver to try them, and who is spared."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def receivers() -> None:
 def reset(receiver: str) -> None:
     """Resume deliveries to a receiver that works again.
 
-    RECEIVER is as shown by `flask webhooks receivers`, such as https://shop.example.com:443
+    RECEIVER is as shown by `imgcompress webhooks receivers`, such as https://shop.example.com:443
     """
     with _ledger():
         known = reset_circuit(receiver)
     if not known:
         raise click.ClickException(
-            f"There is no receiver {receiver!r}. `flask webhooks receivers` lists the failing ones."
+            f"There is no receiver {receiver!r}. `imgcompress webhooks receivers` lists the failing ones."
         )
     click.echo(f"{receiver} is no longer suspended.")
 
@@ -124,7 +124,7 @@ def _ledger() -> Iterator[None]:
     except LedgerUnavailable as error:
         raise click.ClickException(
             "The database is unavailable. Check that it is running; on a new"
-            " installation, run `flask db upgrade` first."
+            " installation, run `imgcompress db upgrade` first."
         ) from error
     except SealBroken as error:
         raise click.ClickException(

@@ -28,14 +28,13 @@ from flask import Flask
 from kombu.entity import Queue
 from kombu.transport import redis, virtual
 
-import celeryconfig
-
 from ..config import Settings
 from ..errors import LedgerUnavailable
 from ..extensions import db
 from ..logs import begin
 from ..metrics import SHARE
 from ..process import die_with_parent
+from . import celeryconfig
 from .broker import PublishingCelery, limit_waits_for_rabbitmq
 from .memory import limit_memory, tune_malloc
 from .queue import Watch

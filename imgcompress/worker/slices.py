@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from celeryconfig import SLICE_SECONDS
-
 from ..errors import IMAGE_ERRORS, ImageError, LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.deletion import left_behind
@@ -43,6 +41,7 @@ from ..ledger.slices import (
 from ..logs import bind
 from ..net.fetcher import Deferred
 from .celery_app import stopping
+from .celeryconfig import SLICE_SECONDS
 from .context import Encoded, WorkerContext
 from .holder import process_name
 from .hosts import FetchQueue

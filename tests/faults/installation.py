@@ -29,7 +29,7 @@ QUICK = {"LEASE_SECONDS": "3", "RECOVERY_INTERVAL": "0.5"}
 
 
 class EmbeddedBroker:
-    """The Valkey server of `flask serve`, which is started again when it dies."""
+    """The Valkey server of `imgcompress serve`, which is started again when it dies."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation

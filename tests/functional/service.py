@@ -29,12 +29,13 @@ def free_port() -> int:
 
 
 class Service:
-    """One installation under `flask serve`, with a data folder and a port of its own."""
+    """One installation under `imgcompress serve`, with a data folder and a port of its own."""
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         # The checkout whose code runs.
         self.root = ROOT
+        self.command = [sys.executable, "-m", "imgcompress", "serve"]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = data_dir.parent / f"{data_dir.name}.log"
@@ -64,7 +65,7 @@ class Service:
         """Start the supervisor and wait until the web server answers."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flask", "serve"],
+                self.command,
                 cwd=self.root,
                 env=self.environment,
                 stdout=log,

@@ -325,7 +325,7 @@ class TestTheCommands:
 
     def test_the_doctor_finds_no_fault(self, deployed: Service) -> None:
         done = subprocess.run(
-            words("flask doctor"),
+            [sys.executable, "-m", "imgcompress", "doctor"],
             cwd=ROOT,
             env=deployed.environment,
             text=True,

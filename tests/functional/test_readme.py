@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import pytest
 
 from ..origin import PlainOrigin
 from .photos import sample
-from .programs import words
 from .service import ROOT, Service
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,6 +22,7 @@ BLOCKS = [
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", README + API, re.M | re.S)
     if not language
 ]
+COMMAND = ".venv/bin/imgcompress "
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 SERVICE, SHOP = "http://127.0.0.1:5000", "https://shop.example.com"
 PHOTOS = {
@@ -120,9 +121,9 @@ def test_every_make_target_is_there(command: str) -> None:
 
 
 def test_the_commands_for_keys_work(embedded_service: Service) -> None:
-    for command in commands("flask keys"):
+    for command in commands(COMMAND + "keys"):
         subprocess.run(
-            words(command),
+            [sys.executable, "-m", "imgcompress", *shlex.split(command.removeprefix(COMMAND))],
             cwd=ROOT,
             env=embedded_service.environment,
             check=True,

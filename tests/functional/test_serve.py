@@ -1,4 +1,4 @@
-"""`flask serve`, `flask broker` and `flask demo` as processes: what they start, say and leave."""
+"""`imgcompress serve`, `broker` and `demo` as processes: what they start, print and leave."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_killed_guardian_is_replaced(service: Service) -> None:
 
 def test_the_service_stops_with_its_parent_when_asked_to(tmp_path: Path) -> None:
     service = Service(tmp_path / "var")
-    command = f"{sys.executable} -m flask serve --stop-with-parent & wait"
+    command = f"{sys.executable} -m imgcompress serve --stop-with-parent & wait"
     parent = subprocess.Popen(
         ["sh", "-c", command],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""What `flask serve` shows: text for people, or nothing but JSON."""
+"""What `imgcompress serve` shows: text for people, or nothing but JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flask prune` on a real ledger and real files."""
+"""`imgcompress prune` on a real ledger and real files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`flask webhooks`, run inside an application."""
+"""`imgcompress webhooks`, run inside an application."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_a_spared_receiver_is_listed_and_reset(app: Flask) -> None:
 
 def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:
     refused = _run(app, "reset", "https://unknown.test:443")
-    assert refused.exit_code == 1 and "flask webhooks receivers" in refused.output
+    assert refused.exit_code == 1 and "imgcompress webhooks receivers" in refused.output
 
 
 @pytest.mark.parametrize("command", ["receivers", "secret"])
 def test_without_a_ledger_it_tells_what_to_do(tmp_path: Path, command: str) -> None:
     app = create_app(load_settings(None, data_dir=tmp_path))
     refused = _run(app, command)
-    assert refused.exit_code == 1 and "flask db upgrade" in refused.output
+    assert refused.exit_code == 1 and "imgcompress db upgrade" in refused.output
     with app.app_context():
         db.engine.dispose()

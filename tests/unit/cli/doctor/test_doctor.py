@@ -1,4 +1,4 @@
-"""`flask doctor` on real databases, brokers, files and mail servers."""
+"""`imgcompress doctor` on real databases, brokers, files and mail servers."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
         code, lines = _consult(app)
 
     assert code == 1
-    assert lines["database"][0] == "fault" and "flask db upgrade" in lines["database"][1]
+    assert lines["database"][0] == "fault" and "imgcompress db upgrade" in lines["database"][1]
     assert "clock" not in lines and "storage" in lines
     assert not (tmp_path / "none.sqlite3").exists()
 
 
 @pytest.mark.parametrize(
     "found, level, told",
-    [("0001", "fault", "flask db upgrade"), ("9999", "warning", "newer than this version")],
+    [("0001", "fault", "imgcompress db upgrade"), ("9999", "warning", "newer than this version")],
 )
 def test_another_schema_is_told(
     tmp_path: Path, sqlite_url: str, found: str, level: str, told: str

@@ -1,0 +1,100 @@
+"""The `imgcompress` command: its help, and its commands, each loaded when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, cast
+
+import click
+from flask import Flask
+from flask.cli import ScriptInfo
+
+from . import __version__
+from .errors import ImgcompressError
+
+# Each section of the help with its commands, and the module in imgcompress.cli that has them.
+SECTIONS = {
+    "Run a service": {
+        "serve": "serve",
+        "demo": "demo",
+        "doctor": "doctor",
+        "keys": "keys",
+        "webhooks": "webhooks",
+        "prune": "maintenance",
+        "ledger": "maintenance",
+        "db": "database",
+        "broker": "broker",
+    },
+}
+MODULES = {name: module for section in SECTIONS.values() for name, module in section.items()}
+
+
+class Sections(click.Group):
+    """The commands by sections."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the help."""
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None where there is none of that name."""
+        if cmd_name not in MODULES:
+            return None
+        module = import_module(f".cli.{MODULES[cmd_name]}", __package__)
+        return cast(click.Command, getattr(module, cmd_name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error of the service ends it with its message and no traceback."""
+        try:
+            return super().invoke(ctx)
+        except ImgcompressError as error:
+            raise click.ClickException(_explain(error)) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands into the help, section by section."""
+        for title, names in SECTIONS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (name, command.get_short_help_str(limit=formatter.width))
+                        for name, command in commands
+                        if command is not None
+                    ]
+                )
+
+
+@click.group("imgcompress", cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="imgcompress %(version)s")
+def command() -> None:
+    """Compress the images of whole catalogues, with one command or as a service.
+
+    A service takes its settings from the environment, and from the file .env in this folder.
+    """
+
+
+def _explain(error: ImgcompressError) -> str:
+    """Return what an operator needs of an error: its message, and the cause beneath."""
+    cause = error.detail.splitlines()[0] if error.detail else ""
+    advice = "imgcompress doctor says what is wrong with the installation."
+    if "no such table" in cause or "UndefinedTable" in cause:
+        return "The database is empty. Create its tables first: imgcompress db upgrade"
+    return "\n".join(filter(None, (error.message, cause, advice)))
+
+
+def _service() -> Flask:
+    """Return the application, for the commands that work in an installation."""
+    from .wsgi import app
+
+    return cast(Flask, app)
+
+
+def main() -> None:
+    """Run the command."""
+    command(
+        prog_name="imgcompress", obj=ScriptInfo(create_app=_service, load_dotenv_defaults=False)
+    )
+
+
+if __name__ == "__main__":
+    main()

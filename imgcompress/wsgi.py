@@ -1,0 +1,56 @@
+"""The entry point of every process: `app` for the web server, `celery_app` for the workers.
+
+Each is made when it is asked for: a worker with the interface and the pages would start slowly.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from flask import Flask
+
+from .app import create_app, create_worker_app
+from .config import Settings, load_settings, misspelt_settings
+from .errors import SettingsError
+from .ledger.metrics import save_share
+from .logs import write_logs
+from .metrics import SHARE
+
+log = logging.getLogger(__package__)
+
+# What any process of the service writes is for its user alone: ledger, catalogues, images, logs.
+OTHERS_MAY_NOT = 0o077
+
+
+def __getattr__(name: str) -> Any:
+    """Return `app` or `celery_app`, made when it is asked for."""
+    if name == "app":
+        return _begin(create_app)
+    if name == "celery_app":
+        return _begin(create_worker_app).extensions["celery"]
+    raise AttributeError(name)
+
+
+@cache
+def _begin(create: Callable[[Settings], Flask]) -> Flask:
+    os.umask(OTHERS_MAY_NOT)
+    try:
+        settings = load_settings()
+        write_logs(settings.log_format, settings.log_level)
+        app = create(settings)
+        if create is create_app:  # The workers have the same settings: one process reports them.
+            for name, meant in misspelt_settings().items():
+                log.warning("%s is no setting of imgcompress; did you mean %s?", name, meant)
+    except SettingsError as error:
+        raise SystemExit(error.message) from error
+
+    def save() -> None:
+        with app.app_context():
+            save_share()
+
+    SHARE.save_by(save)
+    return app
