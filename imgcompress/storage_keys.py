@@ -43,6 +43,15 @@ def image_key(request_id: object, image_id: object, extension: str, epoch: int =
     return f"{images_folder(request_id, epoch)}/{image_id}.{extension}"
 
 
+def file_ref(image_id: UUID) -> int:
+    """Return the number by which the files named after this image are found, in 63 bits.
+
+    Some images share one: it narrows a search, and the key decides. The time comes first in an id,
+    so that the files of a job lie side by side in an index.
+    """
+    return (image_id.int >> 64) & (1 << 63) - 1
+
+
 def check_key() -> str:
     """Return a new key for a file by which the storage itself is tried."""
     return f"{CHECK}/{uuid4().hex}"

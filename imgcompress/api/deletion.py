@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from flask import request
 
 from ..errors import ImgcompressError
 from ..ledger.deletion import Purge, purge_job, soft_delete, soft_delete_all
-from ..storage import delete_job_files
+from ..storage import JobFiles
 from .auth import current_owner
 from .context import current_storage
 from .errors import JobNotFound, NotAllConfirmed
@@ -79,12 +79,12 @@ def delete_all(_query: dict[str, Any]) -> Any:
 
 def _erase(erasures: Sequence[Purge]) -> None:
     """Take away what is left of deleted jobs; what does not go now, recovery takes away later."""
-    delete_files = partial(delete_job_files, current_storage())
+    files = JobFiles(current_storage())
     end = time.monotonic() + ERASE_SECONDS
     try:
         for erasure in erasures:
             if time.monotonic() > end:
                 return
-            purge_job(erasure, delete_files)
+            purge_job(erasure, files)
     except ImgcompressError as error:
         log.warning("Recovery will erase deleted jobs: %s", error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 
 import click
 from flask.cli import with_appcontext
@@ -21,7 +20,7 @@ from ..ledger.deletion import (
     purge_old_jobs,
     soft_delete_all,
 )
-from ..storage import Storage, delete_job_files, open_storage
+from ..storage import JobFiles, Storage, open_storage
 
 
 @click.command("prune")
@@ -62,7 +61,7 @@ def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
     if dry_run:
         click.echo(f"Jobs that ended {days} days ago or earlier: {count_old_jobs(before)}")
         return
-    deleted = purge_old_jobs(before, partial(delete_job_files, storage))
+    deleted = purge_old_jobs(before, JobFiles(storage))
     click.echo(f"Deleted jobs that ended {days} days ago or earlier: {deleted}")
 
 
@@ -93,8 +92,8 @@ def ledger() -> None:
 @with_appcontext
 def reset() -> None:
     """Delete every job of every caller, its rows and its files; API keys stay."""
-    delete_files = partial(delete_job_files, open_storage(current_settings()))
+    files = JobFiles(open_storage(current_settings()))
     marked = soft_delete_all(None)
     for erasure in marked:
-        purge_job(erasure, delete_files)
+        purge_job(erasure, files)
     click.echo(f"Deleted jobs: {len(marked)}")

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from array import array
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
@@ -130,6 +130,17 @@ class Deduplicator:
         self._images = number
         return found
 
+    def find(self, keys: Iterable[Hashable]) -> list[int | None]:
+        """Return for each key the ordinal of the first image with it, or None; add nothing."""
+        entries, mask = self._entries, self._mask
+        found: list[int | None] = []
+        for hashed in map(hash, keys):
+            place = hashed & mask
+            while (entry := entries[place]) and (entry ^ hashed) & _HASH:
+                place = (place + 1) & mask
+            found.append((entry & _ORDINAL) - 1 if entry else None)
+        return found
+
 
 TABLE = CompressedImage.__tablename__
 # Below SQLAlchemy nothing else fills in the defaults of the model.
@@ -140,7 +151,7 @@ DEFAULTS = {
 }
 SHARED = ("request_id", "created_at", "status", *DEFAULTS)
 # What hardly any row has of its own.
-SELDOM = ("duplicate_of", "position", "options", "output_name")
+SELDOM = ("duplicate_of", "earlier", "position", "options", "output_name")
 OWN = ("image_id", "ordinal", "row_number", "serial_number", "product_name", "input_url")
 IMAGE_COLUMNS = (*SHARED, *SELDOM, *OWN)
 # A statement for each row costs SQLite twice as much. Other threads go on while one is executed,
@@ -148,6 +159,12 @@ IMAGE_COLUMNS = (*SHARED, *SELDOM, *OWN)
 STATEMENT_ROWS = 1000
 
 Row = tuple[Any, ...]
+# Returns for the keys of images the ordinals of those in an earlier job, or None.
+FindEarlier = Callable[[Sequence[Hashable]], Sequence[int | None]]
+
+
+def _no_earlier(keys: Sequence[Hashable]) -> Sequence[int | None]:
+    return [None] * len(keys)
 
 
 class Block(NamedTuple):
@@ -163,8 +180,15 @@ class Block(NamedTuple):
 class ImageRows:
     """A job's images as blocks of rows for one database."""
 
-    def __init__(self, dialect: Dialect, request_id: UUID, total_images: int) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        request_id: UUID,
+        total_images: int,
+        find_earlier: FindEarlier | None = None,
+    ) -> None:
         self.repeated = 0
+        self._find_earlier = find_earlier or _no_earlier
         self._shared = (
             _bound(dialect, "request_id", request_id),
             _bound(dialect, "created_at", utcnow()),
@@ -186,7 +210,7 @@ class ImageRows:
             firsts = self._repeats.firsts(keys)
             self.repeated += len(firsts) - firsts.count(None)
             yield self._block(
-                [firsts, positions, options, output_names],
+                [firsts, self._find_earlier(keys), positions, options, output_names],
                 [time_ordered_ids(len(here)), here, numbers, serials, names, urls],
             )
 

@@ -5,6 +5,10 @@ row in `job_deletion`; recovery takes up what its deleter left, and looks once m
 files of a worker that had not heard of the deletion. One process at a time is at it, however long
 the storage takes: it puts off again and again when others may take the job up.
 
+Images of several jobs may share a file; it goes with the last of them. Rows are deleted first, and
+the transaction that has another image share a file locks the row that it comes from: so whoever
+looks for the rows that share a file after rows of it were deleted sees all that there will ever be.
+
 A worker whose job is cancelled or deleted has stored images that nobody will ask for; it takes them
 away itself. What is left by a worker that dies, or cannot reach the ledger or the storage at that
 moment, goes with the daily sweep.
@@ -18,7 +22,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
@@ -26,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import ImgcompressError
 from ..metrics import JOBS_ENDED
-from ..storage_keys import FOLDERS, id_of_image, job_of_csv
+from ..storage_keys import FOLDERS, file_ref, id_of_image, job_of_csv
 from .clock import NOW, from_now
 from .metrics import add_values
 from .models import ACTIVE_JOB, ENDED_JOB, CompressedImage, JobDeletion, JobRequest, JobStatus
@@ -42,8 +46,23 @@ HEARD_EVERY = timedelta(seconds=10)
 # No worker goes on for this long with a job that is no longer there.
 LAST_ROUND_AFTER = timedelta(minutes=15)
 
-# Deletes the files of a job's epochs, and calls what it is given again and again meanwhile.
-DeleteFiles = Callable[[UUID, int, Callable[[], None]], None]
+# Returns those of some keys whose files are still in use.
+Held = Callable[[Collection[str]], Collection[str]]
+
+
+class JobFiles(Protocol):
+    """The stored files of jobs."""
+
+    def delete_job(
+        self, request_id: UUID, epochs: int, held: Held, progressed: Callable[[], None]
+    ) -> None:
+        """Delete the files of a job's epochs but those that are `held`.
+
+        `progressed` is called again and again meanwhile.
+        """
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete files of any jobs."""
 
 
 class PurgeTaken(Exception):
@@ -69,7 +88,7 @@ class Purge:
                 self.put_off(session)
 
     def put_off(self, session: Session, wait: timedelta = TAKEN_UP_AFTER, **values: Any) -> None:
-        """Keep it from others for a while. Raise ErasureTaken where it is another's by now."""
+        """Keep it from others for a while. Raise PurgeTaken where it is another's by now."""
         later = session.scalar(
             update(JobDeletion)
             .where(*self._itself)
@@ -82,7 +101,7 @@ class Purge:
         self.due_at, self.heard = later, time.monotonic()
 
     def end(self, session: Session) -> None:
-        """Forget the deletion. Raise ErasureTaken where it is another's by now."""
+        """Forget the deletion. Raise PurgeTaken where it is another's by now."""
         if not rowcount(session.execute(delete(JobDeletion).where(*self._itself))):
             raise PurgeTaken()
 
@@ -114,7 +133,7 @@ def count_old_jobs(before: datetime) -> int:
 
 
 def purge_old_jobs(
-    before: datetime, delete_files: DeleteFiles, stopped: Callable[[], bool] = lambda: False
+    before: datetime, files: JobFiles, stopped: Callable[[], bool] = lambda: False
 ) -> int:
     """Delete the jobs that ended before a time, until it is `stopped`; return how many.
 
@@ -123,7 +142,7 @@ def purge_old_jobs(
     erased = 0
     while not stopped() and (marked := _mark_some(before)):
         for erasure in marked:
-            purge_job(erasure, delete_files)
+            purge_job(erasure, files)
         erased += len(marked)
     return erased
 
@@ -187,7 +206,7 @@ def _mark(*conditions: ColumnElement[bool]) -> list[Purge]:
         return erasures
 
 
-def purge_job(erasure: Purge, delete_files: DeleteFiles) -> bool:
+def purge_job(erasure: Purge, files: JobFiles) -> bool:
     """Take away the rows and the files of a job that is marked as deleted.
 
     Return False when another process has taken that up.
@@ -195,9 +214,11 @@ def purge_job(erasure: Purge, delete_files: DeleteFiles) -> bool:
     request_id = erasure.request_id
     try:
         erasure.go_on()
-        while _delete_images(request_id):
+        while gone := _delete_images(request_id):
+            if shared := set(filter(None, gone)):
+                files.delete(shared - held_keys(shared))
             erasure.go_on()
-        delete_files(request_id, _epochs(request_id), erasure.go_on)
+        files.delete_job(request_id, _epochs(request_id), held_keys, erasure.go_on)
         with writing() as session:
             # What else belongs to the job goes with its row.
             session.execute(delete(JobRequest).where(JobRequest.request_id == request_id))
@@ -214,8 +235,12 @@ def _epochs(request_id: UUID) -> int:
         )
 
 
-def _delete_images(request_id: UUID) -> int:
-    """Delete some of the job's images under the lock of its row; return how many."""
+def _delete_images(request_id: UUID) -> list[str | None]:
+    """Delete some of the job's images under the lock of its row.
+
+    Return for each the key of its file if that is named after another image, or None. They are
+    locked in the order in which those who take over a result lock them.
+    """
     image = CompressedImage
     with writing() as session:
         session.execute(
@@ -223,17 +248,43 @@ def _delete_images(request_id: UUID) -> int:
             .where(JobRequest.request_id == request_id)
             .with_for_update()
         )
-        some = select(image.image_id).where(image.request_id == request_id).limit(DELETE_BATCH)
-        return rowcount(
-            session.execute(
-                delete(image)
-                .where(image.image_id.in_(some))
-                .execution_options(synchronize_session=False)
-            )
+        some = (
+            select(image.image_id)
+            .where(image.request_id == request_id)
+            .order_by(image.ordinal)
+            .limit(DELETE_BATCH)
+            .with_for_update()
         )
+        # Of a CASE in its place, SQLite 3.40 returned keys of rows without a file_ref (seen).
+        gone = session.execute(
+            delete(image)
+            .where(image.image_id.in_(some))
+            .returning(image.file_ref, image.storage_key)
+            .execution_options(synchronize_session=False)
+        )
+        return [None if ref is None else key for ref, key in gone]
 
 
-def purge_due_jobs(delete_files: DeleteFiles) -> int:
+def held_keys(keys: Collection[str]) -> set[str]:
+    """Return those of some keys of images whose files are in use by any job."""
+    named = {key: image_id for key in keys if (image_id := id_of_image(key))}
+    if not named:
+        return set()
+    image = CompressedImage
+    with reading() as session:
+        own = session.scalars(
+            select(image.storage_key).where(image.image_id.in_(list(named.values())))
+        )
+        shared = session.scalars(
+            select(image.storage_key)
+            .where(image.file_ref.in_({file_ref(image_id) for image_id in named.values()}))
+            .where(image.storage_key.in_(list(named)))
+            .distinct()
+        )
+        return {key for key in (*own, *shared) if key in named}
+
+
+def purge_due_jobs(files: JobFiles) -> int:
     """Take up the deletions that are due; return how many there were."""
     with reading() as session:
         due = session.execute(
@@ -242,19 +293,18 @@ def purge_due_jobs(delete_files: DeleteFiles) -> int:
             .order_by(JobDeletion.due_at)
         ).all()
     return sum(
-        _take_up(Purge(request_id, due_at), erased, delete_files)
-        for request_id, due_at, erased in due
+        _take_up(Purge(request_id, due_at), erased, files) for request_id, due_at, erased in due
     )
 
 
-def _take_up(erasure: Purge, erased: bool, delete_files: DeleteFiles) -> bool:
+def _take_up(erasure: Purge, erased: bool, files: JobFiles) -> bool:
     """Erase a job, or look for its last files; return False when another process has taken it."""
     try:
         erasure.go_on()
         if not erased:
-            return purge_job(erasure, delete_files)
+            return purge_job(erasure, files)
         # Late files of later epochs are left to the sweep: how many there were is gone by now.
-        delete_files(erasure.request_id, 1, erasure.go_on)
+        files.delete_job(erasure.request_id, 1, held_keys, erasure.go_on)
         with writing() as session:
             erasure.end(session)
     except PurgeTaken:
@@ -339,7 +389,7 @@ def left_behind(request_id: UUID, epoch: int, keys: Collection[str]) -> list[str
     with reading() as session:
         if session.scalar(select(goes_on)):
             return []
-    known = _known_images(keys)
+    known = held_keys(keys)
     return [key for key in keys if key not in known]
 
 
@@ -352,20 +402,14 @@ def _old_files(list_files: ListFiles, before: datetime) -> Iterator[list[str]]:
 
 def _orphans(keys: list[str]) -> list[str]:
     """Return the keys that the ledger does not know; what is no whole file is none of its."""
-    known = _known_csvs(keys) | _known_images(keys)
+    known = _known_csvs(keys) | held_keys(keys)
     return [key for key in keys if key not in known]
 
 
 def _known_csvs(keys: list[str]) -> set[str]:
     named = {job: key for key in keys if (job := job_of_csv(key))}
-    return {named[job] for job in _select(JobRequest.request_id, JobRequest.request_id, named)}
-
-
-def _known_images(keys: Collection[str]) -> set[str]:
-    named = filter(None, map(id_of_image, keys))
-    return set(_select(CompressedImage.storage_key, CompressedImage.image_id, named))
-
-
-def _select(column: Any, key: Any, values: Iterable[UUID]) -> list[Any]:
     with reading() as session:
-        return list(session.scalars(select(column).where(key.in_(list(values)))))
+        jobs = session.scalars(
+            select(JobRequest.request_id).where(JobRequest.request_id.in_(list(named)))
+        )
+        return {named[job] for job in jobs}

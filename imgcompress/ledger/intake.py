@@ -28,6 +28,7 @@ from ..extensions import db
 from ..image_columns import ImageColumns
 from ..metrics import JOBS_ACCEPTED
 from .bulk import ImageRows, copy_rows, insert_rows, prefetch, yield_write_lock
+from .changes import EarlierImages
 from .clock import NOW
 from .metrics import add_values
 from .models import (
@@ -67,6 +68,12 @@ class NewJob:
     webhook_secret: str | None = field(default=None, repr=False)
     email: str | None = None
     owner: str | None = None
+    # The job that it is compared with; see JobRequest.
+    since_id: UUID | None = None
+    trust_seconds: int | None = None
+    fresh: bool = False
+    # 0 for a job that is to be compared, though there may be nothing to compare it with.
+    removed_images: int | None = None
 
 
 def create_job(
@@ -85,11 +92,16 @@ def create_job(
     dialect = db.engine.dialect
     # To make the key of the installation takes longer than a transaction should.
     sealed = seal(job.webhook_secret) if job.webhook_secret else None
-    rows = ImageRows(dialect, job.request_id, job.total_images)
+    earlier = EarlierImages(job.since_id) if job.since_id else None
+    rows = ImageRows(
+        dialect, job.request_id, job.total_images, earlier.ordinals if earlier else None
+    )
 
     def complete(session: Session) -> None:
         if rows.repeated:
             _verify_repeats(session, job.request_id)
+        if earlier:
+            earlier.write_removed(session, job.request_id)
         _insert_slices(session, job, slice_size)
         for check in conditions:
             check(session)

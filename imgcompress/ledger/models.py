@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -76,6 +77,14 @@ class ImageStatus(StrEnum):
     PENDING = "PENDING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
+
+
+class Change(StrEnum):
+    """How a result stands to that of the job which the upload named in `since`."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
 
 
 class SliceState(StrEnum):
@@ -148,6 +157,28 @@ class JobRequest(Base):
     done_before: Mapped[int] = mapped_column(default=0)
     input_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     output_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    # The earlier job whose results may be taken over; None also where `since=latest` found none.
+    since_id: Mapped[UUID | None] = mapped_column(Uuid)
+    # Results younger than this are taken over without a request to the origin.
+    trust_seconds: Mapped[int | None]
+    # Whether all images are fetched in full, whatever is known of them.
+    fresh: Mapped[bool] = mapped_column(default=False, server_default=false())
+    unchanged_images: Mapped[int] = mapped_column(default=0, server_default="0")
+    changed_images: Mapped[int] = mapped_column(default=0, server_default="0")
+    new_images: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Images of the earlier job that this one has no more; None in a job that was not compared.
+    removed_images: Mapped[int | None]
+    bytes_not_downloaded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+
+
+class RemovedImages(Base):
+    """Which images of its earlier job a job has no more."""
+
+    __tablename__ = "removed_images"
+
+    request_id: Mapped[UUID] = _job_key(primary_key=True)
+    # A byte for each ordinal of the earlier job, 1 where it was removed, packed by zlib.
+    ordinals: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class CompressedImage(Base):
@@ -163,6 +194,12 @@ class CompressedImage(Base):
             "duplicate_of",
             postgresql_where=text("duplicate_of IS NOT NULL"),
             sqlite_where=text("duplicate_of IS NOT NULL"),
+        ),
+        Index(
+            None,
+            "file_ref",
+            postgresql_where=text("file_ref IS NOT NULL"),
+            sqlite_where=text("file_ref IS NOT NULL"),
         ),
     )
 
@@ -199,6 +236,17 @@ class CompressedImage(Base):
     # How often it was put off without an attempt, since its host was left alone.
     waits: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # The ordinal of the image with the same URL and row options in the job's earlier job.
+    earlier: Mapped[int | None]
+    change: Mapped[str | None] = mapped_column(String(9))
+    # SHA-256 of the source, its first 128 bits in hex.
+    source_hash: Mapped[str | None] = mapped_column(String(32))
+    # The ETag that came with the source, or else its Last-Modified.
+    validator: Mapped[str | None] = mapped_column(Text)
+    # When the source was last seen, where that was long before this image's job.
+    seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Of an image whose file is named after another one: file_ref() of that.
+    file_ref: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class JobSlice(Base):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -38,10 +38,20 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from ..metrics import IMAGES_ENDED, INPUT_BYTES, OUTPUT_BYTES, Sample
+from ..storage_keys import file_ref, id_of_image
 from .clock import NOW, Span, from_now_by
 from .jobs import close_if_finished, lock_job
 from .metrics import add_values
-from .models import FOUND_CHARS, IMAGES, JOBS, SLICES, CompressedImage, ImageStatus, JobFailure
+from .models import (
+    FOUND_CHARS,
+    IMAGES,
+    JOBS,
+    SLICES,
+    Change,
+    CompressedImage,
+    ImageStatus,
+    JobFailure,
+)
 from .presentation import presentation
 from .session import insert_into, rowcount, writing
 from .slices import CLAIM_STANDS, Claim, PendingImage, fence_of, release
@@ -63,6 +73,11 @@ SET = tuple(
         "quality",
         "similarity",
         "storage_key",
+        "change",
+        "source_hash",
+        "validator",
+        "seen_at",
+        "file_ref",
         "not_before",
     )
 )
@@ -91,15 +106,25 @@ def update_pending(session: Session, rows: Iterable[Row]) -> set[UUID]:
 
 
 @cache
-def _storing(dialect: Dialect) -> Callable[[UUID | timedelta], str]:
-    """Return what tells an id or a span as the database takes it: SQLite has no types for them."""
+def _storing(dialect: Dialect) -> Callable[[UUID | timedelta | datetime], str]:
+    """Return what writes an id, a span or a time as the database takes it.
+
+    SQLite has no types for them.
+    """
     store_id = _converter(IMAGES.c.image_id.type, dialect)
+    store_time = _converter(IMAGES.c.seen_at.type, dialect)
     store_span = (
         _converter(Span(), dialect)
         if dialect.name == "sqlite"
         else lambda span: f"{span.total_seconds()} s"
     )
-    return lambda value: store_id(value) if isinstance(value, UUID) else store_span(value)
+
+    def store(value: UUID | timedelta | datetime) -> str:
+        if isinstance(value, UUID):
+            return store_id(value)
+        return store_time(value) if isinstance(value, datetime) else store_span(value)
+
+    return store
 
 
 def _converter(kept: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], str]:
@@ -149,7 +174,7 @@ LONGEST_POSTPONEMENT = 300.0
 
 @dataclass(frozen=True)
 class Success:
-    """An image was compressed and stored."""
+    """An image was compressed and stored, or the result of another one serves for it as well."""
 
     image: PendingImage
     outcome: str
@@ -162,6 +187,15 @@ class Success:
     quality: int | None
     similarity: float | None
     storage_key: str
+    # What is kept to see whether the source changes; see CompressedImage.
+    source_hash: str | None = None
+    validator: str | None = None
+    seen_at: datetime | None = None
+    change: Change | None = None
+    # The image whose file this one shares from now on; it must still be there when that is written.
+    taken_from: UUID | None = None
+    # Whether the source was not downloaded.
+    spared: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,11 +285,16 @@ class Tally:
     input_bytes: int = 0
     output_bytes: int = 0
     failures: dict[FailureKind, FailureCount] = field(default_factory=dict)
+    changes: Counter[Change | None] = field(default_factory=Counter)
+    bytes_not_downloaded: int = 0
     ends: Counter[Sample] = field(default_factory=Counter)
 
-    def add(self, result: Result, row_number: int) -> None:
-        """Count one row that changed."""
+    def add(self, result: Result, row_number: int, *, repeats: bool = False) -> None:
+        """Count one row that changed; `repeats` where another row has the same URL."""
         if isinstance(result, Success):
+            self.changes[result.change] += 1
+            if result.spared and not repeats:
+                self.bytes_not_downloaded += result.input_bytes
             self.completed += 1
             self.input_bytes += result.input_bytes
             self.output_bytes += result.output_bytes
@@ -287,6 +326,10 @@ MADE = (
     "quality",
     "similarity",
     "storage_key",
+    "change",
+    "source_hash",
+    "validator",
+    "seen_at",
 )
 _made = attrgetter(*MADE)
 
@@ -364,17 +407,61 @@ def _renew_lease(session: Session, claim: Claim, seconds: float, *, progressed: 
 
 
 def _write_images(session: Session, claim: Claim, results: Sequence[Result]) -> Tally:
+    """Write the results, and after them those that take over another image's file.
+
+    That image may be among the former. Where it is gone by now, nothing is taken over.
+    """
     tally = Tally()
+    own: list[Result] = []
+    shared: list[Success] = []
+    for result in results:
+        if isinstance(result, Success) and result.taken_from is not None:
+            shared.append(result)
+        else:
+            own.append(result)
+    _write_some(session, claim, tally, own)
+    if shared:
+        held = _lock_files(session, {result.taken_from for result in shared})
+        _write_some(
+            session,
+            claim,
+            tally,
+            [
+                result
+                if (result.taken_from, result.storage_key) in held
+                else Postponement(result.image, 0.0, tried=False)
+                for result in shared
+            ],
+        )
+    return tally
+
+
+def _write_some(session: Session, claim: Claim, tally: Tally, results: Sequence[Result]) -> None:
     if not results:
-        return tally
+        return
     targets = [
         (target, result) for result in results for target in _targets(session, claim, result)
     ]
     changed = update_pending(session, (_row(claim, *written) for written in targets))
     for target, result in targets:
         if target.image_id in changed:
-            tally.add(result, target.row_number)
-    return tally
+            tally.add(result, target.row_number, repeats=target.image_id != result.image.image_id)
+
+
+def _lock_files(session: Session, image_ids: Collection[UUID | None]) -> set[tuple[UUID, str]]:
+    """Keep images, and so their files, from being deleted until this transaction has ended.
+
+    Return those that are still there, with the keys of their files. Whoever deletes images locks
+    them in the same order.
+    """
+    image = CompressedImage
+    rows = session.execute(
+        select(image.image_id, image.storage_key)
+        .where(image.image_id.in_(image_ids), image.status == ImageStatus.COMPLETED)
+        .order_by(image.request_id, image.ordinal)
+        .with_for_update(read=True, key_share=True)
+    )
+    return {(row.image_id, row.storage_key) for row in rows}
 
 
 def _targets(session: Session, claim: Claim, result: Result) -> list[Target]:
@@ -420,6 +507,7 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
         | dict(zip(MADE, _made(result), strict=True))
         | {
             "status": ImageStatus.COMPLETED,
+            "file_ref": _file_ref(target, result),
             "image_url": presentation().image_url(
                 claim.base_url,
                 target.image_id,
@@ -432,8 +520,16 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
     )
 
 
+def _file_ref(target: Target, result: Success) -> int | None:
+    """Return where others find that this image shares a file; None where it has its own."""
+    named_after = id_of_image(result.storage_key)
+    if named_after is None or named_after == target.image_id:
+        return None
+    return file_ref(named_after)
+
+
 def _move_counters(session: Session, request_id: UUID, tally: Tally) -> None:
-    """Move the counters; 100 % is told by the closing of the job alone."""
+    """Move the counters; the percentage reaches 100 when the job is closed."""
     session.execute(
         _MOVE,
         {
@@ -442,6 +538,10 @@ def _move_counters(session: Session, request_id: UUID, tally: Tally) -> None:
             "failed": tally.failed,
             "read": tally.input_bytes,
             "written": tally.output_bytes,
+            "unchanged": tally.changes[Change.UNCHANGED],
+            "changed": tally.changes[Change.CHANGED],
+            "new": tally.changes[Change.NEW],
+            "spared": tally.bytes_not_downloaded,
         },
     )
 
@@ -455,6 +555,10 @@ def _moved() -> dict[str, ColumnElement[int]]:
         "failed_images": job.failed_images + failed,
         "input_bytes": job.input_bytes + bindparam("read"),
         "output_bytes": job.output_bytes + bindparam("written"),
+        "unchanged_images": job.unchanged_images + bindparam("unchanged"),
+        "changed_images": job.changed_images + bindparam("changed"),
+        "new_images": job.new_images + bindparam("new"),
+        "bytes_not_downloaded": job.bytes_not_downloaded + bindparam("spared"),
         "completion_percentage": case(
             (done >= job.total_images, 99), else_=done * 100 // job.total_images
         ),

@@ -281,6 +281,17 @@ class Claim:
     owner: str | None = None
     # Of the job, which each retry raises.
     epoch: int = 1
+    # The job whose results may be taken over, and how; see JobRequest.
+    since_id: UUID | None = None
+    trust_seconds: int | None = None
+    fresh: bool = False
+    # Whether the job says of its images what changed; None where it does not.
+    removed_images: int | None = None
+
+    @property
+    def compares(self) -> bool:
+        """Tell whether the job says of its images what changed."""
+        return self.removed_images is not None
 
     @property
     def request_headers(self) -> dict[str, str]:
@@ -309,6 +320,8 @@ class PendingImage(NamedTuple):
     # Which of its row's images it is, and the name that the row gives to its files.
     position: int = 0
     output_name: str | None = None
+    # The ordinal of the same image in the earlier job.
+    earlier: int | None = None
     # Whether its row told all that is asked for; if not, the image is to fail.
     readable: bool = True
 
@@ -444,6 +457,10 @@ _LEASE = (
         _of_job(JOBS.c.base_url),
         _of_job(JOBS.c.owner),
         _of_job(JOBS.c.epoch),
+        _of_job(JOBS.c.since_id),
+        _of_job(JOBS.c.trust_seconds),
+        _of_job(JOBS.c.fresh),
+        _of_job(JOBS.c.removed_images),
         NOW.label("now"),
     )
 )
@@ -513,6 +530,7 @@ _PENDING_IMAGES = (
         IMAGES.c.options,
         IMAGES.c.position,
         IMAGES.c.output_name,
+        IMAGES.c.earlier,
     )
     .where(*_PENDING, is_due(IMAGES.c.not_before))
     .order_by(IMAGES.c.ordinal)

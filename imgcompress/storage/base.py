@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -23,6 +23,15 @@ Progressed = Callable[[], None]
 
 def unheeded() -> None:
     """Take note of progress that nobody has to be told of."""
+
+
+# Returns those of some keys that are still in use.
+Held = Callable[[Sequence[str]], Collection[str]]
+
+
+def nothing_held(keys: Sequence[str]) -> Collection[str]:
+    """Return no key: all may go."""
+    return ()
 
 
 class Storage(Protocol):
@@ -50,10 +59,12 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Delete what is under `key`; nothing there is no error. Raise StorageUnavailable."""
 
-    def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
+    def delete_folder(
+        self, folder: str, progressed: Progressed = unheeded, held: Held = nothing_held
+    ) -> None:
         """Delete every key below a folder; nothing there is no error. Raise StorageUnavailable.
 
-        `progressed` is called between its steps, of which each takes less than a minute, and ends
+        `held` is called with some keys at a time, and returns those that stay. `progressed` is called between its steps, of which each takes less than a minute, and ends
         the deletion by what it raises.
         """
 
@@ -68,16 +79,31 @@ class Storage(Protocol):
         """Write and delete a small object. Raise StorageUnavailable when that fails."""
 
 
-def delete_job_files(
-    storage: Storage, request_id: object, epochs: int = 1, progressed: Progressed = unheeded
-) -> None:
-    """Delete a job's CSV and the images of its epochs; what is not there is no error.
+class JobFiles:
+    """The files of jobs in a storage."""
 
-    `progressed` is called on the way; see Storage.delete_folder().
-    """
-    storage.delete_folder(csv_folder(request_id), progressed)
-    for epoch in range(1, epochs + 1):
-        storage.delete_folder(images_folder(request_id, epoch), progressed)
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+
+    def delete_job(
+        self,
+        request_id: object,
+        epochs: int = 1,
+        held: Held = nothing_held,
+        progressed: Progressed = unheeded,
+    ) -> None:
+        """Delete a job's CSV and the images of its epochs; what is not there is no error.
+
+        Images that are `held` stay. `progressed` is called on the way; see Storage.delete_folder().
+        """
+        self.storage.delete_folder(csv_folder(request_id), progressed)
+        for epoch in range(1, epochs + 1):
+            self.storage.delete_folder(images_folder(request_id, epoch), progressed, held)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete files by their keys; nothing there is no error. Raise StorageUnavailable."""
+        for key in keys:
+            self.storage.delete(key)
 
 
 def checked(key: str) -> str:

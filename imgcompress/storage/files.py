@@ -7,15 +7,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from ..errors import StorageNotFound, StorageUnavailable
 from ..storage_keys import check_key
-from .base import Progressed, StoredFile, checked, unheeded
+from .base import Held, Progressed, StoredFile, checked, nothing_held, unheeded
 
 COPY_BYTES = 1 << 20
+FILES_AT_ONCE = 500
 # So often a file is written whose folder is deleted meanwhile; that happens once or twice.
 WRITES = 5
 # What the system says where a key leads to no file.
@@ -61,15 +63,25 @@ class FileStorage:
         with _told_as_unavailable(key), suppress(*NOTHING_THERE):
             self._path(key).unlink()
 
-    def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
+    def delete_folder(
+        self, folder: str, progressed: Progressed = unheeded, held: Held = nothing_held
+    ) -> None:
         """See Storage."""
         top = self._path(folder)
+        some_stay = False
         with _told_as_unavailable(folder):
-            for path, _ in _files_below(top):
-                with suppress(OSError):
-                    path.unlink()
-                progressed()
-            shutil.rmtree(top, ignore_errors=True)
+            paths = (path for path, _ in _files_below(top))
+            while some := list(islice(paths, FILES_AT_ONCE)):
+                keys = [path.relative_to(self.root).as_posix() for path in some]
+                stay = held(keys)
+                some_stay |= bool(stay)
+                for key, path in zip(keys, some, strict=True):
+                    if key not in stay:
+                        with suppress(OSError):
+                            path.unlink()
+                    progressed()
+            if not some_stay:
+                shutil.rmtree(top, ignore_errors=True)
 
     def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
         """See Storage."""

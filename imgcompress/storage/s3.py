@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from ..errors import StorageNotFound, StorageUnavailable
 from ..storage_keys import check_key
-from .base import Progressed, StoredFile, checked, unheeded
+from .base import Held, Progressed, StoredFile, checked, nothing_held, unheeded
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -236,12 +236,16 @@ class S3Storage:
         with storage_errors(key):
             client_of(self.endpoint).delete_object(Bucket=self.bucket, Key=name)
 
-    def delete_folder(self, folder: str, progressed: Progressed = unheeded) -> None:
+    def delete_folder(
+        self, folder: str, progressed: Progressed = unheeded, held: Held = nothing_held
+    ) -> None:
         """See Storage."""
         checked(folder)
         for page in self._pages(folder):
             progressed()
-            self._delete_page(folder, [name for name, _ in page])
+            names = [name for name, _ in page]
+            stay = {self.root + key for key in held([name[len(self.root) :] for name in names])}
+            self._delete_page(folder, [name for name in names if name not in stay])
             progressed()
 
     def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:

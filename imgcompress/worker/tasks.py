@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from datetime import timedelta
-from functools import partial
 from uuid import UUID
 
 from celery import shared_task
@@ -33,7 +32,7 @@ from ..ledger.slices import Claim
 from ..ledger.webhook_secret import reseal_installation
 from ..logs import bind
 from ..notify.schedule import longest_pause
-from ..storage import delete_job_files, open_storage
+from ..storage import JobFiles, open_storage
 from .celery_app import stopping
 from .context import worker_context
 from .deliver import hold_seconds
@@ -169,7 +168,7 @@ def purge_deleted_jobs() -> None:
     """Take away what is left of deleted jobs. It comes last, since it may take a minute."""
     storage = open_storage(current_settings())
     try:
-        _tell("deleted jobs were erased", purge_due_jobs(partial(delete_job_files, storage)))
+        _tell("deleted jobs were erased", purge_due_jobs(JobFiles(storage)))
     except StorageUnavailable as error:
         log.warning("Deleted jobs that are not erased yet are waiting for the storage: %s", error)
 
@@ -187,9 +186,7 @@ def prune() -> None:
         return
     before = ledger_now() - timedelta(days=settings.retention_days)
     try:
-        deleted = purge_old_jobs(
-            before, partial(delete_job_files, open_storage(settings)), stopping
-        )
+        deleted = purge_old_jobs(before, JobFiles(open_storage(settings)), stopping)
     except StorageUnavailable as error:
         log.warning("Old jobs are waiting for the storage: %s", error)
         return

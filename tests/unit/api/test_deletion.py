@@ -146,10 +146,11 @@ def test_what_could_not_be_erased_recovery_erases(
     def fail(*_: object) -> None:
         raise StorageUnavailable(detail="the disk is away")
 
-    monkeypatch.setattr(deletion, "delete_job_files", fail)
+    monkeypatch.setattr(deletion.JobFiles, "delete_job", fail)
     assert client.delete(f"/job/{request_id}").status_code == 204
     assert client.get(f"/job/status/{request_id}").status_code == 404
     assert len(stored_files()) == 1
+    monkeypatch.undo()
     with app.app_context():
         _let_time_pass()
         purge_deleted_jobs()

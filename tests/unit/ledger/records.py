@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from sqlalchemy import select
 
+from imgcompress.ledger.deletion import Held
 from imgcompress.ledger.models import (
     CompressedImage,
     DeliveryAttempt,
@@ -19,6 +21,30 @@ from imgcompress.ledger.session import reading
 from imgcompress.ledger.slices import Claim, PendingImage, claim_slice
 
 LEASE = 30.0
+
+
+class Files:
+    """Takes note of the jobs, and of the keys, whose files are to be deleted.
+
+    `act` is called in place of the deletion of a job, with what shows that it goes on.
+    """
+
+    def __init__(self, act: Callable[[Callable[[], None]], None] = lambda progressed: None) -> None:
+        self._act = act
+        self.deleted: list[UUID] = []
+        self.keys: set[str] = set()
+
+    def delete_job(
+        self, request_id: UUID, epochs: int, held: Held, progressed: Callable[[], None]
+    ) -> None:
+        """See JobFiles."""
+        self._act(progressed)
+        self.deleted.append(request_id)
+        self.epochs = epochs
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See JobFiles."""
+        self.keys.update(keys)
 
 
 def job_of(request_id: UUID) -> JobRequest:

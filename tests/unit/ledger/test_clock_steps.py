@@ -31,7 +31,7 @@ from imgcompress.ledger.slices import (
 )
 
 from .conftest import MakeJob
-from .records import claim, images_of, record, slices_of, success
+from .records import Files, claim, images_of, record, slices_of, success
 
 LONGEST = Longest(lease=30, suspension=85, hold=300, delivery=104_000)
 HOLD = {Channel.WEBHOOK: 30.0, Channel.EMAIL: 300.0}
@@ -195,13 +195,13 @@ def test_a_suspended_host_is_tried(app: Flask, what: str) -> None:
 
 
 def test_a_deletion_that_was_cut_off_goes_on(make_job: MakeJob) -> None:
-    request_id, erased = make_job(), list[UUID]()
+    request_id, files = make_job(), Files()
     with _ahead():
         soft_delete(request_id, None)
-    assert purge_due_jobs(lambda job, *_: erased.append(job)) == 0
+    assert purge_due_jobs(files) == 0
     correct_future_times(LONGEST)
-    assert purge_due_jobs(lambda job, *_: erased.append(job)) == 1
-    assert erased == [request_id] and slices_of(request_id) == images_of(request_id) == []
+    assert purge_due_jobs(files) == 1
+    assert files.deleted == [request_id] and slices_of(request_id) == images_of(request_id) == []
 
 
 def test_the_key_of_a_request_that_died_is_free(app: Flask) -> None:

@@ -41,20 +41,9 @@ from imgcompress.ledger.slices import claim_slice, pending_images
 
 from ...parallel import in_parallel
 from .conftest import MakeJob
-from .records import claim, failure, images_of, job_of, record, success
+from .records import Files, claim, failure, images_of, job_of, record, success
 
 OF_A_JOB = (JobRequest, CompressedImage, JobSlice, JobFailure, WebhookDelivery)
-
-
-class Files:
-    """Takes note of the jobs whose files are to be deleted."""
-
-    def __init__(self) -> None:
-        self.deleted: list[UUID] = []
-
-    def __call__(self, request_id: UUID, epochs: int, progressed: Callable[[], None]) -> None:
-        self.deleted.append(request_id)
-        self.epochs = epochs
 
 
 def _rows(request_id: UUID) -> int:
@@ -142,11 +131,11 @@ def test_the_files_of_every_epoch_go(ended: UUID) -> None:
 
 
 def test_an_erasure_that_was_cut_off_is_taken_up(ended: UUID) -> None:
-    def fail(*_: object) -> None:
+    def fail(_: object) -> None:
         raise OSError("the disk is away")
 
     with pytest.raises(OSError):
-        purge_job(_marked(ended), fail)
+        purge_job(_marked(ended), Files(fail))
     files = Files()
     assert purge_due_jobs(files) == 0
     _let_time_pass()
@@ -187,29 +176,29 @@ def test_a_long_erasure_is_joined_by_nobody(
 ) -> None:
     joined: list[int] = []
 
-    def delete_slowly(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
+    def delete_slowly(progressed: Callable[[], None]) -> None:
         for _ in range(5):
             later(TAKEN_UP_AFTER - HEARD_EVERY)
             progressed()
             joined.append(purge_due_jobs(Files()))
 
-    assert purge_job(_marked(ended), delete_slowly)
+    assert purge_job(_marked(ended), Files(delete_slowly))
     assert joined == [0] * 5 and _marks() == [(ended, True)]
     later(deletion.LAST_ROUND_AFTER)
-    assert purge_due_jobs(delete_slowly) == 1
+    assert purge_due_jobs(Files(delete_slowly)) == 1
     assert joined == [0] * 10 and _marks() == []
 
 
 def test_who_was_taken_for_dead_stops(ended: UUID, later: Callable[[timedelta], None]) -> None:
     erasure, files = _marked(ended), Files()
 
-    def outlast(_: UUID, epochs: int, progressed: Callable[[], None]) -> None:
+    def outlast(progressed: Callable[[], None]) -> None:
         later(2 * TAKEN_UP_AFTER)
         assert purge_due_jobs(files) == 1
         progressed()
         raise AssertionError("it went on")
 
-    assert purge_job(erasure, outlast) is False
+    assert purge_job(erasure, Files(outlast)) is False
     assert files.deleted == [ended] and _marks() == [(ended, True)]
     with pytest.raises(PurgeTaken), writing() as session:
         erasure.end(session)
@@ -275,13 +264,13 @@ def test_a_job_that_ended_lately_stays_however_old_it_is(ended: UUID) -> None:
 
 
 def test_pruning_that_was_cut_off_is_ended_by_recovery(ended: UUID) -> None:
-    def die(*_: object) -> None:
+    def die(_: object) -> None:
         raise KeyboardInterrupt
 
     _age(ended)
     before = utcnow() - timedelta(days=30)
     with pytest.raises(KeyboardInterrupt):
-        purge_old_jobs(before, die)
+        purge_old_jobs(before, Files(die))
     # It is hidden, so nobody begins anew with it.
     assert queries.find_job(ended) is None and count_old_jobs(before) == 0
     _let_time_pass()

@@ -23,7 +23,7 @@ from imgcompress.ledger.session import reading, writing
 from imgcompress.ledger.slices import pending_images
 
 from .conftest import MakeJob
-from .records import claim, images_of, job_of
+from .records import Files, claim, images_of, job_of
 from tests.new_images import NewImage, by_columns
 
 URL = "https://images.test/1.jpg"
@@ -221,7 +221,7 @@ def test_a_writer_that_was_taken_for_dead_writes_nothing_more(app: Flask) -> Non
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def test_recovery_takes_away_what_a_dead_writer_left(app: Flask) -> None:
     job = new_job(10)
-    deleted: list[UUID] = []
+    files = Files()
 
     def broken() -> Iterator[NewImage]:
         yield from some(7)
@@ -229,12 +229,12 @@ def test_recovery_takes_away_what_a_dead_writer_left(app: Flask) -> None:
 
     with pytest.raises(KeyError):
         create_job(job, by_columns(broken()), slice_size=5)
-    purge_due_jobs(lambda job, *_: deleted.append(job))
-    assert deleted == []
+    purge_due_jobs(files)
+    assert files.deleted == []
     with writing() as session:
         session.execute(update(JobDeletion).values(due_at=utcnow()))
-    purge_due_jobs(lambda job, *_: deleted.append(job))
-    assert deleted == [job.request_id]
+    purge_due_jobs(files)
+    assert files.deleted == [job.request_id]
     assert rows_in_the_ledger() == {
         "job_request": 0,
         "compressed_images": 0,

@@ -24,6 +24,7 @@ from imgcompress.ledger.slices import pending_images
 from imgcompress.storage import csv_key, image_key
 
 from .conftest import MakeJob
+from .records import Files as JobFiles
 from .records import claim, failure, images_of, record, success
 
 BEFORE = utcnow() - timedelta(days=1)
@@ -122,7 +123,7 @@ def test_of_a_deleted_job_everything_is_left_behind(make_job: MakeJob) -> None:
     key = image_key(request_id, pending_images(claim(request_id))[0].image_id, "jpg")
     erasure = soft_delete(request_id, None)
     assert erasure and left_behind(request_id, 1, [key]) == [key]
-    purge_job(erasure, lambda *_: None)
+    purge_job(erasure, JobFiles())
     assert left_behind(request_id, 1, [key]) == [key]
 
 

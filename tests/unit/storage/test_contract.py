@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from imgcompress.errors import StorageNotFound, StorageUnavailable
-from imgcompress.storage import Storage, csv_key, delete_job_files, image_key
+from imgcompress.storage import JobFiles, Storage, csv_key, image_key
 
 LARGE = os.urandom(1 << 20)
 
@@ -120,8 +121,8 @@ def test_a_job_is_deleted_with_all_its_files(storage: Storage) -> None:
     for job in ("one", "one2"):
         storage.write(csv_key(job), b"a")
         storage.write(image_key(job, "image", "jpg"), b"a")
-    delete_job_files(storage, "one")
-    delete_job_files(storage, "one")
+    JobFiles(storage).delete_job("one")
+    JobFiles(storage).delete_job("one")
     assert _keys(storage) == {"csv/one2/input.csv", "images/one2/image.jpg"}
 
 
@@ -131,8 +132,24 @@ def test_a_job_is_deleted_with_the_images_of_its_epochs(storage: Storage) -> Non
     assert len(keys) == 6
     for key in keys:
         storage.write(key, b"a")
-    delete_job_files(storage, job, 3)
+    JobFiles(storage).delete_job(job, 3)
     assert _keys(storage) == {image_key(other, "image", "jpg", epoch) for epoch in (1, 2, 3)}
+
+
+def test_files_that_other_jobs_use_stay(storage: Storage) -> None:
+    keys = {f"images/one/{name}.jpg" for name in "abc"}
+    for key in keys:
+        storage.write(key, b"a")
+    asked: set[str] = set()
+
+    def held(some: Sequence[str]) -> set[str]:
+        asked.update(some)
+        return {"images/one/b.jpg"} & set(some)
+
+    JobFiles(storage).delete_job("one", held=held)
+    assert _keys(storage) == {"images/one/b.jpg"} and asked >= keys
+    JobFiles(storage).delete(["images/one/b.jpg", "images/one/b.jpg"])
+    assert _keys(storage) == set()
 
 
 def test_one_file_is_deleted(storage: Storage) -> None:

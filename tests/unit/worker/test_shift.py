@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import Claim, PendingImage
 from imgcompress.metrics import JPEG_ENGINE, SHARE
-from imgcompress.storage import delete_job_files
+from imgcompress.storage import JobFiles
 from imgcompress.worker import queue, slices
 from imgcompress.worker import tasks as task
 from imgcompress.worker.context import Encoded, WorkerContext
@@ -203,7 +202,7 @@ def _cancel(bench: WorkerContext, request_id: UUID) -> None:
 def _delete(bench: WorkerContext, request_id: UUID) -> None:
     erasure = soft_delete(request_id, None)
     if erasure is not None:
-        purge_job(erasure, partial(delete_job_files, bench.storage))
+        purge_job(erasure, JobFiles(bench.storage))
 
 
 @pytest.mark.parametrize("end", [_cancel, _delete])

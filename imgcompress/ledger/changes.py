@@ -1,0 +1,205 @@
+"""Compare a job with an earlier one: what can be taken over, and what is no longer there."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Text, bindparam, cast, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from .bulk import Deduplicator
+from .clock import about_now
+from .models import (
+    ENDED_JOB,
+    IMAGES,
+    CompressedImage,
+    ImageStatus,
+    JobRequest,
+    RemovedImages,
+    UTCDateTime,
+)
+from .queries import find_job, visible_to
+from .session import reading
+from .slices import Claim, PendingImage
+
+# So many of an owner's last jobs are looked at for one with the same options.
+LATEST_JOBS = 100
+ROWS_AT_ONCE = 20_000
+
+
+def latest_job(owner: str | None, options: dict[str, Any]) -> UUID | None:
+    """Return the newest ended job of an owner with these options, if it compressed anything."""
+    job = JobRequest
+    of_owner = job.owner.is_(None) if owner is None else job.owner == owner
+    with reading() as session:
+        jobs = session.execute(
+            select(job.request_id, job.options)
+            .where(*visible_to(owner), of_owner, job.status.in_(ENDED_JOB))
+            .where(job.completed_images > 0)
+            .order_by(job.created_at.desc(), job.request_id.desc())
+            .limit(LATEST_JOBS)
+        )
+        return next((row.request_id for row in jobs if row.options == options), None)
+
+
+class EarlierImages:
+    """The images of an earlier job, by their URLs and row options, while a new job is written.
+
+    They take 17 to 33 bytes each.
+    """
+
+    def __init__(self, request_id: UUID) -> None:
+        job = find_job(request_id)
+        images = job.total_images if job else 0
+        self._images = Deduplicator(images)
+        # 1 for each that the new job has not named so far; repetitions of others do not count.
+        self._unnamed = bytearray()
+        for first in range(0, images, ROWS_AT_ONCE):
+            firsts = self._images.firsts(_keys(request_id, first))
+            self._unnamed += bytes(first is None for first in firsts)
+
+    def ordinals(self, keys: Iterable[Hashable]) -> list[int | None]:
+        """Return for each of some new images the ordinal of the earlier one with its key, or None.
+
+        Two keys may share a hash: who uses an ordinal compares the texts.
+        """
+        found = self._images.find(keys)
+        unnamed = self._unnamed
+        for ordinal in found:
+            if ordinal is not None:
+                unnamed[ordinal] = 0
+        return found
+
+    def write_removed(self, session: Session, request_id: UUID) -> None:
+        """Write which of them the new job has not named."""
+        session.execute(
+            update(JobRequest)
+            .where(JobRequest.request_id == request_id)
+            .values(removed_images=sum(self._unnamed))
+        )
+        if any(self._unnamed):
+            session.execute(
+                insert(RemovedImages).values(
+                    request_id=request_id, ordinals=zlib.compress(self._unnamed)
+                )
+            )
+
+
+def _keys(request_id: UUID, first: int) -> list[Hashable]:
+    """Return what tells images apart that are fetched once; as the keys in bulk.py."""
+    image = CompressedImage
+    with reading() as session:
+        rows = session.execute(
+            select(image.input_url, cast(image.options, Text))
+            .where(
+                image.request_id == request_id,
+                image.ordinal.between(first, first + ROWS_AT_ONCE - 1),
+            )
+            .order_by(image.ordinal)
+        )
+        return [(url, own) if own else url for url, own in rows]
+
+
+def removed_images(
+    job: JobRequest, *, after: int | None, skip: int, limit: int
+) -> list[CompressedImage]:
+    """Return images of the earlier job that this one has no more, in their order.
+
+    Those after ordinal `after`, or else after `skip` of them. None, once the earlier job is gone.
+    """
+    image = CompressedImage
+    with reading() as session:
+        packed = session.scalar(
+            select(RemovedImages.ordinals).where(RemovedImages.request_id == job.request_id)
+        )
+        if packed is None or job.since_id is None or find_job(job.since_id, job.owner) is None:
+            return []
+        flags = zlib.decompress(packed)
+        ordinals: list[int] = []
+        place = -1 if after is None else after
+        skipped = 0 if after is None else skip
+        while len(ordinals) < limit and (place := flags.find(1, place + 1)) >= 0:
+            if skipped < skip and after is None:
+                skipped += 1
+            else:
+                ordinals.append(place)
+        return list(
+            session.scalars(
+                select(image)
+                .where(image.request_id == job.since_id, image.ordinal.in_(ordinals))
+                .order_by(image.ordinal)
+            )
+        )
+
+
+class EarlierResult(NamedTuple):
+    """What an earlier job has of an image; `image_id` is that of its own image."""
+
+    image_id: UUID
+    ordinal: int
+    input_url: str
+    options: dict[str, Any] | None
+    outcome: str
+    input_bytes: int
+    output_bytes: int
+    width: int
+    height: int
+    output_format: str
+    quality: int | None
+    similarity: float | None
+    storage_key: str
+    source_hash: str | None
+    validator: str | None
+    # When its source was last seen, by the ledger's clock, or shortly before that.
+    seen_at: datetime
+
+    def is_younger_than(self, seconds: int | None) -> bool:
+        """Tell whether its source was seen in so many last seconds; never for None."""
+        return seconds is not None and (about_now() - self.seen_at).total_seconds() < seconds
+
+
+class Earlier(NamedTuple):
+    """The results that a slice may take over, by the ordinals of its own images.
+
+    `differing` are those of its images that the earlier job compressed with other options.
+    """
+
+    results: dict[int, EarlierResult]
+    differing: Collection[int] = ()
+
+
+def earlier_results(claim: Claim, images: Sequence[PendingImage]) -> Earlier:
+    """Return what the earlier job of a claim's job has of these images."""
+    named = {image.earlier: image for image in images if image.earlier is not None}
+    if claim.since_id is None or not named:
+        return Earlier({})
+    since = find_job(claim.since_id, claim.owner)
+    if since is None:
+        return Earlier({})
+    with reading() as session:
+        rows = session.execute(_RESULTS, {"job": claim.since_id, "ordinals": list(named)})
+        found = [EarlierResult._make(row) for row in rows]
+    results = {
+        image.ordinal: result
+        for result in found
+        if (image := named[result.ordinal]).input_url == result.input_url
+        and image.options == result.options
+    }
+    if since.options != claim.options:
+        return Earlier({}, results.keys())
+    return Earlier(results)
+
+
+# What an EarlierResult tells, in its order.
+_RESULTS = select(
+    *(IMAGES.c[name] for name in EarlierResult._fields if name != "seen_at"),
+    func.coalesce(IMAGES.c.seen_at, IMAGES.c.created_at, type_=UTCDateTime),
+).where(
+    IMAGES.c.request_id == bindparam("job"),
+    IMAGES.c.ordinal.in_(bindparam("ordinals", expanding=True)),
+    IMAGES.c.status == ImageStatus.COMPLETED,
+)
