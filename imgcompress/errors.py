@@ -74,13 +74,15 @@ class NetworkError(ImgcompressError):
 class ImageErrorKind:
     """One way in which an image can fail: its code, one sentence of advice, and retryable.
 
-    Where what was found is one of a few texts, a job's failures are grouped by it too.
+    Where what was found is one of a few texts, a job's failures are grouped by it too. What needs
+    another URL in the catalogue, no retry of the job can help.
     """
 
     code: str
     advice: str
     retryable: bool = False
     grouped_by_found: bool = False
+    needs_other_url: bool = False
 
 
 IMAGE_ERRORS: dict[str, ImageErrorKind] = {
@@ -90,6 +92,7 @@ IMAGE_ERRORS: dict[str, ImageErrorKind] = {
             "url_not_allowed",
             "This service may not fetch from this address; use a public"
             " http or https URL, or ask the operator to allow the network or port.",
+            needs_other_url=True,
         ),
         ImageErrorKind(
             "dns_failed", "The host name could not be resolved; check its spelling.", True
@@ -127,7 +130,9 @@ IMAGE_ERRORS: dict[str, ImageErrorKind] = {
             " serve it uncompressed, or with gzip, br or zstd.",
         ),
         ImageErrorKind(
-            "too_many_redirects", "The URL redirects too many times; use the final URL."
+            "too_many_redirects",
+            "The URL redirects too many times; use the final URL.",
+            needs_other_url=True,
         ),
         ImageErrorKind(
             "host_suspended",
@@ -141,12 +146,14 @@ IMAGE_ERRORS: dict[str, ImageErrorKind] = {
             "This is not an image URL; use the address of the image itself,"
             " not of a page that shows it.",
             grouped_by_found=True,
+            needs_other_url=True,
         ),
         ImageErrorKind(
             "unsupported_format",
             "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images can"
             " be compressed; convert the image first.",
             grouped_by_found=True,
+            needs_other_url=True,
         ),
         ImageErrorKind(
             "corrupt_image", "The image file is damaged; replace the file at its source."

@@ -183,12 +183,25 @@ class NotAllConfirmed(ImgcompressError):
 
 
 class NothingToRetry(ImgcompressError):
-    """The job has no failed image, or none with the codes that were asked for."""
+    """The job has no failed image, or none of those that were asked for."""
 
     code = "nothing_to_retry"
     message = (
-        "No image of this job failed, or none with these codes; the job's status lists its codes."
+        "No image of this job failed, or none with this code, host and cause; the job's status"
+        " lists its failures."
     )
+
+
+class RetryCannotHelp(ImgcompressError):
+    """The images that are to be retried need another URL in the catalogue."""
+
+    code = "retry_cannot_help"
+
+    def __init__(self, advice: str) -> None:
+        super().__init__(
+            f"A retry cannot help these images. {advice} Correct the URLs in the catalogue, and"
+            " upload it again."
+        )
 
 
 class NoImages(ImgcompressError):
@@ -238,6 +251,7 @@ REFUSALS: Mapping[type, int] = {
     InvalidImageLink: 403,
     ImageLinkExpired: 403,
     NothingToRetry: 409,
+    RetryCannotHelp: 409,
     NoImages: 409,
     KeyInUse: 409,
     NotMultipart: 415,

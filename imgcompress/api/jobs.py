@@ -13,15 +13,16 @@ from typing import Any
 
 from flask import Response, current_app, request
 
+from ..errors import IMAGE_ERRORS
 from ..ledger import queries
 from ..ledger.deliveries import last_delivery
 from ..ledger.jobs import cancel_job, retry_job
-from ..ledger.models import JobRequest, JobStatus
-from ..ledger.queries import Progress, progress_of
+from ..ledger.models import ImageStatus, JobRequest, JobStatus
+from ..ledger.queries import ImageFilter, Progress, progress_of
 from ..worker.queue import publish_due_deliveries, publish_slices
 from .auth import current_owner
 from .context import parse_id
-from .errors import JobEnded, JobNotFound, JobRunning, NothingToRetry
+from .errors import JobEnded, JobNotFound, JobRunning, NothingToRetry, RetryCannotHelp
 from .middleware import conditional
 from .openapi import JOB_ID, Blueprint
 from .presenters import Page, count_images, image_report, is_active, job_report, status_report
@@ -186,9 +187,16 @@ def list_jobs(query: dict[str, Any]) -> Any:
     """
     page = Page.of(query)
     jobs = queries.list_jobs(
-        owner=current_owner(), status=query.get("status"), skip=page.skip, limit=page.limit
+        owner=current_owner(),
+        status=query.get("status"),
+        search=query.get("search"),
+        skip=page.skip,
+        limit=page.limit,
     )
-    return {**page.links(len(jobs)), "jobs": list(map(job_report, page.cut(jobs)))}
+    return {
+        **page.links(more=len(jobs) > page.size),
+        "jobs": list(map(job_report, page.cut(jobs))),
+    }
 
 
 @jobs_blueprint.route("/status/<request_id>", parameters=[JOB_ID])
@@ -249,22 +257,36 @@ details_blueprint = Blueprint(
 def details(query: dict[str, Any], request_id: str) -> Any:
     """List a job's images
 
-    In the order of the CSV. Follow `next` to read all of them, even while the job runs.
+    In the order of the CSV, unless `sort` says otherwise. Follow `next` to read all of them, even
+    while the job runs. With `code`, `host`, `found` or `outcome`, a page may have fewer images
+    than `per_page`, or none, although there are more: up to 20,000 images are looked at for it.
     """
     job = find_job(request_id)
     page = Page.of(query)
-    status = query.get("status")
-    found = queries.list_images(
-        job.request_id, status=status, after=query.get("after"), skip=page.skip, limit=page.limit
-    )
-    images = page.cut(found)
-    last = {"after": images[-1].ordinal} if status and images else {}
+    wanted = _filter_of(query)
+    place: dict[str, Any] = {"after": query.get("after"), "skip": page.skip, "size": page.size}
+    if "sort" in query:
+        images, after = queries.list_largest(job.request_id, query["sort"], **place)
+    else:
+        images, after = queries.list_images(job.request_id, wanted, **place)
+    last = {} if wanted == queries.ANY_IMAGE else {"after": after}
     return {
         "request_id": job.request_id,
-        "total": count_images(job, status),
-        **page.links(len(found), **last),
+        "total": count_images(job, wanted),
+        **page.links(more=after is not None, counted=not wanted.looks_through, **last),
         "images": list(map(image_report, images)),
     }
+
+
+def _filter_of(query: dict[str, Any]) -> ImageFilter:
+    """Return which images a query asks for; what only some images have implies their status."""
+    group = {name: query.get(name) for name in ("code", "host", "found")}
+    implied = None
+    if any(group.values()):
+        implied = ImageStatus.FAILED
+    elif "outcome" in query or "sort" in query:
+        implied = ImageStatus.COMPLETED
+    return ImageFilter(query.get("status", implied), outcome=query.get("outcome"), **group)
 
 
 retry_blueprint = Blueprint(
@@ -282,11 +304,17 @@ STILL_RUNNING = "The job is still running. Retry it after it has ended, or cance
 def retry(query: dict[str, Any], request_id: str) -> Any:
     """Retry a job's failed images
 
-    With `codes`, only images that failed with one of these codes. Compressed images are kept; the
-    job keeps its id and reports its changes of status again. A cancelled job also resumes.
+    With `codes`, only images that failed with one of these codes; with `code`, `host` and `found`,
+    only those of one entry in `errors` of the status. Where the catalogue needs another URL, the
+    retry of one code is refused. Compressed images are kept; the job keeps its id and reports its
+    changes of status again. A cancelled job also resumes.
     """
     job = find_job(request_id)
-    if not retry_job(job.request_id, query["codes"]):
+    code = query.get("code")
+    if code is not None and IMAGE_ERRORS[code].needs_other_url:
+        raise RetryCannotHelp(IMAGE_ERRORS[code].advice)
+    group = ImageFilter(code=code, host=query.get("host"), found=query.get("found"))
+    if not retry_job(job.request_id, query["codes"], group):
         raise (JobRunning(STILL_RUNNING) if is_active(find_job(request_id)) else NothingToRetry())
     publish_slices(job.request_id)
     publish_due_deliveries()

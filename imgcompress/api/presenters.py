@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from flask import request
 
+from ..errors import IMAGE_ERRORS
 from ..ledger.gauges import stalled_since
 from ..ledger.models import (
     ACTIVE_JOB,
@@ -19,6 +20,7 @@ from ..ledger.models import (
     JobStatus,
     WebhookDelivery,
 )
+from ..ledger.queries import ImageFilter, count_failures
 from ..links import job_url, signed_url
 from .context import base_url
 
@@ -52,14 +54,14 @@ class Page:
         """Return the entries that belong to the page."""
         return entries[: self.size]
 
-    def links(self, found: int, **of_next: Any) -> dict[str, Any]:
-        """Return the page's place and links, when `found` entries up to the limit were read."""
-        more = found > self.size
+    def links(self, *, more: bool, counted: bool = True, **of_next: Any) -> dict[str, Any]:
+        """Return the page's place and links; pages that are not `counted` have no way back."""
+        back = self.number > 1 and counted
         return {
             "page": self.number,
             "per_page": self.size,
             "next": self._url(page=self.number + 1, **of_next) if more else None,
-            "prev": self._url(page=self.number - 1, after=None) if self.number > 1 else None,
+            "prev": self._url(page=self.number - 1, after=None) if back else None,
         }
 
     def _url(self, **changes: Any) -> str:
@@ -89,8 +91,13 @@ def eta_seconds(job: JobRequest) -> int | None:
     return max(0, round(elapsed * (job.total_images - done) / done_now))
 
 
-def count_images(job: JobRequest, status: str | None) -> int:
-    """Return how many images have this status, by the counters; all of them for None."""
+def count_images(job: JobRequest, wanted: ImageFilter) -> int | None:
+    """Return how many images are meant, by the counters; None where nobody counts them."""
+    if wanted.outcome:
+        return None
+    if wanted.looks_through:
+        return count_failures(job.request_id, wanted)
+    status = wanted.status
     return {
         None: job.total_images,
         ImageStatus.COMPLETED: job.completed_images,
@@ -139,8 +146,24 @@ def status_report(
         "columns": reading.get("columns"),
         "stalled_since": stalled_since(job),
         "eta_seconds": eta_seconds(job),
-        "errors": failures,
+        "errors": [failure_report(job, failure) for failure in failures],
         "last_delivery": last_delivery,
+    }
+
+
+def failure_report(job: JobRequest, failure: JobFailure) -> dict[str, Any]:
+    """Return failures of one kind as FailureSchema has them."""
+    group = {"code": failure.code, "host": failure.host, "found": failure.found}
+    query = urlencode({name: value for name, value in group.items() if value})
+    can_help = failure.code in IMAGE_ERRORS and not IMAGE_ERRORS[failure.code].needs_other_url
+    return {
+        "code": failure.code,
+        "host": failure.host,
+        "found": failure.found or None,
+        "count": failure.images,
+        "example_row": failure.example_row,
+        "details_url": f"{_url(job, 'details')}?{query}",
+        "retry_url": f"{_url(job, 'retry')}?{query}" if can_help and not is_active(job) else None,
     }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, missing, validate
+from marshmallow import Schema, ValidationError, fields, missing, validate, validates_schema
 
 from ..errors import IMAGE_ERRORS
-from ..ledger.models import Channel, DeliveryState, ImageStatus, JobStatus
+from ..ledger.models import FOUND_CHARS, Channel, DeliveryState, ImageStatus, JobStatus
 
 
 class Time(fields.AwareDateTime):
@@ -241,6 +241,7 @@ class ReadinessSchema(Schema):
 
 
 MAX_WAIT_SECONDS = 30
+OUTCOMES = ("target_met", "floor_reached", "already_small", "larger")
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
@@ -302,21 +303,26 @@ class FailureSchema(Schema):
 
     code = fields.String(required=True, metadata={"example": "source_status"})
     host = fields.String(required=True, metadata={"example": "cdn.supplier.com"})
-    found = fields.Function(
-        lambda failure: failure.found or None,
+    found = fields.String(
         required=True,
+        allow_none=True,
         metadata={
-            "type": ["string", "null"],
             "example": "HTTP 403 Forbidden",
             "description": "What was found: the HTTP status, or what the URL returned instead of an"
             " image; null where that differs from image to image, or where the code"
             " says it all.",
         },
     )
-    count = fields.Integer(required=True, attribute="images", metadata={"example": 212})
+    count = fields.Integer(required=True, metadata={"example": 212})
     example_row = fields.Integer(
         required=True,
         metadata={"description": "A row of the CSV with such an image.", "example": 3},
+    )
+    details_url = _link("These images.")
+    retry_url = _link(
+        "POST to retry these images alone; null while the job runs, and where a retry cannot help"
+        " because the catalogue needs another URL.",
+        allow_none=True,
     )
 
 
@@ -383,6 +389,15 @@ class JobListQuery(PageQuery):
             list(JobStatus), error=f"status must be one of {', '.join(JobStatus)}."
         ),
         metadata={"description": "Only jobs in this status."},
+    )
+    search = fields.String(
+        validate=validate.Length(
+            1, 255, error="search must have 1 to 255 characters, or be left out."
+        ),
+        metadata={
+            "description": "Only jobs whose file name contains this text, in any case.",
+            "example": "autumn",
+        },
     )
 
 
@@ -454,7 +469,35 @@ def _must_be_known(codes: list[str]) -> None:
         raise ValidationError(f"codes must be one or more of {', '.join(IMAGE_ERRORS)}.")
 
 
-class RetryQuery(Schema):
+def _short_text(name: str, most: int, description: str, example: str) -> fields.String:
+    fault = f"{name} must have 1 to {most} characters, or be left out."
+    return fields.String(
+        validate=validate.Length(1, most, error=fault),
+        metadata={"description": description, "example": example},
+    )
+
+
+class FailureGroupQuery(Schema):
+    """Failed images of one kind, as the status groups them."""
+
+    code = fields.String(
+        validate=validate.OneOf(
+            list(IMAGE_ERRORS), error=f"code must be one of {', '.join(IMAGE_ERRORS)}."
+        ),
+        metadata={"description": "Only images that failed with this code."},
+    )
+    host = _short_text(
+        "host", 255, "Only failed images whose URL has this host.", "cdn.supplier.com"
+    )
+    found = _short_text(
+        "found",
+        FOUND_CHARS,
+        "Only failed images where this was found, as in `errors` of the status.",
+        "HTTP 403 Forbidden",
+    )
+
+
+class RetryQuery(FailureGroupQuery):
     """Which images are tried again."""
 
     codes = _Codes(
@@ -561,19 +604,40 @@ class ImageSchema(Schema):
 
 
 class DetailsSchema(PageSchema):
-    """A page of a job's images, in the order of the CSV."""
+    """A page of a job's images."""
 
     request_id = fields.UUID(required=True)
     total = fields.Integer(
         required=True,
-        metadata={"description": "Number of images on all pages at present.", "example": 6},
+        allow_none=True,
+        metadata={
+            "description": "Number of images on all pages at present; null with `outcome`, for which"
+            " nobody has counted them.",
+            "example": 6,
+        },
     )
     images = fields.List(fields.Nested(ImageSchema), required=True)
 
 
-class DetailsQuery(PageQuery):
+SORTS = ("size", "saved")
+# To find a page of a sorted list by its number, the database reads what comes before it.
+MOST_SKIPPED = 100_000
+
+
+class DetailsQuery(PageQuery, FailureGroupQuery):
     """Which images are asked for."""
 
+    outcome = fields.String(
+        validate=validate.OneOf(OUTCOMES, error=f"outcome must be one of {', '.join(OUTCOMES)}."),
+        metadata={"description": "Only compressed images with this outcome."},
+    )
+    sort = fields.String(
+        validate=validate.OneOf(SORTS, error=f"sort must be one of {', '.join(SORTS)}."),
+        metadata={
+            "description": "Only compressed images, in another order: those with the most bytes before"
+            " compression first (`size`), or those that saved the most bytes (`saved`)."
+        },
+    )
     status = fields.String(
         validate=validate.OneOf(
             list(ImageStatus), error=f"status must be one of {', '.join(ImageStatus)}."
@@ -584,10 +648,48 @@ class DetailsQuery(PageQuery):
         "after",
         0,
         MAX_ORDINAL,
-        description="Only images after this position, as in the links of `next`. With `status`, the"
+        description="Only images after this one, as in the links of `next`. With a filter, the"
         " pages of a running job shift; the links of `next` neither skip nor repeat an"
         " image.",
     )
+
+    @validates_schema
+    def _one_status(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse properties that no image has together."""
+        failed = [name for name in FailureGroupQuery._declared_fields if name in data]
+        compressed = [name for name in ("outcome", "sort") if name in data]
+        if failed and compressed:
+            raise ValidationError(
+                f"{compressed[0]} is a property of compressed images, and {failed[0]} one of failed"
+                " images. Leave one of them out.",
+                compressed[0],
+            )
+        needed = ImageStatus.FAILED if failed else ImageStatus.COMPLETED
+        if (failed or compressed) and data.get("status", needed) != needed:
+            raise ValidationError(
+                f"{(failed or compressed)[0]} needs images with status={needed}. Leave status out.",
+                "status",
+            )
+        if "outcome" in data and "sort" in data:
+            raise ValidationError("Give outcome or sort, not both.", "sort")
+
+    @validates_schema
+    def _followed(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse to count pages where that would look at every image."""
+        looked_for = {"code", "host", "found", "outcome"} & data.keys()
+        if looked_for and data["page"] > 1 and data.get("after") is None:
+            raise ValidationError(
+                f"With {' and '.join(sorted(looked_for))}, follow the links of next instead of"
+                " giving a page.",
+                "page",
+            )
+        skipped = (data["page"] - 1) * data["per_page"]
+        if "sort" in data and data.get("after") is None and skipped > MOST_SKIPPED:
+            raise ValidationError(
+                f"With sort, a page may begin after {MOST_SKIPPED:,} images at most. Follow the"
+                " links of next to read more.",
+                "page",
+            )
 
 
 EVENT_ID = {"example": "msg_3f2a9c0d7b5e4f6a8c1d2e3f4a5b6c7d"}

@@ -42,7 +42,7 @@ from .models import (
     SliceState,
 )
 from .outbox import add_event
-from .queries import visible_to
+from .queries import ANY_IMAGE, ImageFilter, failures_in, properties_of, visible_to
 from .session import reading, rowcount, writing
 
 
@@ -220,20 +220,25 @@ def cancel_job(request_id: UUID) -> bool:
         return bool(cancelled)
 
 
-def retry_job(request_id: UUID, codes: Collection[str] = ()) -> bool:
+def retry_job(
+    request_id: UUID, codes: Collection[str] = (), group: ImageFilter = ANY_IMAGE
+) -> bool:
     """Move an ended job back to PENDING, with its failed images; tell it as an event.
 
-    Of the failed images only those with one of these error codes, unless there are none; those
-    that repeat their URL come along. A cancelled job also goes on with what it had left undone.
-    Return False, with nothing changed, when the job is active or has nothing to try again.
+    Of the failed images only those with one of these error codes, unless there are none, and of
+    this group; those that repeat their URL come along. A cancelled job also goes on with what it
+    had left undone. Return False, with nothing changed, when the job is active or has nothing to
+    try again, and when no image of a group failed.
     """
     with writing() as session:
         if not _reopen(session, request_id):
             return False
-        queued = _requeue_slices(session, request_id, codes)
-        _move_counters(session, request_id, _reset_images(session, request_id, codes))
-        _forget_failures(session, request_id, codes)
-        if not queued:
+        failed = _failed(codes, group)
+        queued = _requeue_slices(session, request_id, failed)
+        reset = _reset_images(session, request_id, failed)
+        _move_counters(session, request_id, reset)
+        _forget_failures(session, request_id, codes, group)
+        if not queued or (group != ANY_IMAGE and not reset):
             session.rollback()
             return False
         add_event(session, request_id)
@@ -264,7 +269,7 @@ def _reopen(session: Session, request_id: UUID) -> bool:
     return bool(reopened)
 
 
-def _requeue_slices(session: Session, request_id: UUID, codes: Collection[str]) -> int:
+def _requeue_slices(session: Session, request_id: UUID, failed: ColumnElement[bool]) -> int:
     """Put slices that have something to do back to QUEUED, out of reach of their last claimants.
 
     One over which a worker died goes on in quarantine, as if that had happened once.
@@ -278,7 +283,7 @@ def _requeue_slices(session: Session, request_id: UUID, codes: Collection[str]) 
             image.request_id == request_id,
             image.ordinal.between(JobSlice.first_ordinal, JobSlice.last_ordinal),
             image.duplicate_of.is_(None),
-            or_(image.status == ImageStatus.PENDING, _failed(codes)),
+            or_(image.status == ImageStatus.PENDING, failed),
         )
         .correlate(JobSlice)
         .scalar_subquery()
@@ -301,7 +306,7 @@ def _requeue_slices(session: Session, request_id: UUID, codes: Collection[str]) 
     )
 
 
-def _reset_images(session: Session, request_id: UUID, codes: Collection[str]) -> int:
+def _reset_images(session: Session, request_id: UUID, failed: ColumnElement[bool]) -> int:
     """Put failed images back to PENDING, and then those that repeat them; return how many."""
     image, first = CompressedImage, aliased(CompressedImage)
     status_of_first = (
@@ -309,11 +314,11 @@ def _reset_images(session: Session, request_id: UUID, codes: Collection[str]) ->
         .where(first.request_id == request_id, first.ordinal == image.duplicate_of)
         .scalar_subquery()
     )
-    return _reset(session, request_id, image.duplicate_of.is_(None), _failed(codes)) + _reset(
+    return _reset(session, request_id, image.duplicate_of.is_(None), failed) + _reset(
         session,
         request_id,
         image.duplicate_of.is_not(None),
-        _failed(()),
+        image.status == ImageStatus.FAILED,
         status_of_first == ImageStatus.PENDING,
     )
 
@@ -351,12 +356,18 @@ def _move_counters(session: Session, request_id: UUID, reset: int) -> None:
     )
 
 
-def _forget_failures(session: Session, request_id: UUID, codes: Collection[str]) -> None:
+def _forget_failures(
+    session: Session, request_id: UUID, codes: Collection[str], group: ImageFilter
+) -> None:
     """Take the failures out of the summary, and have their hosts tried, however often they failed.
 
     Who retries has reason to think that a host is well again; one image finds out.
     """
-    failures = (JobFailure.request_id == request_id, _has_code(JobFailure.code, codes))
+    failures = [
+        JobFailure.request_id == request_id,
+        _has_code(JobFailure.code, codes),
+        *failures_in(group),
+    ]
     circuit = OwnerCircuit
     of_host = (
         exists()
@@ -377,9 +388,13 @@ def _forget_failures(session: Session, request_id: UUID, codes: Collection[str])
     session.execute(delete(JobFailure).where(*failures))
 
 
-def _failed(codes: Collection[str]) -> ColumnElement[bool]:
+def _failed(codes: Collection[str], group: ImageFilter) -> ColumnElement[bool]:
     image = CompressedImage
-    return and_(image.status == ImageStatus.FAILED, _has_code(image.error_code, codes))
+    return and_(
+        image.status == ImageStatus.FAILED,
+        _has_code(image.error_code, codes),
+        *properties_of(group),
+    )
 
 
 def _has_code(column: Any, codes: Collection[str]) -> ColumnElement[bool]:

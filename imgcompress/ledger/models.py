@@ -201,6 +201,23 @@ class CompressedImage(Base):
             postgresql_where=text("file_ref IS NOT NULL"),
             sqlite_where=text("file_ref IS NOT NULL"),
         ),
+        # A job's heaviest images, and those that have saved the most, without sorting all of them.
+        Index(
+            None,
+            "request_id",
+            "input_bytes",
+            "ordinal",
+            postgresql_where=text("status = 'COMPLETED'"),
+            sqlite_where=text("status = 'COMPLETED'"),
+        ),
+        Index(
+            "ix_compressed_images_request_id_saved_ordinal",
+            "request_id",
+            text("(input_bytes - output_bytes)"),
+            "ordinal",
+            postgresql_where=text("status = 'COMPLETED'"),
+            sqlite_where=text("status = 'COMPLETED'"),
+        ),
     )
 
     image_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, exists, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, or_, select
 
-from .models import ACTIVE_JOB, CompressedImage, ImageStatus, JobDeletion, JobFailure, JobRequest
+from .models import (
+    ACTIVE_JOB,
+    FOUND_CHARS,
+    CompressedImage,
+    ImageStatus,
+    JobDeletion,
+    JobFailure,
+    JobRequest,
+)
 from .session import reading
 
 FAILURE_GROUPS_SHOWN = 100
@@ -65,6 +74,28 @@ class StoredImage(NamedTuple):
     output_format: str
 
 
+@dataclass(frozen=True)
+class ImageFilter:
+    """The images of a job that are meant; None stands for any.
+
+    Failed ones by the code, the host of the URL, and what was found; compressed ones by outcome.
+    """
+
+    status: str | None = None
+    code: str | None = None
+    host: str | None = None
+    found: str | None = None
+    outcome: str | None = None
+
+    @property
+    def looks_through(self) -> bool:
+        """Tell whether images must be looked at to know whether they are meant."""
+        return any((self.code, self.host, self.found, self.outcome))
+
+
+ANY_IMAGE = ImageFilter()
+
+
 def visible_to(owner: str | None) -> tuple[ColumnElement[bool], ...]:
     """Return what a job must be so that its owner can see it; None stands for all owners."""
     deleted = exists().where(JobDeletion.request_id == JobRequest.request_id).correlate(JobRequest)
@@ -106,10 +137,36 @@ def failures_of(request_id: UUID) -> list[JobFailure]:
         )
 
 
+def count_failures(request_id: UUID, group: ImageFilter) -> int:
+    """Return how many of a job's images failed with this code, at this host, with this found."""
+    with reading() as session:
+        images = select(func.sum(JobFailure.images)).where(
+            JobFailure.request_id == request_id, *failures_in(group)
+        )
+        return session.scalar(images) or 0
+
+
+def failures_in(group: ImageFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions on a row of the summary of failures; its outcome is not asked for."""
+    return [
+        getattr(JobFailure, name) == value
+        for name in ("code", "host", "found")
+        if (value := getattr(group, name)) is not None
+    ]
+
+
 def list_jobs(
-    *, owner: str | None = None, status: str | None, skip: int, limit: int
+    *,
+    owner: str | None = None,
+    status: str | None,
+    search: str | None = None,
+    skip: int,
+    limit: int,
 ) -> list[JobRequest]:
-    """Return the jobs that this owner can see, the newest first."""
+    """Return the jobs that this owner can see, the newest first.
+
+    `search` is a part of the file's name, whatever its case.
+    """
     query = (
         select(JobRequest)
         .where(*visible_to(owner))
@@ -117,43 +174,138 @@ def list_jobs(
     )
     if status is not None:
         query = query.where(JobRequest.status == status)
+    if search is not None:
+        query = query.where(JobRequest.source_filename.icontains(search, autoescape=True))
     with reading() as session:
         return list(session.scalars(query.offset(skip).limit(limit)))
 
 
+# A request for images by a property that no index has looks at so many at most.
+MOST_LOOKED_AT = 20_000
+
+
+class ImagePage(NamedTuple):
+    """Some images; `after` is the ordinal after which there may be more, None at the end."""
+
+    images: list[CompressedImage]
+    after: int | None
+
+
 def list_images(
-    request_id: UUID, *, status: str | None, after: int | None, skip: int, limit: int
-) -> list[CompressedImage]:
+    request_id: UUID, wanted: ImageFilter, *, after: int | None, skip: int, size: int
+) -> ImagePage:
     """Return a job's images in their order: those after ordinal `after`, or else after `skip`.
 
     Ordinals have no gaps, so a page of all images is found at once however late it comes. With a
-    status, `after` costs as little, while `skip` walks over that many entries of an index.
+    status, `after` costs as little, while `skip` walks over that many entries of an index. By other
+    properties at most MOST_LOOKED_AT images are looked at, so that a page may have fewer images
+    than `size`, or none, although there are more; `skip` is not for these.
     """
     image = CompressedImage
     first = skip if after is None else after + 1
-    query = select(image).order_by(image.ordinal).limit(limit)
-    if status is None:
-        query = query.where(*_at(request_id, range(first, first + limit)))
-    else:
-        query = query.where(image.request_id == request_id, image.status == status)
-        if after is not None:
-            query = query.where(image.ordinal >= first)
-        elif skip:
-            query = query.where(image.ordinal >= _ordinal_of_nth(request_id, status, skip))
+    query = select(image).order_by(image.ordinal).limit(size + 1)
+    end = None
     with reading() as session:
-        return list(session.scalars(query))
+        if wanted.status is None:
+            query = query.where(*_at(request_id, range(first, first + size + 1)))
+        else:
+            candidates = [image.request_id == request_id, image.status == wanted.status]
+            if after is not None:
+                candidates.append(image.ordinal >= first)
+            elif skip:
+                candidates.append(image.ordinal >= _nth_ordinal(candidates, skip))
+            query = query.where(*candidates)
+            if wanted.looks_through:
+                end = session.scalar(select(_nth_ordinal(candidates, MOST_LOOKED_AT)))
+                query = query.where(*properties_of(wanted))
+                if end is not None:
+                    query = query.where(image.ordinal < end)
+        images = list(session.scalars(query))
+    if len(images) > size:
+        return ImagePage(images[:size], images[size - 1].ordinal)
+    return ImagePage(images, None if end is None else end - 1)
 
 
-def _ordinal_of_nth(request_id: UUID, status: str, skip: int) -> ColumnElement[int]:
-    """Find where a page starts by the index alone, so that skipped rows are not read."""
+def _nth_ordinal(candidates: Sequence[ColumnElement[bool]], skip: int) -> ColumnElement[int]:
+    """Find an ordinal by the index alone, so that skipped rows are not read."""
     image = CompressedImage
     return (
         select(image.ordinal)
-        .where(image.request_id == request_id, image.status == status)
+        .where(*candidates)
         .order_by(image.ordinal)
         .offset(skip)
         .limit(1)
         .scalar_subquery()
+    )
+
+
+# What a list of compressed images can be sorted by; each has an index.
+MEASURES = {
+    "size": CompressedImage.input_bytes,
+    "saved": CompressedImage.input_bytes - CompressedImage.output_bytes,
+}
+
+
+def list_largest(
+    request_id: UUID, measure: str, *, after: int | None, skip: int, size: int
+) -> ImagePage:
+    """Return a job's compressed images by one of MEASURES, the largest first.
+
+    Begin after the image with ordinal `after`, or else after `skip` images, which are read.
+    """
+    image, value = CompressedImage, MEASURES[measure]
+    query = select(image).where(
+        image.request_id == request_id,
+        # Written out: with a parameter, SQLite would not know that the partial index has them all.
+        image.status == literal_column(f"'{ImageStatus.COMPLETED}'"),
+    )
+    query = query.order_by(value.desc(), image.ordinal.desc())
+    if after is None:
+        query = query.offset(skip)
+    else:
+        last = (
+            select(value)
+            .where(image.request_id == request_id, image.ordinal == after)
+            .correlate(None)
+            .scalar_subquery()
+        )
+        query = query.where(value <= last, or_(value < last, image.ordinal < after))
+    with reading() as session:
+        images = list(session.scalars(query.limit(size + 1)))
+    more = len(images) > size
+    return ImagePage(images[:size], images[size - 1].ordinal if more else None)
+
+
+def properties_of(wanted: ImageFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions on an image's code, host, what was found, and outcome."""
+    image = CompressedImage
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.code is not None:
+        conditions.append(image.error_code == wanted.code)
+    if wanted.host is not None:
+        conditions.append(_is_at(wanted.host))
+    if wanted.found is not None:
+        # A message is what was found, and the advice; groups keep no more than FOUND_CHARS of it.
+        whole = "" if len(wanted.found) >= FOUND_CHARS else ". "
+        conditions.append(image.error_message.startswith(wanted.found + whole, autoescape=True))
+    if wanted.outcome is not None:
+        conditions.append(image.outcome == wanted.outcome)
+    return conditions
+
+
+def _is_at(host: str) -> ColumnElement[bool]:
+    """Tell whether an image's URL names this host, which is written as urlsplit() returns it."""
+    url = CompressedImage.input_url
+    authority = f"[{host}]" if ":" in host else host
+    starts = [f"{scheme}://{authority}" for scheme in ("http", "https")]
+    return or_(
+        *(
+            and_(
+                url.istartswith(start, autoescape=True),
+                func.substr(url, len(start) + 1, 1).in_(("/", ":", "?", "#", "")),
+            )
+            for start in starts
+        )
     )
 
 

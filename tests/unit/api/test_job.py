@@ -53,6 +53,9 @@ def test_times_are_utc_with_a_z(app: Flask, client: FlaskClient, request_id: str
         assert re.fullmatch(TIME, told[name]), name
 
 
+GROUP = "code=source_status&host=shop.test&found=HTTP+404+Not+Found"
+
+
 def test_a_running_job_tells_its_progress_and_its_failures(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
@@ -69,6 +72,8 @@ def test_a_running_job_tells_its_progress_and_its_failures(
             "found": "HTTP 404 Not Found",
             "count": 1,
             "example_row": 2,
+            "details_url": f"http://localhost/job/details/{request_id}?{GROUP}",
+            "retry_url": None,
         }
     ]
 

@@ -37,11 +37,17 @@ EMPTY_PATHS = [
 ]
 EMPTY_QUERIES = [
     ("listJobs", "status", 400, "invalid_request"),
+    ("listJobs", "search", 400, "invalid_request"),
     ("listJobs", "page", 400, "invalid_request"),
     ("listJobs", "per_page", 400, "invalid_request"),
     ("deleteJobs", "all", 400, "all_not_confirmed"),
     ("getStatus", "wait", 400, "invalid_request"),
     ("getDetails", "status", 400, "invalid_request"),
+    ("getDetails", "code", 400, "invalid_request"),
+    ("getDetails", "host", 400, "invalid_request"),
+    ("getDetails", "found", 400, "invalid_request"),
+    ("getDetails", "outcome", 400, "invalid_request"),
+    ("getDetails", "sort", 400, "invalid_request"),
     ("getDetails", "after", 400, "invalid_request"),
     ("getDetails", "page", 400, "invalid_request"),
     ("getDetails", "per_page", 400, "invalid_request"),
@@ -50,6 +56,9 @@ EMPTY_QUERIES = [
     ("downloadCsv", "errors", 400, "invalid_request"),
     ("downloadArchive", "partial", 400, "invalid_request"),
     ("retryJob", "codes", 400, "invalid_request"),
+    ("retryJob", "code", 400, "invalid_request"),
+    ("retryJob", "host", 400, "invalid_request"),
+    ("retryJob", "found", 400, "invalid_request"),
     ("redeliverWebhook", "id", 400, "invalid_request"),
 ]
 # They count as left out, as the forms of browsers send them.

@@ -12,6 +12,7 @@ from sqlalchemy import event, text
 
 from imgcompress.extensions import db
 from imgcompress.ledger import queries
+from imgcompress.ledger.queries import ANY_IMAGE
 from imgcompress.ledger.slices import pending_images
 
 from .conftest import MakeJob
@@ -57,8 +58,8 @@ def _most_rows(plan: dict[str, Any]) -> int:
     [
         lambda job: list(queries.outcomes(job, lambda url: url)),
         lambda job: list(queries.compressed_images(job)),
-        lambda job: queries.list_images(job, status=None, after=None, skip=100, limit=BATCH),
-        lambda job: queries.list_images(job, status=None, after=99, skip=0, limit=BATCH),
+        lambda job: queries.list_images(job, ANY_IMAGE, after=None, skip=100, size=BATCH - 1),
+        lambda job: queries.list_images(job, ANY_IMAGE, after=99, skip=0, size=BATCH - 1),
     ],
     ids=["outcomes", "compressed", "page", "page_after"],
 )
