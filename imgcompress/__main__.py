@@ -14,6 +14,15 @@ from .errors import ImgcompressError
 
 # Each section of the help with its commands, and the module in imgcompress.cli that has them.
 SECTIONS = {
+    "Use a service": {
+        "submit": "jobs",
+        "status": "jobs",
+        "jobs": "jobs",
+        "download": "jobs",
+        "retry": "jobs",
+        "cancel": "jobs",
+        "delete": "jobs",
+    },
     "Run a service": {
         "serve": "serve",
         "demo": "demo",

@@ -7,13 +7,11 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from flask import Flask
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
-from werkzeug.serving import make_server
 
 from imgcompress import client as client_module
 from imgcompress import create_app
@@ -22,6 +20,7 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
 from .api.work import process
+from .served import served
 
 CATALOGUE = (
     b"S. No.,Product Name,Input Image Urls\r\n"
@@ -46,14 +45,8 @@ def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
 @pytest.fixture
 def client(app: Flask) -> Iterator[Client]:
     """Return a client of the application, served on a free port."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    with Client(f"http://127.0.0.1:{server.port}/", patience=0) as client:
+    with served(app) as url, Client(f"{url}/", patience=0) as client:
         yield client
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

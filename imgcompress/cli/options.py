@@ -1,0 +1,192 @@
+"""The options that several commands share, and the exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from ..client import DEFAULT_SERVER, Client, ClientError, Job
+from ..options import BOUNDS, EFFORTS, FORMATS
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Everything worked; too many images failed, or the job has no result; the file or the options are
+# wrong; the service cannot be reached, or refused for another reason.
+DONE, FAILED, WRONG_USE, NO_SERVICE = 0, 1, 2, 3
+INTERRUPTED = 130
+# A service that restarts is waited for, and a mistyped address reported soon.
+PATIENCE = 15.0
+# The answers of the service that mean a fault of the file or the options.
+WRONG = frozenset((400, 404, 409, 413, 415, 422))
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How many images may fail: a number, or a share of all."""
+
+    number: float
+    is_share: bool
+
+    def is_exceeded(self, failed: int, total: int) -> bool:
+        """Return whether more images failed than may."""
+        return failed > (self.number * total if self.is_share else self.number)
+
+
+class ToleranceType(click.ParamType[Tolerance]):
+    """A number of images such as 10, or a percentage such as 5%."""
+
+    name = "N|N%"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Tolerance:
+        """Return the tolerance that a text means."""
+        if isinstance(value, Tolerance):
+            return value
+        text = str(value).strip()
+        try:
+            if text.endswith("%"):
+                share = float(text[:-1]) / 100
+                if 0 <= share <= 1:
+                    return Tolerance(share, True)
+            elif (number := int(text)) >= 0:
+                return Tolerance(number, False)
+        except ValueError:
+            pass
+        self.fail(f"{value!r} must be a number of images such as 10, or a share such as 5%.")
+
+
+def _bounded(name: str) -> click.IntRange:
+    return click.IntRange(*BOUNDS[name])
+
+
+def together(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Return several options as one decorator."""
+    return lambda function: reduce(lambda done, add: add(done), reversed(options), function)
+
+
+fail_over = click.option(
+    "--fail-over",
+    type=ToleranceType(),
+    default="0",
+    metavar="N|N%",
+    help="Exit with 1 only if more images than this failed.  [default: 0]",
+)
+compression_options = together(
+    click.option(
+        "--percent",
+        "compression_percentage",
+        type=_bounded("compression_percentage"),
+        metavar="1-95",
+        help="How much smaller each image must become.  [default: 50]",
+    ),
+    click.option(
+        "--quality",
+        type=_bounded("quality"),
+        metavar="1-95",
+        help="A fixed quality instead of a percentage.",
+    ),
+    click.option("--format", type=click.Choice(FORMATS), help="The format of the output."),
+    click.option(
+        "--max-width",
+        type=_bounded("max_width"),
+        metavar="PIXELS",
+        help="Scale wider images down to this.",
+    ),
+    click.option(
+        "--max-height",
+        type=_bounded("max_height"),
+        metavar="PIXELS",
+        help="Scale higher images down to this.",
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice(EFFORTS),
+        help="How much time the encoders may take.",
+    ),
+)
+reading_options = together(
+    click.option("--url-columns", metavar="NAMES", help="The columns with the image URLs."),
+    click.option("--name-column", metavar="NAME", help="The column with the product name."),
+    click.option("--id-column", metavar="NAME", help="The column with the serial number."),
+    click.option("--base-url", metavar="URL", help="The host of image paths that have none."),
+    click.option("--sheet", metavar="NAME", help="The sheet of a workbook."),
+    click.option("--encoding", metavar="NAME", help="The encoding of a CSV."),
+    click.option(
+        "--on-row-error",
+        type=click.Choice(("refuse", "skip")),
+        help="Whether a URL that cannot be fetched refuses the file, or fails as an image.",
+    ),
+)
+OPTION_FIELDS = (
+    "compression_percentage quality format max_width max_height effort url_columns name_column"
+    " id_column base_url sheet encoding on_row_error"
+).split()
+
+
+def fields_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an upload that were given as options."""
+    return {name: options[name] for name in OPTION_FIELDS if options.get(name) is not None}
+
+
+_server_options = together(
+    click.option(
+        "--server",
+        envvar="IMGCOMPRESS_SERVER",
+        default=DEFAULT_SERVER,
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        help="The address of the service.",
+    ),
+    click.option(
+        "--key",
+        envvar="IMGCOMPRESS_KEY",
+        show_envvar=True,
+        metavar="KEY",
+        help="An API key. Other users of this machine can see it here; the variable is private.",
+    ),
+)
+
+
+def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --server and --key, and a client as its first argument."""
+
+    @_server_options
+    def command(*, server: str, key: str | None, **options: Any) -> None:
+        if not server.startswith(("http://", "https://")):
+            raise click.BadParameter(f"{server!r} must begin with http:// or https://.")
+        with Client(server, key, patience=PATIENCE) as client, explained():
+            function(client, **options)
+
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    # click keeps the options of a function here until it becomes a command.
+    command.__click_params__ += getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+    return command
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """End the command with a message and an exit code when a call fails."""
+    try:
+        yield
+    except ClientError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        for issue in error.issues[:20]:
+            place = f"row {issue.row}: " if issue.row else ""
+            value = f" ({issue.value})" if issue.value else ""
+            click.echo(f"  {place}{issue.message}{value}", err=True)
+        if error.issue_count > 20:
+            click.echo(f"  … and {error.issue_count - 20:,} more", err=True)
+        raise SystemExit(WRONG_USE if error.status in WRONG else NO_SERVICE) from error
+
+
+def end_with(job: Job, tolerance: Tolerance) -> NoReturn:
+    """End the command with the exit code that a job's result means."""
+    failed = job.status != "COMPLETED" or tolerance.is_exceeded(job.failed_images, job.total_images)
+    raise SystemExit(FAILED if failed else DONE)
