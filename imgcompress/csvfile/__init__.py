@@ -17,6 +17,7 @@ from .sniff import KeptLayout, kept_layout
 from .unpacking import opened_table
 from .urls import CheckUrl
 from .validator import validate_file
+from .verbatim import write_replaced
 from .writer import ImageFailure, write_catalogue, write_errors
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "validate_file",
     "write_catalogue",
     "write_errors",
+    "write_replaced",
 ]

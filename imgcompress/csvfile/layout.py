@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -78,6 +78,43 @@ class Layout:
         if len(places) == 1:
             return self.url_cells.split(row[places[0]])
         return tuple(url for place in places for url in self.url_cells.split(row[place]))
+
+    def replaced(self, cells: list[str], urls: Mapping[int, str]) -> dict[int, str]:
+        """Return which cells of a row change, by their places, when its URLs are replaced.
+
+        `urls` are the new ones by the positions of the old ones in the row.
+        """
+        row = self.lined_up(cells)
+        changed = {}
+        position = 0
+        for place in self.url_places:
+            found = len(self.url_cells.split(row[place]))
+            new = [urls.get(number) for number in range(position, position + found)]
+            position += found
+            if not any(new):
+                continue
+            if place < len(cells) and row[place] == cells[place]:
+                changed[place] = self.url_cells.replaced(row[place], new)
+            else:
+                changed |= self._replaced_spill(row[place], cells, new)
+        return changed
+
+    def _replaced_spill(
+        self, joined: str, cells: Sequence[str], urls: Sequence[str | None]
+    ) -> dict[int, str]:
+        """Return the cells over which the URLs of one cell have spilled, with new ones."""
+        (urls_at,) = self.url_places
+        end = self._named_width + len(_without_blank_end(list(cells[self._named_width :])))
+        changed = {}
+        first = 0
+        for place in (urls_at, *range(self._named_width, end)):
+            last = first + len(self.url_cells.split(cells[place]))
+            changed[place] = self.url_cells.replaced(cells[place], urls[first:last])
+            first = last
+        if first != len(urls):
+            # A URL with a separator in it has come apart: it goes into one cell again.
+            changed = dict.fromkeys(changed, "") | {urls_at: self.url_cells.replaced(joined, urls)}
+        return changed
 
     def titles(self) -> dict[str, Any]:
         """Return the names of the columns that are read, as the caller wrote them."""

@@ -99,6 +99,13 @@ class Records:
         self._skip_blanks = blanks_before_quotes
         self._number = 0
         self._lines_read: list[str] = []
+        # Whether the quotation marks of the record that was yielded last are written as \\".
+        self.escaped = False
+
+    @property
+    def text(self) -> str:
+        """Return the record that was yielded last as it is written, with its line end."""
+        return "".join(self._lines_read)
 
     @property
     def line_ending(self) -> str:
@@ -167,6 +174,7 @@ class Records:
         reader = self._reader(lines)
         while True:
             self._lines_read.clear()
+            self.escaped = False
             record: list[str] | BrokenRecord
             try:
                 record = next(reader)
@@ -194,6 +202,7 @@ class Records:
         except (csv.Error, StopIteration):
             # What was read in vain beyond the record is lost.
             return broken if self._lines_read == read else replace(broken, final=True)
+        self.escaped = True
         return record
 
     def _reader(self, lines: Iterable[str]) -> Any:

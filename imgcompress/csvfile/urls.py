@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from html import unescape
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
 from ..urls import MAX_URL_CHARS
@@ -233,6 +233,9 @@ _MARKUP_CHARS = 131_072
 _WRAPPERS = "\"'`<>“”„«»"
 _EXTENSION = r"\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp|heic|svg)"
 
+# A text, and where what stands for it in a cell begins and ends.
+Part = tuple[str, int, int]
+
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-f]{1,6});", re.I)
 # A separator parts two URLs where the second begins; elsewhere it belongs to the URL it stands in.
 _BORDER = re.compile(r"[,;|\s][\"'`<(\[“]{0,3}(?=https?://|//[\w\[]|www\.[\w-]+\.)", re.I)
@@ -251,6 +254,8 @@ _IN_PARENTHESES = re.compile(
     r"(?:(?<=\s)|(?<=\])|^)\(\s*((?:https?:)?//[^\s()]*+(?:\([^\s()]*+\)[^\s()]*+)*+)\s*\)", re.I
 )
 _QUOTED = re.compile(r"'([^'\\]*+)'|\"([^\"\\]*+)\"")
+_JSON_STRING = re.compile(r"\"(?:[^\"\\]++|\\.)*+\"")
+_ESCAPED_SLASH = re.compile(r"\\/")
 _SHARES = ("drive.google.com", "dropbox.com")
 
 
@@ -269,19 +274,67 @@ class UrlCells:
         if bare.casefold() in NO_IMAGE:
             return ()
         if "&" in bare:
-            bare = _ENTITY.sub(lambda entity: unescape(entity[0]), bare)
+            bare = _ENTITY.sub(_unescaped, bare)
         if "\\/" in bare:
             bare = bare.replace("\\/", "/")
-        parts = _of_markup(bare) if len(bare) <= _MARKUP_CHARS else None
-        if parts is None:
-            parts = self._parted(bare)
-        scheme = self._scheme or next(
-            (part.partition(":")[0] for part in parts if part[:4].lower() == "http"), "https"
-        )
+        texts = self._texts(bare)
+        scheme = self._scheme_of(texts)
         whole = [
-            self._whole(part.strip(EDGES).strip(_WRAPPERS).strip(EDGES), scheme) for part in parts
+            self._whole(text.strip(EDGES).strip(_WRAPPERS).strip(EDGES), scheme) for text in texts
         ]
         return tuple(url for url in whole if url)
+
+    def replaced(self, cell: str, urls: Sequence[str | None]) -> str:
+        """Return a cell with URLs in place of its own, in their order; None leaves one as it is.
+
+        All other text of the cell stays, and so does the way in which it writes `/` and `&`.
+        """
+        text = cell
+        for (start, end), url in reversed([*zip(self._places(cell), urls, strict=False)]):
+            if url is not None:
+                text = text[:start] + _written_like(cell[start:end], url) + text[end:]
+        return text
+
+    def _places(self, cell: str) -> list[tuple[int, int]]:
+        """Return where each URL that `split` finds stands in the cell as it is written."""
+        if is_one_url(cell):
+            return [(0, len(cell))]
+        bare = cell.strip(EDGES)
+        if bare.casefold() in NO_IMAGE:
+            return []
+        start = cell.find(bare)
+        places = [*range(start, start + len(bare) + 1)]
+        bare, places = _substituted(_ENTITY, _unescaped, bare, places)
+        bare, places = _substituted(_ESCAPED_SLASH, _slash, bare, places)
+        parts = self._parts(bare)
+        scheme = self._scheme_of([part for part, _, _ in parts])
+        found = []
+        for part, start, end in parts:
+            core = part.strip(EDGES).strip(_WRAPPERS).strip(EDGES)
+            if self._whole(core, scheme):
+                # A string of JSON with escapes is longer than its text, and has no blanks around.
+                if len(part) == end - start:
+                    start += part.find(core)
+                    end = start + len(core)
+                found.append((places[start], places[end]))
+        return found
+
+    def _texts(self, bare: str) -> list[str]:
+        """Return the texts of the parts, where it takes less time without their places."""
+        parts = _of_markup(bare)
+        if parts is None and not self._base and "<" not in bare:
+            return _BORDER.split(bare)
+        return [text for text, _, _ in (self._parted(bare) if parts is None else parts)]
+
+    def _parts(self, bare: str) -> list[Part]:
+        parts = _of_markup(bare)
+        return self._parted(bare) if parts is None else parts
+
+    def _scheme_of(self, texts: Sequence[str]) -> str:
+        """Return what a URL without a scheme begins with: as the base URL, or another one does."""
+        return self._scheme or next(
+            (text.partition(":")[0] for text in texts if text[:4].lower() == "http"), "https"
+        )
 
     def all_plain(self, cells: Sequence[str]) -> bool:
         """Tell whether each of many cells is one URL that is fetched as it is."""
@@ -290,18 +343,18 @@ class UrlCells:
             origin.lower().endswith(_SHARES) for origin in origins
         )
 
-    def _parted(self, text: str) -> list[str]:
+    def _parted(self, text: str) -> list[Part]:
         if "<" in text and len(text) <= _MARKUP_CHARS:
-            text = _TAG.sub("\n", text)
-        parts = _BORDER.split(text)
-        return [piece for part in parts for piece in self._paths(part)] if self._base else parts
+            text = _TAG.sub(_blank_lines, text)
+        parts = _between(_BORDER, text)
+        return [piece for part in parts for piece in self._paths(*part)] if self._base else parts
 
-    def _paths(self, part: str) -> list[str]:
+    def _paths(self, part: str, start: int, end: int) -> list[Part]:
         """Return the paths of a part that is no whole URL."""
-        start = part.strip(EDGES + _WRAPPERS)[:8].lower()
-        if start.startswith(("http://", "https://", "//", "www.", "data:")):
-            return [part]
-        return _PATH_BORDER.split(_AFTER_NAME.sub("\\1\n", part))
+        beginning = part.strip(EDGES + _WRAPPERS)[:8].lower()
+        if beginning.startswith(("http://", "https://", "//", "www.", "data:")):
+            return [(part, start, end)]
+        return _between(_PATH_BORDER, _AFTER_NAME.sub(_blank_lines, part), start)
 
     def _whole(self, part: str, scheme: str) -> str:
         start = part[:8].lower()
@@ -318,38 +371,93 @@ class UrlCells:
         return part
 
 
-def _of_markup(text: str) -> list[str] | None:
+def _unescaped(entity: re.Match[str]) -> str:
+    return unescape(entity[0])
+
+
+def _slash(_: re.Match[str]) -> str:
+    return "/"
+
+
+def _blank_lines(match: re.Match[str]) -> str:
+    """Return as many line ends as a match is long, beside what it keeps of it in a group."""
+    kept = match[1] if match.re.groups else ""
+    return kept + "\n" * (len(match[0]) - len(kept))
+
+
+def _substituted(
+    pattern: re.Pattern[str],
+    substitute: Callable[[re.Match[str]], str],
+    text: str,
+    places: list[int],
+) -> tuple[str, list[int]]:
+    """Return a text with substitutes, and the place of each of its characters and of its end."""
+    texts, new_places, last = list[str](), list[int](), 0
+    for match in pattern.finditer(text):
+        new = substitute(match)
+        texts += [text[last : match.start()], new]
+        new_places += places[last : match.start()] + [places[match.start()]] * len(new)
+        last = match.end()
+    return "".join([*texts, text[last:]]), new_places + places[last:]
+
+
+def _written_like(old: str, url: str) -> str:
+    """Return a URL with `/` as PHP writes it in JSON, or `&` as in HTML, where another has them."""
+    if "\\/" in old:
+        url = url.replace("/", "\\/")
+    return url.replace("&", "&amp;") if _ENTITY.search(old) else url
+
+
+def _between(border: re.Pattern[str], text: str, offset: int = 0) -> list[Part]:
+    parts, start = list[Part](), 0
+    for match in border.finditer(text):
+        parts.append((text[start : match.start()], offset + start, offset + match.start()))
+        start = match.end()
+    parts.append((text[start:], offset + start, offset + len(text)))
+    return parts
+
+
+def _of_group(match: re.Match[str]) -> Part:
+    """Return the only group of a match that has found something."""
+    group = match.lastindex or 0
+    return match[group], match.start(group), match.end(group)
+
+
+def _of_markup(text: str) -> list[Part] | None:
     """Return the URLs of a list, a formula, tags or a link in Markdown; None for other cells."""
+    if len(text) > _MARKUP_CHARS:
+        return None
     formula = _FORMULA.match(text)
     if formula:
-        return [formula[1]]
+        return [_of_group(formula)]
     if text[0] in "[{" and text[-1] in "]}":
         return _of_list(text)
     if "<" in text and _IMG.search(text):
-        sources = [next(filter(None, match), "") for match in _IMG.findall(text)]
+        sources = [_of_group(match) for match in _IMG.finditer(text)]
         return sources if "://" not in _IMG.sub("", text) else None
     if "(" in text:
-        found = _IN_PARENTHESES.findall(text)
+        found = [_of_group(match) for match in _IN_PARENTHESES.finditer(text)]
         if found and "://" not in _IN_PARENTHESES.sub("", text):
-            return list(found)
+            return found
     return None
 
 
-def _of_list(text: str) -> list[str] | None:
+def _of_list(text: str) -> list[Part] | None:
     try:
-        found = list(_strings(json.loads(text)))
+        json.loads(text)
     except (ValueError, RecursionError):
-        found = [one or other for one, other in _QUOTED.findall(text)]
-    urls = [url for url in found if "//" in url]
-    return urls if sum(url.count("://") for url in urls) == text.count("://") else None
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings(item)
+        found = [_of_group(match) for match in _QUOTED.finditer(text)]
+    else:
+        found = [
+            (
+                json.loads(match[0]) if "\\" in match[0] else match[0][1:-1],
+                match.start() + 1,
+                match.end() - 1,
+            )
+            for match in _JSON_STRING.finditer(text)
+        ]
+    urls = [part for part in found if "//" in part[0]]
+    return urls if sum(url.count("://") for url, _, _ in urls) == text.count("://") else None
 
 
 def _percent_encoded(url: str) -> str:

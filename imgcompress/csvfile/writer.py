@@ -101,7 +101,7 @@ class _Lines(list[str]):
 def _output_rows(
     source: BinaryIO, layout: Layout, outcomes: Iterable[ImageOutcome]
 ) -> Iterator[list[str]]:
-    of_rows = _OutcomesOfRows(outcomes)
+    of_rows = OutcomesOfRows(outcomes)
     places = _output_places(layout)
     for number, cells in intact(layout.format.records(source), layout):
         if number == layout.header_row:
@@ -150,7 +150,7 @@ def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, st
     return ",".join(urls), " | ".join(errors)
 
 
-class _OutcomesOfRows:
+class OutcomesOfRows:
     """Outcomes in the order of rows, handed out row by row."""
 
     def __init__(self, outcomes: Iterable[ImageOutcome]) -> None:
