@@ -9,19 +9,24 @@ from uuid import UUID, uuid4, uuid5
 CSVS, IMAGES, CHECK = FOLDERS = ("csv", "images", "check")
 
 _UUID = "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
-_CSV = re.compile(f"{CSVS}/{_UUID}/input\\.csv")
+_UPLOAD = re.compile(f"{CSVS}/{_UUID}/input\\.(?:csv|xlsx)")
 # The second name is the image's; the first one that of its job, or of a later epoch of it.
 _IMAGE = re.compile(f"{IMAGES}/{_UUID}/{_UUID}\\.[a-z]+")
 
 
 def csv_folder(request_id: object) -> str:
-    """Return the folder of a job's uploaded CSV."""
+    """Return the folder of what a job was made of."""
     return f"{CSVS}/{request_id}"
 
 
 def csv_key(request_id: object) -> str:
     """Return the key of a job's uploaded CSV."""
     return f"{csv_folder(request_id)}/input.csv"
+
+
+def workbook_key(request_id: object) -> str:
+    """Return the key of a job's uploaded workbook, which is stored beside the CSV of its sheet."""
+    return f"{csv_folder(request_id)}/input.xlsx"
 
 
 def images_folder(request_id: object, epoch: int) -> str:
@@ -57,9 +62,9 @@ def check_key() -> str:
     return f"{CHECK}/{uuid4().hex}"
 
 
-def job_of_csv(key: str) -> UUID | None:
-    """Return the job whose CSV has this key, or None when it is no key of a CSV."""
-    match = _CSV.fullmatch(key)
+def job_of_upload(key: str) -> UUID | None:
+    """Return the job whose CSV or workbook has this key, or None when it is no key of either."""
+    match = _UPLOAD.fullmatch(key)
     return UUID(match[1]) if match else None
 
 

@@ -6,10 +6,9 @@ import logging
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime
-from functools import partial
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, cast
@@ -18,71 +17,91 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from flask import Response, stream_with_context
 
-from ..csvfile import ImageFailure, write_catalogue, write_errors
+from ..csvfile import CSV_TYPE, ImageFailure, OutputForm, output_form, write_errors, write_output
 from ..errors import StorageNotFound
 from ..file_names import output_name, safe_stem
 from ..ledger import queries
 from ..ledger.models import JobRequest
 from ..ledger.queries import NamedImage
 from ..links import signed_url
-from ..storage import Storage, csv_key
+from ..storage import Storage, csv_key, workbook_key
 from .context import current_storage
-from .errors import JobRunning, NoImages
+from .errors import InvalidRequest, JobRunning, NoImages, RequestIssue
 from .jobs import find_job
 from .middleware import attach
 from .openapi import JOB_ID, Blueprint
 from .presenters import is_active
 from .schemas import DELIMITERS, ArchiveQuery, DownloadQuery
 
+log = logging.getLogger(__name__)
+_NO_DELIMITER = RequestIssue(
+    "delimiter",
+    None,
+    None,
+    "invalid_delimiter",
+    "The delimiter cannot be changed with output=replace. Leave it out, or send output=append.",
+    None,
+)
+WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 download_blueprint = Blueprint(
     "download", __name__, url_prefix="/job", description="Download the output CSV."
 )
 
 
 @download_blueprint.route("/download/<request_id>", parameters=[JOB_ID])
-@download_blueprint.doc(operationId="downloadCsv")
+@download_blueprint.doc(
+    operationId="downloadCsv",
+    responses={
+        200: {"content": {WORKBOOK_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+    },
+)
 @download_blueprint.arguments(DownloadQuery, location="query")
 @download_blueprint.response(200, {"type": "string"}, content_type="text/csv")
 @download_blueprint.problems(400, 404, 409, 503)
 def download(query: dict[str, Any], request_id: str) -> Any:
-    """Download the output CSV
+    """Download the output
 
-    The uploaded columns, followed by `Output Image Urls` and `Image Errors`. The delimiter is that
-    of the upload, unless `delimiter` sets another one. With `errors=true`, a CSV of the images that
-    failed, with the columns `Row`, `Column`, `URL`, `Code` and `Message`.
+    The uploaded table, as a CSV or as the workbook that it was: with the columns
+    `Output Image Urls` and `Image Errors` (`output=append`), or with the new URLs in the cells of
+    the old ones (`output=replace`). With `errors=true`, a CSV of the images that failed, with the
+    columns `Row`, `Column`, `URL`, `Code` and `Message`.
     """
     job = find_job(request_id)
     if is_active(job) and not query["partial"]:
         raise JobRunning()
     delimiter = DELIMITERS.get(query["delimiter"])
-    if query["errors"]:
-        response = _stream(job, partial(_errors, job, delimiter))
-        return attach(response, output_name(job.source_filename, "-errors.csv"))
-    response = _stream(job, partial(_output, job, delimiter))
-    return attach(response, output_name(job.source_filename, "-compressed.csv"))
-
-
-def _output(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
-    return write_catalogue(
-        source, queries.outcomes(job.request_id, signed_url), delimiter, job.reading
-    )
-
-
-def _errors(job: JobRequest, delimiter: str | None, source: BinaryIO) -> Iterator[bytes]:
-    return write_errors(source, _failures(job.request_id), delimiter, job.reading)
-
-
-def _stream(job: JobRequest, write: Callable[[BinaryIO], Iterator[bytes]]) -> Response:
     with ExitStack() as opened:
         source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
-        chunks = write(source)
+        if query["errors"]:
+            chunks = write_errors(source, _failures(job.request_id), delimiter, job.reading)
+            name, media_type = output_name(job.source_filename, "-errors.csv"), CSV_TYPE
+        else:
+            form = output_form(job.reading, query["output"])
+            if delimiter and form.replace:
+                raise InvalidRequest([_NO_DELIMITER])
+            form, workbook = _workbook(job, form.as_csv() if delimiter else form, opened)
+            outcomes = queries.outcomes(job.request_id, signed_url)
+            chunks = write_output(form, source, workbook, outcomes, job.reading, delimiter)
+            name = output_name(job.source_filename, f"-compressed{form.ending}")
+            media_type = form.media_type
         # A fault at the start can still be told as a problem; a later one breaks the answer off.
         first = next(chunks)
-        response = Response(
-            stream_with_context(chain((first,), chunks)), content_type="text/csv; charset=utf-8"
-        )
+        response = Response(stream_with_context(chain((first,), chunks)), content_type=media_type)
         response.call_on_close(opened.pop_all().close)
-    return response
+    return attach(response, name)
+
+
+def _workbook(
+    job: JobRequest, form: OutputForm, opened: ExitStack
+) -> tuple[OutputForm, BinaryIO | None]:
+    """Open the workbook that a job was made of; without one, the output is a CSV."""
+    if not form.part:
+        return form, None
+    try:
+        return form, opened.enter_context(current_storage().open(workbook_key(job.request_id)))
+    except StorageNotFound:
+        log.warning("The workbook of a job is not stored; its output is a CSV")
+        return form.as_csv(), None
 
 
 def _failures(request_id: UUID) -> Iterator[ImageFailure]:
@@ -189,7 +208,6 @@ def spool() -> tempfile.SpooledTemporaryFile[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
 
 
-log = logging.getLogger(__name__)
 archive_blueprint = Blueprint(
     "archive", __name__, url_prefix="/job", description="Download all compressed images at once."
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing, validate, validates_schema
 
+from ..csvfile import OUTPUTS
 from ..errors import IMAGE_ERRORS
 from ..ledger.models import FOUND_CHARS, Channel, DeliveryState, ImageStatus, JobStatus
 
@@ -435,7 +436,18 @@ class DownloadQuery(Schema):
         validate=validate.OneOf(
             list(DELIMITERS), error=f"delimiter must be one of {', '.join(DELIMITERS)}."
         ),
-        metadata={"description": "The delimiter between cells; that of the upload if left out."},
+        metadata={
+            "description": "Have a CSV with this delimiter between cells, also of a workbook; the"
+            " upload's own if left out. With `append` only."
+        },
+    )
+    output = fields.String(
+        load_default=None,
+        validate=validate.OneOf(OUTPUTS, error="output must be append or replace."),
+        metadata={
+            "description": "Two columns more (`append`), or the new URLs in place of the old ones"
+            " (`replace`); as the upload asked for if left out."
+        },
     )
     errors = fields.Boolean(
         load_default=False,

@@ -28,11 +28,14 @@ from werkzeug.http import parse_options_header
 
 from ..config import check_webhook_secret
 from ..csvfile import (
+    OUTPUTS,
     BadCatalogue,
     CatalogueLimits,
+    Table,
     Validation,
     Wishes,
     kept_layout,
+    kept_output,
     known_encoding,
     opened_table,
     parse_effort,
@@ -54,7 +57,7 @@ from ..logs import bind
 from ..net import DialPolicy
 from ..net.fetcher import Fetched, Fetcher, FetchLimits
 from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES
-from ..storage import csv_key
+from ..storage import csv_key, workbook_key
 from ..worker.queue import publish_slices
 from . import request_headers
 from .auth import current_owner
@@ -256,6 +259,14 @@ class UploadSchema(Schema):
             "description": "What to do about a URL that cannot be fetched: `refuse` the file (the"
             " default), or `skip` it, so that it becomes a failed image and the"
             " others are compressed."
+        },
+    )
+    output = fields.String(
+        validate=validate.OneOf(OUTPUTS, error="output must be append or replace."),
+        load_default=lambda: "append",
+        metadata={
+            "description": "How the output is written: `append` two columns to the table (the default),"
+            " or `replace` the image URLs in their own cells and change nothing else."
         },
     )
     row_options = fields.Boolean(
@@ -825,16 +836,18 @@ def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
                 )
             )
         except BadCatalogue as bad:
-            table, found = stream, Validation(0, 0, (bad.fault,), 1)
+            table, found = Table(stream), Validation(0, 0, (bad.fault,), 1)
         else:
-            found = validate_file(table, limits, refusal_of, form.wishes)
+            found = validate_file(table.csv, limits, refusal_of, form.wishes)
+            if table.warning:
+                found = replace(found, warnings=(*found.warnings, table.warning))
         return _answer(form, stream, table, found, limits, claim)
 
 
 def _answer(
     form: UploadForm,
     stream: BinaryIO,
-    table: BinaryIO,
+    table: Table,
     found: Validation,
     limits: CatalogueLimits,
     claim: KeyClaim | None,
@@ -842,7 +855,7 @@ def _answer(
     faults = [*form.faults, *issues_of_file(found.faults)]
     fault_count = len(form.faults) + found.fault_count
     if form.values.get("dry_run"):
-        return _dry_run(table, found, faults, fault_count)
+        return _dry_run(table.csv, found, faults, fault_count)
     if faults:
         raise InvalidUpload(faults, fault_count)
     accept = partial(_accept, form, table, found, limits)
@@ -882,7 +895,7 @@ def _reading(found: Validation) -> dict[str, Any]:
 
 def _accept(
     form: UploadForm,
-    stream: BinaryIO,
+    table: Table,
     found: Validation,
     limits: CatalogueLimits,
     claim: KeyClaim | None,
@@ -896,7 +909,9 @@ def _accept(
         base_url=base_url(),
         total_rows=found.total_rows,
         total_images=found.total_images,
-        reading=kept_layout(found.layout) if found.layout else None,
+        reading=kept_layout(found.layout) | kept_output(form.values["output"], table)
+        if found.layout
+        else None,
         owner=owner,
         webhook_url=form.values.get("webhook_url"),
         webhook_secret=form.values.get("webhook_secret"),
@@ -915,10 +930,10 @@ def _accept(
     }
     # With the ledger away, or no room for one more job, there is no reason to store the file.
     check_job_quota(owner, current_settings().max_active_jobs)
-    with _stored(job.request_id, stream):
+    with _stored(job.request_id, table):
         create_job(
             job,
-            read_images(stream, limits, found.layout),
+            read_images(table.csv, limits, found.layout),
             slice_size=current_settings().slice_size,
             conditions=_conditions(owner, claim, body),
         )
@@ -927,7 +942,7 @@ def _accept(
         extra={
             "rows": job.total_rows,
             "images": job.total_images,
-            "bytes": stream.seek(0, SEEK_END),
+            "bytes": table.csv.seek(0, SEEK_END),
         },
     )
     publish_slices(job.request_id)
@@ -946,16 +961,19 @@ def _conditions(owner: str | None, claim: KeyClaim | None, body: dict[str, Any])
 
 
 @contextmanager
-def _stored(request_id: UUID, stream: BinaryIO) -> Iterator[None]:
-    """Store the CSV, and take it away again if what follows fails.
+def _stored(request_id: UUID, table: Table) -> Iterator[None]:
+    """Store the CSV, and the workbook that it was made of; delete both if what follows fails.
 
-    A database that went away may have committed the job before, so then the CSV stays.
+    A database that went away may have committed the job before, so then they stay.
     """
     storage = current_storage()
     key = csv_key(request_id)
-    stream.seek(0)
-    storage.copy_from(key, stream)
     try:
+        table.csv.seek(0)
+        storage.copy_from(key, table.csv)
+        if table.workbook:
+            table.workbook.seek(0)
+            storage.copy_from(workbook_key(request_id), table.workbook)
         yield
     except LedgerUnavailable:
         raise

@@ -11,36 +11,41 @@ from .model import (
     Wishes,
 )
 from .options import parse_effort, parse_format
+from .output import CSV_TYPE, OUTPUTS, OutputForm, kept_output, output_form, write_output
 from .preview import Preview, read_preview
 from .reader import read_images
 from .sniff import KeptLayout, kept_layout
-from .unpacking import opened_table
+from .unpacking import Table, opened_table
 from .urls import CheckUrl
 from .validator import validate_file
-from .verbatim import write_replaced
-from .writer import ImageFailure, write_catalogue, write_errors
+from .writer import ImageFailure, write_errors
 
 __all__ = [
     "BadCatalogue",
+    "CSV_TYPE",
     "CatalogueLimits",
     "CheckUrl",
-    "Issue",
     "ImageFailure",
     "ImageOutcome",
+    "Issue",
     "KeptLayout",
+    "OUTPUTS",
+    "OutputForm",
     "Preview",
     "RowOptions",
+    "Table",
     "Validation",
     "Wishes",
     "kept_layout",
+    "kept_output",
     "known_encoding",
     "opened_table",
+    "output_form",
     "parse_effort",
     "parse_format",
     "read_images",
     "read_preview",
     "validate_file",
-    "write_catalogue",
     "write_errors",
-    "write_replaced",
+    "write_output",
 ]

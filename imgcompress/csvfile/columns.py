@@ -307,14 +307,14 @@ def folded_name(name: str) -> str:
 SAMPLED_ROWS = 1_000
 # Longer cells than this are texts.
 _LOOKED_AT_CHARS = 10_000
-_IMAGE_URL = re.compile(
+IMAGE_URL = re.compile(
     r"(?:https?:)?(?://|\\/\\/)[^\s,;|\"'<>]+?(?:\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp)"
     r"(?![a-z0-9.])|(?<=drive\.google\.com)/(?:file/d/|open\?|uc\?)"
     r"|(?<=dropbox\.com)/(?:s|scl)/)",
     re.I,
 )
 _ANY_URL = re.compile(r"\s*[\"'<(\[]*https?://\S", re.I)
-_ABOUT_IMAGES = re.compile(
+ABOUT_IMAGES = re.compile(
     r"image|img|photo|picture|\bpic\b|foto|bild|imag[eé]n|afbeelding|media"
     r"|immagine|obraz|fotograf",
     re.I,
@@ -355,13 +355,13 @@ class Sample:
     def _is_image(self, place: int, cell: str) -> bool:
         text = cell[:_LOOKED_AT_CHARS]
         return (
-            _IMAGE_URL.search(text) is not None
+            IMAGE_URL.search(text) is not None
             and not text.lstrip().startswith("<p")
             or _ANY_URL.match(text) is not None
-            and _ABOUT_IMAGES.search(self.header[place]) is not None
+            and ABOUT_IMAGES.search(self.header[place]) is not None
         )
 
 
 def holds_image_url(cells: Sequence[str]) -> bool:
     """Tell whether a row has the URL of an image in it."""
-    return any("//" in cell and _IMAGE_URL.search(cell[:_LOOKED_AT_CHARS]) for cell in cells)
+    return any("//" in cell and IMAGE_URL.search(cell[:_LOOKED_AT_CHARS]) for cell in cells)

@@ -147,6 +147,7 @@ MESSAGES = {
     " the table itself.",
     "unknown_sheet": "The workbook has no such sheet. Its sheets are {names}. Send sheet with one"
     " of these names, or leave it out to use the first.",
+    "workbook_as_csv": "The output of this workbook will be a CSV, because {reason}.",
     "bad_encoding": "The file has characters that cannot be read as text. Save it again as CSV in"
     " UTF-8.",
     "wrong_encoding": "The file is not in the encoding {encoding}. Send its actual encoding, or"

@@ -7,16 +7,18 @@ a temporary file, in a stream: what is held in memory does not grow with the fil
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
+from xml.parsers.expat import ExpatError
 
 from ..file_types import SIGNATURES
-from .model import BadCatalogue, CatalogueLimits, enumerated, issue
+from .model import BadCatalogue, CatalogueLimits, Issue, enumerated, issue
 
 BLOCK_BYTES = 64 * 1024
 # Beside its sheets a workbook has parts that are read at once, such as its styles.
@@ -24,6 +26,15 @@ MAX_PART_BYTES = 4 * 2**20
 MAX_DIRECTORY_BYTES = 2 * 2**20
 # XML takes several times the bytes of a CSV with the same cells.
 XML_TIMES = 4
+_NOT_WRITTEN_BACK = (
+    "it is too large when unpacked, or its sheet is not in UTF-8. Save it again with fewer sheets"
+    " and pictures to get a workbook back"
+)
+_NO_ODS = "OpenDocument files are only read. Save it as .xlsx to get a workbook back"
+_DECLARATION_BYTES = 256
+_OTHER_ENCODING = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*\sencoding\s*=\s*[\"'](?!utf-8[\"']|us-ascii[\"'])", re.I
+)
 _TABLES = {".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".ods"}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # As the directory of an OLE file writes it, in UTF-16.
@@ -31,42 +42,57 @@ _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 
 
+class Table(NamedTuple):
+    """The CSV in an upload; and, if it was made of one, the workbook that can be written back.
+
+    `part` names the sheet in the workbook, `ending` is that of its file name, such as `.xlsx`.
+    `warning` says why a workbook cannot be written back.
+    """
+
+    csv: BinaryIO
+    workbook: BinaryIO | None = None
+    part: str = ""
+    ending: str = ""
+    warning: Issue | None = None
+
+
 @contextmanager
 def opened_table(
     stream: BinaryIO, limits: CatalogueLimits, max_bytes: int, sheet: str | None = None
-) -> Iterator[BinaryIO]:
+) -> Iterator[Table]:
     """Yield the CSV in an upload: the upload itself, what is packed in it, or a sheet of it.
 
     `max_bytes` bounds what comes out. Raise BadCatalogue if it cannot be taken out.
     """
     with ExitStack() as opened:
-        table = stream
+        table = Table(stream)
         # A workbook or a CSV may be packed; a packed archive in another is no catalogue.
         for _ in range(2):
-            taken = opened.enter_context(TemporaryFile())
-            if not _taken_out(table, cast(BinaryIO, taken), limits, max_bytes, sheet):
+            target = cast(BinaryIO, opened.enter_context(TemporaryFile()))
+            taken = _taken_out(table.csv, target, limits, max_bytes, sheet)
+            if taken is None:
                 break
-            table = cast(BinaryIO, taken)
-        table.seek(0)
+            table = taken
+        table.csv.seek(0)
         yield table
 
 
 def _taken_out(
     stream: BinaryIO, target: BinaryIO, limits: CatalogueLimits, max_bytes: int, sheet: str | None
-) -> bool:
-    """Write what is packed in a file to another; return whether anything is."""
+) -> Table | None:
+    """Write what is packed in a file to another; return that, or None if nothing is packed."""
     stream.seek(0)
     head = stream.read(8)
     stream.seek(0)
     bounded = BoundedFile(target, max_bytes)
     if SIGNATURES["gzip"].match(head):
         _gunzip(stream, bounded)
-        return True
+        return Table(target)
     if head == _OLE and _has(stream, _ENCRYPTED):
         raise BadCatalogue(issue("encrypted_file"))
     if not SIGNATURES["zip"].match(head):
-        return False
-    return _unzip(stream, bounded, limits, max_bytes, sheet)
+        return None
+    return _unzip(stream, target, limits, max_bytes, sheet)
 
 
 class BoundedFile:
@@ -133,12 +159,13 @@ def _gunzip(stream: BinaryIO, target: BoundedFile) -> None:
 
 def _unzip(
     stream: BinaryIO,
-    target: BoundedFile,
+    file: BinaryIO,
     limits: CatalogueLimits,
     max_bytes: int,
     sheet: str | None,
-) -> bool:
+) -> Table | None:
     kind = "ZIP archive"
+    target = BoundedFile(file, max_bytes)
     try:
         _check_directory(stream)
         with _Archive(stream) as archive:
@@ -148,14 +175,18 @@ def _unzip(
                 from .workbooks import write_xlsx
 
                 kind = "workbook"
-                write_xlsx(archive, target, limits, max_bytes * XML_TIMES, sheet)
+                part = write_xlsx(archive, target, limits, max_bytes * XML_TIMES, sheet)
+                if _can_be_written_back(archive, part, max_bytes * XML_TIMES):
+                    return Table(file, stream, part, _ending(archive))
+                return Table(file, warning=issue("workbook_as_csv", reason=_NOT_WRITTEN_BACK))
             elif "mimetype" in names and _start(archive, "mimetype") == _ODS:
                 from .workbooks import write_ods
 
                 kind = "spreadsheet"
                 write_ods(archive, target, limits, max_bytes * XML_TIMES, sheet)
+                return Table(file, warning=issue("workbook_as_csv", reason=_NO_ODS))
             elif "[Content_Types].xml" in names or "mimetype" in names:
-                return False
+                return None
             else:
                 _extract(archive, target)
     except BadCatalogue:
@@ -175,10 +206,24 @@ def _unzip(
         NotImplementedError,
         OSError,
         SyntaxError,
+        ExpatError,
     ) as error:
         # openpyxl raises all of these for XML that is not what it should be.
         raise BadCatalogue(issue("damaged_file", kind=kind)) from error
-    return True
+    return Table(file)
+
+
+def _can_be_written_back(archive: zipfile.ZipFile, part: str, max_bytes: int) -> bool:
+    """Tell whether a workbook is bounded as a whole, and its sheet is in UTF-8."""
+    if sum(entry.file_size for entry in archive.infolist()) > max_bytes:
+        return False
+    with archive.open(part) as sheet:
+        head = sheet.read(_DECLARATION_BYTES)
+    return not head.startswith((b"\xff\xfe", b"\xfe\xff")) and not _OTHER_ENCODING.match(head)
+
+
+def _ending(archive: zipfile.ZipFile) -> str:
+    return ".xlsm" if b"macroEnabled" in archive.read("[Content_Types].xml") else ".xlsx"
 
 
 def _check_directory(stream: BinaryIO) -> None:

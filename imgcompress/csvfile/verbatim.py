@@ -17,7 +17,7 @@ from .model import ImageOutcome
 from .parser import Records
 from .reader import intact
 from .sniff import KeptLayout, open_good_layout, reopened
-from .writer import OutcomesOfRows
+from .writer import OutcomesOfRows, new_urls
 
 _CHUNK_BYTES = 64 * 1024
 _BYTE_ORDERS = {
@@ -51,11 +51,6 @@ def write_replaced(
             yield bytes(chunk)
             chunk.clear()
     yield bytes(chunk) + raw.rest()
-
-
-def new_urls(outcomes: Iterable[ImageOutcome]) -> dict[int, str]:
-    """Return the URLs of compressed images by the positions of the originals in their row."""
-    return {one.position: one.output_url for one in outcomes if one.output_url}
 
 
 def _written(records: Records, layout: Layout, raw: _RawText, changed: Mapping[int, str]) -> bytes:

@@ -25,6 +25,7 @@ from openpyxl.styles.stylesheet import apply_stylesheet
 from openpyxl.worksheet._reader import DATA_TAG, FORMULA_TAG, ROW_TAG, WorkSheetParser
 from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
+from .hyperlinks import Links, read_links, web_link, with_link
 from .model import BadCatalogue, CatalogueLimits, enumerated, issue
 from .unpacking import BoundedFile, BoundedPart
 
@@ -98,6 +99,7 @@ def image_formula(formula: str | None) -> str | None:
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_XLINK = "{http://www.w3.org/1999/xlink}"
 _CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
 _MANIFEST = "META-INF/manifest.xml"
 _MANIFEST_BYTES = 1_048_576
@@ -203,6 +205,9 @@ def _text_of_paragraph(paragraph: Element) -> str:
             parts.append("\t")
         elif child.tag == f"{_TEXT}line-break":
             parts.append("\n")
+        elif child.tag == f"{_TEXT}a":
+            target = child.get(f"{_XLINK}href", "")
+            parts.append(with_link(_text_of_paragraph(child), web_link(target)))
         else:
             parts.append(_text_of_paragraph(child))
         parts.append(child.tail or "")
@@ -220,19 +225,24 @@ def write_xlsx(
     limits: CatalogueLimits,
     max_xml_bytes: int,
     sheet: str | None,
-) -> None:
-    """Write a sheet, the first unless one is named, as CSV; raise BadCatalogue if there is none."""
+) -> str:
+    """Write a sheet, the first unless one is named, as CSV, and return the name of its part.
+
+    Raise BadCatalogue if there is none.
+    """
     with catch_warnings():
         # It warns of what it leaves out, such as rules for colours.
         simplefilter("ignore")
         book = _Workbook(archive, max_xml_bytes)
+        part = book.part(sheet)
         out = CsvOfSheet(target, limits)
         try:
-            for number, cells in book.rows(sheet):
+            for number, cells in book.rows(part):
                 out.write(number, cells)
         except TooManyRows:
             pass  # The survey tells it.
         out.end()
+    return part
 
 
 class _Workbook(ExcelReader):
@@ -250,8 +260,8 @@ class _Workbook(ExcelReader):
         self.read_workbook()
         apply_stylesheet(archive, self.wb)
 
-    def rows(self, sheet: str | None) -> Iterator[tuple[int, list[str]]]:
-        """Yield the rows of a sheet that are not empty, with their numbers."""
+    def part(self, sheet: str | None) -> str:
+        """Return the name of the part that a sheet is in; raise BadCatalogue if there is none."""
         sheets = {
             found.name: relation.target
             for found, relation in self.parser.find_sheets()
@@ -260,9 +270,14 @@ class _Workbook(ExcelReader):
         path = sheets.get(sheet) if sheet else next(iter(sheets.values()), None)
         if path is None:
             raise BadCatalogue(issue("unknown_sheet", value=sheet, names=enumerated([*sheets])))
-        with self._texts() as texts, self.archive.open(path) as part:
+        return str(path)
+
+    def rows(self, part: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows of a sheet that are not empty, with their numbers."""
+        links = read_links(self.archive, part, self._max_xml_bytes)
+        with self._texts() as texts, self.archive.open(part) as file:
             parser = _Sheet(
-                BoundedPart(cast(BinaryIO, part), self._max_xml_bytes),
+                BoundedPart(cast(BinaryIO, file), self._max_xml_bytes),
                 texts,
                 data_only=True,
                 epoch=self.wb.epoch,
@@ -271,7 +286,8 @@ class _Workbook(ExcelReader):
                     for name in ("date_formats", "timedelta_formats")
                 },
             )
-            yield from parser.texts()
+            for number, cells in parser.rows():
+                yield number, _lined_up(number, cells, links)
 
     def _texts(self) -> _SharedTexts:
         part = cast(Any, self.package).find(SHARED_STRINGS)
@@ -336,7 +352,7 @@ def _place(number: int) -> bytes:
 class _Sheet(WorkSheetParser):
     """The rows of one sheet."""
 
-    def texts(self) -> Iterator[tuple[int, list[str]]]:
+    def rows(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """Yield the number and the cells of each row."""
         rows = None
         source = cast(BoundedPart, self.source)
@@ -345,7 +361,7 @@ class _Sheet(WorkSheetParser):
                 rows = element
             elif event == "end" and element.tag == ROW_TAG and rows is not None:
                 number, cells = self.parse_row(element)
-                yield number, _lined_up(cells)
+                yield number, cells
                 rows.clear()
                 source.passed()
             elif event == "end" and element.tag == DATA_TAG:
@@ -358,13 +374,15 @@ class _Sheet(WorkSheetParser):
         return cell | {"value": formula} if formula else cell
 
 
-def _lined_up(cells: list[dict[str, Any]]) -> list[str]:
+def _lined_up(number: int, cells: list[dict[str, Any]], links: Links) -> list[str]:
     texts: list[str] = []
     for cell in cells:
         column = cell["column"]
         if column > MAX_COLUMNS:
             raise ValueError(column)
         text = text_of(cell["value"])
+        if links:
+            text = with_link(text, links.get((number, column - 1)))
         if text:
             texts.extend([""] * (column - len(texts)))
             texts[column - 1] = text

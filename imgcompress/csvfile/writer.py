@@ -76,7 +76,10 @@ def write_catalogue(
     if layout.format.sep_line:
         sep_line = layout.format.sep_line.rstrip("\r\n")
         yield (sep_line.replace(layout.format.delimiter, delimiter) + layout.line_ending).encode()
-    yield from encoded_rows(_output_rows(source, layout, outcomes), delimiter, layout.line_ending)
+    columns = AppendedColumns(layout, OutcomesOfRows(outcomes))
+    records = intact(layout.format.records(source), layout)
+    rows = (columns.added_to(number, cells) for number, cells in records)
+    yield from encoded_rows(rows, delimiter, layout.line_ending)
 
 
 def encoded_rows(rows: Iterator[list[str]], delimiter: str, line_ending: str) -> Iterator[bytes]:
@@ -98,44 +101,36 @@ class _Lines(list[str]):
         self.append(line)
 
 
-def _output_rows(
-    source: BinaryIO, layout: Layout, outcomes: Iterable[ImageOutcome]
-) -> Iterator[list[str]]:
-    of_rows = OutcomesOfRows(outcomes)
-    places = _output_places(layout)
-    for number, cells in intact(layout.format.records(source), layout):
-        if number == layout.header_row:
-            yield _with_output(cells, places, OUTPUT_COLUMNS)
-        elif number > layout.header_row and has_text(cells):
-            row = layout.lined_up(cells)
-            slots = len(layout.urls(row))
-            yield _with_output(row, places, _output_cells(slots, of_rows.take(number)))
-        else:
-            yield cells
+class AppendedColumns:
+    """The rows of a catalogue with the output columns, where they are or else at the end."""
 
+    def __init__(self, layout: Layout, of_rows: OutcomesOfRows) -> None:
+        self._layout = layout
+        self._of_rows = of_rows
+        chosen = layout.chosen
+        # A column that is read now, as where compressed images are compressed again, is kept.
+        read = {*layout.url_places, *((chosen.name, chosen.id) if chosen else ())}
+        places = {name: place for place, name in enumerate(layout.header) if place not in read}
+        self._places = [places.get(name) for name in OUTPUT_COLUMNS]
 
-def _output_places(layout: Layout) -> list[int | None]:
-    """Return where the file has the output columns of an earlier run; None for each new one.
+    def added_to(self, number: int, cells: list[str]) -> list[str]:
+        """Return a row with its output; blank rows and those above the header stay as they are."""
+        if number == self._layout.header_row:
+            return self._with_output(cells, OUTPUT_COLUMNS)
+        if number > self._layout.header_row and has_text(cells):
+            row = self._layout.lined_up(cells)
+            slots = len(self._layout.urls(row))
+            return self._with_output(row, _output_cells(slots, self._of_rows.take(number)))
+        return cells
 
-    A column that is read now, as where compressed images are compressed again, is kept.
-    """
-    chosen = layout.chosen
-    read = {*layout.url_places, *((chosen.name, chosen.id) if chosen else ())}
-    places = {name: place for place, name in enumerate(layout.header) if place not in read}
-    return [places.get(name) for name in OUTPUT_COLUMNS]
-
-
-def _with_output(
-    row: Sequence[str], places: Sequence[int | None], output: Sequence[str]
-) -> list[str]:
-    """Return a row with the output in its places, and at the end where it has none."""
-    cells = list(row)
-    for place, cell in zip(places, output, strict=True):
-        if place is None:
-            cells.append(cell)
-        else:
-            cells[place] = cell
-    return cells
+    def _with_output(self, row: Sequence[str], output: Sequence[str]) -> list[str]:
+        cells = list(row)
+        for place, cell in zip(self._places, output, strict=True):
+            if place is None:
+                cells.append(cell)
+            else:
+                cells[place] = cell
+        return cells
 
 
 def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, str]:
@@ -165,6 +160,11 @@ class OutcomesOfRows:
                 taken.append(self._next)
             self._next = next(self._rest, None)
         return taken
+
+
+def new_urls(outcomes: Iterable[ImageOutcome]) -> dict[int, str]:
+    """Return the URLs of compressed images by the positions of the originals in their row."""
+    return {one.position: one.output_url for one in outcomes if one.output_url}
 
 
 ERROR_COLUMNS = ("Row", "Column", "URL", "Code", "Message")

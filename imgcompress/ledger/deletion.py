@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import ImgcompressError
 from ..metrics import JOBS_ENDED
-from ..storage_keys import FOLDERS, file_ref, id_of_image, job_of_csv
+from ..storage_keys import FOLDERS, file_ref, id_of_image, job_of_upload
 from .clock import NOW, from_now
 from .metrics import add_values
 from .models import ACTIVE_JOB, ENDED_JOB, CompressedImage, JobDeletion, JobRequest, JobStatus
@@ -402,14 +402,16 @@ def _old_files(list_files: ListFiles, before: datetime) -> Iterator[list[str]]:
 
 def _orphans(keys: list[str]) -> list[str]:
     """Return the keys that the ledger does not know; what is no whole file is none of its."""
-    known = _known_csvs(keys) | held_keys(keys)
+    known = _known_uploads(keys) | held_keys(keys)
     return [key for key in keys if key not in known]
 
 
-def _known_csvs(keys: list[str]) -> set[str]:
-    named = {job: key for key in keys if (job := job_of_csv(key))}
+def _known_uploads(keys: list[str]) -> set[str]:
+    named = {key: job for key in keys if (job := job_of_upload(key))}
     with reading() as session:
-        jobs = session.scalars(
-            select(JobRequest.request_id).where(JobRequest.request_id.in_(list(named)))
+        jobs = set(
+            session.scalars(
+                select(JobRequest.request_id).where(JobRequest.request_id.in_(set(named.values())))
+            )
         )
-        return {named[job] for job in jobs}
+    return {key for key, job in named.items() if job in jobs}

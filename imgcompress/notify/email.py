@@ -12,7 +12,7 @@ from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from html import escape
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ..config import SmtpServer
 from ..errors import IMAGE_ERRORS
@@ -149,6 +149,14 @@ class Letter:
     links: Mapping[str, str]
 
 
+class Attachment(NamedTuple):
+    """A job's output: the ending of its name, such as `.csv`, its media type, and its bytes."""
+
+    ending: str
+    media_type: str
+    content: bytes
+
+
 def job_mail(
     told: Mapping[str, Any],
     *,
@@ -156,14 +164,14 @@ def job_mail(
     sender: str,
     recipient: str,
     now: datetime,
-    output_csv: bytes | None,
+    attachment: Attachment | None,
 ) -> EmailMessage:
     """Return the mail about a job from the outbox's payload.
 
-    Without `output_csv`, for it is too large to attach, the mail has a link to it. The Message-ID
+    Without an `attachment`, for it is too large to attach, the mail has a link to it. The Message-ID
     is the same in every attempt, so that a mail that came twice can be told.
     """
-    letter = _letter(told, attached=output_csv is not None)
+    letter = _letter(told, attached=attachment is not None)
     message = EmailMessage()
     message["Subject"] = letter.subject
     message["From"] = sender
@@ -174,10 +182,15 @@ def job_mail(
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(_as_text(letter))
     message.add_alternative(_as_html(letter), subtype="html")
-    if output_csv is not None:
-        name = output_name(told["source_filename"], "-compressed.csv")
+    if attachment is not None:
+        kind, _, parameters = attachment.media_type.partition("; ")
+        maintype, _, subtype = kind.partition("/")
         message.add_attachment(
-            output_csv, maintype="text", subtype="csv", filename=name, params={"charset": "utf-8"}
+            attachment.content,
+            maintype=maintype,
+            subtype=subtype,
+            filename=output_name(told["source_filename"], f"-compressed{attachment.ending}"),
+            params={"charset": "utf-8"} if parameters else {},
         )
     return message
 
@@ -191,8 +204,8 @@ def _letter(told: Mapping[str, Any], *, attached: bool) -> Letter:
     }[told["status"]]
     links = {"All images, with the reasons for failures": told["details_url"]}
     if not attached:
-        links = {"The output CSV, which is too large to attach": told["download_url"]} | links
-    closing = ("The output CSV is attached: your file with the new URLs.",) if attached else ()
+        links = {"The output, which is too large to attach": told["download_url"]} | links
+    closing = ("The output is attached: your file with the new URLs.",) if attached else ()
     return Letter(subject, (*_summary(told), *closing), _failures(told), links)
 
 

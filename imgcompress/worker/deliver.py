@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import cache
 from threading import BoundedSemaphore
 from uuid import UUID
@@ -13,7 +14,7 @@ from uuid import UUID
 from celery import shared_task
 
 from ..config import Settings
-from ..csvfile import write_catalogue
+from ..csvfile import output_form, write_output
 from ..errors import LedgerUnavailable, StorageNotFound
 from ..extensions import current_settings
 from ..ledger import queries
@@ -25,10 +26,10 @@ from ..links import signed_url
 from ..logs import bind
 from ..metrics import DELIVERY
 from ..net import DialPolicy, Session
-from ..notify.email import job_mail, send_mail
+from ..notify.email import Attachment, job_mail, send_mail
 from ..notify.schedule import next_pause
 from ..notify.webhook import Attempt, send_webhook
-from ..storage import csv_key, open_storage
+from ..storage import csv_key, open_storage, workbook_key
 from .celery_app import stopping
 from .queue import ROUNDS_AT_ONCE, publish_due_deliveries
 from .slices import retry_while_unavailable
@@ -65,7 +66,7 @@ def _session() -> Session:
 
 
 def attempt_email(delivery: DueDelivery) -> Attempt:
-    """Write and send the mail once, with the output CSV if it is small enough."""
+    """Write and send the mail once, with the output if it is small enough."""
     settings = current_settings()
     if settings.smtp_server is None or settings.mail_from is None:
         return Attempt(False, error="no_mail_server", receiver_ill=True)
@@ -75,21 +76,28 @@ def attempt_email(delivery: DueDelivery) -> Attempt:
         sender=settings.mail_from,
         recipient=delivery.target,
         now=utcnow(),
-        output_csv=_output_csv(delivery.request_id, settings.mail_max_attachment_bytes),
+        attachment=_attachment(delivery.request_id, settings.mail_max_attachment_bytes),
     )
     return send_mail(settings.smtp_server, message, recipient=delivery.target)
 
 
-def _output_csv(request_id: UUID, limit: int) -> bytes | None:
-    """Return the job's output CSV, or None when it has more bytes than the limit, or is gone."""
+def _attachment(request_id: UUID, limit: int) -> Attachment | None:
+    """Return the job's output, or None when it has more bytes than the limit, or is gone."""
+    storage = open_storage(current_settings())
+    job = queries.find_job(request_id)
+    kept = job.reading if job else None
+    form = output_form(kept)
     try:
-        with open_storage(current_settings()).open(csv_key(request_id)) as source:
-            job = queries.find_job(request_id)
-            kept = job.reading if job else None
+        with ExitStack() as opened:
+            source = opened.enter_context(storage.open(csv_key(request_id)))
+            workbook = None
+            if form.part:
+                workbook = opened.enter_context(storage.open(workbook_key(request_id)))
             outcomes = queries.outcomes(request_id, signed_url)
-            return _joined(write_catalogue(source, outcomes, kept=kept), limit)
+            content = _joined(write_output(form, source, workbook, outcomes, kept), limit)
     except StorageNotFound:
         return None
+    return None if content is None else Attachment(form.ending, form.media_type, content)
 
 
 def _joined(chunks: Iterable[bytes], limit: int) -> bytes | None:

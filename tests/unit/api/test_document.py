@@ -109,6 +109,7 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
         "base_url",
         "encoding",
         "on_row_error",
+        "output",
         "row_options",
         "sheet",
     }

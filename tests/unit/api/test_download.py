@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 from urllib.parse import unquote
 from uuid import UUID
 
+import openpyxl
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -15,6 +17,7 @@ from werkzeug.test import TestResponse
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.ledger import queries
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.storage import workbook_key
 
 from .conftest import CATALOGUE, Upload
 from .work import images, process
@@ -230,3 +233,81 @@ def test_a_download_has_a_plain_name(
     header = _download(client, request_id).headers["Content-Disposition"]
     told = re.findall(r"filename\*?=(?:UTF-8'')?\"?([^;\"]+)", header)
     assert {unquote(name) for name in told} == names
+
+
+def test_the_new_urls_stand_in_place_of_the_old_ones(
+    app: Flask, client: FlaskClient, upload: Upload
+) -> None:
+    content = (
+        b"\xef\xbb\xbfList\r\nSKU;Photo;Note\r\n"
+        b'1;https://shop.test/1.jpg | https://shop.test/2.jpg;"=1+1"\n2;;- x\nSum;;@9'
+    )
+    request_id = upload(content, url_columns="Photo", output="replace").json["request_id"]
+    process(app, request_id, fails={1})
+    new = images(app, request_id)[0].image_url
+    assert new
+    replaced = content.replace(b"https://shop.test/1.jpg", new.encode())
+    assert _download(client, request_id).data == replaced
+    appended = _download(client, request_id, "?output=append").data
+    assert appended.startswith(b"\xef\xbb\xbfList\r\nSKU;Photo;Note;Output Image Urls;Image Errors")
+    told = _download(client, request_id, "?errors=true").text.splitlines()
+    assert told[1].startswith("3;Photo;https://shop.test/2.jpg;source_status;")
+    for query in ("?delimiter=tab", "?delimiter=tab&output=replace"):
+        (fault,) = _download(client, request_id, query).json["errors"]
+        assert (fault["field"], fault["code"]) == ("delimiter", "invalid_delimiter")
+
+
+def test_either_form_can_be_had_of_any_job(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
+    process(app, request_id, fails={0, 1, 2})
+    assert _download(client, request_id, "?output=replace").data == CATALOGUE
+
+
+def _book() -> bytes:
+    book = openpyxl.Workbook()
+    for row in (["Product Name", "Photo"], ["Mug", "https://shop.test/1.jpg"]):
+        book.worksheets[0].append(row)
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+def _cells(answer: TestResponse) -> list[list[object]]:
+    book = openpyxl.load_workbook(io.BytesIO(answer.data))
+    return [[cell.value for cell in row] for row in book.worksheets[0]]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_workbook_comes_back_as_one(
+    app: Flask, client: FlaskClient, upload: Upload, packed: bool
+) -> None:
+    content = gzip.compress(_book()) if packed else _book()
+    request_id = upload(content, filename="Tassen.xlsx", output="replace").json["request_id"]
+    process(app, request_id)
+    new = images(app, request_id)[0].image_url
+    answer = _download(client, request_id)
+    assert _cells(answer) == [["Product Name", "Photo"], ["Mug", new]]
+    assert answer.headers["Content-Type"] == (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    )
+    assert parse_options_header(answer.headers["Content-Disposition"])[1] == {
+        "filename": "Tassen-compressed.xlsx"
+    }
+    appended = _download(client, request_id, "?output=append")
+    assert _cells(appended)[1] == ["Mug", "https://shop.test/1.jpg", new, None]
+    as_csv = _download(client, request_id, "?output=append&delimiter=semicolon")
+    assert as_csv.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert as_csv.data.decode("utf-8-sig").startswith("Product Name;Photo;Output Image Urls;")
+
+
+def test_without_its_workbook_a_job_has_a_csv(
+    app: Flask, client: FlaskClient, upload: Upload
+) -> None:
+    request_id = upload(_book(), filename="a.xlsx", output="replace").json["request_id"]
+    process(app, request_id)
+    app.extensions["storage"].delete(workbook_key(request_id))
+    answer = _download(client, request_id)
+    new = images(app, request_id)[0].image_url
+    assert answer.data.decode("utf-8-sig") == f"Product Name,Photo\r\nMug,{new}\r\n"
+    assert "a-compressed.csv" in answer.headers["Content-Disposition"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -24,6 +25,13 @@ from .work import images, job
 StoredFiles = Callable[[], list[Path]]
 
 COLUMNS = {"urls": ["Input Image Urls"], "name": "Product Name", "id": "S. No."}
+ODS = """<x xmlns:o="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:t="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:p="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><t:table>
+<t:table-row><t:table-cell><p:p>Photo</p:p></t:table-cell>
+<t:table-cell><p:p>Name</p:p></t:table-cell></t:table-row>
+<t:table-row><t:table-cell><p:p>https://shop.test/1.jpg</p:p></t:table-cell></t:table-row>
+</t:table></x>"""
 SHOPIFY = (
     b"Handle,Title,Image Src,Variant Image,Other\r\n"
     b"mug,Mug,https://shop.test/1.jpg,https://shop.test/2.jpg,https://shop.test/3.jpg\r\n"
@@ -258,6 +266,7 @@ def test_columns_may_be_named_by_several_fields(client: FlaskClient) -> None:
         ("base_url", "http://127.0.0.1/"),
         ("encoding", "klingon"),
         ("on_row_error", "ignore"),
+        ("output", "xlsx"),
         ("row_options", "perhaps"),
         ("url_columns", "x" * 10_001),
         ("name_column", "x" * 10_001),
@@ -268,7 +277,9 @@ def test_a_bad_way_of_reading_is_told_by_its_field(upload: Upload, field: str, v
     assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
 
 
-def test_a_workbook_becomes_a_csv(app: Flask, upload: Upload, stored_files: StoredFiles) -> None:
+def test_a_workbook_is_kept_beside_the_csv_of_its_sheet(
+    app: Flask, upload: Upload, stored_files: StoredFiles
+) -> None:
     book = openpyxl.Workbook()
     book.create_sheet("Shop").append(["Handle", "Title", "Image Src"])
     book["Shop"].append(["mug", "Mug", "https://shop.test/1.jpg"])
@@ -277,11 +288,22 @@ def test_a_workbook_becomes_a_csv(app: Flask, upload: Upload, stored_files: Stor
     told = upload(workbook.getvalue(), sheet="Shop").json
     assert (told["layout"], told["total_images"]) == ("shopify", 1)
     assert images(app, told["request_id"])[0].product_name == "Mug"
-    assert [path.read_bytes().decode("utf-8-sig") for path in stored_files()] == [
+    table, book_file = stored_files()
+    assert table.read_bytes().decode("utf-8-sig") == (
         "Handle,Title,Image Src\r\nmug,Mug,https://shop.test/1.jpg\r\n"
-    ]
+    )
+    assert book_file.read_bytes() == workbook.getvalue()
     (fault,) = upload(workbook.getvalue(), sheet="Prices").json["errors"]
     assert (fault["field"], fault["code"], fault["value"]) == ("file", "unknown_sheet", "Prices")
+
+
+def test_an_opendocument_file_is_told_to_become_a_csv(upload: Upload) -> None:
+    target = BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("content.xml", ODS)
+    (warning,) = upload(target.getvalue()).json["warnings"]
+    assert (warning["code"], warning["row"]) == ("workbook_as_csv", None)
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])

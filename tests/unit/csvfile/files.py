@@ -13,12 +13,12 @@ from imgcompress.csvfile import (
     kept_layout,
     read_images,
     validate_file,
-    write_catalogue,
 )
 from imgcompress.csvfile.layout import Layout
 from imgcompress.csvfile.model import CatalogueRow
 from imgcompress.csvfile.reader import CatalogueRows
 from imgcompress.csvfile.sniff import open_good_layout
+from imgcompress.csvfile.writer import write_catalogue
 
 HEADER = "S. No.,Product Name,Input Image Urls\n"
 LIMITS = CatalogueLimits(max_images=50, max_columns=20)

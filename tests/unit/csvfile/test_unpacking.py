@@ -30,7 +30,7 @@ def table_in(
     limits: CatalogueLimits = LIMITS,
     max_bytes: int = MOST,
 ) -> bytes:
-    with opened_table(stream_of(content), limits, max_bytes, sheet) as table:
+    with opened_table(stream_of(content), limits, max_bytes, sheet) as (table, *_):
         return table.read()
 
 
@@ -95,7 +95,7 @@ def cell(text: str) -> str:
 
 def test_a_plain_file_is_handed_on_as_it_is() -> None:
     stream = stream_of(TABLE)
-    with opened_table(stream, LIMITS, 1) as table:
+    with opened_table(stream, LIMITS, 1) as (table, *_):
         assert table is stream and table.tell() == 0
 
 
@@ -292,7 +292,7 @@ def test_memory_does_not_grow_with_a_workbook() -> None:
     table_in(xlsx(ROWS))
     tracemalloc.start()
     try:
-        with opened_table(stream_of(content), CatalogueLimits(), 2**26) as table:
+        with opened_table(stream_of(content), CatalogueLimits(), 2**26) as (table, *_):
             lines = sum(1 for _ in table)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

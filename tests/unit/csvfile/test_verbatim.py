@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgcompress.csvfile import kept_layout, write_replaced
+from imgcompress.csvfile import kept_layout
 from imgcompress.csvfile.layout import Layout
 from imgcompress.csvfile.parser import Records
 from imgcompress.csvfile.urls import UrlCells
-from imgcompress.csvfile.verbatim import cell_spans
+from imgcompress.csvfile.verbatim import cell_spans, write_replaced
 
 from .files import Outcome, stream_of, surveyed
 

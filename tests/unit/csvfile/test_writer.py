@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from imgcompress.csvfile import BadCatalogue, write_catalogue
+from imgcompress.csvfile import BadCatalogue
+from imgcompress.csvfile.writer import write_catalogue
 
 from .files import HEADER, Outcome, stream_of, written
 

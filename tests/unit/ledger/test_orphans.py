@@ -21,7 +21,7 @@ from imgcompress.ledger.deletion import (
 from imgcompress.ledger.jobs import cancel_job, retry_job
 from imgcompress.ledger.models import utcnow
 from imgcompress.ledger.slices import pending_images
-from imgcompress.storage import csv_key, image_key
+from imgcompress.storage import csv_key, image_key, workbook_key
 
 from .conftest import MakeJob
 from .records import Files as JobFiles
@@ -60,7 +60,7 @@ def _done_job(make_job: MakeJob) -> tuple[UUID, list[str]]:
     image = pending_images(held)[0]
     key = image_key(request_id, image.image_id, "jpg")
     record(held, replace(success(image), storage_key=key))
-    return request_id, [csv_key(request_id), key]
+    return request_id, [csv_key(request_id), workbook_key(request_id), key]
 
 
 def test_what_belongs_to_a_job_stays(make_job: MakeJob, files: Files) -> None:
@@ -77,6 +77,7 @@ def test_what_belongs_to_nothing_goes(make_job: MakeJob, files: Files) -> None:
     files.add(*keys)
     files.add(
         csv_key(uuid4()),
+        workbook_key(uuid4()),
         image_key(uuid4(), uuid4(), "jpg"),
         image_key(request_id, done.image_id, "webp"),  # Its job asked for another format since.
         image_key(request_id, pending.image_id, "jpg"),  # Its worker died before it told.
@@ -84,8 +85,8 @@ def test_what_belongs_to_nothing_goes(make_job: MakeJob, files: Files) -> None:
         "check/0a1b",
     )
 
-    assert count_orphans(files.list, BEFORE).orphans == 6
-    assert delete_orphans(files.list, files.delete, BEFORE) == 6
+    assert count_orphans(files.list, BEFORE).orphans == 7
+    assert delete_orphans(files.list, files.delete, BEFORE) == 7
     assert set(files.written) == set(keys)
 
 
@@ -148,4 +149,4 @@ def test_files_of_another_installation_are_not_deleted(
     with pytest.raises(TooManyOrphans):
         delete_orphans(files.list, files.delete, BEFORE)
     assert len(files.written) == number
-    assert delete_orphans(files.list, files.delete, BEFORE, even_strange=True) == number - 2
+    assert delete_orphans(files.list, files.delete, BEFORE, even_strange=True) == number - len(keys)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from imgcompress.notify.email import job_mail
+from imgcompress.notify.email import Attachment, job_mail
 
 NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
 TOLD = {
@@ -44,7 +44,10 @@ TOLD = {
 }
 
 
-def _mail(output_csv: bytes | None = b"a,b\r\n", **changes: Any) -> EmailMessage:
+CSV = Attachment(".csv", "text/csv; charset=utf-8", b"a,b\r\n")
+
+
+def _mail(attachment: Attachment | None = CSV, **changes: Any) -> EmailMessage:
     """Return the mail as it arrives."""
     message = job_mail(
         TOLD | changes,
@@ -52,7 +55,7 @@ def _mail(output_csv: bytes | None = b"a,b\r\n", **changes: Any) -> EmailMessage
         sender="Images <images@service.test>",
         recipient="team@shop.test",
         now=NOW,
-        output_csv=output_csv,
+        attachment=attachment,
     )
     return cast("EmailMessage", message_from_bytes(bytes(message), policy=policy.default))
 
@@ -92,12 +95,17 @@ def test_the_page_says_the_same_and_runs_nothing() -> None:
 
 
 def test_the_csv_is_attached_under_the_name_of_the_upload() -> None:
-    mail = _mail(b"S. No.,\xc3\xbc\r\n")
+    mail = _mail(CSV._replace(content=b"S. No.,\xc3\xbc\r\n"))
     (attachment,) = mail.iter_attachments()
     assert attachment.get_filename() == "Größe & b-compressed.csv"
     assert attachment.get_content_type() == "text/csv"
     assert attachment.get_payload(decode=True) == b"S. No.,\xc3\xbc\r\n"
     assert "is attached" in _part(mail, "plain")
+    book = Attachment(".xlsx", "application/vnd.test.sheet", b"PK\0\r\n")
+    (attachment,) = _mail(book).iter_attachments()
+    assert attachment.get_filename() == "Größe & b-compressed.xlsx"
+    assert attachment.get_content_type() == "application/vnd.test.sheet"
+    assert attachment.get_payload(decode=True) == book.content
 
 
 def test_without_an_attachment_there_is_a_link() -> None:

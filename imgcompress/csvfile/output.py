@@ -1,0 +1,77 @@
+"""The form in which a job's output is written: the caller's CSV or workbook, with the new URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from .model import ImageOutcome
+from .sniff import KeptLayout
+from .unpacking import Table
+from .verbatim import write_replaced
+from .writer import write_catalogue
+
+APPEND, REPLACE = OUTPUTS = ("append", "replace")
+CSV_TYPE = "text/csv; charset=utf-8"
+_MEDIA_TYPES = {
+    ".csv": CSV_TYPE,
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
+}
+
+
+class OutputForm(NamedTuple):
+    """Whether new URLs replace the old ones, and the sheet of a workbook that is written back.
+
+    Without a `part`, the output is a CSV.
+    """
+
+    replace: bool = False
+    part: str = ""
+    ending: str = ".csv"
+
+    @property
+    def media_type(self) -> str:
+        """Return the media type of the output."""
+        return _MEDIA_TYPES[self.ending]
+
+    def as_csv(self) -> OutputForm:
+        """Return the form for a workbook that is not to be had, or not wanted."""
+        return OutputForm(self.replace)
+
+
+def kept_output(output: str, table: Table) -> KeptLayout:
+    """Return what `output_form` needs of an upload, to be kept beside its layout."""
+    book = {"part": table.part, "ending": table.ending} if table.workbook else None
+    return {"output": output, "workbook": book}
+
+
+def output_form(kept: KeptLayout | None, output: str | None = None) -> OutputForm:
+    """Return the form that the upload asked for; `output`, where there is one, goes before that."""
+    kept = kept or {}
+    replace = (output or kept.get("output")) == REPLACE
+    book = kept.get("workbook")
+    return OutputForm(replace, book["part"], book["ending"]) if book else OutputForm(replace)
+
+
+def write_output(
+    form: OutputForm,
+    source: BinaryIO,
+    workbook: BinaryIO | None,
+    outcomes: Iterable[ImageOutcome],
+    kept: KeptLayout | None,
+    delimiter: str | None = None,
+) -> Iterator[bytes]:
+    """Yield the output in chunks; `workbook` is needed where the form has a `part`.
+
+    `outcomes` come ordered by row and position. A `delimiter` is for a CSV with columns appended.
+    Raise BadCatalogue if `source`, which is the CSV of a workbook too, is no good catalogue.
+    """
+    if form.part and workbook and kept:
+        # It takes a while to load, and few jobs need it.
+        from .workbook_output import write_workbook
+
+        return write_workbook(workbook, form.part, source, outcomes, kept, replace=form.replace)
+    if form.replace:
+        return write_replaced(source, outcomes, kept)
+    return write_catalogue(source, outcomes, delimiter, kept)
