@@ -106,6 +106,15 @@ def count_images(job: JobRequest, wanted: ImageFilter) -> int | None:
     }[status if status is None else ImageStatus(status)]
 
 
+COMPARED = (
+    "unchanged_images",
+    "changed_images",
+    "new_images",
+    "removed_images",
+    "bytes_not_downloaded",
+)
+
+
 def job_report(job: JobRequest) -> dict[str, Any]:
     """Return a job as JobSchema has it."""
     active = is_active(job)
@@ -126,6 +135,8 @@ def job_report(job: JobRequest) -> dict[str, Any]:
         "failed_images": job.failed_images,
         "input_bytes": job.input_bytes,
         "output_bytes": job.output_bytes,
+        "since_request_id": job.since_id,
+        **{name: getattr(job, name) if job.is_compared else None for name in COMPARED},
         "status_url": _url(job, "status"),
         "details_url": _url(job, "details"),
         "download_url": _url(job, "download"),
@@ -179,6 +190,7 @@ def image_report(image: CompressedImage) -> dict[str, Any]:
         "output_url": signed_url(image.image_url),
         "status": image.status,
         "outcome": image.outcome,
+        "change": image.change,
         "error": {"code": image.error_code, "message": image.error_message}
         if image.error_code
         else None,

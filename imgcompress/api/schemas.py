@@ -9,7 +9,14 @@ from marshmallow import Schema, ValidationError, fields, missing, validate, vali
 
 from ..csvfile import OUTPUTS
 from ..errors import IMAGE_ERRORS
-from ..ledger.models import FOUND_CHARS, Channel, DeliveryState, ImageStatus, JobStatus
+from ..ledger.models import (
+    FOUND_CHARS,
+    Change,
+    Channel,
+    DeliveryState,
+    ImageStatus,
+    JobStatus,
+)
 
 
 class Time(fields.AwareDateTime):
@@ -265,6 +272,14 @@ def _partial() -> fields.Boolean:
     )
 
 
+def _compared(description: str) -> fields.Integer:
+    return fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": f"{description}; null without `since`.", "example": None},
+    )
+
+
 class JobSchema(Schema):
     """A job: one uploaded CSV, and how far its images have come."""
 
@@ -287,6 +302,19 @@ class JobSchema(Schema):
     failed_images = _count("Images that failed.", 1)
     input_bytes = _count("Bytes of the completed images before compression.", 1_204_224)
     output_bytes = _count("Bytes of the completed images after compression.", 590_112)
+    since_request_id = fields.UUID(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The earlier job that this one is compared with; null without `since`,"
+            " and where `since=latest` found none.",
+        },
+    )
+    unchanged_images = _compared("Images that did not change, and keep their results")
+    changed_images = _compared("Images that changed, and were compressed again")
+    new_images = _compared("Images that the earlier job had no result of")
+    removed_images = _compared("Images of the earlier job that this CSV no longer has")
+    bytes_not_downloaded = _compared("Bytes of unchanged images that were not downloaded")
     status_url = _link("This job.")
     details_url = _link("Its images.")
     download_url = _link("Its output CSV.")
@@ -597,6 +625,16 @@ class ImageSchema(Schema):
             "example": "target_met",
         },
     )
+    change = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf([*Change, "removed"]),
+        metadata={
+            "description": "new, changed or unchanged since the earlier job, or removed; null"
+            " without `since`, and until the image is COMPLETED.",
+            "example": None,
+        },
+    )
     error = fields.Nested(ImageErrorSchema, required=True, allow_none=True)
     input_bytes = _number("Size of the original in bytes", 401_408)
     output_bytes = _number("Size of the compressed image in bytes", 196_704)
@@ -827,6 +865,17 @@ class StatusEventSchema(Schema):
     failed_images = fields.Integer(required=True)
     input_bytes = fields.Integer(required=True)
     output_bytes = fields.Integer(required=True)
+    since_request_id = fields.UUID(
+        allow_none=True,
+        metadata={
+            "description": "The earlier job. It and the next five fields are sent for an upload with `since` alone."
+        },
+    )
+    unchanged_images = fields.Integer()
+    changed_images = fields.Integer()
+    new_images = fields.Integer()
+    removed_images = fields.Integer()
+    bytes_not_downloaded = fields.Integer()
     images = fields.List(
         fields.Nested(EventImageSchema),
         required=True,

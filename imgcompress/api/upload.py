@@ -60,6 +60,7 @@ from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES
 from ..storage import csv_key, workbook_key
 from ..worker.queue import publish_slices
 from . import request_headers
+from . import since as comparison
 from .auth import current_owner
 from .context import base_url, current_storage, refusal_of
 from .errors import (
@@ -332,6 +333,9 @@ class UploadSchema(Schema):
     user_agent = request_headers.user_agent()
     referer = request_headers.referer()
     accept_language = request_headers.accept_language()
+    since = comparison.since()
+    trust = comparison.trust()
+    fresh = comparison.fresh()
     dry_run = fields.Boolean(
         load_default=lambda: False,
         error_messages={"invalid": "dry_run must be true or false."},
@@ -352,6 +356,10 @@ class UploadSchema(Schema):
     def _one_measure(self, data: dict[str, Any], **_: Any) -> None:
         if "quality" in data and "compression_percentage" in data:
             raise ValidationError("Give quality or compression_percentage, not both.", "quality")
+
+    @validates_schema
+    def _comparison(self, data: dict[str, Any], **_: Any) -> None:
+        comparison.check_together(data)
 
     @validates_schema(skip_on_field_errors=True)
     def _something_to_sign(self, data: dict[str, Any], **_: Any) -> None:
@@ -916,6 +924,7 @@ def _accept(
         webhook_url=form.values.get("webhook_url"),
         webhook_secret=form.values.get("webhook_secret"),
         email=form.values.get("email"),
+        **comparison.comparison_of(form.values, form.options),
     )
     bind(request_id=job.request_id)
     status_url = job_url(job.base_url, "status", job.request_id)

@@ -170,6 +170,11 @@ class JobRequest(Base):
     removed_images: Mapped[int | None]
     bytes_not_downloaded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
+    @property
+    def is_compared(self) -> bool:
+        """Tell whether it says of its images what changed since an earlier job."""
+        return self.removed_images is not None
+
 
 class RemovedImages(Base):
     """Which images of its earlier job a job has no more."""

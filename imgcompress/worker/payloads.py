@@ -66,7 +66,12 @@ def mail_payload(job: JobRequest, failures: Sequence[JobFailure]) -> str:
 
 
 def _event(job: JobRequest, images: list[dict[str, Any]], *, truncated: bool) -> dict[str, Any]:
-    return _counts(job) | {"images": images, "images_truncated": truncated} | _links(job)
+    return (
+        _counts(job)
+        | _changes(job)
+        | {"images": images, "images_truncated": truncated}
+        | _links(job)
+    )
 
 
 def _counts(job: JobRequest) -> dict[str, Any]:
@@ -80,6 +85,20 @@ def _counts(job: JobRequest) -> dict[str, Any]:
         "failed_images": job.failed_images,
         "input_bytes": job.input_bytes,
         "output_bytes": job.output_bytes,
+    }
+
+
+def _changes(job: JobRequest) -> dict[str, Any]:
+    """Return what changed since the earlier job, for a job that is compared with one."""
+    if not job.is_compared:
+        return {}
+    return {
+        "since_request_id": job.since_id and str(job.since_id),
+        "unchanged_images": job.unchanged_images,
+        "changed_images": job.changed_images,
+        "new_images": job.new_images,
+        "removed_images": job.removed_images,
+        "bytes_not_downloaded": job.bytes_not_downloaded,
     }
 
 

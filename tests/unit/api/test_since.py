@@ -1,0 +1,108 @@
+"""An upload that is compared with an earlier job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from imgcompress.ledger.jobs import cancel_job
+
+from ..ledger.records import events_of, job_of
+from ..ledger.test_sharing import complete
+from .conftest import CATALOGUE, Upload
+
+COMPARED = (
+    "since_request_id",
+    "unchanged_images",
+    "changed_images",
+    "new_images",
+    "removed_images",
+    "bytes_not_downloaded",
+)
+ONE_LESS = CATALOGUE.replace(b"https://shop.test/3.png", b"https://shop.test/4.png")
+
+
+def counts(client: FlaskClient, request_id: str) -> list[Any]:
+    """Return what the status says of the comparison."""
+    status = client.get(f"/job/status/{request_id}").json
+    return [status[name] for name in COMPARED]
+
+
+@pytest.fixture
+def first(app: Flask, request_id: str) -> str:
+    """Return a job that has ended."""
+    with app.app_context():
+        complete(UUID(request_id))
+    return request_id
+
+
+def test_a_job_without_since_compares_nothing(client: FlaskClient, first: str) -> None:
+    assert counts(client, first) == [None] * 6
+
+
+@pytest.mark.parametrize("named", ["latest", "its id"])
+def test_the_status_counts_what_changed(
+    app: Flask, client: FlaskClient, upload: Upload, first: str, named: str
+) -> None:
+    since = first if named == "its id" else named
+    answer = upload(since=since, trust="12h", webhook_url="https://hooks.test/")
+    second = answer.json["request_id"]
+    assert counts(client, second) == [first, 0, 0, 0, 0, 0]
+    with app.app_context():
+        complete(UUID(second))
+        assert job_of(UUID(second)).trust_seconds == 12 * 3600
+        payload = json.loads(events_of(UUID(second))[-1].payload)
+    assert counts(client, second) == [first, 3, 0, 0, 0, 3000]
+    assert [payload[name] for name in COMPARED] == counts(client, second)
+
+
+def test_images_that_are_gone_are_counted(client: FlaskClient, upload: Upload, first: str) -> None:
+    second = upload(ONE_LESS, since=first).json["request_id"]
+    assert counts(client, second) == [first, 0, 0, 0, 1, 0]
+
+
+def test_the_latest_job_may_not_exist(client: FlaskClient, upload: Upload) -> None:
+    request_id = upload(since="latest").json["request_id"]
+    assert counts(client, request_id) == [None, 0, 0, 0, 0, 0]
+
+
+def test_the_latest_job_has_the_same_options(
+    client: FlaskClient, upload: Upload, first: str
+) -> None:
+    request_id = upload(since="latest", format="webp").json["request_id"]
+    assert counts(client, request_id)[0] is None
+
+
+def test_a_job_that_compressed_nothing_is_not_the_latest(
+    app: Flask, client: FlaskClient, upload: Upload, first: str
+) -> None:
+    cancelled = upload().json["request_id"]
+    with app.app_context():
+        cancel_job(UUID(cancelled))
+    assert counts(client, upload(since="latest").json["request_id"])[0] == first
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "code"),
+    [
+        ({"since": "yesterday"}, "since", "invalid_since"),
+        ({"since": str(uuid4())}, "since", "invalid_since"),
+        ({"since": "latest", "trust": "30"}, "trust", "invalid_trust"),
+        ({"since": "latest", "trust": "366d"}, "trust", "invalid_trust"),
+        ({"since": "latest", "trust": "30d", "fresh": "true"}, "trust", "invalid_trust"),
+        ({"trust": "30d"}, "trust", "invalid_trust"),
+        ({"fresh": "true"}, "fresh", "invalid_fresh"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    upload: Upload, options: dict[str, str], field: str, code: str
+) -> None:
+    answer = upload(**options)
+    assert answer.status_code == 400
+    (fault,) = answer.json["errors"]
+    assert (fault["field"], fault["code"]) == (field, code)
