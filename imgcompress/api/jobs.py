@@ -15,6 +15,7 @@ from flask import Response, current_app, request
 
 from ..errors import IMAGE_ERRORS
 from ..ledger import queries
+from ..ledger.changes import list_removed
 from ..ledger.deliveries import last_delivery
 from ..ledger.jobs import cancel_job, retry_job
 from ..ledger.models import ImageStatus, JobRequest, JobStatus
@@ -28,6 +29,7 @@ from .openapi import JOB_ID, Blueprint
 from .presenters import Page, count_images, image_report, is_active, job_report, status_report
 from .schemas import (
     MAX_WAIT_SECONDS,
+    REMOVED,
     DetailsQuery,
     DetailsSchema,
     JobListQuery,
@@ -258,13 +260,22 @@ def details(query: dict[str, Any], request_id: str) -> Any:
     """List a job's images
 
     In the order of the CSV, unless `sort` says otherwise. Follow `next` to read all of them, even
-    while the job runs. With `code`, `host`, `found` or `outcome`, a page may have fewer images
-    than `per_page`, or none, although there are more: up to 20,000 images are looked at for it.
+    while the job runs. With `code`, `host`, `found`, `outcome` or `change`, a page may have fewer
+    images than `per_page`, or none, although there are more: up to 20,000 images are looked at for
+    it.
     """
     job = find_job(request_id)
     page = Page.of(query)
     wanted = _filter_of(query)
     place: dict[str, Any] = {"after": query.get("after"), "skip": page.skip, "size": page.size}
+    if query.get("change") == REMOVED:
+        removed, after = list_removed(job, **place)
+        return {
+            "request_id": job.request_id,
+            "total": job.removed_images or 0,
+            **page.links(more=after is not None, counted=False, after=after),
+            "images": [image_report(image) | {"change": REMOVED} for image in removed],
+        }
     if "sort" in query:
         images, after = queries.list_largest(job.request_id, query["sort"], **place)
     else:
@@ -284,9 +295,14 @@ def _filter_of(query: dict[str, Any]) -> ImageFilter:
     implied = None
     if any(group.values()):
         implied = ImageStatus.FAILED
-    elif "outcome" in query or "sort" in query:
+    elif {"outcome", "change", "sort"} & query.keys():
         implied = ImageStatus.COMPLETED
-    return ImageFilter(query.get("status", implied), outcome=query.get("outcome"), **group)
+    return ImageFilter(
+        query.get("status", implied),
+        outcome=query.get("outcome"),
+        change=query.get("change"),
+        **group,
+    )
 
 
 retry_blueprint = Blueprint(

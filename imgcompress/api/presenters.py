@@ -95,6 +95,8 @@ def count_images(job: JobRequest, wanted: ImageFilter) -> int | None:
     """Return how many images are meant, by the counters; None where nobody counts them."""
     if wanted.outcome:
         return None
+    if wanted.change:
+        return getattr(job, f"{wanted.change}_images") if job.is_compared else 0
     if wanted.looks_through:
         return count_failures(job.request_id, wanted)
     status = wanted.status

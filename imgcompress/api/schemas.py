@@ -596,6 +596,11 @@ class ImageErrorSchema(Schema):
     )
 
 
+# What is removed is no longer an image of the job.
+REMOVED = "removed"
+CHANGES = (*Change, REMOVED)
+
+
 class ImageSchema(Schema):
     """One image of a job."""
 
@@ -628,7 +633,7 @@ class ImageSchema(Schema):
     change = fields.String(
         required=True,
         allow_none=True,
-        validate=validate.OneOf([*Change, "removed"]),
+        validate=validate.OneOf(CHANGES),
         metadata={
             "description": "new, changed or unchanged since the earlier job, or removed; null"
             " without `since`, and until the image is COMPLETED.",
@@ -681,6 +686,14 @@ class DetailsQuery(PageQuery, FailureGroupQuery):
         validate=validate.OneOf(OUTCOMES, error=f"outcome must be one of {', '.join(OUTCOMES)}."),
         metadata={"description": "Only compressed images with this outcome."},
     )
+    change = fields.String(
+        validate=validate.OneOf(CHANGES, error=f"change must be one of {', '.join(CHANGES)}."),
+        metadata={
+            "description": "Only compressed images with this change since the earlier job; `removed`"
+            " lists images of the earlier job that this one no longer has, as long as that job is"
+            " kept."
+        },
+    )
     sort = fields.String(
         validate=validate.OneOf(SORTS, error=f"sort must be one of {', '.join(SORTS)}."),
         metadata={
@@ -707,7 +720,7 @@ class DetailsQuery(PageQuery, FailureGroupQuery):
     def _one_status(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse properties that no image has together."""
         failed = [name for name in FailureGroupQuery._declared_fields if name in data]
-        compressed = [name for name in ("outcome", "sort") if name in data]
+        compressed = [name for name in ("outcome", "change", "sort") if name in data]
         if failed and compressed:
             raise ValidationError(
                 f"{compressed[0]} is a property of compressed images, and {failed[0]} one of failed"
@@ -720,13 +733,15 @@ class DetailsQuery(PageQuery, FailureGroupQuery):
                 f"{(failed or compressed)[0]} needs images with status={needed}. Leave status out.",
                 "status",
             )
-        if "outcome" in data and "sort" in data:
-            raise ValidationError("Give outcome or sort, not both.", "sort")
+        if len(compressed) > 1:
+            raise ValidationError(
+                f"Give {compressed[0]} or {compressed[1]}, not both.", compressed[1]
+            )
 
     @validates_schema
     def _followed(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse to count pages where that would look at every image."""
-        looked_for = {"code", "host", "found", "outcome"} & data.keys()
+        looked_for = {"code", "host", "found", "outcome", "change"} & data.keys()
         if looked_for and data["page"] > 1 and data.get("after") is None:
             raise ValidationError(
                 f"With {' and '.join(sorted(looked_for))}, follow the links of next instead of"

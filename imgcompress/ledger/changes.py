@@ -22,7 +22,7 @@ from .models import (
     RemovedImages,
     UTCDateTime,
 )
-from .queries import find_job, visible_to
+from .queries import ImagePage, find_job, visible_to
 from .session import reading
 from .slices import Claim, PendingImage
 
@@ -104,12 +104,10 @@ def _keys(request_id: UUID, first: int) -> list[Hashable]:
         return [(url, own) if own else url for url, own in rows]
 
 
-def removed_images(
-    job: JobRequest, *, after: int | None, skip: int, limit: int
-) -> list[CompressedImage]:
+def list_removed(job: JobRequest, *, after: int | None, skip: int, size: int) -> ImagePage:
     """Return images of the earlier job that this one has no more, in their order.
 
-    Those after ordinal `after`, or else after `skip` of them. None, once the earlier job is gone.
+    Those after ordinal `after`, or else after `skip` of them; none, once the earlier job is gone.
     """
     image = CompressedImage
     with reading() as session:
@@ -117,23 +115,22 @@ def removed_images(
             select(RemovedImages.ordinals).where(RemovedImages.request_id == job.request_id)
         )
         if packed is None or job.since_id is None or find_job(job.since_id, job.owner) is None:
-            return []
+            return ImagePage([], None)
         flags = zlib.decompress(packed)
         ordinals: list[int] = []
         place = -1 if after is None else after
         skipped = 0 if after is None else skip
-        while len(ordinals) < limit and (place := flags.find(1, place + 1)) >= 0:
+        while len(ordinals) <= size and (place := flags.find(1, place + 1)) >= 0:
             if skipped < skip and after is None:
                 skipped += 1
             else:
                 ordinals.append(place)
-        return list(
-            session.scalars(
-                select(image)
-                .where(image.request_id == job.since_id, image.ordinal.in_(ordinals))
-                .order_by(image.ordinal)
-            )
+        images = session.scalars(
+            select(image)
+            .where(image.request_id == job.since_id, image.ordinal.in_(ordinals[:size]))
+            .order_by(image.ordinal)
         )
+        return ImagePage(list(images), ordinals[size - 1] if len(ordinals) > size else None)
 
 
 class EarlierResult(NamedTuple):

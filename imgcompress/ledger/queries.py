@@ -78,7 +78,8 @@ class StoredImage(NamedTuple):
 class ImageFilter:
     """The images of a job that are meant; None stands for any.
 
-    Failed ones by the code, the host of the URL, and what was found; compressed ones by outcome.
+    Failed ones by the code, the host of the URL, and what was found; compressed ones by outcome
+    and by what changed.
     """
 
     status: str | None = None
@@ -86,11 +87,12 @@ class ImageFilter:
     host: str | None = None
     found: str | None = None
     outcome: str | None = None
+    change: str | None = None
 
     @property
     def looks_through(self) -> bool:
         """Tell whether images must be looked at to know whether they are meant."""
-        return any((self.code, self.host, self.found, self.outcome))
+        return any((self.code, self.host, self.found, self.outcome, self.change))
 
 
 ANY_IMAGE = ImageFilter()
@@ -277,7 +279,7 @@ def list_largest(
 
 
 def properties_of(wanted: ImageFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions on an image's code, host, what was found, and outcome."""
+    """Return the conditions on an image's properties, its status apart."""
     image = CompressedImage
     conditions: list[ColumnElement[bool]] = []
     if wanted.code is not None:
@@ -290,6 +292,8 @@ def properties_of(wanted: ImageFilter) -> list[ColumnElement[bool]]:
         conditions.append(image.error_message.startswith(wanted.found + whole, autoescape=True))
     if wanted.outcome is not None:
         conditions.append(image.outcome == wanted.outcome)
+    if wanted.change is not None:
+        conditions.append(image.change == wanted.change)
     return conditions
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,9 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.models import Change
+from imgcompress.ledger.slices import pending_images
 
-from ..ledger.records import events_of, job_of
-from ..ledger.test_sharing import complete
+from ..ledger.records import claim, events_of, job_of, record
+from ..ledger.test_sharing import complete, compressed, taken_over
 from .conftest import CATALOGUE, Upload
 
 COMPARED = (
@@ -106,3 +109,46 @@ def test_what_makes_no_sense_is_refused(
     assert answer.status_code == 400
     (fault,) = answer.json["errors"]
     assert (fault["field"], fault["code"]) == (field, code)
+
+
+def images(client: FlaskClient, request_id: str, change: str) -> tuple[int, list[tuple[str, str]]]:
+    """Return how many images a job has with this change, and those of the first page."""
+    page = client.get(f"/job/details/{request_id}?change={change}").json
+    return page["total"], [(image["input_url"], image["change"]) for image in page["images"]]
+
+
+def test_images_are_listed_by_their_change(
+    app: Flask, client: FlaskClient, upload: Upload, first: str
+) -> None:
+    second = upload(ONE_LESS, since=first).json["request_id"]
+    with app.app_context():
+        held = claim(UUID(second))
+        same, also_same, other = pending_images(held)
+        new = replace(compressed(held, other), change=Change.NEW)
+        record(held, taken_over(held, same), taken_over(held, also_same), new)
+    assert images(client, second, "unchanged") == (
+        2,
+        [(f"https://shop.test/{number}.jpg", "unchanged") for number in (1, 2)],
+    )
+    assert images(client, second, "new") == (1, [("https://shop.test/4.png", "new")])
+    assert images(client, second, "changed") == (0, [])
+    assert images(client, second, "removed") == (1, [("https://shop.test/3.png", "removed")])
+    assert images(client, first, "removed") == images(client, first, "unchanged") == (0, [])
+
+
+def test_a_change_is_followed_and_stands_alone(client: FlaskClient, first: str) -> None:
+    for query in ("change=new&page=2", "change=new&outcome=target_met", "change=old"):
+        assert client.get(f"/job/details/{first}?{query}").status_code == 400
+
+
+def test_removed_images_are_read_page_by_page(
+    client: FlaskClient, upload: Upload, first: str
+) -> None:
+    none_left = CATALOGUE.replace(b"shop.test", b"other.test")
+    second = upload(none_left, since=first).json["request_id"]
+    url, found = f"/job/details/{second}?change=removed&per_page=2", []
+    while url:
+        page = client.get(url).json
+        found += [image["input_url"] for image in page["images"]]
+        url = page["next"]
+    assert found == [f"https://shop.test/{name}" for name in ("1.jpg", "2.jpg", "3.png")]

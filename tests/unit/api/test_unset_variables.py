@@ -47,6 +47,7 @@ EMPTY_QUERIES = [
     ("getDetails", "host", 400, "invalid_request"),
     ("getDetails", "found", 400, "invalid_request"),
     ("getDetails", "outcome", 400, "invalid_request"),
+    ("getDetails", "change", 400, "invalid_request"),
     ("getDetails", "sort", 400, "invalid_request"),
     ("getDetails", "after", 400, "invalid_request"),
     ("getDetails", "page", 400, "invalid_request"),
@@ -86,6 +87,9 @@ EMPTY_FIELDS = [
     ("on_row_error", None),
     ("row_options", None),
     ("sheet", None),
+    ("since", None),
+    ("trust", None),
+    ("fresh", None),
 ]
 EMPTY_HEADERS = [
     ("upload", "Idempotency-Key", 400, "invalid_request"),

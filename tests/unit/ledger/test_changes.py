@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from imgcompress.ledger import changes, intake
-from imgcompress.ledger.changes import earlier_results, latest_job, removed_images
+from imgcompress.ledger.changes import earlier_results, latest_job, list_removed
 from imgcompress.ledger.deletion import soft_delete
 from imgcompress.ledger.models import CompressedImage, JobRequest, utcnow
 from imgcompress.ledger.session import writing
@@ -28,8 +28,8 @@ def url(number: int) -> str:
 
 def removed(request_id: UUID, **place: int) -> list[str]:
     """Return the URLs that a job has no more."""
-    found = removed_images(job_of(request_id), **{"after": None, "skip": 0, "limit": 10, **place})
-    return [image.input_url for image in found]
+    found = list_removed(job_of(request_id), **{"after": None, "skip": 0, "size": 10, **place})
+    return [image.input_url for image in found.images]
 
 
 @pytest.mark.parametrize("part", [2, 1000])
@@ -44,7 +44,7 @@ def test_images_are_found_by_their_urls_in_any_order(
     assert job_of(second).removed_images == 2
     assert removed(second) == [url(0), url(2)]
     assert removed(second, skip=1) == removed(second, after=0) == [url(2)]
-    assert removed(second, limit=1) == [url(0)]
+    assert removed(second, size=1) == [url(0)]
     assert removed(second, after=3) == removed(first) == []
 
 
