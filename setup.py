@@ -34,7 +34,7 @@ setup(
             f"{PACKAGE}/_core".replace("/", "."),
             sources=sorted(glob(f"{PACKAGE}/core/*.c")),
             depends=sorted(glob(f"{PACKAGE}/core/*.h")),
-            extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden"],
+            extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden"],
             libraries=["m"],
             optional=True,
         )

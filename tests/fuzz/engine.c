@@ -1,6 +1,6 @@
-/* Give the JPEG engine any bytes, and hold it to what it promises. README.md tells how to run this.
+/* Give the JPEG engine any bytes, and hold it to what it promises. README.md says how to run this.
  *
- * Built for libFuzzer, or with -DSTANDALONE as a programme that takes files. With -DWITH_LIBJPEG it
+ * Built for libFuzzer, or with -DSTANDALONE as a program that takes files. With -DWITH_LIBJPEG it
  * also compares with libjpeg: the same coefficients, and no warning about source or result. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct engine_facts facts;
     struct engine_result result;
-    struct engine_request plain = {64, 0, 0};
+    struct engine_request plain = {64, 0, 0, 0};
     size_t count;
     int verdict = engine_inspect(data, size, &facts);
     if (verdict) {
@@ -147,10 +147,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else {
         DEMAND(same_by_libjpeg(data, size, values));
         demand_result(data, size, plain, count);
-        demand_result(data, size, (struct engine_request){0, 0, 0}, count);
-        demand_result(data, size, (struct engine_request){COARSEST, size / 2, 0}, count);
+        demand_result(data, size, (struct engine_request){0, 0, 0, 0}, count);
+        demand_result(data, size, (struct engine_request){COARSEST, size / 2, 0, 0}, count);
         demand_result(data, size, (struct engine_request){COARSEST, size * 9 / 10,
-                                                          (int32_t)(size % 8) + 1}, count);
+                                                          (int32_t)(size % 8) + 1, 0}, count);
+        demand_result(data, size, (struct engine_request){64, 0, (int32_t)(size % 8) + 1, 1},
+                      count);
+        demand_result(data, size, (struct engine_request){0, 0, 0, 1}, count);
     }
     free(values);
     return 0;

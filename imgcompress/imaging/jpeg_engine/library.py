@@ -26,7 +26,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 NOT_BUILT = "not_built"
 
 
@@ -78,7 +78,12 @@ class Facts(ctypes.Structure):
 
 
 class _Request(ctypes.Structure):
-    _fields_ = [("step", c_double), ("budget", c_uint64), ("orientation", c_int32)]
+    _fields_ = [
+        ("step", c_double),
+        ("budget", c_uint64),
+        ("orientation", c_int32),
+        ("at_once", c_int32),
+    ]
 
 
 class _Result(ctypes.Structure):
@@ -155,15 +160,18 @@ def inspect(data: bytes) -> Facts:
     return facts
 
 
-def requantise(data: bytes, step: float, budget: int = 0, orientation: int = 1) -> Requantised:
+def requantise(
+    data: bytes, step: float, budget: int = 0, orientation: int = 1, *, at_once: bool = False
+) -> Requantised:
     """Return a JPEG with this step of quantisation, in per cent of the engine's table.
 
     With a budget the step is the finest that fits into so many bytes, and `step` the coarsest that
     may be used: the result is larger than the budget where not even that fits. `orientation` is
-    EXIF's, by which the image is turned upright. Raise Refused.
+    EXIF's, by which the image is turned upright. Without a budget, `at_once` writes the result while
+    the image is decoded, which takes less time and a few more bytes. Raise Refused.
     """
     engine, result = _loaded(), _Result()
-    request = _Request(step, budget, orientation)
+    request = _Request(step, budget, orientation, at_once)
     _check(engine, engine.engine_requantise(data, len(data), byref(request), byref(result)))
     try:
         return Requantised(ctypes.string_at(result.data, result.size), result)

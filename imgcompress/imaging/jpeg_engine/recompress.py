@@ -8,7 +8,7 @@ from ..containers.strip import has_payload, strip_metadata
 from ..decode import conversion, fitted_size
 from ..options import Compressed, CompressOptions
 from .library import Facts, Refused, Requantised, inspect, requantise
-from .scale import quality_of, step_of
+from .scale import FINEST, quality_of, step_of
 from .upright import turn_of
 
 USED = "used"
@@ -83,7 +83,7 @@ def _recompressed(
     budget = 0 if options.quality else options.budget(len(data))
     coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
     room = budget and max(1, budget - len(kept))
-    made = requantise(data, coarsest, room, turn)
+    made = _requantised(data, coarsest, room, turn, options)
     if _is_suspect(made):
         # Steps of quantisation that only happen to spell something do not with others beside them.
         made = requantise(data, coarsest * _ASIDE, int(room / _ASIDE), turn)
@@ -97,6 +97,17 @@ def _recompressed(
         return result.lossless(output, budget)
     outcome = "target_met" if options.quality or len(output) <= budget else "floor_reached"
     return result.of(output, outcome, quality_of(made.step, facts.luma_sum), made.similarity)
+
+
+def _requantised(
+    data: bytes, step: float, budget: int, turn: int, options: CompressOptions
+) -> Requantised:
+    """Return the result; with low effort in one pass, unless its codes make it no smaller."""
+    if options.effort == "low" and not budget and step > FINEST:
+        made = requantise(data, step, orientation=turn, at_once=True)
+        if len(made.data) < len(data):
+            return made
+    return requantise(data, step, budget, turn)
 
 
 def _segment(profile: bytes) -> bytes:

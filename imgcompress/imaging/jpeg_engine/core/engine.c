@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
+#include "write.h"
 
 /* Offsets are of 32 bits, and so are the numbers of tokens. */
 enum { MAX_BYTES = 256 << 20 };
@@ -41,8 +42,9 @@ int engine_inspect(const uint8_t *data, size_t size, struct engine_facts *facts)
     return verdict;
 }
 
-/* Decode an image to tokens, and turn it; to be released in any case. */
-static int decode(struct image *image, int orientation)
+/* Decode an image to tokens, and turn it; to be released in any case. With a stream it is written
+ * meanwhile, or as soon as it is turned. */
+static int decode(struct image *image, int orientation, struct stream *stream, double percent)
 {
     struct scan scan;
     int found = 0;
@@ -60,19 +62,42 @@ static int decode(struct image *image, int orientation)
     int turned = orientation >= 2 && orientation <= 8;
     if (turned && !turn_is_possible(image, orientation))
         return ENGINE_EDGES;
+    if (stream && !turned && !image->facts.progressive) {
+        image->stream = stream;
+        if (!stream_begin(stream, image, percent))
+            return ENGINE_NO_MEMORY;
+    }
     verdict = image->facts.progressive ? decode_progressive(image, &scan)
                                        : decode_sequential(image, &scan);
-    return !verdict && turned ? turn_upright(image, orientation) : verdict;
+    if (!verdict && turned)
+        verdict = turn_upright(image, orientation);
+    if (!verdict && stream && !image->stream) {
+        int has_memory = stream_begin(stream, image, percent);
+        for (size_t mcu = 0; has_memory && mcu < image->mcus; mcu++)
+            has_memory = stream_mcu(stream, mcu);
+        verdict = has_memory ? ENGINE_OK : ENGINE_NO_MEMORY;
+    }
+    return verdict;
 }
 
 int engine_requantise(const uint8_t *data, size_t size, const struct engine_request *request,
                       struct engine_result *result)
 {
     struct image image = {.data = data, .size = size};
+    struct stream stream = {0};
+    int at_once = request->at_once && !request->budget;
+    double percent = within_range(request->step);
     memset(result, 0, sizeof *result);
-    int verdict = decode(&image, request->orientation);
+    int verdict = decode(&image, request->orientation, at_once ? &stream : NULL, percent);
     result->pixel_bytes = image.position - image.first_scan;
-    if (!verdict)
+    result->data = stream.data;
+    if (!verdict && at_once) {
+        result->size = stream_end(&stream);
+        result->step = percent;
+        result->lossless = stream.quantisation.lossless;
+        result->own_tables = stream.quantisation.own_tables;
+        result->similarity = similarity(&image, &stream.quantisation, 0);
+    } else if (!verdict)
         verdict = recode(&image, request, result);
     image_release(&image);
     if (verdict) {
@@ -87,7 +112,7 @@ int engine_coefficients(const uint8_t *data, size_t size, int16_t *values, size_
 {
     struct image image = {.data = data, .size = size};
     *count = 0;
-    int verdict = decode(&image, 0);
+    int verdict = decode(&image, 0, NULL, 0);
     const uint32_t *token = image.tokens;
     if (!verdict && image.blocks > room / BLOCK)
         verdict = ENGINE_NO_MEMORY;

@@ -54,6 +54,7 @@ struct engine_request {
     double step;      /* the step to use; with a budget, the coarsest that may be used */
     uint64_t budget;  /* the most bytes of the result; 0: no search, `step` as it is */
     int32_t orientation;  /* EXIF's: how the image is to be turned; 0 or 1: not at all */
+    int32_t at_once;  /* without a budget: write while decoding, with codes that fit every image */
 };
 
 struct engine_result {
@@ -68,7 +69,7 @@ struct engine_result {
 };
 
 /* To be raised with every change of what is declared here: whoever loads the library compares. */
-enum { ENGINE_VERSION = 2 };
+enum { ENGINE_VERSION = 3 };
 ENGINE_API int engine_version(void);
 
 /* Read the headers up to the first scan, and nothing behind them. */

@@ -1,6 +1,7 @@
 /* Huffman codes: tables to decode by, and the best code for some frequencies. */
 #include <string.h>
 
+#include "fixed_codes.h"
 #include "image.h"
 
 static uint32_t coefficient_entry(int symbol, int length)
@@ -138,4 +139,17 @@ void code_build(struct code *code, const uint32_t *frequencies)
     for (int i = 0; i < count; i++)
         code->symbols[i] = (uint8_t)keys[count - 1 - i];
     code_assign(code);
+}
+
+static void code_set(struct code *code, const struct fixed_code *fixed)
+{
+    memcpy(code->lengths, fixed->lengths, sizeof fixed->lengths);
+    memcpy(code->symbols, fixed->symbols, sizeof fixed->symbols);
+    code_assign(code);
+}
+
+void code_fixed(struct code *dc, struct code *ac, int other)
+{
+    code_set(dc, FIXED_DC + other);
+    code_set(ac, FIXED_AC + other);
 }

@@ -4,14 +4,14 @@
 
 #include "engine.h"
 
-enum { MAX_COMPONENTS = 3, MAX_MCU_BLOCKS = 10, BLOCK = 64, LOOKUP_BITS = 12 };
+enum { MAX_COMPONENTS = 3, MAX_MCU_BLOCKS = 10, BLOCK = 64, LOOKUP_BITS = 11 };
 /* The limits of 8-bit images: T.81, tables F.1 and F.2. Means within them differ by 2047 at most, in
  * whatever order they are written. */
 enum { MAX_DC_SIZE = 11, MAX_AC_SIZE = 10, MIN_DC = -1024, MAX_DC = 1023, MAX_AC = 1023 };
 
 extern const uint8_t ZIGZAG[BLOCK];  /* row << 3 | column of each place in zigzag order */
 
-/* A Huffman code to decode: by one look at the next 12 bits, or else length by length. */
+/* A Huffman code to decode: by one look at the next 11 bits, or else length by length. */
 struct decoder {
     uint16_t symbol[1 << LOOKUP_BITS];  /* length << 8 | symbol; 0: a longer code, or none */
     /* The same for a whole coefficient: 32 - its size, the run of zeros, the length with its bits,
@@ -54,6 +54,7 @@ struct image {
     uint32_t *first_token;  /* of each MCU, and one more for the end */
     uint8_t *counts;        /* of tokens, for each block */
     int16_t *means;         /* the DC coefficient of each block */
+    struct stream *stream;  /* write.h: takes each MCU as soon as it is decoded; may be null */
 };
 
 /* header.c: go on to the next scan; *found is 0 at the end of the image. */
@@ -71,6 +72,8 @@ struct code {
     uint8_t length[256];
 };
 void code_build(struct code *code, const uint32_t *frequencies);
+/* Set the codes that fit every image, of the first component or of the others. */
+void code_fixed(struct code *dc, struct code *ac, int other);
 
 /* sequential.c, progressive.c: decode to tokens; the first scan's header has been read. */
 int decode_sequential(struct image *image, const struct scan *scan);
@@ -81,63 +84,19 @@ int tokens_allocate(struct image *image, size_t tokens);
 int turn_is_possible(const struct image *image, int orientation);
 int turn_upright(struct image *image, int orientation);
 
-/* recode.c: count, search, write. */
+/* search.c: the finest steps that fit a budget, or the given ones with the best codes. */
 int recode(const struct image *image, const struct engine_request *request,
            struct engine_result *result);
 
-/* quantiser.c: how one component's coefficients are made coarser. */
-struct quantiser {
-    uint32_t ratio[BLOCK];  /* old step / new step, in 1 / 65536; at most 1 */
-};
-struct dead_zone {
-    uint32_t threshold, rounding;  /* in 1 / 65536 of a step */
-};
+/* similarity.c: of a result by this quantisation, thinned out in a share of the MCUs. */
+struct quantisation;
+double similarity(const struct image *image, const struct quantisation *quantisation,
+                  uint32_t share);
 
-/* similarity.c */
-struct levels {
-    const struct quantiser *quantiser;  /* that of the first component */
-    struct dead_zone zone[2];
-    uint32_t share;  /* of the MCUs that have the second zone, in 1 / 65536 */
-    const uint16_t *steps;
-};
-double similarity(const struct image *image, const struct levels *levels);
-
-/* Place an MCU, by chance but always alike, within 0 to 65535. */
-static inline uint32_t chance(size_t mcu)
+/* Hash the number of an MCU to 0 ... 65535. */
+static inline uint32_t hashed(size_t mcu)
 {
     return ((uint32_t)mcu * 2654435761u) >> 16;
-}
-
-static inline uint32_t magnitude(int32_t value)
-{
-    return (uint32_t)(value < 0 ? -value : value);
-}
-
-/* Set in a token of the result that may become 0 as well. */
-enum { MARK_BIT = 24, MARK = 1 << MARK_BIT };
-
-static inline uint32_t place_of(uint32_t token)
-{
-    return token >> 16 & (BLOCK - 1);
-}
-
-/* Return how many bits a magnitude has; 0 for 0. */
-static inline unsigned size_of(uint32_t value)
-{
-    return value ? 32u - (unsigned)__builtin_clz(value) : 0u;
-}
-
-/* Return the new level of one token's value; 0 where it falls into the dead zone. */
-static inline uint32_t level_of(uint32_t value, uint32_t ratio, struct dead_zone zone)
-{
-    uint32_t scaled = value * ratio;
-    return scaled < zone.threshold ? 0 : (scaled + zone.rounding) >> 16;
-}
-
-static inline int32_t mean_level(int32_t mean, uint32_t ratio)
-{
-    int32_t level = (int32_t)((magnitude(mean) * ratio + 32768) >> 16);
-    return mean < 0 ? -level : level;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "bits.h"
+#include "write.h"
 
 /* Take memory for what is decoded, with room for so many tokens. */
 int tokens_allocate(struct image *image, size_t tokens)
@@ -140,6 +141,8 @@ int decode_sequential(struct image *image, const struct scan *scan)
             verdict = decode_mcu(image, &in, mcu, means, &tokens);
             if (verdict)
                 return marker ? verdict : ENGINE_TRUNCATED;
+            if (image->stream && !stream_mcu(image->stream, mcu))
+                return ENGINE_NO_MEMORY;
         }
         verdict = bits_finish(&in, image, marker, interval, mcu == image->mcus);
         if (verdict)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "image.h"
+#include "quantise.h"
 
 /* About the number of windows that are looked at. */
 enum { WINDOWS = 200, USUAL_SIDE = 256 };
@@ -47,16 +47,17 @@ static int factor_of(const struct image *image)
     return factor;
 }
 
-static void add_block(const struct image *image, const struct levels *levels,
+static void add_block(const struct image *image, const struct quantisation *quantisation,
+                      uint32_t share,
                       const struct reduction *reduction, int pixels, size_t mcu, int place,
                       struct moments *sums)
 {
     double x[BLOCK], y[BLOCK];
     const uint32_t *token = image->tokens + image->first_token[mcu];
     size_t block = mcu * (size_t)image->mcu_blocks;
-    const uint16_t *old = image->tables[image->component[0].table], *new = levels->steps;
-    const struct quantiser *quantiser = levels->quantiser;
-    struct dead_zone zone = levels->zone[chance(mcu) < levels->share];
+    const uint16_t *old = image->tables[image->component[0].table], *new = quantisation->steps[0];
+    const uint32_t *ratio = quantisation->ratio[0];
+    uint32_t threshold = hashed(mcu) < share ? THIN : THRESHOLD;
     for (int i = 0; i < place; i++)
         token += image->counts[block + (size_t)i];
     block += (size_t)place;
@@ -64,16 +65,17 @@ static void add_block(const struct image *image, const struct levels *levels,
     memset(y, 0, sizeof *y * (size_t)(pixels * pixels));
     double scale = reduction->weight[0] * reduction->weight[0];
     x[0] = image->means[block] * old[0] * scale;
-    y[0] = mean_level(image->means[block], quantiser->ratio[0]) * new[0] * scale;
+    y[0] = quantised_mean(image->means[block], ratio[0]) * new[0] * scale;
     for (int i = 0; i < image->counts[block]; i++) {
         uint32_t k = token[i] >> 16;
-        int32_t value = (int16_t)(token[i] & 0xFFFF);
+        int32_t value = value_of(token[i]);
         int row = ZIGZAG[k] >> 3, column = ZIGZAG[k] & 7;
         if (reduction->place[row] < 0 || reduction->place[column] < 0)
             continue;
         int at = reduction->place[row] * pixels + reduction->place[column];
         double weight = reduction->weight[row] * reduction->weight[column];
-        int32_t level = (int32_t)level_of(magnitude(value), quantiser->ratio[k], zone);
+        uint32_t scaled = magnitude(value) * ratio[k];
+        int32_t level = scaled < threshold ? 0 : (int32_t)((scaled + ROUNDING) >> 16);
         x[at] += weight * value * old[k];
         y[at] += weight * (value < 0 ? -level : level) * new[k];
     }
@@ -98,8 +100,11 @@ static double score(const struct moments *sums, int blocks, int pixels)
     return (2 * x * y + C1) * (2 * xy + C2) / ((x * x + y * y + C1) * (xx + yy + C2));
 }
 
-double similarity(const struct image *image, const struct levels *levels)
+double similarity(const struct image *image, const struct quantisation *quantisation,
+                  uint32_t share)
 {
+    if (quantisation->lossless)
+        return 1;
     const struct component *luma = image->component;
     uint32_t h = (uint32_t)luma->h, v = (uint32_t)luma->v;
     int factor = factor_of(image);
@@ -126,7 +131,7 @@ double similarity(const struct image *image, const struct levels *levels)
             for (uint32_t i = 0; i < side * side; i++) {
                 uint32_t y = row * side + i / side, x = column * side + i % side;
                 size_t mcu = (size_t)(y / v) * image->mcus_wide + x / h;
-                add_block(image, levels, &reduction, 8 / factor, mcu, (int)(y % v * h + x % h),
+                add_block(image, quantisation, share, &reduction, 8 / factor, mcu, (int)(y % v * h + x % h),
                           &sums);
             }
             sum += score(&sums, (int)(side * side), 8 / factor);

@@ -1,4 +1,5 @@
 /* Write a baseline JPEG: T.81, annexes B and F.1, with a JFIF header. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "write.h"
@@ -14,20 +15,20 @@ static int codes_of(const struct image *image)
 }
 
 /* Return how many tables of steps are written: the last two components mostly share theirs. */
-static int tables_of(const struct image *image, const struct coding *coding)
+static int tables_of(const struct image *image, const struct quantisation *quantisation)
 {
-    if (image->facts.components == 1)
-        return 1;
-    return memcmp(coding->steps[1], coding->steps[2], sizeof coding->steps[1]) ? 3 : 2;
+    const uint16_t(*steps)[BLOCK] = quantisation->steps;
+    return image->facts.components == 1 ? 1 : memcmp(steps[1], steps[2], sizeof *steps) ? 3 : 2;
 }
 
-size_t header_size(const struct image *image, const struct coding *coding)
+size_t header_size(const struct image *image, const struct quantisation *quantisation,
+                   const struct codes *codes)
 {
     size_t components = (size_t)image->facts.components;
-    size_t tables = (size_t)tables_of(image, coding), codes = (size_t)codes_of(image);
+    size_t tables = (size_t)tables_of(image, quantisation);
     size_t size = sizeof START + 4 + tables * (1 + BLOCK) + 10 + 3 * components + 4;
-    for (size_t i = 0; i < codes; i++)
-        size += 34 + (size_t)(coding->dc[i].count + coding->ac[i].count);
+    for (int i = 0; i < codes_of(image); i++)
+        size += 34 + (size_t)(codes->dc[i].count + codes->ac[i].count);
     return size + 8 + 2 * components + 2;
 }
 
@@ -53,15 +54,16 @@ static uint8_t *put_code(uint8_t *out, int name, const struct code *code)
     return out + 16 + code->count;
 }
 
-static uint8_t *put_header(uint8_t *out, const struct image *image, const struct coding *coding)
+static uint8_t *put_header(uint8_t *out, const struct image *image,
+                           const struct quantisation *quantisation, const struct codes *codes)
 {
-    int components = image->facts.components, tables = tables_of(image, coding);
+    int components = image->facts.components, tables = tables_of(image, quantisation);
     memcpy(out, START, sizeof START);
     out = put_marker(out + sizeof START, 0xDB, 2 + (size_t)tables * (1 + BLOCK));
     for (int i = 0; i < tables; i++) {
         *out++ = (uint8_t)i;
         for (int k = 0; k < BLOCK; k++)
-            *out++ = (uint8_t)coding->steps[i][k];
+            *out++ = (uint8_t)quantisation->steps[i][k];
     }
     out = put_marker(out, 0xC0, 8 + 3 * (size_t)components);
     *out++ = 8;
@@ -73,13 +75,13 @@ static uint8_t *put_header(uint8_t *out, const struct image *image, const struct
         *out++ = (uint8_t)image->facts.sampling[c];
         *out++ = (uint8_t)(c < tables ? c : tables - 1);
     }
-    uint8_t *codes = out;
+    uint8_t *segment = out;
     out += 4;
     for (int i = 0; i < codes_of(image); i++) {
-        out = put_code(out, i, coding->dc + i);
-        out = put_code(out, 0x10 | i, coding->ac + i);
+        out = put_code(out, i, codes->dc + i);
+        out = put_code(out, 0x10 | i, codes->ac + i);
     }
-    put_marker(codes, 0xC4, (size_t)(out - codes) - 2);
+    put_marker(segment, 0xC4, (size_t)(out - segment) - 2);
     out = put_marker(out, 0xDA, 6 + 2 * (size_t)components);
     *out++ = (uint8_t)components;
     for (int c = 0; c < components; c++) {
@@ -91,12 +93,6 @@ static uint8_t *put_header(uint8_t *out, const struct image *image, const struct
     *out++ = 0;
     return out;
 }
-
-struct writer {
-    uint8_t *next;
-    uint64_t waiting;  /* bits that make no four bytes yet, the last one lowest */
-    unsigned count;    /* how many of them, below 32 */
-};
 
 /* Write up to 32 bits. */
 static inline void put_bits(struct writer *out, uint32_t bits, unsigned count)
@@ -117,8 +113,8 @@ static inline void put_bits(struct writer *out, uint32_t bits, unsigned count)
     }
 }
 
-/* Fill the last byte with ones: T.81, F.1.2.3. */
-static void put_end(struct writer *out)
+/* Fill the last byte with ones (T.81, F.1.2.3), and end the image; return where. */
+static uint8_t *put_end(struct writer *out)
 {
     unsigned spare = (8 - (out->count & 7)) & 7;
     out->waiting = out->waiting << spare | ((1u << spare) - 1);
@@ -128,13 +124,16 @@ static void put_end(struct writer *out)
         if (byte == 0xFF)
             *out->next++ = 0;
     }
+    *out->next++ = 0xFF;
+    *out->next++ = 0xD9;
+    return out->next;
 }
 
 /* Write a code and the value's bits: T.81, F.1.2.1. */
 static inline void put_value(struct writer *out, const struct code *code, unsigned run,
                              int32_t value)
 {
-    unsigned size = size_of(magnitude(value)), symbol = run << 4 | size;
+    unsigned size = size_of(value), symbol = run << 4 | size;
     uint32_t bits = (uint32_t)(value - (value < 0)) & ((1u << size) - 1);
     put_bits(out, (uint32_t)code->bits[symbol] << size | bits, code->length[symbol] + size);
 }
@@ -149,7 +148,7 @@ static inline void put_block(struct writer *stream, int32_t difference, const ui
         uint32_t place = place_of(tokens[i]), run = place - last - 1;
         for (; run > 15; run -= 16)
             put_bits(&out, ac->bits[0xF0], ac->length[0xF0]);
-        put_value(&out, ac, run, (int16_t)(tokens[i] & 0xFFFF));
+        put_value(&out, ac, run, value_of(tokens[i]));
         last = place;
     }
     if (last < BLOCK - 1)
@@ -163,7 +162,7 @@ static uint32_t block_bits(const uint32_t *tokens, int count, const struct code 
     uint32_t last = 0, bits = 0;
     for (int i = 0; i < count; i++) {
         uint32_t place = place_of(tokens[i]), run = place - last - 1;
-        unsigned size = size_of(magnitude((int16_t)(tokens[i] & 0xFFFF)));
+        unsigned size = size_of(value_of(tokens[i]));
         for (; run > 15; run -= 16)
             bits += ac->length[0xF0];
         bits += ac->length[run << 4 | size] + size;
@@ -182,7 +181,7 @@ static int thin_out(const uint32_t *tokens, int count, const struct code *ac, ui
             kept[left++] = tokens[i];
     for (int i = 0; i < left; i++) {
         uint32_t run = place_of(kept[i]) - last - 1;
-        unsigned size = size_of(magnitude((int16_t)(kept[i] & 0xFFFF)));
+        unsigned size = size_of(value_of(kept[i]));
         if (!ac->length[(run & 15) << 4 | size] || (run > 15 && !ac->length[0xF0]))
             return -1;
         last = place_of(kept[i]);
@@ -200,25 +199,24 @@ static void set_share(struct thinning *thinning, double saved, double thinned, s
     thinning->share = (uint32_t)(65536 * (share < 0 ? 0 : share > 1 ? 1 : share));
 }
 
-size_t write_image(const struct image *image, const struct coding *coding,
-                   const struct blocks *blocks, struct thinning *thinning, uint8_t *out,
-                   size_t room)
+size_t write_image(const struct image *image, const struct quantisation *quantisation,
+                   const struct codes *codes, const struct blocks *blocks,
+                   struct thinning *thinning, uint8_t *out, size_t room)
 {
     const uint32_t *tokens = blocks->tokens;
-    size_t header = header_size(image, coding);
     double saved = 0, thinned = 0;
-    if (room < header + BLOCK_BYTES)
+    if (room < header_size(image, quantisation, codes) + BLOCK_BYTES)
         return 0;
     thinning->share = 0;
-    struct writer writer = {put_header(out, image, coding), 0, 0};
+    struct writer writer = {put_header(out, image, quantisation, codes), 0, 0};
     const uint8_t *last = out + room - BLOCK_BYTES;
     for (size_t mcu = 0, block = 0; mcu < image->mcus; mcu++) {
         if (thinning->wanted > 0 && mcu % image->mcus_wide == 0)
             set_share(thinning, saved, thinned, image->mcus - mcu, image->mcus);
-        int thin = chance(mcu) < thinning->share;
+        int thin = hashed(mcu) < thinning->share;
         for (int i = 0; i < image->mcu_blocks; i++, block++) {
-            const struct code *dc = coding->dc + (image->block_component[i] > 0);
-            const struct code *ac = coding->ac + (image->block_component[i] > 0);
+            const struct code *dc = codes->dc + (image->block_component[i] > 0);
+            const struct code *ac = codes->ac + (image->block_component[i] > 0);
             uint32_t kept[BLOCK];
             int count = blocks->counts[block], left = -1;
             if (writer.next > last)
@@ -233,8 +231,61 @@ size_t write_image(const struct image *image, const struct coding *coding,
         }
         thinned += thin;
     }
-    put_end(&writer);
-    writer.next[0] = 0xFF;
-    writer.next[1] = 0xD9;
-    return (size_t)(writer.next + 2 - out);
+    return (size_t)(put_end(&writer) - out);
+}
+
+int stream_begin(struct stream *stream, const struct image *image, double percent)
+{
+    stream->image = image;
+    quantisation_set(&stream->quantisation, image, percent);
+    for (int i = 0; i < 2; i++)
+        code_fixed(stream->codes.dc + i, stream->codes.ac + i, i);
+    /* Results are smaller than their sources, but for codes that fit no image exactly. */
+    stream->room = image->size + header_size(image, &stream->quantisation, &stream->codes)
+                   + MAX_MCU_BLOCKS * BLOCK_BYTES;
+    stream->data = malloc(stream->room);
+    if (!stream->data)
+        return 0;
+    stream->writer.next = put_header(stream->data, image, &stream->quantisation, &stream->codes);
+    stream->last = stream->data + stream->room - MAX_MCU_BLOCKS * BLOCK_BYTES;
+    return 1;
+}
+
+static int stream_grow(struct stream *stream)
+{
+    size_t written = (size_t)(stream->writer.next - stream->data);
+    uint8_t *data = realloc(stream->data, 2 * stream->room);
+    if (!data)
+        return 0;
+    stream->room *= 2;
+    stream->data = data;
+    stream->last = data + stream->room - MAX_MCU_BLOCKS * BLOCK_BYTES;
+    stream->writer.next = data + written;
+    return 1;
+}
+
+int stream_mcu(struct stream *stream, size_t mcu)
+{
+    const struct image *image = stream->image;
+    const uint32_t *tokens = image->tokens + image->first_token[mcu];
+    size_t block = mcu * (size_t)image->mcu_blocks;
+    if (stream->writer.next > stream->last && !stream_grow(stream))
+        return 0;
+    for (int i = 0; i < image->mcu_blocks; i++, block++) {
+        int c = image->block_component[i];
+        const uint32_t *ratio = stream->quantisation.ratio[c];
+        uint32_t kept[BLOCK];
+        int count = quantise_block(tokens, image->counts[block], ratio, kept);
+        int32_t mean = quantised_mean(image->means[block], ratio[0]);
+        put_block(&stream->writer, mean - stream->means[c], kept, count,
+                  stream->codes.dc + (c > 0), stream->codes.ac + (c > 0));
+        stream->means[c] = mean;
+        tokens += image->counts[block];
+    }
+    return 1;
+}
+
+size_t stream_end(struct stream *stream)
+{
+    return (size_t)(put_end(&stream->writer) - stream->data);
 }

@@ -104,3 +104,14 @@ def test_half_the_bytes_look_better_than_by_way_of_pixels():
     theirs = compress(data, CompressOptions(jpeg_engine=False))
     assert ours.outcome == theirs.outcome == "target_met"
     assert similarity(opened(data), ours.data) > similarity(opened(data), theirs.data)
+
+
+def test_low_effort_takes_fixed_codes_where_they_make_a_smaller_file():
+    data = source((640, 480), "4:2:0", quality=92)
+    usual, low = (compress(data, CompressOptions(quality=50, effort=e)) for e in ("medium", "low"))
+    assert low.jpeg_engine == "used" and low.quality == usual.quality == 50
+    assert len(usual.data) < len(low.data) < 1.1 * len(usual.data)
+    # Of so small a file, the fixed codes alone are larger than what they save.
+    small = source((17, 33), "4:2:0", "optimised", quality=60)
+    result = compress(small, CompressOptions(quality=55, effort="low"))
+    assert result.jpeg_engine == "used" and len(result.data) < len(small)

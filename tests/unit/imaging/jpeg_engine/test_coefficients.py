@@ -58,6 +58,24 @@ def test_libjpeg_has_no_complaint_about_any_result(size, sampling, coding, step)
     assert 0 <= made.similarity <= 1
 
 
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:0", "grey"])
+@pytest.mark.parametrize("coding", ["baseline", "progressive", "restarts"])
+@pytest.mark.parametrize("step", [FINEST, 40.0])
+def test_what_is_written_at_once_has_the_same_coefficients(sampling, coding, step):
+    data = source((301, 203), sampling, coding)
+    usual, at_once = requantise(data, step), requantise(data, step, at_once=True)
+    assert coefficients(at_once.data) == coefficients(usual.data)
+    assert pixels(at_once.data).shape == pixels(data).shape
+    assert (at_once.similarity, at_once.lossless) == (usual.similarity, usual.lossless)
+    assert len(at_once.data) >= len(usual.data)
+
+
+def test_what_is_written_at_once_is_turned_too():
+    data = source((320, 208), "4:2:2")
+    made = [requantise(data, 40.0, orientation=6, at_once=at_once) for at_once in (False, True)]
+    assert coefficients(made[0].data) == coefficients(made[1].data)
+
+
 def test_a_result_is_as_if_the_coefficients_had_been_divided():
     data = source((301, 203), "4:2:0")
     step = 64.0

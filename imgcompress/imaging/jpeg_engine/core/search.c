@@ -18,95 +18,32 @@ static const double EXPONENT = 0.75;
 static const double THINNED = 0.75;
 /* Of what can be saved by thinning out, as much as is relied on. */
 static const double THINNABLE = 0.9;
-static const double FINEST = 0.4, COARSEST = 3000;
+/* The sum of the first 19 steps behind the mean, at 100 %. */
+static const double LOW_STEPS = 938;
 enum { ROUNDS = 4, SAMPLINGS = 8 };
 /* A sample of MCUs is counted first, about so many blocks, where there are twice as many or more. */
 enum { SAMPLE_BLOCKS = 2000 };
 
-/* What becomes 0: below `threshold` of a step; above, a value is rounded up from 1 - `rounding` on.
- * The threshold stays above that, or tokens of value 0 would be left. */
-static const struct dead_zone USUAL = {41288, 27525};  /* 0.63, 0.42 */
-/* What may become 0 as well, where the search comes out a little above the budget. */
-static const struct dead_zone THIN = {57672, 27525};  /* 0.88 */
-
 struct tally {
     uint32_t dc[2][256], ac[2][256];
     uint64_t value_bits;
-    size_t thin;  /* tokens that may become 0 as well */
+    size_t thin;  /* tokens that may be dropped as well */
 };
 
 struct job {
     const struct image *image;
-    double table[BLOCK];
-    struct coding coding;
-    struct quantiser quantiser[MAX_COMPONENTS];
+    struct quantisation quantisation;
+    struct codes codes;
     struct blocks blocks;
     double thin_bits;  /* about what can be saved by thinning all MCUs out */
-    size_t stride;   /* one MCU of so many is in the sample */
-    int lossless, own_tables;
+    size_t stride;     /* one MCU of so many is in the sample */
     struct engine_result *result;
 };
-
-/* Return the table's value at a place: flatter than that of T.81, annex K. `rho` is the spatial
- * frequency as a share of the highest one along an axis; means are kept finer. */
-static double table_value(int place)
-{
-    double rho = hypot(ZIGZAG[place] >> 3, ZIGZAG[place] & 7) / 7;
-    return place ? 16 * (1 + 5 * rho) : 11;
-}
-
-/* Return how much coarser a component is quantised than the first one. Where colours are not halved
- * they have as many samples, and each matters less. */
-static double coarseness(const struct image *image, int c)
-{
-    const struct component *first = image->component, *own = first + c;
-    return c ? 2.5 * sqrt((double)(own->h * own->v) / (first->h * first->v)) : 1;
-}
-
-/* Set the steps of quantisation to `step` per cent of the table, but never finer than the source's,
- * which would cost bytes for nothing. */
-static void set_steps(struct job *job, double step)
-{
-    const struct image *image = job->image;
-    job->lossless = job->own_tables = 1;
-    for (int c = 0; c < image->facts.components; c++) {
-        const uint16_t *source = image->tables[image->component[c].table];
-        double part = step / 100 * coarseness(image, c);
-        for (int k = 0; k < BLOCK; k++) {
-            double wanted = floor(job->table[k] * part + 0.5);
-            uint32_t usual = (uint32_t)(wanted < 1 ? 1 : wanted > 255 ? 255 : wanted);
-            uint32_t old = source[k], new = old > usual ? old : usual;
-            job->coding.steps[c][k] = (uint16_t)new;
-            job->quantiser[c].ratio[k] = (old * 65536 + new / 2) / new;
-            job->own_tables &= new == usual;
-            job->lossless &= new == old;
-        }
-    }
-}
-
-/* Keep what the dead zone leaves of a block's tokens, with new values; return how many. Those that
- * may become 0 as well are marked. */
-static inline int requantise(const uint32_t *tokens, int count, const struct quantiser *quantiser,
-                             uint32_t *out)
-{
-    uint32_t *next = out;
-    for (int i = 0; i < count; i++) {
-        uint32_t token = tokens[i], place = token >> 16;
-        int32_t value = (int16_t)(token & 0xFFFF), sign = -(value < 0);
-        uint32_t scaled = (uint32_t)((value ^ sign) - sign) * quantiser->ratio[place];
-        int32_t level = (int32_t)((scaled + USUAL.rounding) >> 16);
-        /* The top bit of a difference tells without a branch, which nobody could predict. */
-        uint32_t mark = (scaled - THIN.threshold) >> 31 << MARK_BIT;
-        *next = mark | place << 16 | (uint16_t)((level ^ sign) - sign);
-        next += (USUAL.threshold - 1 - scaled) >> 31;
-    }
-    return (int)(next - out);
-}
 
 static inline void count_block(struct tally *tally, int other, int32_t difference,
                                const uint32_t *tokens, int count)
 {
-    unsigned size = size_of(magnitude(difference));
+    unsigned size = size_of(difference);
     uint32_t *symbols = tally->ac[other], last = 0, bits = size, thin = 0;
     tally->dc[other][size]++;
     for (int i = 0; i < count; i++) {
@@ -114,7 +51,7 @@ static inline void count_block(struct tally *tally, int other, int32_t differenc
         thin += tokens[i] >> MARK_BIT;
         for (; run > 15; run -= 16)
             symbols[0xF0]++;
-        size = size_of(magnitude((int16_t)(tokens[i] & 0xFFFF)));
+        size = size_of(value_of(tokens[i]));
         symbols[run << 4 | size]++;
         bits += size;
         last = place;
@@ -133,8 +70,9 @@ static uint32_t *count_mcu(struct job *job, struct tally *tally, size_t mcu, int
     size_t block = mcu * (size_t)image->mcu_blocks;
     for (int i = 0; i < image->mcu_blocks; i++, block++) {
         int c = image->block_component[i];
-        int count = requantise(tokens, image->counts[block], job->quantiser + c, out);
-        int32_t mean = mean_level(image->means[block], job->quantiser[c].ratio[0]);
+        const uint32_t *ratio = job->quantisation.ratio[c];
+        int count = quantise_block(tokens, image->counts[block], ratio, out);
+        int32_t mean = quantised_mean(image->means[block], ratio[0]);
         int32_t difference = mean - means[c];
         tokens += image->counts[block];
         means[c] = mean;
@@ -154,8 +92,8 @@ static void means_after(const struct job *job, size_t mcu, int32_t *means)
     const struct image *image = job->image;
     for (int i = 0; i < image->mcu_blocks; i++) {
         int c = image->block_component[i];
-        means[c] = mean_level(image->means[mcu * (size_t)image->mcu_blocks + (size_t)i],
-                              job->quantiser[c].ratio[0]);
+        means[c] = quantised_mean(image->means[mcu * (size_t)image->mcu_blocks + (size_t)i],
+                                  job->quantisation.ratio[c][0]);
     }
 }
 
@@ -178,7 +116,7 @@ static double size_at(struct job *job, double step)
     int32_t means[MAX_COMPONENTS] = {0};
     size_t sampled = 0;
     memset(&tally, 0, sizeof tally);
-    set_steps(job, step);
+    quantisation_set(&job->quantisation, image, step);
     for (size_t mcu = job->stride / 2; mcu < image->mcus; mcu += job->stride, sampled++) {
         if (job->stride > 1)
             means_after(job, mcu - 1, means);
@@ -187,11 +125,11 @@ static double size_at(struct job *job, double step)
     }
     double means_bits = 0, bits = (double)tally.value_bits, ones = 0, ones_bits = 0;
     for (int i = 0; i < (image->facts.components > 1 ? 2 : 1); i++) {
-        means_bits += code_bits(job->coding.dc + i, tally.dc[i]);
-        bits += code_bits(job->coding.ac + i, tally.ac[i]);
+        means_bits += code_bits(job->codes.dc + i, tally.dc[i]);
+        bits += code_bits(job->codes.ac + i, tally.ac[i]);
         for (int symbol = 1; symbol < 256; symbol += 16) {
             ones += tally.ac[i][symbol];
-            ones_bits += (double)tally.ac[i][symbol] * (job->coding.ac[i].length[symbol] + 1);
+            ones_bits += (double)tally.ac[i][symbol] * (job->codes.ac[i].length[symbol] + 1);
         }
     }
     /* What follows a token that is left out gets a longer run, and often a longer code. */
@@ -205,7 +143,7 @@ static double size_at(struct job *job, double step)
         bits *= (image->first_token[image->mcus] + 1.0) / (tokens + 1.0);
         job->result->samplings++;
     }
-    return (double)header_size(image, &job->coding) + (means_bits + bits) / 8 * STUFFING;
+    return (double)header_size(image, &job->quantisation, &job->codes) + (means_bits + bits) / 8 * STUFFING;
 }
 
 static double whole_size(struct job *job, double step)
@@ -267,17 +205,15 @@ static double step_for(struct job *job, double want, double step, double coarses
     return bracket.finer > 0 ? bracket.finer : bracket.coarser;
 }
 
-/* Guess the step from the source's own, as if the share of the bytes told it. */
+/* Guess the step from the source's own, by the share of its bytes that is wanted. */
 static double first_step(const struct job *job, double want)
 {
     const struct image *image = job->image;
     const uint16_t *old = image->tables[image->component[0].table];
-    double sum = 0, usual = 0;
-    for (int k = 1; k < 20; k++) {
+    double sum = 0;
+    for (int k = 1; k < 20; k++)
         sum += old[k];
-        usual += job->table[k];
-    }
-    return 100 * sum / usual * pow((double)image->size / want, 1 / 0.62);
+    return 100 * sum / LOW_STEPS * pow((double)image->size / want, 1 / 0.62);
 }
 
 static int fits(double size, double budget)
@@ -330,8 +266,8 @@ static int write_result(struct job *job, double size, struct thinning *thinning)
     uint8_t *data = malloc(room);
     free(job->result->data);
     job->result->data = data;
-    job->result->size = data ? write_image(job->image, &job->coding, &job->blocks, thinning,
-                                          data, room) : 0;
+    job->result->size = data ? write_image(job->image, &job->quantisation, &job->codes,
+                                          &job->blocks, thinning, data, room) : 0;
     return job->result->size > 0;
 }
 
@@ -340,14 +276,12 @@ int recode(const struct image *image, const struct engine_request *request,
 {
     struct job job = {.image = image, .result = result};
     struct thinning thinning = {0};
-    double coarsest = request->step > FINEST ? fmin(request->step, COARSEST) : FINEST;
+    double coarsest = within_range(request->step);
     double budget = (double)request->budget;
     job.stride = image->blocks / SAMPLE_BLOCKS;
     job.stride = job.stride < 2 ? 1 : job.stride > 48 ? 48 : job.stride;
     if (job.stride > 1 && image->mcus_wide % job.stride == 0)
         job.stride++;  /* or the sample would be of some columns */
-    for (int k = 0; k < BLOCK; k++)
-        job.table[k] = table_value(k);
     int written = 0;
     if (allocate(&job)) {
         double size = budget > 0 ? search(&job, budget, coarsest, &thinning.wanted)
@@ -365,10 +299,10 @@ int recode(const struct image *image, const struct engine_request *request,
             written = write_result(&job, size, &thinning);
         }
     }
-    struct levels levels = {job.quantiser, {USUAL, THIN}, thinning.share, job.coding.steps[0]};
-    result->lossless = job.lossless;
-    result->own_tables = job.own_tables;
-    result->similarity = !written ? 0 : job.lossless ? 1 : similarity(image, &levels);
+    result->lossless = job.quantisation.lossless;
+    result->own_tables = job.quantisation.own_tables;
+    if (written)
+        result->similarity = similarity(image, &job.quantisation, thinning.share);
     free(job.blocks.tokens);
     free(job.blocks.differences);
     free(job.blocks.counts);
