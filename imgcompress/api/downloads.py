@@ -63,7 +63,7 @@ def download(query: dict[str, Any], request_id: str) -> Any:
 
     The uploaded table, as a CSV or as the workbook that it was: with the columns
     `Output Image Urls` and `Image Errors` (`output=append`), or with the new URLs in the cells of
-    the old ones (`output=replace`). With `errors=true`, a CSV of the images that failed, with the
+    the old ones (`output=replace`). A job with `since` appends a column `Change` as well. With `errors=true`, a CSV of the images that failed, with the
     columns `Row`, `Column`, `URL`, `Code` and `Message`.
     """
     job = find_job(request_id)
@@ -76,7 +76,7 @@ def download(query: dict[str, Any], request_id: str) -> Any:
             chunks = write_errors(source, _failures(job.request_id), delimiter, job.reading)
             name, media_type = output_name(job.source_filename, "-errors.csv"), CSV_TYPE
         else:
-            form = output_form(job.reading, query["output"])
+            form = output_form(job.reading, query["output"], changes=job.is_compared)
             if delimiter and form.replace:
                 raise InvalidRequest([_NO_DELIMITER])
             form, workbook = _workbook(job, form.as_csv() if delimiter else form, opened)

@@ -125,6 +125,9 @@ class ImageOutcome(Protocol):
     @property
     def error(self) -> str | None: ...
 
+    @property
+    def change(self) -> str | None: ...
+
 
 ISSUES_KEPT = 100
 VALUE_CHARS = 200

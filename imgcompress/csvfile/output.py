@@ -29,6 +29,8 @@ class OutputForm(NamedTuple):
     replace: bool = False
     part: str = ""
     ending: str = ".csv"
+    # Whether appended columns include the change of each image.
+    changes: bool = False
 
     @property
     def media_type(self) -> str:
@@ -37,7 +39,7 @@ class OutputForm(NamedTuple):
 
     def as_csv(self) -> OutputForm:
         """Return the form for a workbook that is not to be had, or not wanted."""
-        return OutputForm(self.replace)
+        return OutputForm(self.replace, changes=self.changes)
 
 
 def kept_output(output: str, table: Table) -> KeptLayout:
@@ -46,12 +48,15 @@ def kept_output(output: str, table: Table) -> KeptLayout:
     return {"output": output, "workbook": book}
 
 
-def output_form(kept: KeptLayout | None, output: str | None = None) -> OutputForm:
+def output_form(
+    kept: KeptLayout | None, output: str | None = None, *, changes: bool = False
+) -> OutputForm:
     """Return the form that the upload asked for; `output`, where there is one, goes before that."""
     kept = kept or {}
     replace = (output or kept.get("output")) == REPLACE
     book = kept.get("workbook")
-    return OutputForm(replace, book["part"], book["ending"]) if book else OutputForm(replace)
+    form = OutputForm(replace, changes=changes)
+    return form._replace(part=book["part"], ending=book["ending"]) if book else form
 
 
 def write_output(
@@ -71,7 +76,15 @@ def write_output(
         # It takes a while to load, and few jobs need it.
         from .workbook_output import write_workbook
 
-        return write_workbook(workbook, form.part, source, outcomes, kept, replace=form.replace)
+        return write_workbook(
+            workbook,
+            form.part,
+            source,
+            outcomes,
+            kept,
+            replace=form.replace,
+            changes=form.changes,
+        )
     if form.replace:
         return write_replaced(source, outcomes, kept)
-    return write_catalogue(source, outcomes, delimiter, kept)
+    return write_catalogue(source, outcomes, delimiter, kept, changes=form.changes)

@@ -52,22 +52,28 @@ def write_workbook(
     kept: KeptLayout,
     *,
     replace: bool,
+    changes: bool = False,
 ) -> Iterator[bytes]:
     """Yield a workbook, in chunks, with the new URLs in the sheet that its `part` names.
 
     `source` is the CSV that was made of the sheet; `outcomes` come ordered by row and position.
-    The new URLs `replace` the old ones, or stand in two columns more.
+    The new URLs `replace` the old ones, or stand in columns at the end, with
+    `changes` in one more.
     """
     layout = reopened(source, kept)
-    edits = (_replacements if replace else _additions)(source, layout, OutcomesOfRows(outcomes))
+    of_rows = OutcomesOfRows(outcomes)
+    columns = AppendedColumns(layout, of_rows, changes=changes)
+    edits = (
+        _replacements(source, layout, of_rows) if replace else _additions(source, layout, columns)
+    )
     outlet = _Outlet()
     with zipfile.ZipFile(workbook) as archive:
         links = read_links(archive, part, sys.maxsize) if replace else {}
-        sheet = _SheetEditor(edits, 0 if replace else len(layout.header) + 2, links)
-        changes: dict[str, Callable[[BinaryIO], Iterator[bytes]]] = {part: sheet.edited}
+        sheet = _SheetEditor(edits, 0 if replace else columns.last_column, links)
+        edited: dict[str, Callable[[BinaryIO], Iterator[bytes]]] = {part: sheet.edited}
         if replace:
-            changes[relations_of(part)] = sheet.relinked
-            changes["[Content_Types].xml"] = changes["xl/_rels/workbook.xml.rels"] = _uncalculated
+            edited[relations_of(part)] = sheet.relinked
+            edited["[Content_Types].xml"] = edited["xl/_rels/workbook.xml.rels"] = _uncalculated
         with zipfile.ZipFile(cast("BinaryIO", outlet), "w") as target:
             # What becomes of the links is known when the sheet was read.
             for entry in sorted(
@@ -80,7 +86,7 @@ def write_workbook(
                 copy.external_attr = entry.external_attr
                 copy.file_size = entry.file_size
                 with archive.open(entry) as file, target.open(copy, "w") as member:
-                    for block in changes.get(entry.filename, _blocks)(cast("BinaryIO", file)):
+                    for block in edited.get(entry.filename, _blocks)(cast("BinaryIO", file)):
                         member.write(block)
                         yield outlet.drained()
         yield outlet.drained()
@@ -92,8 +98,7 @@ def _replacements(source: BinaryIO, layout: Layout, of_rows: OutcomesOfRows) -> 
             yield RowEdit(number, cells, layout.replaced(cells, urls))
 
 
-def _additions(source: BinaryIO, layout: Layout, of_rows: OutcomesOfRows) -> Iterator[RowEdit]:
-    columns = AppendedColumns(layout, of_rows)
+def _additions(source: BinaryIO, layout: Layout, columns: AppendedColumns) -> Iterator[RowEdit]:
     for number, cells in intact(layout.format.records(source), layout):
         new = columns.added_to(number, cells)
         before = [*cells, *[""] * (len(new) - len(cells))]

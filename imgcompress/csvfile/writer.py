@@ -51,6 +51,7 @@ def _is_formula(cell: str) -> bool:
 
 
 OUTPUT_COLUMNS = ("Output Image Urls", "Image Errors")
+CHANGE_COLUMN = "Change"
 _CHUNK_ROWS = 500
 
 
@@ -59,6 +60,8 @@ def write_catalogue(
     outcomes: Iterable[ImageOutcome],
     delimiter: str | None = None,
     kept: KeptLayout | None = None,
+    *,
+    changes: bool = False,
 ) -> Iterator[bytes]:
     """Yield the output CSV in chunks; raise BadCatalogue if `source` is no good catalogue.
 
@@ -67,7 +70,7 @@ def write_catalogue(
     caller's, and so is the separator unless there is a `delimiter`. The text is UTF-8, with a byte
     order mark unless the input was UTF-8 without one; lines end with LF if the caller's did, and
     otherwise with CRLF (RFC 4180). `kept` is what `kept_layout` made of the survey's layout;
-    without it the file is looked at anew.
+    without it the file is looked at anew. With `changes` there is a column for those.
     """
     layout = reopened(source, kept) if kept else open_good_layout(source)
     delimiter = delimiter or layout.format.delimiter
@@ -76,7 +79,7 @@ def write_catalogue(
     if layout.format.sep_line:
         sep_line = layout.format.sep_line.rstrip("\r\n")
         yield (sep_line.replace(layout.format.delimiter, delimiter) + layout.line_ending).encode()
-    columns = AppendedColumns(layout, OutcomesOfRows(outcomes))
+    columns = AppendedColumns(layout, OutcomesOfRows(outcomes), changes=changes)
     records = intact(layout.format.records(source), layout)
     rows = (columns.added_to(number, cells) for number, cells in records)
     yield from encoded_rows(rows, delimiter, layout.line_ending)
@@ -104,23 +107,30 @@ class _Lines(list[str]):
 class AppendedColumns:
     """The rows of a catalogue with the output columns, where they are or else at the end."""
 
-    def __init__(self, layout: Layout, of_rows: OutcomesOfRows) -> None:
+    def __init__(self, layout: Layout, of_rows: OutcomesOfRows, *, changes: bool = False) -> None:
+        self._names = (*OUTPUT_COLUMNS, CHANGE_COLUMN) if changes else OUTPUT_COLUMNS
         self._layout = layout
         self._of_rows = of_rows
         chosen = layout.chosen
         # A column that is read now, as where compressed images are compressed again, is kept.
         read = {*layout.url_places, *((chosen.name, chosen.id) if chosen else ())}
         places = {name: place for place, name in enumerate(layout.header) if place not in read}
-        self._places = [places.get(name) for name in OUTPUT_COLUMNS]
+        self._places = [places.get(name) for name in self._names]
+
+    @property
+    def last_column(self) -> int:
+        """Return how many columns a row has at most."""
+        return len(self._layout.header) + len(self._names)
 
     def added_to(self, number: int, cells: list[str]) -> list[str]:
         """Return a row with its output; blank rows and those above the header stay as they are."""
         if number == self._layout.header_row:
-            return self._with_output(cells, OUTPUT_COLUMNS)
+            return self._with_output(cells, self._names)
         if number > self._layout.header_row and has_text(cells):
             row = self._layout.lined_up(cells)
             slots = len(self._layout.urls(row))
-            return self._with_output(row, _output_cells(slots, self._of_rows.take(number)))
+            output = _output_cells(slots, self._of_rows.take(number))
+            return self._with_output(row, output[: len(self._names)])
         return cells
 
     def _with_output(self, row: Sequence[str], output: Sequence[str]) -> list[str]:
@@ -133,16 +143,19 @@ class AppendedColumns:
         return cells
 
 
-def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, str]:
+def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, str, str]:
+    """Return the cells of the output columns, in their order."""
     # A job of an earlier version may have found more URLs in a cell.
     urls = [""] * max([slots, *(outcome.position + 1 for outcome in outcomes)])
+    changes = urls.copy()
     errors = []
     for outcome in outcomes:
         if outcome.output_url:
             urls[outcome.position] = outcome.output_url
+            changes[outcome.position] = outcome.change or ""
         if outcome.error:
             errors.append(f"{outcome.position + 1}: {outcome.error}")
-    return ",".join(urls), " | ".join(errors)
+    return ",".join(urls), " | ".join(errors), ",".join(changes)
 
 
 class OutcomesOfRows:

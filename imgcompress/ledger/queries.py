@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
     output_url: str | None
     error_code: str | None
     error_message: str | None
+    change: str | None = None
 
     @property
     def error(self) -> str | None:
@@ -334,6 +335,7 @@ def _outcomes(
                 image.image_url,
                 image.error_code,
                 image.error_message,
+                image.change,
             )
             .where(*_at(request_id, ordinals))
             .order_by(image.ordinal)

@@ -5,6 +5,7 @@ They end with the image. So no host sees what another image, or another caller, 
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -240,6 +241,14 @@ DRAINED_BYTES = 64 * 1024
 # Codes of the network that have another name as errors of an image.
 IMAGE_CODES = {"timeout": "source_timeout", "connection_broken": "source_broken"}
 
+IF_NONE_MATCH, IF_MODIFIED_SINCE = "If-None-Match", "If-Modified-Since"
+CONDITIONS = frozenset((IF_NONE_MATCH, IF_MODIFIED_SINCE))
+# ETags have 10 to 40 characters as a rule; the ledger keeps one for each image.
+MAX_VALIDATOR_CHARS = 128
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
+# A date as RFC 9110 writes it.
+_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT")
+
 # What may stand in a URL beside letters and digits (RFC 3986); all else is percent-encoded.
 URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
 
@@ -263,12 +272,21 @@ class FetchLimits:
 class Fetched:
     """What a URL gave; the disposition is what the source says, and may be wrong.
 
-    `data` is empty where the bytes went to a file.
+    `data` is empty where the bytes went to a file. The validator is an ETag, or else a
+    Last-Modified, by which the source says later whether it has changed.
     """
 
     data: bytes
     final_url: str
     disposition: str | None = None
+    validator: str | None = None
+    # Whether the source answered that what the validator of the request stands for is current.
+    not_modified: bool = False
+
+    def without_date(self) -> Fetched:
+        """Return it without a validator that is a date; see _Request.without_date()."""
+        is_date = self.validator and not self.validator.endswith('"')
+        return replace(self, validator=None) if is_date else self
 
 
 class _Request(NamedTuple):
@@ -278,6 +296,19 @@ class _Request(NamedTuple):
     cookies: Cookies
     # Where the bytes of the answer go.
     target: BinaryIO
+
+    def without_date(self) -> _Request:
+        """Return what is sent after a redirect.
+
+        It may lead to another file than last time, and that one may be older.
+        """
+        kept = {name: value for name, value in self.headers.items() if name != IF_MODIFIED_SINCE}
+        return self._replace(headers=kept)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Return whether the source may answer that nothing has changed."""
+        return not CONDITIONS.isdisjoint(self.headers)
 
 
 class Fetcher:
@@ -298,14 +329,21 @@ class Fetcher:
             policy, pool_size=per_host, connect_timeout=limits.connect_seconds
         )
 
-    def fetch(self, url: str, owner: str = "", headers: Mapping[str, str] | None = None) -> Fetched:
+    def fetch(
+        self,
+        url: str,
+        owner: str = "",
+        headers: Mapping[str, str] | None = None,
+        validator: str | None = None,
+    ) -> Fetched:
         """Fetch an image for a job's owner, following redirects; `headers` stand before ours.
 
-        Raise ImageError as fetch_to() does, and for an image that has no bytes.
+        With the `validator` of an earlier answer, nothing is fetched that the source says is the
+        same. Raise ImageError as fetch_to() does, and for an image that has no bytes.
         """
         body = BytesIO()
-        fetched = self.fetch_to(body, url, owner, headers)
-        if not body.tell():
+        fetched = self.fetch_to(body, url, owner, {**(headers or {}), **condition(validator)})
+        if not fetched.not_modified and not body.tell():
             raise ImageError("not_an_image", "The URL returns an empty file (0 bytes)")
         return replace(fetched, data=body.getvalue())
 
@@ -333,8 +371,9 @@ class Fetcher:
                     answer = self._ask(url, request, deadline)
                     seconds = deadline.remaining
                 if isinstance(answer, Fetched):
-                    return answer
+                    return answer.without_date() if redirected else answer
                 url, redirected = answer, True
+                request = request.without_date()
         except ImageError as error:
             # The host of the image has answered, whatever the one does that it points to.
             error.answered = error.answered or redirected
@@ -362,12 +401,35 @@ class Fetcher:
         ):
             rate = MinRate(self.limits.min_rate, self.limits.rate_grace)
             copy_body(response, request.target, self.limits.max_bytes, rate)
-            return Fetched(b"", url, response.headers.get("Content-Disposition"))
+            return Fetched(
+                b"", url, response.headers.get("Content-Disposition"), validator_of(response)
+            )
         _drain(response)
+        if status == HTTPStatus.NOT_MODIFIED and request.is_conditional:
+            return Fetched(b"", url, validator=validator_of(response), not_modified=True)
         if status in REDIRECTS and location:
             request.cookies.keep(url, response)
             return _joined(url, location)
         raise SourceStatus(status, response.headers.get("Retry-After"))
+
+
+def condition(validator: str | None) -> dict[str, str]:
+    """Return the header that asks whether what has this validator has changed."""
+    if validator is None:
+        return {}
+    return {IF_NONE_MATCH if validator.endswith('"') else IF_MODIFIED_SINCE: validator}
+
+
+def validator_of(response: BaseHTTPResponse) -> str | None:
+    """Return the ETag of a response, or else its Last-Modified; None where neither is usable.
+
+    A source that has both looks at the ETag alone (RFC 9110, 13.1.3).
+    """
+    etag = response.headers.get("ETag", "").strip()
+    if len(etag) <= MAX_VALIDATOR_CHARS and _ETAG.fullmatch(etag):
+        return etag
+    date = response.headers.get("Last-Modified", "").strip()
+    return date if _DATE.fullmatch(date) else None
 
 
 @contextmanager

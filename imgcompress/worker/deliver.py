@@ -86,7 +86,7 @@ def _attachment(request_id: UUID, limit: int) -> Attachment | None:
     storage = open_storage(current_settings())
     job = queries.find_job(request_id)
     kept = job.reading if job else None
-    form = output_form(kept)
+    form = output_form(kept, changes=job is not None and job.is_compared)
     try:
         with ExitStack() as opened:
             source = opened.enter_context(storage.open(csv_key(request_id)))

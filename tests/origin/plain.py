@@ -18,7 +18,8 @@ NOT_FOUND: Answer = (404, "text/plain", b"There is nothing here.\n")
 class PlainOrigin(OriginServer):
     """Serves `files`: path -> (status, content type, bytes), which a test may change at any time.
 
-    `headers` adds headers to a path's answer, `delay` is waited before each answer, `requests`
+    `headers` adds headers to a path's answer; where an ETag or a Last-Modified among them is what
+    the client has, the answer is 304, whatever became of the bytes. `delay` is waited before each answer, `requests`
     keeps what was asked, `clients` counts the requests of each address, and `most_at_once` is the
     highest number of requests open together.
     """
@@ -69,6 +70,10 @@ class PlainOrigin(OriginServer):
     def _answer(self, request: Request) -> bytes:
         status, content_type, body = self.files.get(request.path, NOT_FOUND)
         more = self.headers.get(request.path, {})
+        if _has(request, "if-none-match", more.get("ETag")) or _has(
+            request, "if-modified-since", more.get("Last-Modified")
+        ):
+            return head("304 Not Modified", *(f"{name}: {value}" for name, value in more.items()))
         first = head(
             f"{status} {HTTPStatus(status).phrase}",
             f"Content-Type: {content_type}",
@@ -76,3 +81,7 @@ class PlainOrigin(OriginServer):
             *(f"{name}: {value}" for name, value in more.items()),
         )
         return first if request.method == "HEAD" else first + body
+
+
+def _has(request: Request, header: str, validator: str | None) -> bool:
+    return validator is not None and request.headers.get(header) == validator

@@ -136,6 +136,19 @@ def test_images_are_listed_by_their_change(
     assert images(client, first, "removed") == images(client, first, "unchanged") == (0, [])
 
 
+def test_the_output_has_a_column_with_what_changed(
+    app: Flask, client: FlaskClient, upload: Upload, first: str
+) -> None:
+    second = upload(since=first).json["request_id"]
+    with app.app_context():
+        complete(UUID(second))
+    with client.get(f"/job/download/{second}") as answer:
+        header, row, _ = answer.text.splitlines()
+    assert header.endswith("Image Errors,Change") and row.endswith(',"unchanged,unchanged"')
+    with client.get(f"/job/download/{first}") as answer:
+        assert "Change" not in answer.text
+
+
 def test_a_change_is_followed_and_stands_alone(client: FlaskClient, first: str) -> None:
     for query in ("change=new&page=2", "change=new&outcome=target_met", "change=old"):
         assert client.get(f"/job/details/{first}?{query}").status_code == 400

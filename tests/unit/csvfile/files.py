@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
     position: int
     output_url: str | None
     error: str | None
+    change: str | None = None
 
 
 def stream_of(content: str | bytes) -> io.BytesIO:
