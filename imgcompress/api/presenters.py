@@ -157,6 +157,7 @@ def status_report(
     return job_report(job) | {
         "layout": reading.get("layout"),
         "columns": reading.get("columns"),
+        "skipped_rows": reading.get("skipped_rows", 0),
         "stalled_since": stalled_since(job),
         "eta_seconds": eta_seconds(job),
         "errors": [failure_report(job, failure) for failure in failures],

@@ -154,6 +154,13 @@ class ReadingSchema(Schema):
         },
     )
     columns = fields.Nested(ColumnsSchema, required=True, allow_none=True)
+    skipped_rows = fields.Integer(
+        required=True,
+        metadata={
+            "description": "Rows that were left out because of an error, with `on_row_error=skip`.",
+            "example": 0,
+        },
+    )
 
 
 MAX_PER_PAGE = 1_000

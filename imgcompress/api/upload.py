@@ -257,9 +257,9 @@ class UploadSchema(Schema):
         validate=validate.OneOf(("refuse", "skip"), error="on_row_error must be refuse or skip."),
         load_default=lambda: "refuse",
         metadata={
-            "description": "What to do about a URL that cannot be fetched: `refuse` the file (the"
-            " default), or `skip` it, so that it becomes a failed image and the"
-            " others are compressed."
+            "description": "What to do about a row with an error: `refuse` the file (the default), or"
+            " `skip` the row. A URL that cannot be fetched becomes a failed image then,"
+            " and the other images of its row are compressed."
         },
     )
     output = fields.String(
@@ -373,7 +373,7 @@ def _warnings() -> fields.Field[Any]:
         required=True,
         metadata={
             "description": "Warnings about an accepted file: columns with URLs that are not read and,"
-            " with `on_row_error=skip`, the first 100 URLs that cannot be fetched."
+            " with `on_row_error=skip`, the first 100 errors of rows."
         },
     )
 
@@ -515,7 +515,7 @@ class UploadForm:
             base_url=self.values.get("base_url"),
             encoding=known_encoding(named) if named else None,
             row_options=bool(self.values.get("row_options")),
-            skip_bad_urls=self.values.get("on_row_error") == "skip",
+            skip_bad_rows=self.values.get("on_row_error") == "skip",
         )
 
 
@@ -889,6 +889,14 @@ def _dry_run(
     )
 
 
+def _kept(form: UploadForm, table: Table, found: Validation) -> dict[str, Any] | None:
+    """Return what is kept of how the file was read, and of how the output is to be written."""
+    if found.layout is None:
+        return None
+    output = kept_output(form.values["output"], table)
+    return kept_layout(found.layout) | output | {"skipped_rows": found.skipped_rows}
+
+
 def _reading(found: Validation) -> dict[str, Any]:
     """Return what the answer tells of how the file was read."""
     layout = found.layout if found.layout and found.layout.chosen else None
@@ -897,6 +905,7 @@ def _reading(found: Validation) -> dict[str, Any]:
     return {
         "layout": kept.get("layout"),
         "columns": kept.get("columns"),
+        "skipped_rows": found.skipped_rows,
         "warnings": schema.dump(issues_of_file(found.warnings)),
     }
 
@@ -917,9 +926,7 @@ def _accept(
         base_url=base_url(),
         total_rows=found.total_rows,
         total_images=found.total_images,
-        reading=kept_layout(found.layout) | kept_output(form.values["output"], table)
-        if found.layout
-        else None,
+        reading=_kept(form, table, found),
         owner=owner,
         webhook_url=form.values.get("webhook_url"),
         webhook_secret=form.values.get("webhook_secret"),

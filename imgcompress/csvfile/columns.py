@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..options import OPTION_NAMES
@@ -184,6 +184,15 @@ def find_options(header: Sequence[str], wishes: Wishes) -> dict[Column, int]:
         if unique:
             indices[column] = titles.places(unique[0])[0]
     return indices
+
+
+def options_of(places: Mapping[str, int]) -> dict[Column, int]:
+    """Return the option columns by their names."""
+    return {
+        column: places[column.name]
+        for column in (*OPTION_COLUMNS, OUTPUT_NAME)
+        if column.name in places
+    }
 
 
 def option_names(column: Column, wishes: Wishes) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class Layout:
 
     `line_ending` is LF or CRLF; `header` is empty where its quotation marks are broken. `chosen`
     are the columns of images, names and identifiers, or None where there are none; `indices` tells
-    where each option column is, as far as that is clear.
+    where each option column is, as far as that is clear. With `skip`, rows with errors are passed
+    over.
     """
 
     format: Format
@@ -52,6 +53,11 @@ class Layout:
     chosen: ChosenColumns | None
     indices: dict[Column, int]
     base_url: str | None = None
+    skip: bool = False
+
+    def passes_over(self, record: BrokenRecord) -> bool:
+        """Tell whether the rows after a broken one go on."""
+        return self.skip and self.chosen is not None and not record.final
 
     def rows(self, stream: BinaryIO) -> Iterator[Run]:
         """Yield runs of the records below the header, or from it on if it is broken."""

@@ -52,8 +52,9 @@ class Issue:
 class Wishes:
     """What a caller says of how a file is to be read; all of it may be left out.
 
-    `url_columns` are names of columns, or patterns with a `*`. With `skip_bad_urls` a URL that
-    cannot be fetched becomes a failed image of its row, and the other rows go on.
+    `url_columns` are names of columns, or patterns with a `*`. With `skip_bad_rows` a row with an
+    error is passed over, a URL that cannot be fetched becomes a failed image of its row, and the
+    other rows go on.
     """
 
     url_columns: tuple[str, ...] = ()
@@ -62,14 +63,15 @@ class Wishes:
     base_url: str | None = None
     encoding: str | None = None
     row_options: bool = False
-    skip_bad_urls: bool = False
+    skip_bad_rows: bool = False
 
 
 @dataclass(frozen=True)
 class Validation:
     """What one pass over a file found: its size, the first faults, and how many there are.
 
-    `warnings` are what a caller should know of a file that is taken. `layout` is how the file is
+    `warnings` are what a caller should know of a file that is taken, which includes what is wrong
+    with the `skipped_rows`. `layout` is how the file is
     laid out, for those who read it next; None where that could not be found out.
     """
 
@@ -79,6 +81,7 @@ class Validation:
     fault_count: int
     warnings: tuple[Issue, ...] = field(default=(), compare=False)
     layout: Layout | None = field(default=None, compare=False, repr=False)
+    skipped_rows: int = field(default=0, compare=False)
 
 
 class BadCatalogue(ImgcompressError):

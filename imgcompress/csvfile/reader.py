@@ -9,8 +9,9 @@ from ..image_columns import ImageColumns
 from .layout import Layout
 from .model import BadCatalogue, CatalogueLimits, CatalogueRow, issue
 from .options import OptionCells
-from .parser import BrokenRecord, ColumnBatch, NumberedRecord, Rows, has_text
+from .parser import BrokenRecord, ColumnBatch, Rows, has_text
 from .quoting import issue_of_broken_record
+from .row_errors import DEFAULT_LIMITS, RowChecks
 from .sniff import open_good_layout
 
 
@@ -23,7 +24,7 @@ def read_images(
     where the file is not one that `validate_file` found good. `layout` is what that found; without
     it the file is looked at anew.
     """
-    rows = CatalogueRows(layout or open_good_layout(stream))
+    rows = CatalogueRows(layout or open_good_layout(stream), limits)
     room = limits.max_images
     for first, run in rows.runs(stream):
         images = rows.images(first, run)
@@ -36,7 +37,7 @@ def read_images(
 class CatalogueRows:
     """The rows of one file, by their layout."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, limits: CatalogueLimits = DEFAULT_LIMITS) -> None:
         self._layout = layout
         chosen = layout.chosen
         self._id_at = chosen.id if chosen else None
@@ -44,18 +45,22 @@ class CatalogueRows:
         # The identifier and the name of the last row that had a name.
         self._named = ("", "")
         self._optional = OptionCells(layout)
+        self._checks = RowChecks(layout, self._optional, limits) if layout.skip else None
 
     def runs(self, stream: BinaryIO) -> Iterator[tuple[int, Rows]]:
-        """Yield runs of rows; raise BadCatalogue at a broken one."""
+        """Yield runs of rows; raise BadCatalogue at a broken one that is not passed over."""
         for first, run in self._layout.rows(stream):
-            if isinstance(run, BrokenRecord):
+            if not isinstance(run, BrokenRecord):
+                yield first, run
+            elif not self._layout.passes_over(run):
                 raise BadCatalogue(issue_of_broken_record(run, self._layout))
-            yield first, run
 
     def of_run(self, first: int, run: Rows) -> Iterator[CatalogueRow]:
-        """Yield the rows of a run that have something in them."""
+        """Yield the rows of a run that have something in them, and no error that is skipped."""
         id_at, name_at = self._id_at, self._name_at
         for number, cells in enumerate(run, first):
+            if self._checks and any(self._checks.issues(number, cells)):
+                continue
             if has_text(cells):
                 row = self._layout.lined_up(cells)
                 id_ = "" if id_at is None else row[id_at].strip()
@@ -119,11 +124,3 @@ def _by_columns(rows: Iterable[CatalogueRow]) -> ImageColumns:
     columns: Any = zip(*images, strict=True) if images else [()] * 7
     numbers, positions, serials, names, urls, options, output_names = columns
     return numbers, positions, serials, names, urls, options, output_names
-
-
-def intact(records: Iterable[NumberedRecord], layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """Yield records as they are; raise BadCatalogue at a broken one."""
-    for number, cells in records:
-        if isinstance(cells, BrokenRecord):
-            raise BadCatalogue(issue_of_broken_record(cells, layout))
-        yield number, cells

@@ -19,6 +19,7 @@ from .columns import (
     find_options,
     header_issues,
     holds_image_url,
+    options_of,
     with_names,
 )
 from .encoding import Encoding, detect_encoding, text_blocks
@@ -192,6 +193,8 @@ def kept_layout(layout: Layout) -> KeptLayout:
         "header_row": layout.header_row,
         "line_ending": layout.line_ending,
         "base_url": layout.base_url,
+        "options": {column.name: place for column, place in layout.indices.items()},
+        "skip": layout.skip,
         "delimiter": layout.format.delimiter,
         "sep_line": layout.format.sep_line,
         "blanks_before_quotes": layout.format.blanks_before_quotes,
@@ -208,7 +211,15 @@ def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
     for number, cells in format_.records(stream):
         if number == kept["header_row"] and not isinstance(cells, BrokenRecord):
             return Layout(
-                format_, kept["line_ending"], number, tuple(cells), chosen, {}, kept["base_url"]
+                format_,
+                kept["line_ending"],
+                number,
+                tuple(cells),
+                chosen,
+                # Jobs of earlier versions have neither of these.
+                options_of(kept.get("options", {})),
+                kept["base_url"],
+                kept.get("skip", False),
             )
     raise BadCatalogue(issue("empty_file", limit=HEADER_SEARCHED_ROWS))
 
@@ -294,7 +305,7 @@ def _with_detected(stream: BinaryIO, top: _Top, wishes: Wishes) -> _Top | None:
 
 def _layout(top: _Top, wishes: Wishes) -> Layout:
     if not top.rows:
-        return Layout(top.format, top.line_ending, top.broken_row, (), None, {}, wishes.base_url)
+        return Layout(top.format, top.line_ending, top.broken_row, (), None, {})
     number, header = top.rows[top.at]
     return Layout(
         top.format,
@@ -304,6 +315,7 @@ def _layout(top: _Top, wishes: Wishes) -> Layout:
         top.chosen,
         find_options(header, wishes),
         wishes.base_url,
+        wishes.skip_bad_rows,
     )
 
 

@@ -22,6 +22,7 @@ from .model import (
 from .options import OptionCells, places_of_values
 from .parser import BrokenRecord, ColumnBatch, Rows, Run, has_text
 from .quoting import issue_of_broken_record
+from .row_errors import BrokenRow, RowChecks
 from .sniff import open_layout
 from .urls import CheckUrl, UrlRules
 
@@ -95,7 +96,6 @@ class RunCounter:
 
 
 NO_WISHES = Wishes()
-URL_CODES = {"invalid_url", "relative_url", "url_not_allowed"}
 
 
 def validate_file(
@@ -114,14 +114,20 @@ def validate_file(
         return Validation(0, 0, found.first, found.count)
     found.add_for_file(_character_faults(stream, layout, wishes.encoding))
     found.add_for_file(_header_faults(layout, sample, wishes))
-    # Bad URLs that the caller lets pass are told beside the faults, and not among them.
-    passed = IssueList() if wishes.skip_bad_urls else found
+    # What the caller lets pass is told beside the faults, and not among them.
+    passed = IssueList() if wishes.skip_bad_rows else found
     rules = UrlRules(check_url, layout.url_cells)
     rows = _RowSurvey(layout, limits, rules, found, passed)
     rows.read(stream)
     warnings = [*_warnings(stream, layout, sample), *(passed.first if passed is not found else ())]
     return Validation(
-        rows.total_rows, rows.total_images, found.first, found.count, tuple(warnings), layout
+        rows.total_rows,
+        rows.total_images,
+        found.first,
+        found.count,
+        tuple(warnings),
+        layout,
+        rows.skipped_rows,
     )
 
 
@@ -138,36 +144,64 @@ class _RowSurvey:
     ) -> None:
         self.total_rows = 0
         self.total_images = 0
+        self.skipped_rows = 0
         self._layout = layout
         self._limits = limits
         self._rules = rules
         self._found = found
         self._passed = passed
         self._options = OptionCells(layout)
+        self._checks = RowChecks(layout, self._options, limits)
 
     def read(self, stream: BinaryIO) -> None:
         """Read all rows, then judge their number."""
         counter = RunCounter(self._layout, self._limits, self._rules, self._options)
-        found = list(
-            self._width_faults(
-                self._layout.header_row, self._layout.header, self._limits.max_columns
+        header = self._layout.header
+        if len(header) > self._limits.max_columns and has_text(header):
+            too_wide = issue(
+                "too_many_columns",
+                self._layout.header_row,
+                found=len(header),
+                limit=self._limits.max_columns,
             )
-        )
-        self._found.add_for_rows(len(found), found)
+            self._found.add_for_rows(1, [too_wide])
         for first, run in self._within_limit(self._layout.rows(stream)):
             count = counter.count(run)
+            if count.faults and self._layout.skip:
+                run = self._without_errors(first, run)
+                rows = count.rows
+                count = counter.count(run)._replace(rows=max(rows, 1), bad_urls=0)
             self.total_rows += count.rows
             self.total_images += count.images
-            if self._passed is self._found:
-                faults = count.faults + count.bad_urls
-                if faults:
-                    self._found.add_for_rows(faults, self._faults_of(first, run))
-                continue
-            if count.faults:
-                self._found.add_for_rows(count.faults, self._faults_of(first, run, urls=False))
-            if count.bad_urls:
-                self._passed.add_for_rows(count.bad_urls, self._bad_urls_of(first, run))
+            faults = count.faults + count.bad_urls
+            if faults:
+                # Where rows are passed over, only bad URLs and what ends the file are left.
+                refused = isinstance(run, BrokenRecord) or not self._layout.skip
+                issues = self._found if refused else self._passed
+                issues.add_for_rows(faults, self._issues_of(first, run))
+        if not self.total_images and self._passed is not self._found:
+            # With every row passed over, that is what is wrong with the file.
+            self._found.add_for_rows(self._passed.count, self._passed.first)
         self._judge_counts()
+
+    def _without_errors(self, first: int, run: Rows | BrokenRecord) -> Rows | BrokenRecord:
+        """Return a run with blank rows in place of those with errors, which are passed over.
+
+        All issues of the run are kept as such that the caller lets pass.
+        """
+        if isinstance(run, BrokenRecord):
+            if not self._layout.passes_over(run):
+                return run
+            run = [BrokenRow(run, self._layout)]
+        rows = list[list[str]]()
+        for number, cells in enumerate(run, first):
+            issues = [*self._checks.issues(number, cells)]
+            self.skipped_rows += bool(issues)
+            rows.append([] if issues else cells)
+            if not issues and has_text(cells):
+                issues = [*self._bad_urls_of(number, self._layout.lined_up(cells))]
+            self._passed.add_for_rows(len(issues), issues)
+        return rows
 
     def _within_limit(self, runs: Iterator[Run]) -> Iterator[Run]:
         room = self._limits.max_rows
@@ -181,41 +215,24 @@ class _RowSurvey:
             room -= length
             yield first, run
 
-    def _bad_urls_of(self, first: int, run: Rows | BrokenRecord) -> Iterator[Issue]:
-        return (found for found in self._faults_of(first, run) if found.code in URL_CODES)
-
-    def _faults_of(
-        self, first: int, run: Rows | BrokenRecord, *, urls: bool = True
-    ) -> Iterator[Issue]:
-        """Yield the faults of a run, which are as many as were counted."""
+    def _issues_of(self, first: int, run: Rows | BrokenRecord) -> Iterator[Issue]:
+        """Yield the issues of a run, which are as many as were counted."""
         if isinstance(run, BrokenRecord):
             yield issue_of_broken_record(run, self._layout)
             return
-        # A header that is too wide is told once, and not again for each row under it.
-        most = max(self._limits.max_columns, len(self._layout.header))
         for number, cells in enumerate(run, first):
-            if len(cells) > most:
-                yield from self._width_faults(number, cells, most)
-            elif self._layout.chosen and has_text(cells):
-                row, surplus = self._layout.sorted_out(cells)
-                if surplus:
-                    yield issue("extra_cells", number, value=surplus)
-                if urls:
-                    yield from self._url_faults(number, row)
-                yield from self._options.faults(number, row)
+            if self._layout.chosen and has_text(cells) and len(cells) <= self._checks.most_cells:
+                yield from self._bad_urls_of(number, self._layout.lined_up(cells))
+            yield from self._checks.issues(number, cells)
 
-    def _url_faults(self, number: int, cells: Sequence[str]) -> Iterator[Issue]:
+    def _bad_urls_of(self, number: int, row: Sequence[str]) -> Iterator[Issue]:
         for place in self._layout.url_places:
             title = self._layout.title(place)
-            for url in self._layout.url_cells.split(cells[place]):
+            for url in self._layout.url_cells.split(row[place]):
                 objection = self._rules.objection(url)
                 if objection is not None:
                     code, reason = objection
                     yield issue(code, number, title, url, reason=reason)
-
-    def _width_faults(self, number: int, cells: Sequence[str], most: int) -> Iterator[Issue]:
-        if len(cells) > most and has_text(cells):
-            yield issue("too_many_columns", number, found=len(cells), limit=most)
 
     def _judge_counts(self) -> None:
         if not self.total_rows and not self._found.count:

@@ -15,7 +15,7 @@ from .encoding import STRAY, Encoding
 from .layout import Layout
 from .model import ImageOutcome
 from .parser import Records
-from .reader import intact
+from .row_errors import intact
 from .sniff import KeptLayout, open_good_layout, reopened
 from .writer import OutcomesOfRows, new_urls
 

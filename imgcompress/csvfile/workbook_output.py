@@ -19,7 +19,7 @@ from openpyxl.utils.cell import column_index_from_string, get_column_letter
 from .hyperlinks import Links, read_links, relations_of, target_in_text
 from .layout import Layout
 from .model import ImageOutcome
-from .reader import intact
+from .row_errors import intact
 from .sniff import KeptLayout, reopened
 from .workbooks import IMAGE_FORMULA
 from .writer import AppendedColumns, OutcomesOfRows, new_urls

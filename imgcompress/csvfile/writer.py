@@ -15,8 +15,9 @@ from typing import BinaryIO, NamedTuple
 
 from .layout import Layout
 from .model import ImageOutcome
+from .options import OptionCells
 from .parser import has_text
-from .reader import intact
+from .row_errors import RowChecks, intact
 from .sniff import KeptLayout, open_good_layout, reopened
 
 # Unicode's normal form NFKC of each begins with = + - or @.
@@ -111,6 +112,7 @@ class AppendedColumns:
         self._names = (*OUTPUT_COLUMNS, CHANGE_COLUMN) if changes else OUTPUT_COLUMNS
         self._layout = layout
         self._of_rows = of_rows
+        self._checks = RowChecks(layout, OptionCells(layout)) if layout.skip else None
         chosen = layout.chosen
         # A column that is read now, as where compressed images are compressed again, is kept.
         read = {*layout.url_places, *((chosen.name, chosen.id) if chosen else ())}
@@ -127,11 +129,21 @@ class AppendedColumns:
         if number == self._layout.header_row:
             return self._with_output(cells, self._names)
         if number > self._layout.header_row and has_text(cells):
+            errors = [*self._checks.issues(number, cells)] if self._checks else []
+            if errors:
+                told = " | ".join(f"{error.code}: {error.message}" for error in errors)
+                return self._with_output(self._as_wide(cells), ("", told))
             row = self._layout.lined_up(cells)
             slots = len(self._layout.urls(row))
             output = _output_cells(slots, self._of_rows.take(number))
             return self._with_output(row, output[: len(self._names)])
         return cells
+
+    def _as_wide(self, cells: list[str]) -> list[str]:
+        """Return the cells of a row with errors, as many as the header's; the last has the rest."""
+        width = len(self._layout.header)
+        rest = self._layout.format.delimiter.join(cells[width - 1 :])
+        return [*cells, *[""] * (width - len(cells))][: width - 1] + [rest]
 
     def _with_output(self, row: Sequence[str], output: Sequence[str]) -> list[str]:
         cells = list(row)
@@ -200,8 +212,8 @@ def write_errors(
 ) -> Iterator[bytes]:
     """Yield a CSV with a row for each failure; raise BadCatalogue if `source` is no good catalogue.
 
-    `failures` come ordered by row and position. Rows and columns are those of the caller's file;
-    delimiter, encoding and ends of lines are as in write_catalogue().
+    `failures` come ordered by row and position; the errors of rows that were passed over stand
+    between them. Rows and columns are those of the caller's file; delimiter, encoding and ends of lines are as in write_catalogue().
     """
     layout = reopened(source, kept) if kept else open_good_layout(source)
     if layout.format.encoding.name != "utf-8":
@@ -217,10 +229,20 @@ def _rows(
     yield [*ERROR_COLUMNS]
     rest = iter(failures)
     failure = next(rest, None)
+    checks = RowChecks(layout, OptionCells(layout)) if layout.skip else None
     for number, cells in intact(layout.format.records(source), layout):
-        if failure is None:
+        if failure is None and checks is None:
             return
-        if number != failure.row_number:
+        if checks and number > layout.header_row:
+            for error in checks.issues(number, cells):
+                yield [
+                    str(number),
+                    error.column or "",
+                    error.value or "",
+                    error.code,
+                    error.message,
+                ]
+        if failure is None or number != failure.row_number:
             continue
         places = _places(layout, layout.lined_up(cells))
         while failure is not None and failure.row_number == number:

@@ -53,6 +53,7 @@ def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None
         "status_url": url,
         "layout": "imgcompress",
         "columns": COLUMNS,
+        "skipped_rows": 0,
         "warnings": [],
     }
     assert answer.headers["Location"] == url
@@ -167,6 +168,7 @@ def test_a_dry_run_tells_the_counts_and_stores_nothing(
         "total_images": 3,
         "layout": "imgcompress",
         "columns": COLUMNS,
+        "skipped_rows": 0,
         "preview": answer.json["preview"],
         "errors": [],
         "error_count": 0,

@@ -224,7 +224,7 @@ def test_a_column_counts_if_most_of_its_cells_are_images() -> None:
         for number in range(100)
     ]
     text = table(["SKU", "Shots", "Text"], *rows)
-    layout = surveyed(text, skip_bad_urls=True).layout
+    layout = surveyed(text, skip_bad_rows=True).layout
     assert layout is not None and layout.titles()["urls"] == ["Shots"]
 
 

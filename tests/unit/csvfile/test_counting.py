@@ -88,7 +88,7 @@ def test_as_many_faults_are_counted_as_would_be_told(
     text = "\n".join([header, *rows, ""])
     limits = CatalogueLimits(max_images=10_000, max_columns=columns)
     found = {}
-    wishes = Wishes(row_options=True, skip_bad_urls=skip)
+    wishes = Wishes(row_options=True, skip_bad_rows=skip)
     for kept in (0, 1_000_000):
         monkeypatch.setattr(model, "ISSUES_KEPT", kept)
         found[kept] = validate_file(stream_of(text), limits, refuse_private, wishes)

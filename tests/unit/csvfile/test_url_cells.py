@@ -172,7 +172,7 @@ def test_what_cannot_be_read_is_told_and_never_taken_for_a_url(cell: str, code: 
 
 def test_with_skip_a_bad_cell_is_an_image_of_its_row_that_fails() -> None:
     text = f"{HEADER}1,a,{A}\n2,b,see page 3\n3,c,{B}\n"
-    found = surveyed(text, skip_bad_urls=True)
+    found = surveyed(text, skip_bad_rows=True)
     assert (found.fault_count, found.total_images) == (0, 3)
     (warning,) = found.warnings
     assert (warning.code, warning.row, warning.value) == ("invalid_url", 3, "see page 3")

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from imgcompress.csvfile import BadCatalogue
+from imgcompress.csvfile import (
+    BadCatalogue,
+    ImageFailure,
+    Validation,
+    kept_layout,
+    write_errors,
+)
+from imgcompress.csvfile.verbatim import write_replaced
 from imgcompress.csvfile.writer import write_catalogue
 
-from .files import HEADER, Outcome, stream_of, written
+from .files import HEADER, Outcome, rows_of, stream_of, surveyed, written
 
 A, B, C = "https://a.test/1.jpg", "https://b.test/2.jpg", "https://c.test/3.jpg"
 X, Y = "https://out.test/image/x.jpg", "https://out.test/image/y.jpg"
@@ -235,6 +244,67 @@ def test_plain_numbers_and_other_text_stay_untouched(cell: str) -> None:
 def test_every_error_and_url_of_our_own_making_is_inert_too() -> None:
     row = table_of(f"{HEADER}1,Lamp,{A}\n", Outcome(2, 0, "=evil()", None))[1]
     assert row[3] == "'=evil()"
+
+
+def test_rows_with_errors_are_carried_through_with_the_reason() -> None:
+    text = (
+        f"{HEADER[:-1]},imgcompress quality\n1,Lamp,{A},70\n2,Sofa,{A},700\n"
+        f'3,"a"b,{A},\n4,Chair,see page 3,\n5,Desk,{A},,note,more\n\n6,Bed,{B},\n'
+    )
+    wishes: dict[str, Any] = {"skip_bad_rows": True}
+    found = surveyed(text, **wishes)
+    assert (found.fault_count, found.total_rows, found.total_images) == (0, 6, 3)
+    assert found.skipped_rows == 3
+    codes = ["invalid_number", "stray_quote", "invalid_url", "extra_cells"]
+    assert [(warning.row, warning.code) for warning in found.warnings] == [
+        *zip(range(3, 7), codes, strict=True)
+    ]
+    assert [row.number for row in rows_of(text, **wishes)] == [2, 5, 8]
+    outcomes = done(2, 0, X), failed(5, 0, "url_not_allowed: x"), done(8, 0, Y)
+    output = written(text, *outcomes, **wishes).decode()
+    rows = list(csv.reader(io.StringIO(output, newline=""), strict=True))
+    assert [row[2:5] for row in rows[1:] if row] == [
+        [A, "70", X],
+        [A, "700", ""],
+        [A, "", ""],
+        ["see page 3", "", ""],
+        [A, ",note,more", ""],
+        [B, "", Y],
+    ]
+    assert [row[5].partition(":")[0] for row in rows[1:] if row] == [
+        "",
+        *codes[:2],
+        "1",
+        codes[3],
+        "",
+    ]
+    assert b"".join(write_replaced(stream_of(text), outcomes, kept_of(found))).decode() == (
+        text.replace(A, X, 1).replace(B, Y)
+    )
+    failures = [ImageFailure(5, 0, "url_not_allowed", "x")]
+    told = b"".join(write_errors(stream_of(text), failures, kept=kept_of(found))).decode()
+    assert [row[:4] for row in csv.reader(io.StringIO(told))] == [
+        ["Row", "Column", "URL", "Code"],
+        ["3", "imgcompress quality", "700", "invalid_number"],
+        ["4", "Product Name", f'"a"b,{A},', "stray_quote"],
+        ["5", "Input Image Urls", "see page 3", "url_not_allowed"],
+        ["6", "", "note,more", "extra_cells"],
+    ]
+
+
+def kept_of(found: Validation) -> dict[str, Any]:
+    assert found.layout
+    return json.loads(json.dumps(kept_layout(found.layout)))
+
+
+def test_a_file_without_any_good_row_is_refused_for_its_rows() -> None:
+    text = f"{HEADER[:-1]},imgcompress quality\n1,Lamp,{A},700\n"
+    assert [fault.code for fault in surveyed(text, skip_bad_rows=True).faults] == ["invalid_number"]
+
+
+def test_rows_after_a_quotation_mark_that_is_not_closed_cannot_be_skipped_to() -> None:
+    text = f'{HEADER}1,Lamp,{A}\n2,"Sofa,{A}\n3,Bed,{A}\n'
+    assert [fault.code for fault in surveyed(text, skip_bad_rows=True).faults] == ["unclosed_quote"]
 
 
 def test_the_output_streams() -> None:
