@@ -29,7 +29,7 @@ void engine_free(uint8_t *data)
 
 int engine_inspect(const uint8_t *data, size_t size, struct engine_facts *facts)
 {
-    struct image image = {.data = data, .size = size};
+    struct image image = {.data = data, .size = size, .fineness = 1};
     struct scan scan;
     int found = 0;
     memset(facts, 0, sizeof *facts);
@@ -83,7 +83,7 @@ static int decode(struct image *image, int orientation, struct stream *stream, d
 int engine_requantise(const uint8_t *data, size_t size, const struct engine_request *request,
                       struct engine_result *result)
 {
-    struct image image = {.data = data, .size = size};
+    struct image image = {.data = data, .size = size, .fineness = 1};
     struct stream stream = {0};
     int at_once = request->at_once && !request->budget;
     double percent = within_range(request->step);
@@ -110,7 +110,7 @@ int engine_requantise(const uint8_t *data, size_t size, const struct engine_requ
 int engine_coefficients(const uint8_t *data, size_t size, int16_t *values, size_t room,
                         size_t *count)
 {
-    struct image image = {.data = data, .size = size};
+    struct image image = {.data = data, .size = size, .fineness = 1};
     *count = 0;
     int verdict = decode(&image, 0, NULL, 0);
     const uint32_t *token = image.tokens;

@@ -27,7 +27,7 @@ enum engine_verdict {
     ENGINE_SAMPLING,    /* components of sizes that libjpeg does not decode either, or hardly anybody writes */
     ENGINE_SCANS,       /* several scans that are not progressive ones */
     ENGINE_SPARSE,      /* so few bytes for so many pixels that they are not worth the memory */
-    ENGINE_EDGES,       /* to be turned, with MCUs at its edges that are not full */
+    ENGINE_EDGES,       /* to be turned, so that chroma would move by half a sample */
     ENGINE_NO_MEMORY,
     ENGINE_VERDICTS
 };

@@ -293,13 +293,21 @@ int read_to_scan(struct image *image, struct scan *scan, int *found)
     return ENGINE_DAMAGED;
 }
 
+void image_release_tokens(struct image *image)
+{
+    free(image->tokens);
+    free(image->first_token);
+    free(image->counts);
+    free(image->means);
+    image->tokens = image->first_token = NULL;
+    image->counts = NULL;
+    image->means = NULL;
+}
+
 void image_release(struct image *image)
 {
     free(image->dc);
     free(image->ac);
     free(image->entropy);
-    free(image->tokens);
-    free(image->first_token);
-    free(image->counts);
-    free(image->means);
+    image_release_tokens(image);
 }

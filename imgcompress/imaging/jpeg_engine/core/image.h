@@ -54,12 +54,14 @@ struct image {
     uint32_t *first_token;  /* of each MCU, and one more for the end */
     uint8_t *counts;        /* of tokens, for each block */
     int16_t *means;         /* the DC coefficient of each block */
+    int fineness;           /* values are multiples of so much of a step: 1, 1/2, 1/3 ... */
     struct stream *stream;  /* write.h: takes each MCU as soon as it is decoded; may be null */
 };
 
 /* header.c: go on to the next scan; *found is 0 at the end of the image. */
 int read_to_scan(struct image *image, struct scan *scan, int *found);
 void image_release(struct image *image);
+void image_release_tokens(struct image *image);
 
 /* huffman.c */
 int decoder_build(struct decoder *decoder, const uint8_t *lengths, const uint8_t *symbols,
@@ -83,6 +85,9 @@ int tokens_allocate(struct image *image, size_t tokens);
 /* turn.c: by an orientation of EXIF, 2 to 8. */
 int turn_is_possible(const struct image *image, int orientation);
 int turn_upright(struct image *image, int orientation);
+
+/* shift.c: remove so many pixels at the left and at the top of an image. */
+int edges_move(struct image *image, uint32_t pixels_left, uint32_t pixels_above);
 
 /* search.c: the finest steps that fit a budget, or the given ones with the best codes. */
 int recode(const struct image *image, const struct engine_request *request,

@@ -22,7 +22,9 @@ static double coarseness(const struct image *image, int c)
 void quantisation_set(struct quantisation *quantisation, const struct image *image, double percent)
 {
     double table[BLOCK];
-    quantisation->lossless = quantisation->own_tables = 1;
+    uint32_t fineness = (uint32_t)image->fineness;
+    quantisation->lossless = fineness == 1;
+    quantisation->own_tables = 1;
     for (int k = 0; k < BLOCK; k++)
         table[k] = table_value(k);
     for (int c = 0; c < image->facts.components; c++) {
@@ -34,7 +36,7 @@ void quantisation_set(struct quantisation *quantisation, const struct image *ima
             /* Finer steps than the source's would only cost bytes. */
             uint32_t old = source[k], new = old > own ? old : own;
             quantisation->steps[c][k] = (uint16_t)new;
-            quantisation->ratio[c][k] = (old * 65536 + new / 2) / new;
+            quantisation->ratio[c][k] = (old * 65536 / fineness + new / 2) / new;
             quantisation->own_tables &= new == own;
             quantisation->lossless &= new == old;
         }

@@ -6,7 +6,7 @@
 
 struct quantisation {
     uint16_t steps[MAX_COMPONENTS][BLOCK];  /* of the result */
-    uint32_t ratio[MAX_COMPONENTS][BLOCK];  /* source's step / new step, in 1 / 65536; at most 1 */
+    uint32_t ratio[MAX_COMPONENTS][BLOCK];  /* new value / old value, in 1 / 65536; at most 1 */
     int lossless;    /* every step is the source's */
     int own_tables;  /* no step is the source's rather than ours */
 };
@@ -15,6 +15,9 @@ struct quantisation {
  * on. The threshold must exceed that, or tokens of value 0 would be left. Values below THIN may be
  * dropped as well, if a result is slightly above its budget. */
 enum { THRESHOLD = 41288, ROUNDING = 27525, THIN = 57672 };  /* 0.63, 0.42, 0.88 */
+
+/* An image that was moved by part of a block has values in this part of its steps. */
+enum { FINENESS = 4 };
 
 /* Set in a token of the result that may be dropped as well. */
 enum { MARK_BIT = 24, MARK = 1 << MARK_BIT };

@@ -64,7 +64,8 @@ static void add_block(const struct image *image, const struct quantisation *quan
     memset(x, 0, sizeof *x * (size_t)(pixels * pixels));
     memset(y, 0, sizeof *y * (size_t)(pixels * pixels));
     double scale = reduction->weight[0] * reduction->weight[0];
-    x[0] = image->means[block] * old[0] * scale;
+    double unit = 1.0 / image->fineness;
+    x[0] = image->means[block] * old[0] * scale * unit;
     y[0] = quantised_mean(image->means[block], ratio[0]) * new[0] * scale;
     for (int i = 0; i < image->counts[block]; i++) {
         uint32_t k = token[i] >> 16;
@@ -76,7 +77,7 @@ static void add_block(const struct image *image, const struct quantisation *quan
         double weight = reduction->weight[row] * reduction->weight[column];
         uint32_t scaled = magnitude(value) * ratio[k];
         int32_t level = scaled < threshold ? 0 : (int32_t)((scaled + ROUNDING) >> 16);
-        x[at] += weight * value * old[k];
+        x[at] += weight * value * old[k] * unit;
         y[at] += weight * (value < 0 ? -level : level) * new[k];
     }
     sums->x += x[0];

@@ -20,14 +20,25 @@ static struct turn turn_of(int orientation)
                              || orientation == 7};
 }
 
-/* Tell whether the image can be turned: what fills an MCU at the right or at the bottom only must
- * stay there. */
+/* Return by how many pixels a side is filled up to whole MCUs. */
+static uint32_t filling(uint32_t mcus, int factor, int side)
+{
+    return mcus * 8 * (uint32_t)factor - (uint32_t)side;
+}
+
+/* Return whether the image can be turned. What only fills MCUs up comes to the left or the top then,
+ * and is removed: in components of fewer samples too, which must be whole ones. */
 int turn_is_possible(const struct image *image, int orientation)
 {
     struct turn turn = turn_of(orientation);
-    int wide = image->component[0].h * 8, high = image->component[0].v * 8;
-    return !(turn.from_right && image->facts.width % wide)
-           && !(turn.from_bottom && image->facts.height % high);
+    int h = image->component[0].h, v = image->component[0].v;
+    for (int c = 0; c < image->facts.components; c++) {
+        const struct component *own = image->component + c;
+        if ((turn.from_right && image->facts.width * own->h % h)
+            || (turn.from_bottom && image->facts.height * own->v % v))
+            return 0;
+    }
+    return 1;
 }
 
 /* Where each coefficient of a block goes, and whether its sign changes: a cosine of odd frequency
@@ -118,6 +129,9 @@ static void transpose_layout(struct image *image, const struct moves *moves)
     swap(&image->facts.width, &image->facts.height);
     for (int c = 0; c < image->facts.components; c++) {
         struct component *component = image->component + c;
+        uint32_t width = component->width;
+        component->width = component->height;
+        component->height = width;
         swap(&component->h, &component->v);
         image->facts.sampling[c] = component->h << 4 | component->v;
     }
@@ -130,10 +144,6 @@ int turn_upright(struct image *image, int orientation)
     struct image from = *image;
     if (turn.transposed)
         transpose_layout(image, &moves);
-    image->tokens = NULL;
-    image->first_token = NULL;
-    image->counts = NULL;
-    image->means = NULL;
     int verdict = tokens_allocate(image, (size_t)from.first_token[from.mcus] + 1);
     uint32_t *out = image->tokens;
     for (size_t mcu = 0; !verdict && mcu < image->mcus; mcu++) {
@@ -145,9 +155,13 @@ int turn_upright(struct image *image, int orientation)
     }
     if (!verdict)
         image->first_token[image->mcus] = (uint32_t)(out - image->tokens);
-    free(from.tokens);
-    free(from.first_token);
-    free(from.counts);
-    free(from.means);
-    return verdict;
+    image_release_tokens(&from);
+    if (verdict)
+        return verdict;
+    const struct component *first = image->component;
+    int left = turn.transposed ? turn.from_bottom : turn.from_right;
+    int above = turn.transposed ? turn.from_right : turn.from_bottom;
+    return edges_move(image,
+                      left ? filling(image->mcus_wide, first->h, image->facts.width) : 0,
+                      above ? filling(image->mcus_high, first->v, image->facts.height) : 0);
 }
