@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
 from ..storage import open_storage
-from . import deletion, deliveries, downloads, images, jobs, openapi, operations, upload
+from . import deletion, deliveries, downloads, images, jobs, openapi, operations, stats, upload
 from .auth import look_up_keys, require_keys
 from .errors import register_error_handlers
 from .hosts import refuse_unknown_hosts
@@ -30,6 +30,7 @@ BLUEPRINTS = (
     deletion.blueprint,
     deliveries.blueprint,
     images.blueprint,
+    stats.blueprint,
     operations.health_blueprint,
     operations.metrics_blueprint,
 )

@@ -35,6 +35,7 @@ from .clock import NOW, from_now
 from .metrics import add_values
 from .models import ACTIVE_JOB, ENDED_JOB, CompressedImage, JobDeletion, JobRequest, JobStatus
 from .queries import visible_to
+from .savings import add_ended
 from .session import insert_into, reading, rowcount, writing
 
 DELETE_BATCH = 5000
@@ -180,11 +181,12 @@ def _mark(*conditions: ColumnElement[bool]) -> list[Purge]:
                 .with_for_update()
             )
         )
-        cancelled = rowcount(
-            session.execute(
+        cancelled = list(
+            session.scalars(
                 update(JobRequest)
                 .where(*conditions, JobRequest.status.in_(ACTIVE_JOB))
                 .values(status=JobStatus.CANCELLED, finished_at=NOW, updated_at=NOW)
+                .returning(JobRequest.request_id)
                 .execution_options(synchronize_session=False)
             )
         )
@@ -202,7 +204,8 @@ def _mark(*conditions: ColumnElement[bool]) -> list[Purge]:
                 )
             ]
         if cancelled:
-            add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): cancelled})
+            add_ended(session, cancelled)
+            add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): len(cancelled)})
         return erasures
 
 

@@ -43,6 +43,7 @@ from .models import (
 )
 from .outbox import add_event
 from .queries import ANY_IMAGE, ImageFilter, failures_in, properties_of, visible_to
+from .savings import add_ended, remove_ended
 from .session import reading, rowcount, writing
 
 
@@ -145,6 +146,7 @@ def close_if_finished(session: Session, request_id: UUID) -> bool:
     if status:
         _finish_slices(session, request_id)
         add_event(session, request_id)
+        add_ended(session, [request_id])
         add_values(session, {JOBS_ENDED.sample(status): 1})
     if repaired:
         log.error("The counters of job %s had drifted from its images; repaired", request_id)
@@ -216,6 +218,7 @@ def cancel_job(request_id: UUID) -> bool:
         )
         if cancelled:
             add_event(session, request_id)
+            add_ended(session, [request_id])
             add_values(session, {JOBS_ENDED.sample(JobStatus.CANCELLED): 1})
         return bool(cancelled)
 
@@ -247,6 +250,10 @@ def retry_job(
 
 def _reopen(session: Session, request_id: UUID) -> bool:
     """Open a new epoch of a job that has ended and is not deleted, which locks its row."""
+    session.execute(
+        select(JobRequest.request_id).where(JobRequest.request_id == request_id).with_for_update()
+    )
+    remove_ended(session, request_id)
     reopened = rowcount(
         session.execute(
             update(JobRequest)

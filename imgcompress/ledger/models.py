@@ -169,6 +169,8 @@ class JobRequest(Base):
     # Images of the earlier job that this one has no more; None in a job that was not compared.
     removed_images: Mapped[int | None]
     bytes_not_downloaded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # Whether it is in the sums of savings.py.
+    counted: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     @property
     def is_compared(self) -> bool:

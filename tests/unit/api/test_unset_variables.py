@@ -60,6 +60,9 @@ EMPTY_QUERIES = [
     ("retryJob", "code", 400, "invalid_request"),
     ("retryJob", "host", 400, "invalid_request"),
     ("retryJob", "found", 400, "invalid_request"),
+    ("getStats", "from", 400, "invalid_request"),
+    ("getStats", "to", 400, "invalid_request"),
+    ("getStats", "group_by", 400, "invalid_request"),
     ("redeliverWebhook", "id", 400, "invalid_request"),
 ]
 # They count as left out, as the forms of browsers send them.
