@@ -14,6 +14,7 @@ from .errors import ImgcompressError
 
 # Each section of the help with its commands, and the module in imgcompress.cli that has them.
 SECTIONS = {
+    "Compress on this machine": {"compress": "compress"},
     "Use a service": {
         "submit": "jobs",
         "status": "jobs",

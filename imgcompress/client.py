@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import requests
@@ -353,6 +353,14 @@ class Client:
         """Save a ZIP of the compressed images, and return its path."""
         query = {"partial": _written(partial)}
         return self._save(f"/job/archive/{_id(request_id)}", query, Path(to))
+
+    def save_image(self, image: Image, to: str | os.PathLike[str]) -> Path:
+        """Save the compressed file of an image that has one, and return its path."""
+        if image.output_url is None:
+            raise ClientError("image_not_found", f"{image.input_url} was not compressed.")
+        parts = urlsplit(image.output_url)
+        path = parts.path.removeprefix(urlsplit(self.server).path)
+        return self._save(path, dict(parse_qsl(parts.query)), Path(to))
 
     def retry(self, request_id: str, codes: Iterable[str] = ()) -> Job:
         """Try the failed images again, or those that failed with these codes alone."""

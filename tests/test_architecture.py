@@ -174,7 +174,14 @@ def test_only_the_ledger_changes_a_state() -> None:
 
 # Errors of images belong to the fetch of images, to what compresses them, and to the worker.
 # Receivers of webhooks and mail servers are no images: their errors are those of the network.
-IMAGE_ERRORS = {"imaging", "worker", "net/body.py", "net/fetcher.py", "api/upload.py"}
+IMAGE_ERRORS = {
+    "imaging",
+    "worker",
+    "cli/photos.py",
+    "net/body.py",
+    "net/fetcher.py",
+    "api/upload.py",
+}
 
 
 def test_only_what_handles_images_knows_their_errors() -> None:

@@ -9,7 +9,7 @@ import click
 from flask.cli import with_appcontext
 
 from ..extensions import current_settings
-from ..ledger.api_keys import create_key, list_keys, revoke_key
+from ..ledger.api_keys import Key, TooManyKeys, create_key, list_keys, revoke_key
 
 NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
@@ -25,23 +25,33 @@ def keys() -> None:
 def create(name: str) -> None:
     """Create a key for NAME and show it once.
 
-    Jobs belong to the name: a key that replaces a revoked one sees the same jobs.
+    Jobs belong to the name, and every key of the name sees them. A name may have two keys: create
+    the second one, give it to the callers, then revoke the first.
     """
     if not NAME.fullmatch(name):
         raise click.ClickException(
             "A name has 1 to 64 letters, digits, dots, hyphens, underscores or @."
         )
-    token = create_key(name)
-    if token is None:
+    before = _valid(name)
+    try:
+        token = create_key(name)
+    except TooManyKeys as error:
         raise click.ClickException(
-            f"{name} already has a key. Revoke it first, or choose another name."
-        )
+            f"{name} has two keys. Revoke one of them first:"
+            f" imgcompress keys revoke {error.ids[0]} (the older one) or {error.ids[1]}"
+        ) from error
     click.echo(token)
     click.echo(
         "Keep it safe: it cannot be shown again. Callers send it as “Authorization: Bearer"
         " …” or as “X-API-Key: …”.",
         err=True,
     )
+    if before:
+        click.echo(
+            f"Both keys of {name} are valid. When all callers use the new one, revoke the old one:"
+            f" imgcompress keys revoke {before[0].id}",
+            err=True,
+        )
     if not current_settings().require_api_key:
         click.echo("Keys are not required until REQUIRE_API_KEY=true is set.", err=True)
 
@@ -49,31 +59,35 @@ def create(name: str) -> None:
 @keys.command("list")
 @with_appcontext
 def list_all() -> None:
-    """List all keys: names, first characters, and the dates of creation and revocation."""
-    rows = [
-        (
-            key.name,
-            f"{key.prefix}…",
-            _day(key.created_at),
-            f"revoked {_day(key.revoked_at)}" if key.revoked_at else "active",
-        )
-        for key in list_keys()
-    ]
-    width = max((len(name) for name, *_ in rows), default=0)
-    for name, prefix, created, state in rows:
-        click.echo(f"{name:{width}}  {prefix}  {created}  {state}")
+    """List all keys: names, ids (the first characters), and the dates of creation and revocation."""
+    found = list_keys()
+    width = max((len(key.name) for key in found), default=0)
+    for key in found:
+        state = f"revoked {_day(key.revoked_at)}" if key.revoked_at else "active"
+        click.echo(f"{key.name:{width}}  {key.id}  {_day(key.created_at)}  {state}")
 
 
 @keys.command("revoke")
-@click.argument("name")
+@click.argument("id", metavar="ID")
 @with_appcontext
-def revoke(name: str) -> None:
-    """Revoke the key of NAME at once; its jobs stay."""
-    if not revoke_key(name):
+def revoke(id: str) -> None:
+    """Revoke the key with this ID at once; the jobs of its name stay.
+
+    ID is as `imgcompress keys list` shows it. The name works too, if it has one key alone.
+    """
+    named = [key for key in list_keys() if id in (key.id, key.name) and not key.revoked_at]
+    if len(named) > 1:
+        ids = " or ".join(key.id for key in named)
+        raise click.ClickException(f"{id} has two keys. Name the one to revoke: {ids}")
+    if not named or not revoke_key(named[0].name, named[0].id):
         raise click.ClickException(
-            f"{name} has no key; “imgcompress keys list” shows those that have."
+            f"There is no valid key {id}; “imgcompress keys list” shows all keys."
         )
-    click.echo(f"The key of {name} is revoked.")
+    click.echo(f"The key {named[0].id} of {named[0].name} is revoked.")
+
+
+def _valid(name: str) -> list[Key]:
+    return [key for key in list_keys() if key.name == name and not key.revoked_at]
 
 
 def _day(time: datetime) -> str:

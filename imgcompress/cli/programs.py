@@ -83,7 +83,7 @@ def _courier(settings: Settings) -> Program:
 
 
 def _worker(settings: Settings) -> Program:
-    processes = settings.worker_processes or _cores()
+    processes = settings.worker_processes or cores()
     # A plain SIGTERM ends the worker as soon as its slices have handed themselves back. Celery's
     # soft shutdown would sleep for the whole of its timeout whenever a task runs.
     return Program(
@@ -137,7 +137,7 @@ def _queues(settings: Settings, *names: str) -> str:
     return ",".join(f"{settings.queue_prefix}.{name}" for name in names)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

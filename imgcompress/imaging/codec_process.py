@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -155,6 +156,8 @@ def _answer(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
 def main() -> None:
     """Compress what comes by standard input until it ends."""
     die_with_parent(os.getppid())
+    # Ctrl-C in a terminal is for the process that started this one, and ends it by its pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     send(sys.stdout.buffer, {})
     while True:
         try:

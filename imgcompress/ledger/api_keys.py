@@ -1,58 +1,101 @@
-"""API keys: only their hashes are kept."""
+"""API keys: only their hashes are kept. A name has one, or two while its callers change theirs."""
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, union_all, update
+from sqlalchemy.orm import Session
 
-from .models import ApiKey, utcnow
+from .models import ApiKey, ApiKeySuccessor, utcnow
 from .session import reading, rowcount, writing
 
 TOKEN_BYTES = 32
 # So that people, and scanners for leaked secrets, see what it is.
 TOKEN_PREFIX = "imgc_"
+# The beginning of a token is its id: 42 random bits, of which nothing about the rest follows.
 SHOWN_CHARS = 12
 
 
-def create_key(name: str) -> str | None:
+@dataclass(frozen=True)
+class Key:
+    """A key as operators see it."""
+
+    name: str
+    id: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+class TooManyKeys(Exception):
+    """The name has two valid keys; `ids` are theirs, the older one first."""
+
+    def __init__(self, ids: tuple[str, str]) -> None:
+        self.ids = ids
+        super().__init__(f"two keys: {ids}")
+
+
+def create_key(name: str) -> str:
     """Give this name a key, and return its token, which cannot be had again.
 
-    A name has one key at a time: return None when it has one. A key that takes the place of a
-    revoked one sees the jobs of its name.
+    All keys of a name see the same jobs, those that take the place of revoked ones too. Raise
+    TooManyKeys when the name has two.
     """
     token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+    values = {"prefix": token[:SHOWN_CHARS], "token_hash": _hash(token), "created_at": utcnow()}
     with writing() as session:
-        key = session.get(ApiKey, name, with_for_update=True)
-        if key is not None and key.revoked_at is None:
-            return None
-        session.merge(
-            ApiKey(
-                name=name,
-                prefix=token[:SHOWN_CHARS],
-                token_hash=_hash(token),
-                created_at=utcnow(),
-                revoked_at=None,
-            )
-        )
+        first = _locked(session, name)
+        if first is None or first.revoked_at is not None:
+            session.merge(ApiKey(name=name, revoked_at=None, **values))
+            return token
+        second = session.get(ApiKeySuccessor, name)
+        if second is not None:
+            raise TooManyKeys((first.prefix, second.prefix))
+        session.add(ApiKeySuccessor(name=name, **values))
     return token
 
 
-def list_keys() -> list[ApiKey]:
-    """Return all keys, the revoked ones too, by name."""
+def list_keys() -> list[Key]:
+    """Return all keys by name, the older one of a name first, and the revoked ones too."""
     with reading() as session:
-        return list(session.scalars(select(ApiKey).order_by(ApiKey.name)))
+        first = [
+            Key(key.name, key.prefix, key.created_at, key.revoked_at)
+            for key in session.scalars(select(ApiKey))
+        ]
+        second = [
+            Key(key.name, key.prefix, key.created_at)
+            for key in session.scalars(select(ApiKeySuccessor))
+        ]
+    return sorted([*first, *second], key=lambda key: (key.name, key.created_at))
 
 
-def revoke_key(name: str) -> bool:
-    """End the key of this name at once; return whether it had one."""
+def revoke_key(name: str, id: str | None = None) -> bool:
+    """End a key of this name at once, or without an id all of them; return whether there was one."""
     with writing() as session:
+        first = _locked(session, name)
+        if first is None:
+            return False
+        second = session.get(ApiKeySuccessor, name)
+        if id is None:
+            session.execute(delete(ApiKeySuccessor).where(ApiKeySuccessor.name == name))
+        elif second is not None and id in (first.prefix, second.prefix):
+            session.execute(delete(ApiKeySuccessor).where(ApiKeySuccessor.name == name))
+            if id == first.prefix:
+                # The second key becomes the first, where the previous version finds it too.
+                _replace(session, first, second)
+            return True
         return bool(
             rowcount(
                 session.execute(
                     update(ApiKey)
-                    .where(ApiKey.name == name, ApiKey.revoked_at.is_(None))
+                    .where(
+                        ApiKey.name == name,
+                        ApiKey.prefix == (id or first.prefix),
+                        ApiKey.revoked_at.is_(None),
+                    )
                     .values(revoked_at=utcnow())
                 )
             )
@@ -60,13 +103,33 @@ def revoke_key(name: str) -> bool:
 
 
 def owner_of(token: str) -> str | None:
-    """Return the name that a token belongs to, by one look into an index; None for no valid one."""
+    """Return the name that a token belongs to, by its index; None for no valid one."""
+    hashed = _hash(token)
     with reading() as session:
         return session.scalar(
-            select(ApiKey.name).where(
-                ApiKey.token_hash == _hash(token), ApiKey.revoked_at.is_(None)
+            union_all(
+                select(ApiKey.name).where(ApiKey.token_hash == hashed, ApiKey.revoked_at.is_(None)),
+                select(ApiKeySuccessor.name).where(ApiKeySuccessor.token_hash == hashed),
             )
         )
+
+
+def _locked(session: Session, name: str) -> ApiKey | None:
+    """Return the first key of a name, which is locked for whoever changes the keys of the name."""
+    return session.get(ApiKey, name, with_for_update=True)
+
+
+def _replace(session: Session, first: ApiKey, second: ApiKeySuccessor) -> None:
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.name == first.name, ApiKey.token_hash == first.token_hash)
+        .values(
+            prefix=second.prefix,
+            token_hash=second.token_hash,
+            created_at=second.created_at,
+            revoked_at=None,
+        )
+    )
 
 
 def _hash(token: str) -> str:

@@ -352,6 +352,18 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
+class ApiKeySuccessor(Base):
+    """The second key of a name, which is to take the place of the first; both are valid."""
+
+    __tablename__ = "api_key_successor"
+    __table_args__ = (UniqueConstraint("token_hash"),)
+
+    name: Mapped[str] = mapped_column(ForeignKey("api_key.name"), primary_key=True)
+    prefix: Mapped[str] = mapped_column(String(16))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class IdempotencyKey(Base):
     """The key of an upload that its caller may send again, and what the first one was answered."""
 

@@ -51,13 +51,22 @@ def test_keys_are_revoked(app: Flask) -> None:
     with app.app_context():
         assert owner_of(token) is None
     assert "revoked" in _run(app, "keys", "list").output
-    assert "has no key" in _run(app, "keys", "revoke", "shop").output
+    assert "no valid key" in _run(app, "keys", "revoke", "shop").output
 
 
-def test_a_name_has_one_key(app: Flask) -> None:
-    _run(app, "keys", "create", "shop")
-    result = _run(app, "keys", "create", "shop")
-    assert result.exit_code == 1 and "Revoke it first" in result.output
+def test_a_key_is_changed_with_an_overlap(app: Flask) -> None:
+    old = _run(app, "keys", "create", "shop").output.splitlines()[0]
+    second = _run(app, "keys", "create", "shop").output
+    new, advice = second.splitlines()[0], f"imgcompress keys revoke {old[:12]}"
+    assert advice in second
+    third = _run(app, "keys", "create", "shop")
+    assert third.exit_code == 1 and advice in third.output
+    unclear = _run(app, "keys", "revoke", "shop")
+    assert unclear.exit_code == 1 and f"{old[:12]} or {new[:12]}" in unclear.output
+    assert _run(app, "keys", "revoke", old[:12]).exit_code == 0
+    with app.app_context():
+        assert (owner_of(old), owner_of(new)) == (None, "shop")
+    assert _run(app, "keys", "list").output.count("active") == 1
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 65, "é", "a\n"])
