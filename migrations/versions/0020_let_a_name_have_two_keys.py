@@ -1,6 +1,6 @@
 """Let a name have two API keys, so that callers can change theirs without a break.
 
-Revision ID: 0019
+Revision ID: 0020
 Create Date: 2026-11-29 10:06:00
 
 """
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 
 # revision identifiers, used by Alembic.
-revision = '0019'
-down_revision = '0018'
+revision = '0020'
+down_revision = '0019'
 branch_labels = None
 depends_on = None
 
