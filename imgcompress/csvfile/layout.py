@@ -43,7 +43,7 @@ class Layout:
     `line_ending` is LF or CRLF; `header` is empty where its quotation marks are broken. `chosen`
     are the columns of images, names and identifiers, or None where there are none; `indices` tells
     where each option column is, as far as that is clear. With `skip`, rows with errors are passed
-    over.
+    over. `description_row` is a row under the header that is no product, or 0.
     """
 
     format: Format
@@ -54,6 +54,12 @@ class Layout:
     indices: dict[Column, int]
     base_url: str | None = None
     skip: bool = False
+    description_row: int = 0
+
+    @property
+    def last_title_row(self) -> int:
+        """Return the number of the last row above the products."""
+        return max(self.header_row, self.description_row)
 
     def passes_over(self, record: BrokenRecord) -> bool:
         """Tell whether the rows after a broken one go on."""
@@ -61,7 +67,7 @@ class Layout:
 
     def rows(self, stream: BinaryIO) -> Iterator[Run]:
         """Yield runs of the records below the header, or from it on if it is broken."""
-        skipped = self.header_row - (not self.header)
+        skipped = self.last_title_row - (not self.header)
         for first, run in self.format.records(stream).runs(self.plain_width):
             if first > skipped:
                 yield first, run

@@ -4,6 +4,26 @@ Names are compared with case, blanks and punctuation folded; in a name with a `*
 any text, only case is folded. A layout is known by all of its `marks` and, where it has some, by
 one of its `hints`. The first that is known counts, so that a special one stands before a general
 one.
+
+The names of columns are those of public documentation, as of 2026:
+
+* Shopify: help.shopify.com/en/manual/products/import-export/using-csv, and its template, which now
+  has `URL handle`, `Product image URL` and `Variant image URL`
+* WooCommerce: github.com/woocommerce/woocommerce/wiki/Product-CSV-Importer-&-Exporter
+* Magento: experienceleague.adobe.com/docs/commerce-admin/systems/data-transfer/import/
+  product-import.html
+* BigCommerce: support.bigcommerce.com, “Importing Complex Attributes” (`Image URL (Import)`), and
+  “Importing and Exporting Products (v2)” (`Product Image File - 1`)
+* PrestaShop: the fields of the import page in its source, AdminImportController
+* Google: support.google.com/merchants/answer/6324370; Meta: developers.facebook.com/docs/
+  marketing-api/catalog/reference, which also has `image[0].url` and a row of descriptions above
+* Squarespace: support.squarespace.com/hc/en-us/articles/115000378108
+* Wix: support.wix.com, “Importing Products from Another eCommerce Platform”; of the newer catalogue,
+  its template (`handle`, `fieldType`, `media`)
+* Amazon: sellercentral.amazon.co.jp/gp/help/external/1641, and the newer templates
+  (`main_product_image_locator[…]#1.media_location`)
+
+Those of Etsy, Akeneo, OpenCart, Shopware, Airtable and Notion follow from exports of them.
 """
 
 from __future__ import annotations
@@ -61,10 +81,11 @@ KNOWN_LAYOUTS = (
     ),
     KnownLayout(
         "bigcommerce",
-        ("Item", "Name", "SKU", "Internal Image URL (Export)"),
-        ("Internal Image URL (Export)",),
+        ("Item", "Name", "SKU"),
+        ("Internal Image URL (Export)", "Image URL (Import)", "Variant Image URL"),
         ("Name",),
         ("SKU", "ID"),
+        hints=("Internal Image URL (Export)", "Image URL (Import)"),
     ),
     KnownLayout(
         "prestashop",
@@ -89,6 +110,13 @@ KNOWN_LAYOUTS = (
         ),
     ),
     KnownLayout(
+        "facebook",
+        ("id", "title", "image[0].url"),
+        ("image[*].url", "image_link", "additional_image_link"),
+        ("title",),
+        ("id",),
+    ),
+    KnownLayout(
         "google_merchant",
         ("id", "title", "image_link"),
         ("image_link", "additional_image_link", "lifestyle_image_link"),
@@ -110,6 +138,7 @@ KNOWN_LAYOUTS = (
         ("name",),
         ("handleId",),
     ),
+    KnownLayout("wix", ("handle", "fieldType", "media"), ("media",), ("name",), ("handle",)),
     KnownLayout(
         "amazon",
         ("item_sku", "main_image_url"),

@@ -56,9 +56,13 @@ def read_preview(stream: BinaryIO, layout: Layout) -> Preview:
 
 
 def _rows(stream: BinaryIO, layout: Layout) -> Iterator[PreviewRow]:
-    records = islice(layout.format.records(stream), layout.header_row + HEADER_SEARCHED_ROWS)
+    records = islice(layout.format.records(stream), layout.last_title_row + HEADER_SEARCHED_ROWS)
     for number, cells in records:
-        if number > layout.header_row and not isinstance(cells, BrokenRecord) and has_text(cells):
+        if (
+            number > layout.last_title_row
+            and not isinstance(cells, BrokenRecord)
+            and has_text(cells)
+        ):
             row = layout.lined_up(cells)
             yield PreviewRow(
                 number,

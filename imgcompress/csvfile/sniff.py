@@ -22,10 +22,11 @@ from .columns import (
     options_of,
     with_names,
 )
+from .descriptions import is_description
 from .encoding import Encoding, detect_encoding, text_blocks
 from .layout import Format, Layout
 from .model import BadCatalogue, Issue, Wishes, issue
-from .parser import BrokenRecord, Records
+from .parser import BrokenRecord, Records, has_text
 
 HEAD_BYTES = 4096
 
@@ -164,7 +165,8 @@ def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, S
                 best = detected
                 break
     layout = _layout(best, wishes)
-    return layout, open_sample(stream, layout)
+    sample = open_sample(stream, layout)
+    return _with_description(stream, layout, sample), sample
 
 
 def open_sample(stream: BinaryIO, layout: Layout) -> Sample:
@@ -195,6 +197,7 @@ def kept_layout(layout: Layout) -> KeptLayout:
         "base_url": layout.base_url,
         "options": {column.name: place for column, place in layout.indices.items()},
         "skip": layout.skip,
+        "description_row": layout.description_row,
         "delimiter": layout.format.delimiter,
         "sep_line": layout.format.sep_line,
         "blanks_before_quotes": layout.format.blanks_before_quotes,
@@ -216,10 +219,11 @@ def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
                 number,
                 tuple(cells),
                 chosen,
-                # Jobs of earlier versions have neither of these.
+                # Jobs of earlier versions have none of these.
                 options_of(kept.get("options", {})),
                 kept["base_url"],
                 kept.get("skip", False),
+                kept.get("description_row", 0),
             )
     raise BadCatalogue(issue("empty_file", limit=HEADER_SEARCHED_ROWS))
 
@@ -317,6 +321,20 @@ def _layout(top: _Top, wishes: Wishes) -> Layout:
         wishes.base_url,
         wishes.skip_bad_rows,
     )
+
+
+def _with_description(stream: BinaryIO, layout: Layout, sample: Sample) -> Layout:
+    """Return the layout with the row under the header, if that only describes the columns."""
+    at = next((at for at, cells in enumerate(sample.rows) if has_text(cells)), None)
+    if layout.chosen is None or at is None:
+        return layout
+    if not is_description(layout, sample.rows[at], sample.rows[at + 1 :]):
+        return layout
+    numbers = (
+        number for number, cells in _unbroken(layout.format.records(stream)) if has_text(cells)
+    )
+    number = next(number for number in numbers if number > layout.header_row)
+    return replace(layout, description_row=number)
 
 
 def _rows_below(stream: BinaryIO, layout: Layout) -> list[list[str]]:

@@ -268,6 +268,8 @@ def _warnings(stream: BinaryIO, layout: Layout, sample: Sample) -> Iterator[Issu
         return
     if layout.format.encoding.errors == STRAY:
         yield _first_stray(stream, layout)
+    if layout.description_row:
+        yield issue("description_row", layout.description_row)
     unread = [layout.title(place) or "" for place in sample.image_columns(layout.url_places)]
     if unread:
         yield issue("unread_columns", layout.header_row, holding=enumerated(unread))

@@ -44,7 +44,7 @@ def write_replaced(
         if above:
             chunk += raw.take(above)
             above = ""
-        urls = new_urls(of_rows.take(number)) if number > layout.header_row else {}
+        urls = new_urls(of_rows.take(number)) if number > layout.last_title_row else {}
         changed = layout.replaced(cells, urls) if urls else {}
         chunk += _written(records, layout, raw, changed) if changed else raw.take(records.text)
         if len(chunk) > _CHUNK_BYTES:

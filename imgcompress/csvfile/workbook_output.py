@@ -94,7 +94,7 @@ def write_workbook(
 
 def _replacements(source: BinaryIO, layout: Layout, of_rows: OutcomesOfRows) -> Iterator[RowEdit]:
     for number, cells in intact(layout.format.records(source), layout):
-        if number > layout.header_row and (urls := new_urls(of_rows.take(number))):
+        if number > layout.last_title_row and (urls := new_urls(of_rows.take(number))):
             yield RowEdit(number, cells, layout.replaced(cells, urls))
 
 

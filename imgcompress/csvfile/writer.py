@@ -128,7 +128,7 @@ class AppendedColumns:
         """Return a row with its output; blank rows and those above the header stay as they are."""
         if number == self._layout.header_row:
             return self._with_output(cells, self._names)
-        if number > self._layout.header_row and has_text(cells):
+        if number > self._layout.last_title_row and has_text(cells):
             errors = [*self._checks.issues(number, cells)] if self._checks else []
             if errors:
                 told = " | ".join(f"{error.code}: {error.message}" for error in errors)
@@ -233,7 +233,7 @@ def _rows(
     for number, cells in intact(layout.format.records(source), layout):
         if failure is None and checks is None:
             return
-        if checks and number > layout.header_row:
+        if checks and number > layout.last_title_row:
             for error in checks.issues(number, cells):
                 yield [
                     str(number),

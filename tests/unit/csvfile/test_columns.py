@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from imgcompress.csvfile import read_preview
 from imgcompress.csvfile.layouts import KNOWN_LAYOUTS
 from imgcompress.csvfile.model import MESSAGES
 
-from .files import Outcome, only_fault, rows_of, surveyed, urls_of, written
+from .files import Outcome, only_fault, rows_of, stream_of, surveyed, urls_of, written
 
 ROOT = Path(__file__).parents[3]
 A, B, C, D = (f"https://a.test/{number}.jpg" for number in range(4))
@@ -398,3 +399,79 @@ def test_patterns_and_wide_rows_take_no_time_to_speak_of() -> None:
 def test_a_star_stands_for_any_text(pattern: str, meant: bool) -> None:
     found = surveyed(table(["Image - 1", "Y"], [A, "x"]), url_columns=(pattern,))
     assert (found.fault_count == 0) is meant or pattern == "*"
+
+
+IMAGE = "https://a.test/1.jpg"
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        "SKU,URL,text,EUR",
+        "Pflicht,Pflicht,,Pflicht",
+        "SKU,Image URL (required),Name,Price",
+        ",Produktbild,Bezeichnung,netto",
+    ],
+)
+@pytest.mark.parametrize("above", ["", "Price list\n\n"])
+def test_a_row_that_describes_the_columns_is_no_product(described: str, above: str) -> None:
+    text = f"{above}item_sku,main_image_url,item_name,price\n\n{described}\n1,{IMAGE},Mug,5.00\n2,,Cup,7\n"
+    row = 3 + above.count("\n")
+    found = surveyed(text)
+    assert [(warning.code, warning.row) for warning in found.warnings] == [("description_row", row)]
+    assert [row.product_name for row in rows_of(text)] == ["Mug", "Cup"]
+    lines = written(text, Outcome(row + 1, 0, "https://out.test/x.jpg", None)).decode().splitlines()
+    assert lines[row - 1] == described and lines[row].startswith(f"1,{IMAGE},Mug,5.00,https://out")
+    (preview, *_) = read_preview(stream_of(text), found.layout).rows
+    assert preview.row == row + 1
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "1,see page 3,Mug,5.00",
+        "1,photo follows,Mug,5.00",
+        "1,,Mug,EUR",
+        "1,-,URL,EUR",
+        "1,a.jpg,Mug,EUR",
+    ],
+)
+def test_a_product_with_a_bad_image_or_none_describes_nothing(first: str) -> None:
+    found = surveyed(
+        f"sku,main_image_url,name,price\n{first}\n2,{IMAGE},Cup,7\n3,{IMAGE},Cup,8\n",
+        url_columns=("main_image_url",),
+    )
+    assert found.layout and not found.layout.description_row and found.total_rows == 3
+
+
+@pytest.mark.parametrize(
+    "header, layout, urls",
+    [
+        ("handle,fieldType,name,visible,media,mediaAltText,price", "wix", ["media"]),
+        (
+            "Item,ID,Name,Type,SKU,Variant Image URL,Internal Image URL (Export),Image URL (Import)",
+            "bigcommerce",
+            ["Internal Image URL (Export)", "Image URL (Import)", "Variant Image URL"],
+        ),
+        (
+            "id,title,description,image[0].url,image[0].tag[0],image[1].url",
+            "facebook",
+            ["image[0].url", "image[1].url"],
+        ),
+        (
+            "::contribution_sku,item_name[marketplace_id=A1F8]#1.value,"
+            "main_product_image_locator[marketplace_id=A1F8]#1.media_location,"
+            "other_product_image_locator_1[marketplace_id=A1F8]#1.media_location",
+            "amazon",
+            [
+                "main_product_image_locator[marketplace_id=A1F8]#1.media_location",
+                "other_product_image_locator_1[marketplace_id=A1F8]#1.media_location",
+            ],
+        ),
+    ],
+)
+def test_newer_templates_of_shops_are_known(header: str, layout: str, urls: list[str]) -> None:
+    cells = [IMAGE if title in urls else "x" for title in header.split(",")]
+    found = surveyed(f"{header}\n{','.join(cells)}\n").layout
+    assert found and found.chosen and found.chosen.layout == layout
+    assert found.titles()["urls"] == urls
