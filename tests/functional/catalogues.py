@@ -230,6 +230,19 @@ def exports(url: URL) -> list[Export]:
             {"base_url": base},
         ),
         Export(
+            "wix-catalog.csv",
+            _csv(
+                "handle,fieldType,name,visible,plainDescription,media,mediaAltText,ribbon,brand,price,sku",
+                {"handle": "mug", "fieldType": "PRODUCT", "name": "Mug", "media": a},
+                {"handle": "mug", "fieldType": "MEDIA", "media": b},
+                {"handle": "mug", "fieldType": "VARIANT", "sku": "m-1"},
+            ),
+            "wix",
+            ["media"],
+            2,
+            3,
+        ),
+        Export(
             "amazon.txt",
             _csv(
                 "feed_product_type\titem_sku\tbrand_name\titem_name\tstandard_price\tmain_image_url\t"

@@ -113,6 +113,15 @@ class Service:
         request_id: str = answer.json()["request_id"]
         return request_id
 
+    def upload_file(self, name: str, content: bytes, **fields: str) -> dict[str, Any]:
+        """Upload a file of any kind that is accepted; return the answer."""
+        answer = requests.post(
+            f"{self.url}/upload", files={"file": (name, content)}, data=fields, timeout=30
+        )
+        assert answer.ok, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
     def get(self, path: str, **parameters: Any) -> requests.Response:
         """Get a path of the service."""
         return requests.get(f"{self.url}{path}", params=parameters, timeout=30)
