@@ -58,6 +58,7 @@ def test_the_document_names_every_call(app: Flask, document: Any) -> None:
         ("POST", "/job/webhooks/{request_id}/redeliver"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
+        ("GET", "/stats"),
         ("GET", "/metrics"),
     }
 

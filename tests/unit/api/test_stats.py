@@ -44,6 +44,7 @@ def test_savings_are_summed_by_period(app: Flask, client: FlaskClient, request_i
         "from=today",
         "from=2026-02-02&to=2026-02-01",
         "group_by=year",
+        "from=2010-01-01",
         "from=2020-01-01&to=2026-01-01",
     ],
 )
