@@ -92,6 +92,7 @@ EMPTY_FIELDS = [
     ("on_row_error", None),
     ("row_options", None),
     ("sheet", None),
+    ("output", None),
     ("since", None),
     ("trust", None),
     ("fresh", None),
