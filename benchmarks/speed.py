@@ -1,9 +1,9 @@
 """Measure the whole service beside the bare codec, img2dataset and the naive loop, in one run.
 
     python -m benchmarks.speed [--photos FOLDER] [--images N] [--quality Q] [--latency MS]
-                               [--rounds N] [--only catalogue|camera]
+                               [--rounds N] [--only catalogue|camera|phone]
 
-Without a folder, photos of two kinds are made of the samples: of a catalogue and of a camera. The
+Without a folder, photos of three kinds are made of the samples: of a catalogue, a camera, and a phone. The
 service compresses them at a fixed quality and in its default mode, which halves each file; those of
 the catalogue also from an origin that answers late. The contestants take turns in every round. See
 benchmarks/README.md for what the numbers mean.
@@ -28,8 +28,8 @@ from .peers import bulk, whole
 from .peers.loops import Loops
 from .peers.measured import Disturbed, Measured
 from .peers.origin import Origin, serving
-from .peers.photos import CATALOGUE, Photos, photos_of
-from .peers.scoreboard import BARE, BULK, DISTANT, FIXED, HALVED, NAIVE, Scoreboard
+from .peers.photos import CATALOGUE, KINDS, Photos, photos_of
+from .peers.scoreboard import BARE, BULK, DISTANT, FIXED, HALVED, LOW, NAIVE, Scoreboard
 from tests.functional.service import Service
 
 Contest = dict[str, Callable[[], Measured]]
@@ -52,7 +52,7 @@ def main() -> None:
         service.start()
         contests = {
             photos: stack.enter_context(_contest(service, photos, options, board, place))
-            for photos in _chosen(options)
+            for photos in photos_of(options.photos, options.only)
         }
         for number in range(options.rounds):
             for photos, contest in contests.items():
@@ -75,12 +75,6 @@ def _run(contest: Contest, board: Scoreboard, photos: str, number: int) -> None:
             file=sys.stderr,
             flush=True,
         )
-
-
-def _chosen(options: argparse.Namespace) -> list[Photos]:
-    return [
-        photos for photos in photos_of(options.photos) if options.only in (None, photos.kind.name)
-    ]
 
 
 @contextmanager
@@ -119,6 +113,7 @@ def _contestants(
     return {
         BARE: lambda: loops.bare(images, quality),
         FIXED: lambda: whole.job(service, urls[:images], quality=str(quality)),
+        LOW: lambda: whole.job(service, urls[:images], quality=str(quality), effort="low"),
         HALVED: lambda: whole.job(service, urls[:images]),
         BULK: lambda: bulk.steady(urls, quality, place),
         NAIVE: lambda: loops.naive(urls[: images // NAIVE_PART], quality, place),
@@ -144,7 +139,7 @@ def _arguments() -> argparse.Namespace:
         "--images",
         type=int,
         default=2000,
-        help="images in a run; of camera photos about a third as many",
+        help="images in a run; of camera photos a third as many, of phone photos a 16th",
     )
     parser.add_argument("--quality", type=int, default=50, help="where it is fixed")
     parser.add_argument(
@@ -154,7 +149,7 @@ def _arguments() -> argparse.Namespace:
         help="milliseconds that the distant origin takes to answer; 0: none",
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["catalogue", "camera"])
+    parser.add_argument("--only", choices=[kind.name for kind in KINDS])
     return parser.parse_args()
 
 

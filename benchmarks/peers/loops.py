@@ -13,6 +13,8 @@ from pathlib import Path
 import requests
 from PIL import Image
 
+from imgcompress.worker.memory import tune_malloc
+
 from .measured import Measured
 
 PROCESSES = 2
@@ -50,8 +52,10 @@ _photos: Sequence[bytes] = ()
 
 
 def _keep(photos: Sequence[bytes]) -> None:
+    """Keep the photos, and memory between them as the service's workers do."""
     global _photos
     _photos = photos
+    tune_malloc()
 
 
 def _recode(images: int, quality: int) -> Span:

@@ -1,4 +1,5 @@
-"""Photos to measure with: a folder of the caller's, or crops of the samples in two usual sizes."""
+"""Photos to measure with: a folder of the caller's, or crops of the samples as shops, cameras and
+phones save them."""
 
 from __future__ import annotations
 
@@ -10,27 +11,34 @@ from statistics import mean
 
 from PIL import Image, ImageOps
 
+from .phone import ADOBE_RGB_SAMPLE, display_p3, exif_of_phone
+
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 CROPS_OF_EACH = 3
-# From so many bytes on average the photos of a folder are judged as camera photos.
-CAMERA_BYTES = 400_000
+# From so many bytes on average the photos of a folder are judged as those of a camera or a phone.
+CAMERA_BYTES, PHONE_BYTES = 400_000, 1_500_000
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of photos: how large they are on average, and what part of a run's images they get.
 
-    The sizes are those of the catalogue and the camera photos of the project's first measurements.
+    The sizes are those of the catalogue and the camera photos of the project's first measurements,
+    and those of common phones, which photos have in turn.
     """
 
     name: str
-    size: tuple[int, int]
+    sizes: tuple[tuple[int, int], ...]
     bytes: int
     share: float
 
 
-CATALOGUE = Kind("catalogue", (700, 700), 177_000, 1.0)
-CAMERA = Kind("camera", (1680, 1250), 616_000, 0.35)
+CATALOGUE = Kind("catalogue", ((700, 700),), 177_000, 1.0)
+CAMERA = Kind("camera", ((1680, 1250),), 616_000, 0.35)
+PHONE = Kind("phone", ((4032, 3024), (4000, 3000), (3264, 2448)), 3_000_000, 0.06)
+KINDS = (CATALOGUE, CAMERA, PHONE)
+# Of these, every second photo is turned, and every third has a profile.
+PHONE_TURNS = (1, 6, 1, 8)
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,13 @@ class Photos:
         )
 
 
-def photos_of(folder: Path | None) -> list[Photos]:
-    """Return the JPEG photos of a folder, or both kinds made of the samples."""
+def photos_of(folder: Path | None, only: str | None = None) -> Iterator[Photos]:
+    """Yield the JPEG photos of a folder, or each kind made of the samples, in the order of KINDS."""
     if folder is None:
-        return [Photos(kind, tuple(_made(kind))) for kind in (CATALOGUE, CAMERA)]
+        for kind in KINDS:
+            if only in (None, kind.name):
+                yield Photos(kind, tuple(_made(kind)))
+        return
     files = [
         path.read_bytes()
         for path in sorted(folder.iterdir())
@@ -61,24 +72,38 @@ def photos_of(folder: Path | None) -> list[Photos]:
     ]
     if not files:
         raise SystemExit(f"There are no JPEG files in {folder}.")
-    kind = CAMERA if mean(map(len, files)) >= CAMERA_BYTES else CATALOGUE
-    return [Photos(kind, tuple(files))]
+    size = mean(map(len, files))
+    kind = PHONE if size >= PHONE_BYTES else CAMERA if size >= CAMERA_BYTES else CATALOGUE
+    yield Photos(kind, tuple(files))
 
 
 def _made(kind: Kind) -> Iterator[bytes]:
     """Yield crops of each sample at the quality that comes nearest to the kind's bytes."""
+    photos = 0
     for path in sorted(SAMPLES.iterdir()):
         if path.suffix not in (".jpg", ".png"):
             continue
+        size = kind.sizes[photos // CROPS_OF_EACH % len(kind.sizes)]
         with Image.open(path) as sample:
-            wide = mirrored(sample.convert("RGB"), kind.size)
+            wide = mirrored(sample.convert("RGB"), size)
         for number in range(CROPS_OF_EACH):
             left, top = (
                 (side - wanted) * number // max(1, CROPS_OF_EACH - 1)
-                for side, wanted in zip(wide.size, kind.size)
+                for side, wanted in zip(wide.size, size)
             )
-            crop = wide.crop((left, top, left + kind.size[0], top + kind.size[1]))
-            yield _saved_near(crop, kind.bytes)
+            crop = wide.crop((left, top, left + size[0], top + size[1]))
+            yield _saved_near(crop, kind.bytes, _metadata(photos, crop) if kind is PHONE else {})
+            photos += 1
+
+
+def _metadata(number: int, photo: Image.Image) -> dict[str, bytes]:
+    """Return what a phone writes beside the pixels: EXIF, and a profile in every third photo."""
+    metadata = {"exif": exif_of_phone(photo, PHONE_TURNS[number % len(PHONE_TURNS)])}
+    if number % 3 == 0:
+        with Image.open(SAMPLES / ADOBE_RGB_SAMPLE) as sample:
+            adobe_rgb: bytes = sample.info["icc_profile"]
+        metadata["icc_profile"] = display_p3() if number % 2 else adobe_rgb
+    return metadata
 
 
 def mirrored(photo: Image.Image, least: tuple[int, int]) -> Image.Image:
@@ -96,21 +121,21 @@ def mirrored(photo: Image.Image, least: tuple[int, int]) -> Image.Image:
     return wide
 
 
-def _saved_near(photo: Image.Image, wanted: int) -> bytes:
+def _saved_near(photo: Image.Image, wanted: int, metadata: dict[str, bytes]) -> bytes:
     """Return a JPEG at 4:2:0 of about so many bytes, of quality 60 to 97."""
     low, high = 60, 97
     while low < high:
         middle = (low + high) // 2
-        if len(_saved(photo, middle)) < wanted:
+        if len(_saved(photo, middle, metadata)) < wanted:
             low = middle + 1
         else:
             high = middle
-    return _saved(photo, low)
+    return _saved(photo, low, metadata)
 
 
-def _saved(photo: Image.Image, quality: int) -> bytes:
+def _saved(photo: Image.Image, quality: int, metadata: dict[str, bytes]) -> bytes:
     file = io.BytesIO()
-    photo.save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    photo.save(file, "JPEG", quality=quality, subsampling="4:2:0", **metadata)
     return file.getvalue()
 
 
