@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgcompress.worker.pipeline import WITH_SLOW
+from imgcompress.worker.process import WITH_SLOW
 
 from tests.databases import fresh_database, migrate
 from tests.faults import (

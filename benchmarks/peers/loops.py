@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 from PIL import Image
 
-from imgcompress.worker.memory import tune_malloc
+from imgcompress.worker.process import tune_malloc
 
 from .measured import Measured
 

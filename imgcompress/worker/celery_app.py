@@ -1,4 +1,4 @@
-"""The Celery application: queues, schedules, and how its processes start and end.
+"""The Celery application: its tasks, queues and schedule.
 
 kombu counts the messages that a worker holds, and asks for another only while there is room. When
 a message cannot be acknowledged because Redis is away, kombu 5.7 leaves it in the count, so a
@@ -8,22 +8,14 @@ connection is gone (seen; `QoS.ack` and `QoS.reject` in kombu/transport/redis.py
 
 from __future__ import annotations
 
-import gc
 import logging
-import mmap
-import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, Task
 from celery.schedules import schedule
-from celery.signals import (
-    setup_logging,
-    worker_process_init,
-    worker_process_shutdown,
-    worker_shutting_down,
-)
+from celery.signals import setup_logging, worker_process_init
 from flask import Flask
 from kombu.entity import Queue
 from kombu.transport import redis, virtual
@@ -32,11 +24,9 @@ from ..config import Settings
 from ..errors import LedgerUnavailable
 from ..extensions import db
 from ..logs import begin
-from ..metrics import SHARE
-from ..process import die_with_parent
 from . import celeryconfig
 from .broker import PublishingCelery, limit_waits_for_rabbitmq
-from .memory import limit_memory, tune_malloc
+from .process import begin_process
 from .queue import Watch
 
 
@@ -65,52 +55,16 @@ def patch_kombu_redis() -> None:
     redis.Channel.QoS = ForgettingQoS
 
 
-# One byte that is shared with the pool processes, which are forked later: they do not hear the
-# signal that ends the worker, and must hand back their slices.
-_stopping = mmap.mmap(-1, 1)
-# Images keep all cores busy for hours; who asks for a status meanwhile shall not wait for them.
-BEHIND_CALLERS = 5
-
-
-def stopping() -> bool:
-    """Tell whether this worker is shutting down."""
-    return _stopping[0] != 0
-
-
-@worker_shutting_down.connect
-def _announce(**_: Any) -> None:
-    _stopping[0] = 1
-
-
-@worker_process_shutdown.connect
-def _save_measured(**_: Any) -> None:
-    SHARE.save_now()
-
-
-def prepare_processes(app: Flask) -> None:
-    """Prepare each pool process of a worker as it starts."""
-
-    def start(**_: Any) -> None:
-        die_with_parent(os.getppid())
-        os.nice(BEHIND_CALLERS)
-        tune_malloc()
-        settings: Settings = app.config["SETTINGS"]
-        limit_memory(settings.max_process_memory, settings.fetch_concurrency)
-        gc.freeze()  # What is loaded by now stays for ever: no search for garbage must look at it.
-        with app.app_context():
-            # The sockets of inherited connections belong to the parent process.
-            for engine in db.engines.values():
-                engine.dispose(close=False)
-
-    worker_process_init.connect(start, weak=False)
-
-
 log = logging.getLogger(__name__)
 
 IMAGES, DELIVERIES, RECOVERY = "images", "deliveries", "recovery"
 QUEUES = (IMAGES, DELIVERIES, RECOVERY)
 # The modules of the tasks are loaded by workers only: the web process sends tasks by name.
-TASK_MODULES = ("imgcompress.worker.tasks", "imgcompress.worker.deliver")
+TASK_MODULES = (
+    "imgcompress.worker.tasks",
+    "imgcompress.worker.deliver",
+    "imgcompress.worker.maintenance",
+)
 ROUTES = {
     "process_csv": IMAGES,
     "process_waiting": IMAGES,
@@ -140,12 +94,19 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
                     log.warning("The task was skipped; a later one does its work: %s", error)
                     return None
 
+    def prepare(**_: Any) -> None:
+        begin_process(settings)
+        with app.app_context():
+            # The sockets of inherited connections belong to the parent process.
+            for engine in db.engines.values():
+                engine.dispose(close=False)
+
+    worker_process_init.connect(prepare, weak=False)
     celery = PublishingCelery(app.name, task_cls=ContextTask, set_as_current=True)
     celery.config_from_object(celeryconfig)
     celery.conf.update(_installation(settings))
     celery.set_default()
     celery.steps["worker"].add(Watch)
-    prepare_processes(app)
     patch_kombu_redis()
     limit_waits_for_rabbitmq()
     return celery

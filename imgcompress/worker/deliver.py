@@ -30,7 +30,7 @@ from ..notify.email import Attachment, job_mail, send_mail
 from ..notify.schedule import next_pause
 from ..notify.webhook import Attempt, send_webhook
 from ..storage import csv_key, open_storage, workbook_key
-from .celery_app import stopping
+from .process import stopping
 from .queue import ROUNDS_AT_ONCE, publish_due_deliveries
 from .slices import retry_while_unavailable
 

@@ -1,223 +1,214 @@
-"""The tasks: process a slice, recover what was lost, and prune what is old."""
+"""The task that processes images: claim slices, take them through the pipeline, write the results.
+
+Often a task has one slice. Where the last images of a slice hang, or come from far away, the next
+slices are begun meanwhile: no image waits for another's origin, and no job for another's.
+"""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
 import time
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Callable, Collection
+from functools import cache, partial
+from threading import Thread
 from uuid import UUID
 
 from celery import shared_task
 
-from ..errors import LedgerUnavailable, StorageUnavailable
+from ..errors import ImageError, LedgerUnavailable, StorageUnavailable
 from ..extensions import current_settings
-from ..ledger import clock_steps, slices
-from ..ledger.clock import ledger_now
-from ..ledger.deletion import (
-    ORPHAN_MIN_AGE,
-    TooManyOrphans,
-    delete_orphans,
-    purge_due_jobs,
-    purge_old_jobs,
-)
-from ..ledger.deliveries import fail_suspended_deliveries
-from ..ledger.idempotency import delete_expired_keys
-from ..ledger.metrics import note_recovery
-from ..ledger.receivers import delete_old_circuits
-from ..ledger.seals import SealBroken, reseal_secrets
-from ..ledger.slices import Claim
-from ..ledger.webhook_secret import reseal_installation
+from ..ledger.deletion import left_behind
+from ..ledger.results import ClaimLost, Success
+from ..ledger.slices import Claim, next_slice, pending_images
 from ..logs import bind
-from ..notify.schedule import longest_pause
-from ..storage import JobFiles, open_storage
-from .celery_app import stopping
-from .context import worker_context
-from .deliver import hold_seconds
-from .holder import is_dead
-from .pipeline import CodecStuck
-from .queue import publish_due_deliveries, publish_slices, slices_in_queue
-from .slices import ActiveSlices, claimed
+from .celeryconfig import SLICE_SECONDS
+from .pipeline import CodecStuck, Pipeline
+from .process import stopping
+from .queue import publish_due_deliveries, publish_slices
+from .slices import ActiveSlice, SliceImage, claimed, retry_while_unavailable
+from .stages import ImageStages
 
 log = logging.getLogger(__name__)
 
-# A slice that met a failing storage is tried again after this long.
+# The longest time between two looks at leases, at results to be written, and for a shutdown.
+TICK_SECONDS = 0.25
+# An image that hangs holds its slice for FETCH_TIMEOUT; so many of them may hold slices at a time.
+MOST_SLICES = 16
+# How often a task that could begin something asks whether there is a slice for it.
+ASK_SECONDS = 0.25
+# In a codec process an image cannot end its worker; a slice that goes on doing so is given up.
+MAX_CRASHES = 10
+# A slice that met a failing storage is tried again after so many seconds.
 STORAGE_DELAY = 10.0
 
 
 @shared_task(name="process_csv")
 def process_csv(request_id: str, slice_no: int) -> None:
-    """Process the images of one slice of a job, or of another one where a worker has it already.
+    """Process the images of a slice of a job, or of another one where a worker has it already.
 
-    The message is only a doorbell: whatever goes wrong here, the lease runs out and recovery
-    publishes the slice again.
+    The message only says that there is work: whatever goes wrong here, the lease runs out and
+    recovery publishes the slice again.
     """
     bind(request_id=request_id, slice_no=slice_no)
-    _process(claimed(UUID(request_id), slice_no))
+    SliceTask(worker_pipeline(), (UUID(request_id), slice_no)).run()
 
 
 @shared_task(name="process_waiting")
 def process_waiting() -> None:
     """Process slices that the ledger names, as a worker does while the broker takes no messages."""
-    _process(None)
+    SliceTask(worker_pipeline()).run()
 
 
-def _process(claim: Claim | None) -> None:
-    """Process a slice, if there is one, and others that are due meanwhile."""
-    shift = ActiveSlices(worker_context())
-    try:
-        if claim is not None:
-            shift.take_on(claim)
-        _work(shift)
-    except LedgerUnavailable as error:
-        log.error("Slices were abandoned; their leases will expire: %s", error)
-
-
-def _work(shift: ActiveSlices) -> None:
-    """Work through the shift and release its slices, however that ends."""
-    delay, stuck = 0.0, False
-    try:
-        shift.run()
-    except CodecStuck:
-        stuck = True
-    except StorageUnavailable as error:
-        log.error("%d slices are waiting for the storage: %s", len(shift.parts), error)
-        delay = STORAGE_DELAY
-    shift.hand_back(delay=delay)
-    if stuck:
-        _end_process()
-
-
-def _end_process() -> None:
-    """End this pool process, whose codec thread never came back; the worker starts a new one."""
-    log.error("An image never returned from the codec; this process exits")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-# A slice that was published so many rounds of recovery ago is claimed, or stands in the queue.
-LOST_AFTER_ROUNDS = 2
-JOBS_AT_ONCE = 500
-
-_began = -math.inf
-
-
-@shared_task(name="recover")
-def recover() -> None:
-    """End leases, publish what stands unpublished, close finished jobs, relay deliveries.
-
-    While there was no courier, messages have piled up: a round that is asked for right after
-    another one of this process is left out.
-    """
-    global _began
-    now = time.monotonic()
-    if now - _began < current_settings().recovery_interval / 2:
-        return
-    _began = now
-    _tell("times in the future were corrected: the clock was set back", put_clock_right())
-    end_leases()
-    recover_lost_messages()
-    _tell("finished jobs were closed", slices.close_finished_jobs())
-    for request_id in slices.jobs_to_publish(JOBS_AT_ONCE):
-        if not publish_slices(request_id):
-            break
-    _tell(
-        "deliveries were given up, because their receivers kept failing",
-        fail_suspended_deliveries(),
-    )
-    publish_due_deliveries()
-    delete_expired_keys()
-    delete_old_circuits()
-    note_recovery()
-    purge_deleted_jobs()
-
-
-def put_clock_right() -> int:
-    """Have all that is due which waits for a time that cannot be true; return how much it was."""
+@cache
+def worker_pipeline() -> Pipeline:
+    """Return this process's pipeline; it is made in the process that uses it, after the fork."""
     settings = current_settings()
-    return clock_steps.correct_future_times(
-        clock_steps.Longest(
-            lease=settings.lease_seconds,
-            suspension=max(
-                settings.fetch_suspend_seconds, settings.fetch_timeout + settings.compress_timeout
-            ),
-            hold=max(hold_seconds(settings).values()),
-            delivery=longest_pause(settings.webhook_retry_pauses),
-        )
-    )
+    return Pipeline(ImageStages(settings), concurrency=settings.fetch_concurrency)
 
 
-def end_leases() -> None:
-    """End the leases that ran out, and those that dead processes of this machine held."""
-    dead = [holder for holder in slices.lease_holders() if is_dead(holder)]
-    _tell("leases expired", slices.expire_leases(dead))
+class SliceTask:
+    """One task and the slices that it has in hand; `named` is the one that its message names."""
 
+    def __init__(self, pipeline: Pipeline, named: tuple[UUID, int] | None = None) -> None:
+        self.pipeline = pipeline
+        self.stages = pipeline.stages
+        self.slices: list[ActiveSlice] = []
+        self._named = named
+        # After it the message is acknowledged, and the next one comes.
+        self._claims_until = time.monotonic() + SLICE_SECONDS
+        self._asks_at = 0.0
 
-def recover_lost_messages() -> None:
-    """Have slices published again when the broker holds fewer messages than it was given."""
-    in_queue = slices_in_queue()
-    if in_queue is not None:
-        lost = slices.republish_lost_slices(
-            in_queue, older_than=LOST_AFTER_ROUNDS * current_settings().recovery_interval
-        )
-        _tell("slices were published again, because messages were lost", lost)
+    def run(self) -> None:
+        """Process slices until none is in hand and none is to be had, or until a shutdown.
 
+        Raise LedgerUnavailable where nothing could be claimed. An image that never comes back from
+        the codec ends this process, once its failure and all other results are written.
+        """
+        delay, stuck = 0.0, False
+        try:
+            try:
+                self._process()
+            except StorageUnavailable as error:
+                log.error("%d slices are waiting for the storage: %s", len(self.slices), error)
+                delay = STORAGE_DELAY
+            except CodecStuck as error:
+                stuck = True
+                error.item.slice.add(error.item, ImageError("compress_timeout"))
+            self._release(self.slices, delay)
+        except LedgerUnavailable as error:
+            if not self.slices:
+                raise
+            log.error("Slices were abandoned; their leases will expire: %s", error)
+        finally:
+            for part in self.slices:
+                part.ended = True
+            self.pipeline.queue.drop_unwanted()
+        if stuck:
+            log.error("An image never returned from the codec; this process exits")
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def purge_deleted_jobs() -> None:
-    """Take away what is left of deleted jobs. It comes last, since it may take a minute."""
-    storage = open_storage(current_settings())
-    try:
-        _tell("deleted jobs were erased", purge_due_jobs(JobFiles(storage)))
-    except StorageUnavailable as error:
-        log.warning("Deleted jobs that are not erased yet are waiting for the storage: %s", error)
+    def _process(self) -> None:
+        self._claim_next()
+        while self.slices and not stopping():
+            self._take_results(TICK_SECONDS)
+            for part in self.slices:
+                self._unless_lost(part, part.write_if_due)
+            self._release([part for part in self.slices if part.ended or part.is_finished])
+            while (not self.slices or self.pipeline.runs_dry) and self._claim_next():
+                pass
+        self._take_results(0.0)
 
+    def _claim_next(self) -> bool:
+        """Claim a slice and begin with its images; return whether there was one.
 
-def _tell(what: str, count: int) -> None:
-    if count:
-        log.warning("Recovery: %d %s", count, what)
+        It is the one of the message. After that, or where somebody else has it, it is the one that
+        the ledger prefers.
+        """
+        now, claim = time.monotonic(), None
+        try:
+            if self._named:
+                claim, self._named = claimed(*self._named), None
+            if claim is None:
+                if not self._asks_at <= now < self._claims_until or len(self.slices) >= MOST_SLICES:
+                    return False
+                self._asks_at = now + ASK_SECONDS
+                # Where enough images of a job wait here, others may take the rest.
+                waiting = Counter(
+                    item.slice.claim.request_id for item in self.pipeline.queue.waiting()
+                )
+                enough = self.pipeline.concurrency
+                found = next_slice([job for job, images in waiting.items() if images >= enough])
+                claim = found and claimed(*found)
+        except LedgerUnavailable as error:
+            if not self.slices:
+                raise
+            log.warning("No slice can be claimed: %s", error)
+        if claim is None:
+            return False
+        self._asks_at = now
+        self._begin(claim)
+        return True
 
+    def _begin(self, claim: Claim) -> None:
+        publish_slices(claim.request_id)
+        if claim.started_job:
+            publish_due_deliveries()
+        images = retry_while_unavailable(lambda: pending_images(claim))
+        part = ActiveSlice(claim)
+        self.slices.append(part)
+        items = [SliceImage(part, image, self.stages.source_of(claim, image)) for image in images]
+        part.unfinished.update(items)
+        begun = []
+        for item in items:
+            if claim.crashes > MAX_CRASHES:
+                part.add(item, ImageError("worker_crashed"))
+            elif not item.image.readable:
+                part.add(item, ImageError("internal_error", retryable=False))
+            else:
+                begun.append(item)
+        if begun:
+            self.stages.circuits.look_up(
+                claim.owner or "", {item.source.authority for item in begun}
+            )
+            self.pipeline.queue.add(begun)
 
-@shared_task(name="prune")
-def prune() -> None:
-    """Delete the jobs that ended RETENTION_DAYS ago, with their files."""
-    settings = current_settings()
-    if not settings.retention_days:
-        return
-    before = ledger_now() - timedelta(days=settings.retention_days)
-    try:
-        deleted = purge_old_jobs(before, JobFiles(open_storage(settings)), stopping)
-    except StorageUnavailable as error:
-        log.warning("Old jobs are waiting for the storage: %s", error)
-        return
-    if deleted:
-        log.info("%d jobs that ended %d days ago were deleted", deleted, settings.retention_days)
+    def _take_results(self, seconds: float) -> None:
+        for item, outcome in self.pipeline.take(seconds):
+            claim = item.slice.claim
+            error = outcome if isinstance(outcome, ImageError) else None
+            self.stages.circuits.note(item.source, error, claim.request_id)
+            if not item.slice.ended:
+                item.slice.add(item, outcome)
+            elif isinstance(outcome, Success):
+                self._delete_unwritten(claim, [outcome.storage_key])
 
+    def _release(self, parts: Collection[ActiveSlice], delay: float = 0.0) -> None:
+        for part in list(parts):
+            if not part.ended:
+                self._unless_lost(part, partial(part.release, delay))
+            self.slices.remove(part)
+            if part.unfinished:
+                self.pipeline.queue.drop_unwanted()
 
-@shared_task(name="reseal")
-def reseal() -> None:
-    """Seal the secrets that an older version left plain, or an older key sealed."""
-    changed = reseal_secrets()
-    if changed:
-        log.info("%d secrets of jobs were sealed with the newest key", changed)
-    try:
-        if reseal_installation():
-            log.info("The secret of the installation was sealed with the newest key")
-    except SealBroken as error:
-        log.error("The secret of the installation cannot be read: %s", error.detail)
+    def _unless_lost(self, part: ActiveSlice, act: Callable[[], None]) -> None:
+        """Act on a slice; where its claim is lost, it alone is given up."""
+        try:
+            act()
+        except ClaimLost as lost:
+            part.bind_logs()
+            log.info("The slice was abandoned: %s", lost)
+            part.ended = True
+            self._delete_unwritten(part.claim, part.stored_in_vain)
 
-
-@shared_task(name="sweep")
-def sweep() -> None:
-    """Delete the files that belong to no job."""
-    storage = open_storage(current_settings())
-    try:
-        deleted = delete_orphans(storage.list, storage.delete, ledger_now() - ORPHAN_MIN_AGE)
-    except TooManyOrphans as error:
-        log.error("%s", error.message)
-        return
-    except StorageUnavailable as error:
-        log.warning("Files that belong to no job are waiting for the storage: %s", error)
-        return
-    if deleted:
-        log.warning("%d files that belonged to no job were deleted", deleted)
+    def _delete_unwritten(self, claim: Claim, keys: Collection[str]) -> None:
+        """Delete images that were stored for nothing, since their job was cancelled or deleted."""
+        try:
+            unneeded = left_behind(claim.request_id, claim.epoch, keys) if keys else ()
+        except LedgerUnavailable as error:
+            log.warning("%d stored images stay until the next sweep: %s", len(keys), error)
+            return
+        if unneeded:
+            Thread(target=self.stages.delete, args=(unneeded,), daemon=True).start()

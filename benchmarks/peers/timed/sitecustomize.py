@@ -17,8 +17,9 @@ from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from imgcompress.worker import slices
+from imgcompress.worker import tasks
 from imgcompress.worker.slices import ActiveSlice
+from imgcompress.worker.tasks import SliceTask
 
 
 class _Clock:
@@ -80,11 +81,11 @@ def _within(owner, name, timed, then=lambda: None):
 
 
 if "TIMES_DIR" in os.environ:
-    _within(slices.ActiveSlices, "run", CLOCK.hands_on)
-    _within(slices.ActiveSlices, "take_on", CLOCK.keeps_books)
-    _within(slices, "next_slice", CLOCK.keeps_books)
-    _within(slices, "claimed", CLOCK.keeps_books)
+    _within(SliceTask, "run", CLOCK.hands_on)
+    _within(SliceTask, "_begin", CLOCK.keeps_books)
+    _within(tasks, "next_slice", CLOCK.keeps_books)
+    _within(tasks, "claimed", CLOCK.keeps_books)
     _within(ActiveSlice, "add", CLOCK.keeps_books)
-    _within(ActiveSlice, "keep_up", CLOCK.keeps_books)
+    _within(ActiveSlice, "write_if_due", CLOCK.keeps_books)
     _within(ActiveSlice, "release", CLOCK.keeps_books, then=CLOCK.write)
     event.listen(Engine, "before_cursor_execute", CLOCK.count)

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from imgcompress.api import deletion
 from imgcompress.errors import StorageUnavailable
-from imgcompress.worker.tasks import purge_deleted_jobs
+from imgcompress.worker.maintenance import purge_deleted_jobs
 
 from ..ledger.test_deletion import _let_time_pass
 from .conftest import Upload

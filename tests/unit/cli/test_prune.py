@@ -23,8 +23,8 @@ from imgcompress.ledger.queries import find_job
 from imgcompress.ledger.session import writing
 from imgcompress.storage import csv_key, open_storage
 from imgcompress.storage.files import FileStorage
-from imgcompress.worker import tasks
-from imgcompress.worker.tasks import prune, sweep
+from imgcompress.worker import maintenance
+from imgcompress.worker.maintenance import prune, sweep
 
 from tests.new_images import NewImage, by_columns
 
@@ -122,5 +122,5 @@ def test_a_storage_that_is_away_is_told_and_asked_again(
     assert path.exists()
     with writing() as session:
         session.execute(update(JobDeletion).values(due_at=utcnow()))
-    tasks.purge_deleted_jobs()
+    maintenance.purge_deleted_jobs()
     assert not path.exists()

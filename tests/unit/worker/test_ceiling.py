@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imgcompress.worker.memory import OTHER_THREADS, limit_memory
+from imgcompress.worker.process import OTHER_THREADS, limit_memory
 
 from ..imaging.images import animated, cutout, encoded, photo
 
@@ -59,7 +59,7 @@ IN_QUARANTINE = """if True:
     import sys
     from pathlib import Path
     from imgcompress.errors import ImageError
-    from imgcompress.worker.memory import limit_memory
+    from imgcompress.worker.process import limit_memory
     from imgcompress.imaging import CompressOptions
     from imgcompress.imaging.codec_process import CodecProcess
 
@@ -128,7 +128,7 @@ def test_an_avif_that_gets_no_memory_fails_alone(tmp_path: Path) -> None:
 def test_the_stacks_of_threads_come_on_top() -> None:
     script = """if True:
         import resource
-        from imgcompress.worker.memory import limit_memory
+        from imgcompress.worker.process import limit_memory
         resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, -1))
         limit_memory(1 << 30, concurrency=2)
         print(resource.getrlimit(resource.RLIMIT_DATA)[0])

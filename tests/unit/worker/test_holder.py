@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from imgcompress.worker.holder import is_dead, process_name
+from imgcompress.worker.process import is_dead, process_name
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
-TELL_NAME = "from imgcompress.worker.holder import process_name; print(process_name(), flush=True)"
+TELL_NAME = "from imgcompress.worker.process import process_name; print(process_name(), flush=True)"
 
 
 @pytest.fixture

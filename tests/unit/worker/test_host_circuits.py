@@ -20,7 +20,7 @@ from imgcompress.ledger import clock, hosts, session
 from imgcompress.ledger.hosts import Source
 from imgcompress.ledger.session import reading
 from imgcompress.net.fetcher import Deferred, HostBusy, SourceStatus
-from imgcompress.worker.hosts import FAILURES_TO_OPEN, OPENINGS_TO_FAIL, HostCircuits
+from imgcompress.worker.circuits import FAILURES_TO_OPEN, OPENINGS_TO_FAIL, HostCircuits
 
 AUTHORITY = "cdn.test:443"
 HOST = Source("", AUTHORITY)

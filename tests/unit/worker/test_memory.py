@@ -8,7 +8,7 @@ import pytest
 
 MALLOC = """
 import ctypes, re, resource
-from imgcompress.worker.memory import tune_malloc
+from imgcompress.worker.process import tune_malloc
 assert tune_malloc()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

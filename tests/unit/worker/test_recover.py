@@ -22,8 +22,8 @@ from imgcompress.ledger.metrics import note_recovery, recovery_age
 from imgcompress.ledger.models import JobDeletion, utcnow
 from imgcompress.ledger.session import writing
 from imgcompress.storage import csv_key
-from imgcompress.worker import tasks
-from imgcompress.worker.tasks import purge_deleted_jobs
+from imgcompress.worker import maintenance
+from imgcompress.worker.maintenance import purge_deleted_jobs
 
 from ...buckets import Bucket
 from tests.new_images import NewImage, by_columns
@@ -60,8 +60,8 @@ def test_what_waits_for_a_clock_that_was_put_back_is_due(
         patch.setattr(clock, "ADVANCED", timedelta(hours=3))
         _deleted_job()
         note_recovery()
-    monkeypatch.setattr(tasks, "_began", -math.inf)
-    tasks.recover()
+    monkeypatch.setattr(maintenance, "_began", -math.inf)
+    maintenance.recover()
     assert "times in the future were corrected" in caplog.text
     assert "1 deleted jobs were erased" in caplog.text
     age = recovery_age()

@@ -12,7 +12,7 @@ import pytest
 
 from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
-from imgcompress.worker import tasks
+from imgcompress.worker import maintenance
 from imgcompress.worker.celery_app import TASK_MODULES
 
 NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
@@ -29,7 +29,7 @@ def test_a_task_without_a_ledger_ends_in_a_line(
     name: str,
     arguments: tuple[object, ...],
 ) -> None:
-    monkeypatch.setattr(tasks, "_began", -math.inf)
+    monkeypatch.setattr(maintenance, "_began", -math.inf)
     app = create_worker_app(
         load_settings(None, database_url=NOWHERE, data_dir=tmp_path, retention_days=1)
     )

@@ -1,4 +1,4 @@
-"""The recorder: while the ledger is away, results are kept and not thrown away."""
+"""A slice in hand: while the ledger is away, results are kept and not thrown away."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from uuid import uuid4
 
 import pytest
 
-from imgcompress.errors import LedgerUnavailable
-from imgcompress.ledger.results import Failure, Result
+from imgcompress.config import load_settings
+from imgcompress.errors import ImageError, LedgerUnavailable
+from imgcompress.ledger.hosts import Source
+from imgcompress.ledger.results import Result
 from imgcompress.ledger.slices import Claim, PendingImage
 from imgcompress.worker import slices
-from imgcompress.worker.slices import BATCH_IMAGES, ResultWriter, retry_while_unavailable
+from imgcompress.worker.slices import (
+    BATCH_IMAGES,
+    ActiveSlice,
+    SliceImage,
+    retry_while_unavailable,
+)
 
 
 class FlakyLedger:
@@ -54,51 +61,54 @@ def ledger(monkeypatch: pytest.MonkeyPatch) -> FlakyLedger:
 
 
 @pytest.fixture
-def full_recorder(ledger: FlakyLedger) -> ResultWriter:
-    """Return a recorder with a batch that is due."""
-    full = ResultWriter(Claim(uuid4(), 0, 1, 0, 0, 49, {}, "http://service.test", False), 30.0)
+def full(ledger: FlakyLedger, monkeypatch: pytest.MonkeyPatch) -> ActiveSlice:
+    """Return a slice with as many results as make a write due."""
+    monkeypatch.setattr(slices, "current_settings", lambda: load_settings(None))
+    full = ActiveSlice(Claim(uuid4(), 0, 1, 0, 0, 49, {}, "http://service.test", False))
     for ordinal in range(BATCH_IMAGES):
         image = PendingImage(uuid4(), ordinal, 2, "https://a.test/", 0, False)
-        full.add(Failure(image, "corrupt_image", "It is damaged."))
+        item = SliceImage(full, image, Source("", "a.test"))
+        full.unfinished.add(item)
+        full.add(item, ImageError("corrupt_image"))
+    monkeypatch.setattr(slices, "publish_due_deliveries", lambda: None)
     return full
 
 
-def test_results_outlast_a_ledger_that_is_away(
-    ledger: FlakyLedger, full_recorder: ResultWriter
-) -> None:
+def test_results_outlast_a_ledger_that_is_away(ledger: FlakyLedger, full: ActiveSlice) -> None:
     ledger.away = True
-    full_recorder.flush_if_due()
+    full.write_if_due()
     assert ledger.results == []
     ledger.away = False
-    full_recorder.flush_if_due()
+    full.write_if_due()
     assert len(ledger.results) == BATCH_IMAGES
 
 
 def test_a_ledger_that_stays_away_ends_the_work(
-    ledger: FlakyLedger, full_recorder: ResultWriter, monkeypatch: pytest.MonkeyPatch
+    ledger: FlakyLedger, full: ActiveSlice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.away = True
     monkeypatch.setattr(slices, "HOLD_SECONDS", -1.0)
     with pytest.raises(LedgerUnavailable):
-        full_recorder.flush_if_due()
+        full.write_if_due()
 
 
 def test_the_last_results_go_with_the_end_of_the_claim(
-    ledger: FlakyLedger, full_recorder: ResultWriter
+    ledger: FlakyLedger, full: ActiveSlice
 ) -> None:
-    full_recorder.release(0.0)
-    assert (len(ledger.results), ledger.released, full_recorder.closed) == (BATCH_IMAGES, 1, True)
+    full.release(0.0)
+    assert (len(ledger.results), ledger.released, full.closed_job) == (BATCH_IMAGES, 1, True)
 
 
 def test_a_claim_ends_once_the_ledger_is_back(
-    ledger: FlakyLedger, full_recorder: ResultWriter
+    ledger: FlakyLedger, full: ActiveSlice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(slices, "retry_while_unavailable", lambda act: act())
     ledger.away = True
     with pytest.raises(LedgerUnavailable):
-        full_recorder.release(0.0)
+        full.release(0.0)
     ledger.away = False
-    full_recorder.release(0.0)
-    full_recorder.release(0.0)
+    full.release(0.0)
+    full.release(0.0)
     assert (len(ledger.results), ledger.released) == (BATCH_IMAGES, 2)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -25,12 +27,13 @@ from imgcompress.ledger.deletion import purge_job, soft_delete
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.results import Success
-from imgcompress.ledger.slices import Claim, PendingImage
 from imgcompress.metrics import JPEG_ENGINE, SHARE
 from imgcompress.storage import JobFiles
 from imgcompress.worker import queue, slices
 from imgcompress.worker import tasks as task
-from imgcompress.worker.context import Encoded, WorkerContext
+from imgcompress.worker.pipeline import Pipeline
+from imgcompress.worker.slices import SliceImage
+from imgcompress.worker.stages import Encoded, ImageStages
 
 from ...databases import drop_encoding, execute, set_read_only, set_writable
 from ...faults.verdict import photo
@@ -41,17 +44,18 @@ from tests.new_images import NewImage, by_columns
 
 
 @pytest.fixture
-def bench(
+def stages(
     ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[WorkerContext]:
-    """Return the tools of a worker on a fresh ledger, which hears of no broker."""
+) -> Iterator[ImageStages]:
+    """Return the stages of a worker on a fresh ledger, which hears of no broker."""
     app = _app(ledger_url, tmp_path)
     monkeypatch.setattr(queue, "send", lambda *message: True)
     with app.app_context():
-        bench = WorkerContext(current_settings())
-        monkeypatch.setattr(task, "worker_context", lambda: bench)
-        yield bench
-        bench.runner.close()
+        stages = ImageStages(current_settings())
+        pipeline = Pipeline(stages, concurrency=current_settings().fetch_concurrency)
+        monkeypatch.setattr(task, "worker_pipeline", lambda: pipeline)
+        yield stages
+        pipeline.close()
         db.engine.dispose()
 
 
@@ -102,7 +106,7 @@ def _process(request_id: UUID, slice_no: int = 0) -> None:
     task.process_csv.run(str(request_id), slice_no)
 
 
-def test_a_task_goes_on_with_the_next_slices(bench: WorkerContext, origin: PlainOrigin) -> None:
+def test_a_task_goes_on_with_the_next_slices(stages: ImageStages, origin: PlainOrigin) -> None:
     request_id = _job(_photos(origin, 12), slice_size=5)
     _process(request_id)
     job = job_of(request_id)
@@ -112,7 +116,7 @@ def test_a_task_goes_on_with_the_next_slices(bench: WorkerContext, origin: Plain
 
 
 def test_images_are_asked_for_as_their_job_wants_it(
-    bench: WorkerContext, origin: PlainOrigin
+    stages: ImageStages, origin: PlainOrigin
 ) -> None:
     plain = _job(_photos(origin, 1), slice_size=1)
     asking = _job(
@@ -137,7 +141,7 @@ def test_images_are_asked_for_as_their_job_wants_it(
     ]
 
 
-def test_what_the_jpeg_engine_says_is_counted(bench: WorkerContext, origin: PlainOrigin) -> None:
+def test_what_the_jpeg_engine_says_is_counted(stages: ImageStages, origin: PlainOrigin) -> None:
     SHARE.take()
     _process(_job(_photos(origin, 3), slice_size=5))
     verdict = "not_built" if missing_engine() else "used"
@@ -145,7 +149,7 @@ def test_what_the_jpeg_engine_says_is_counted(bench: WorkerContext, origin: Plai
 
 
 def test_a_message_that_comes_too_late_is_work_all_the_same(
-    bench: WorkerContext, origin: PlainOrigin
+    stages: ImageStages, origin: PlainOrigin
 ) -> None:
     request_id = _job(_photos(origin, 4), slice_size=2)
     held = claim(request_id, 0)
@@ -160,7 +164,7 @@ def test_a_message_that_comes_too_late_is_work_all_the_same(
 
 
 def test_an_image_that_hangs_holds_up_neither_its_job_nor_another(
-    bench: WorkerContext, origin: PlainOrigin
+    stages: ImageStages, origin: PlainOrigin
 ) -> None:
     with SilentOrigin() as silent:
         hanging = _job([silent.url("/0.jpg"), *_photos(origin, 5)], slice_size=2)
@@ -176,63 +180,63 @@ def test_an_image_that_hangs_holds_up_neither_its_job_nor_another(
 
 
 def test_a_cancelled_job_is_given_up_and_the_others_go_on(
-    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+    stages: ImageStages, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancelled, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 60), 60)
-    noted = bench.note
+    note = stages.circuits.note
 
     def cancel(*given: Any) -> None:
         cancel_job(cancelled)
-        noted(*given)
+        note(*given)
 
-    monkeypatch.setattr(bench, "note", cancel)
+    monkeypatch.setattr(stages.circuits, "note", cancel)
     _process(cancelled)
     assert {image.status for image in images_of(cancelled)} == {"PENDING"}
     assert job_of(other).status == "COMPLETED"
 
 
-def _keys(bench: WorkerContext) -> set[str]:
-    return {file.key for file in bench.storage.list("images")}
+def _keys(stages: ImageStages) -> set[str]:
+    return {file.key for file in stages.storage.list("images")}
 
 
-def _cancel(bench: WorkerContext, request_id: UUID) -> None:
+def _cancel(stages: ImageStages, request_id: UUID) -> None:
     cancel_job(request_id)
 
 
-def _delete(bench: WorkerContext, request_id: UUID) -> None:
+def _delete(stages: ImageStages, request_id: UUID) -> None:
     erasure = soft_delete(request_id, None)
     if erasure is not None:
-        purge_job(erasure, JobFiles(bench.storage))
+        purge_job(erasure, JobFiles(stages.storage))
 
 
 @pytest.mark.parametrize("end", [_cancel, _delete])
 def test_a_job_that_ends_by_a_callers_will_leaves_no_files(
-    bench: WorkerContext,
+    stages: ImageStages,
     origin: PlainOrigin,
     monkeypatch: pytest.MonkeyPatch,
-    end: Callable[[WorkerContext, UUID], None],
+    end: Callable[[ImageStages, UUID], None],
 ) -> None:
     ended, other = _job(_photos(origin, 60), 60), _job(_photos(origin, 20), 10)
-    store, compress = bench.store, bench.compress
+    store, compress = stages.store, stages.compress
 
-    def store_many(claim: Claim, image: PendingImage, made: Encoded) -> Success:
-        if claim.request_id == ended and image.ordinal == 10:
-            end(bench, ended)
-        return store(claim, image, made)
+    def store_many(item: SliceImage, encoded: Encoded) -> Success:
+        if item.slice.claim.request_id == ended and item.image.ordinal == 10:
+            end(stages, ended)
+        return store(item, encoded)
 
-    def slowly(claim: Claim, image: PendingImage, data: bytes) -> Encoded:
+    def slowly(item: SliceImage, data: bytes) -> Encoded:
         time.sleep(0.05)
-        return compress(claim, image, data)
+        return compress(item, data)
 
-    monkeypatch.setattr(bench, "store", _in_context(store_many))
-    monkeypatch.setattr(bench, "compress", slowly)
+    monkeypatch.setattr(stages, "store", _in_context(store_many))
+    monkeypatch.setattr(stages, "compress", slowly)
     _process(ended)
     assert job_of(other).status == "COMPLETED"
     assert {part.not_before for part in slices_of(other)} == {None}
     told = {
         image.storage_key for job in (ended, other) for image in images_of(job) if image.storage_key
     }
-    wait_until(lambda: _keys(bench) == told, 10)
+    wait_until(lambda: _keys(stages) == told, 10)
 
 
 def _in_context(act: Callable[..., Any]) -> Callable[..., Any]:
@@ -247,13 +251,13 @@ def _in_context(act: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def test_a_storage_that_fails_has_every_slice_wait(
-    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+    stages: ImageStages, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(key: str, data: bytes) -> None:
         raise StorageUnavailable()
 
     request_id = _job(_photos(origin, 4), slice_size=2)
-    monkeypatch.setattr(bench.storage, "write", refuse)
+    monkeypatch.setattr(stages.storage, "write", refuse)
     _process(request_id)
     assert {image.status for image in images_of(request_id)} == {"PENDING"}
     first = slices_of(request_id)[0]
@@ -261,7 +265,7 @@ def test_a_storage_that_fails_has_every_slice_wait(
 
 
 def test_an_image_costs_the_ledger_less_than_one_and_a_half_statements(
-    bench: WorkerContext, origin: PlainOrigin
+    stages: ImageStages, origin: PlainOrigin
 ) -> None:
     images, statements = 200, 0
     request_id = _job(_photos(origin, images), current_settings().slice_size)
@@ -285,16 +289,16 @@ def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("little_time")
 def test_an_image_that_outlasts_the_time_of_its_slice_is_waited_for(
-    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+    stages: ImageStages, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compress, taken = bench.compress, Counter[int]()
+    compress, taken = stages.compress, Counter[int]()
 
-    def slowly(claim: Claim, image: PendingImage, data: bytes) -> Encoded:
-        taken[image.ordinal] += 1
+    def slowly(item: SliceImage, data: bytes) -> Encoded:
+        taken[item.image.ordinal] += 1
         time.sleep(0.5)
-        return compress(claim, image, data)
+        return compress(item, data)
 
-    monkeypatch.setattr(bench, "compress", slowly)
+    monkeypatch.setattr(stages, "compress", slowly)
     request_id = _job(_photos(origin, 3), slice_size=3)
     for _ in range(3):
         _process(request_id)
@@ -305,16 +309,16 @@ def test_an_image_that_outlasts_the_time_of_its_slice_is_waited_for(
 
 @pytest.mark.usefixtures("little_time")
 def test_an_image_that_never_comes_back_fails_when_the_time_of_its_slice_is_up(
-    bench: WorkerContext, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
+    stages: ImageStages, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released, ended = threading.Event(), []
-    monkeypatch.setattr(bench, "compress", lambda *given: released.wait())
-    monkeypatch.setattr(bench, "compress_seconds", lambda claim: 0.8)
-    monkeypatch.setattr(task, "_end_process", lambda: ended.append(True))
+    monkeypatch.setattr(stages, "compress", lambda *given: released.wait())
+    monkeypatch.setattr(stages, "compress_seconds", lambda item: 0.8)
+    monkeypatch.setattr(task.os, "kill", lambda *given: ended.append(given))
     request_id = _job(_photos(origin, 3), slice_size=3)
     _process(request_id)
     released.set()
-    assert ended == [True]
+    assert ended == [(os.getpid(), signal.SIGKILL)]
     assert sorted(image.error_code or "" for image in images_of(request_id)) == [
         "",
         "",
@@ -336,7 +340,7 @@ NO_HOST = dict.fromkeys(NOT_UTF8, "'http://['")
     ],
 )
 def test_an_image_whose_row_cannot_be_read_fails_alone(
-    bench: WorkerContext,
+    stages: ImageStages,
     origin: PlainOrigin,
     ledger_url: str,
     column: str,
@@ -366,15 +370,15 @@ def test_an_image_whose_row_cannot_be_read_fails_alone(
 @pytest.mark.postgres
 @pytest.mark.parametrize("ledger_url", ["postgres"], indirect=True)
 def test_results_are_kept_while_the_ledger_is_read_only(
-    bench: WorkerContext, origin: PlainOrigin, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+    stages: ImageStages, origin: PlainOrigin, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request_id, refused = _job(_photos(origin, 6), slice_size=6), threading.Event()
-    store, record = bench.store, slices.record_and_release
+    store, record = stages.store, slices.record_and_release
 
-    def store_and_harm(claim: Claim, image: PendingImage, made: Encoded) -> Success:
-        if image.ordinal == 5:
+    def store_and_harm(item: SliceImage, encoded: Encoded) -> Success:
+        if item.image.ordinal == 5:
             set_read_only(ledger_url)
-        return store(claim, image, made)
+        return store(item, encoded)
 
     def record_or_mend(*arguments: Any, **options: Any) -> bool:
         try:
@@ -384,7 +388,7 @@ def test_results_are_kept_while_the_ledger_is_read_only(
             set_writable(ledger_url)
             raise
 
-    monkeypatch.setattr(bench, "store", store_and_harm)
+    monkeypatch.setattr(stages, "store", store_and_harm)
     monkeypatch.setattr(slices, "record_and_release", record_or_mend)
     _process(request_id)
     assert refused.is_set()

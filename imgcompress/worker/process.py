@@ -1,0 +1,149 @@
+"""A pool process of a worker: how it starts, its memory, its name as a holder of leases, its end.
+
+What an image costs is bounded by its headers (imaging/decode.py). The limit of memory is for what
+nobody thought of: the kernel refuses more, Python raises MemoryError, and the image is
+`out_of_memory`.
+
+A lease is there for workers on machines that fall silent. Where the worker was a process of this
+machine, the kernel knows at once that it is gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import mmap
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from celery.signals import worker_process_shutdown, worker_shutting_down
+
+from ..config import Settings
+from ..metrics import SHARE
+from ..process import die_with_parent
+
+# One byte that is shared with the pool processes, which are forked later: they do not hear the
+# signal that ends the worker, and must hand back their slices.
+_stopping = mmap.mmap(-1, 1)
+# Images keep all cores busy for hours; who asks for a status meanwhile shall not wait for them.
+BEHIND_CALLERS = 5
+
+
+def stopping() -> bool:
+    """Tell whether this worker is shutting down."""
+    return _stopping[0] != 0
+
+
+@worker_shutting_down.connect
+def _announce(**_: Any) -> None:
+    _stopping[0] = 1
+
+
+@worker_process_shutdown.connect
+def _save_measured(**_: Any) -> None:
+    SHARE.save_now()
+
+
+def begin_process(settings: Settings) -> None:
+    """Prepare a pool process as it starts."""
+    die_with_parent(os.getppid())
+    os.nice(BEHIND_CALLERS)
+    tune_malloc()
+    limit_memory(settings.max_process_memory, settings.fetch_concurrency)
+    gc.freeze()  # What is loaded by now stays for ever: no search for garbage must look at it.
+
+
+# The names of malloc.h, with their numbers.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+# The pixels of a large image are mapped for themselves and go back when it is done. Otherwise glibc
+# raises this up to 32 MiB, and holes between smaller things stay.
+MAPPED_BYTES = 16 * 2**20
+# Those of smaller images are used again. By default all free memory beyond 128 KiB would go back
+# after each image and come anew for the next: a third of the time that a photo of 0.5 MP takes.
+KEPT_BYTES = 32 * 2**20
+# By default each download thread may get an arena of its own, from which it gives nothing back.
+ARENAS = 2
+
+
+def tune_malloc() -> bool:
+    """Tell malloc to give large blocks back at once; return False where it is not glibc's."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and all(
+        mallopt(name, value)
+        for name, value in (
+            (M_MMAP_THRESHOLD, MAPPED_BYTES),
+            (M_TRIM_THRESHOLD, KEPT_BYTES),
+            (M_ARENA_MAX, ARENAS),
+        )
+    )
+
+
+# What glibc gives the stack of a thread where nothing limits that of the first one, or more.
+UNLIMITED_STACK = 8 * 2**20
+# Threads that fetch (pipeline.py), for each of FETCH_CONCURRENCY, with those that wait for origins
+# that hang.
+WITH_SLOW = 3
+# The other threads of a worker process, with some to spare.
+OTHER_THREADS = 24
+
+
+def limit_memory(most: int, concurrency: int) -> None:
+    """Let this process, and those that it starts, have so many bytes each; 0 limits nothing.
+
+    Stacks count from the start, though they are hardly touched, so those of its threads come on
+    top: of all that download at this concurrency, and some more. Only what a process writes to for
+    itself counts (setrlimit(2), RLIMIT_DATA): numpy and others reserve far more addresses than they
+    use. Linux alone counts so, since 4.7.
+    """
+    if not most or not sys.platform.startswith("linux"):
+        return
+    stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if stack == resource.RLIM_INFINITY:
+        stack = UNLIMITED_STACK
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = most + (WITH_SLOW * concurrency + OTHER_THREADS) * stack
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def process_name() -> str | None:
+    """Return a name for this process that no other one has, or None where there is no /proc."""
+    try:
+        return f"{_machine()}/{os.getpid()}/{_start_time(os.getpid())}"
+    except OSError:
+        return None
+
+
+def is_dead(holder: str) -> bool:
+    """Tell whether a holder was a process of this machine and has ended."""
+    try:
+        machine, pid, start_time = holder.rsplit("/", 2)
+        if machine != _machine():
+            return False
+        os.kill(int(pid), 0)
+        return _start_time(int(pid)) != start_time
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):
+        return False  # It cannot be seen: its lease will tell.
+
+
+def _machine() -> str:
+    """Return the boot and the namespace that a process id belongs to: a container has its own."""
+    return f"{BOOT_ID.read_text().strip()}/{os.stat('/proc/self/ns/pid').st_ino}"
+
+
+def _start_time(pid: int) -> str:
+    """Return when a process started, in ticks since the boot; see proc(5). Raise OSError.
+
+    A zombie, which holds nothing any more, has none.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
