@@ -37,7 +37,7 @@ from .stages import Encoded, ImageStages
 log = logging.getLogger(__name__)
 
 # Images that lie ready for the codec before the fetching threads wait.
-READY = 2
+READY = 4
 # A storage on another machine takes its time, while the codec goes on with the next image.
 STORES = 4
 # A download that has gone on for so many seconds waits for its origin. It costs nothing but its
