@@ -33,6 +33,7 @@ SECTIONS = {
         "prune": "maintenance",
         "ledger": "maintenance",
         "db": "database",
+        "migrate": "migration",
         "broker": "broker",
     },
 }

@@ -1,0 +1,122 @@
+"""`imgcompress migrate`, between real databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from sqlalchemy import create_engine, select, text
+
+from imgcompress import create_app
+from imgcompress.__main__ import command
+from imgcompress.config import load_settings
+from imgcompress.extensions import db
+from imgcompress.ledger.api_keys import create_key
+from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.metrics import note_recovery
+from imgcompress.ledger.models import JobRequest
+from imgcompress.ledger.session import writing
+from imgcompress.ledger.slices import claim_slice
+
+from ...databases import fresh_database
+from tests.new_images import NewImage, by_columns
+
+Run = Callable[..., Result]
+IMAGES = 4_500
+
+
+def make_app(url: str, folder: Path) -> Flask:
+    """Return an application of a ledger."""
+    return create_app(load_settings(None, database_url=url, data_dir=folder))
+
+
+@pytest.fixture
+def source(sqlite_url: str, tmp_path: Path) -> str:
+    """Return the URL of a SQLite ledger with a job, its images, and two keys of one name."""
+    app = make_app(sqlite_url, tmp_path)
+    with app.app_context():
+        create_job(
+            NewJob(uuid4(), "ä.csv", {"format": "webp"}, "http://a", 1, IMAGES, owner="shop"),
+            by_columns([NewImage(2, n, "1", "Ä", f"http://a/{n}.jpg") for n in range(IMAGES)]),
+            slice_size=500,
+        )
+        create_key("shop")
+        create_key("shop")
+        db.engine.dispose()
+    return sqlite_url
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that migrates, in an installation of its own."""
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "var"))
+    return lambda source, target: CliRunner().invoke(
+        command, ["migrate", "--from", source, "--to", target]
+    )
+
+
+@pytest.mark.postgres
+def test_a_ledger_moves_to_postgres(source: str, run: Run, tmp_path: Path) -> None:
+    with fresh_database() as target:
+        result = run(source, target)
+        assert result.exit_code == 0, result.output
+        assert f"compressed_images {IMAGES:>19,}" in result.output
+        contents = [_contents(url, tmp_path) for url in (source, target)]
+        assert contents[0] == contents[1]
+        again = run(source, target)
+        assert again.exit_code == 1 and "has rows" in again.output
+        engine = create_engine(load_settings(None, database_url=target).database_url)
+        with engine.connect() as connection:
+            # Ids are made by the service; a sequence would have to be set to go on.
+            assert connection.scalar(text("SELECT count(*) FROM pg_sequences")) == 0
+        engine.dispose()
+
+
+def test_a_ledger_moves_to_another_file(source: str, run: Run, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path}/new.sqlite3"
+    assert run(source, target).exit_code == 0
+    assert _contents(source, tmp_path) == _contents(target, tmp_path)
+
+
+@pytest.mark.parametrize("work", ["slice", "recovery"])
+def test_a_service_at_work_is_not_copied(source: str, run: Run, tmp_path: Path, work: str) -> None:
+    app = make_app(source, tmp_path)
+    with app.app_context():
+        if work == "recovery":
+            note_recovery()
+        else:
+            with writing() as session:
+                request_id = session.scalar(select(JobRequest.request_id))
+            assert request_id is not None and claim_slice(request_id, 0, lease_seconds=60)
+        db.engine.dispose()
+    target = tmp_path / "new.sqlite3"
+    result = run(source, f"sqlite:///{target}")
+    assert result.exit_code == 1 and "Stop all of its processes" in result.output
+    assert not _contents(f"sqlite:///{target}", tmp_path)["compressed_images"]
+
+
+def test_a_wrong_database_is_refused(source: str, run: Run, tmp_path: Path) -> None:
+    assert run(source, source).exit_code == 2
+    assert "There is no database" in run(f"sqlite:///{tmp_path}/no", source).output
+    assert run("mysql://a/b", source).exit_code == 2
+    away = run(source, "postgresql://127.0.0.1:1/x")
+    assert away.exit_code == 1 and "unavailable" in away.output
+
+
+def _contents(url: str, folder: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Return all rows of all tables."""
+    app = make_app(url, folder)
+    with app.app_context():
+        with db.engine.connect() as connection:
+            rows = {
+                table.name: sorted(
+                    (tuple(row) for row in connection.execute(select(table))), key=repr
+                )
+                for table in db.metadata.sorted_tables
+            }
+        db.engine.dispose()
+    return rows
