@@ -23,6 +23,7 @@ SECTIONS = {
         "retry": "jobs",
         "cancel": "jobs",
         "delete": "jobs",
+        "mcp": "mcp",
     },
     "Run a service": {
         "serve": "serve",

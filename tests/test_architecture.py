@@ -81,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "web": {"options", "errors", "config", "extensions", "csvfile", "ledger", "api"},
     "cli": {
+        "__init__",
         "client",
         "errors",
         "file_names",

@@ -20,3 +20,8 @@ def test_a_package_needs_what_the_project_needs(name: str, extra: str | None) ->
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     told = project["optional-dependencies"][extra] if extra else project["dependencies"]
     assert told == _wanted(name)
+
+
+def test_the_extra_that_only_tests_install_is_the_one_that_they_use() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(project["optional-dependencies"]["mcp"]) <= set(_wanted("requirements-dev.in"))
