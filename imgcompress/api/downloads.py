@@ -63,8 +63,9 @@ def download(query: dict[str, Any], request_id: str) -> Any:
 
     The uploaded table, as a CSV or as the workbook that it was: with the columns
     `Output Image Urls` and `Image Errors` (`output=append`), or with the new URLs in the cells of
-    the old ones (`output=replace`). A job with `since` appends a column `Change` as well. With `errors=true`, a CSV of the images that failed, with the
-    columns `Row`, `Column`, `URL`, `Code` and `Message`.
+    the old ones (`output=replace`). A job with `since` appends a column `Change` as well. With
+    `errors=true`, a CSV of the images that failed and of rows that were skipped, with the columns
+    `Row`, `Column`, `URL`, `Code` and `Message`.
     """
     job = find_job(request_id)
     if is_active(job) and not query["partial"]:

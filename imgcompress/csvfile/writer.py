@@ -132,7 +132,8 @@ class AppendedColumns:
             errors = [*self._checks.issues(number, cells)] if self._checks else []
             if errors:
                 told = " | ".join(f"{error.code}: {error.message}" for error in errors)
-                return self._with_output(self._as_wide(cells), ("", told))
+                output = ("", told, "")
+                return self._with_output(self._as_wide(cells), output[: len(self._names)])
             row = self._layout.lined_up(cells)
             slots = len(self._layout.urls(row))
             output = _output_cells(slots, self._of_rows.take(number))
