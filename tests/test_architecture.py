@@ -104,8 +104,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"config", "app"},
     "__main__": {"__init__", "errors", "wsgi", "cli"},
 }
-# What the packages above the worker may import of it: what enqueues, and the Celery application.
-WORKER_FOR_ALL = {"worker.queue", "worker.celery_app", "worker.celeryconfig"}
+# What the packages above the worker may import of it: what enqueues, the Celery application, and
+# the preview of one image, which leaves the codecs to a process of its own.
+WORKER_FOR_ALL = {
+    "worker.queue",
+    "worker.celery_app",
+    "worker.celeryconfig",
+    "worker.preview",
+}
 
 FORBIDDEN: dict[str, set[str]] = {
     "net": {"flask", "celery", "kombu", "sqlalchemy"},

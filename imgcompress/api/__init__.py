@@ -9,7 +9,18 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from ..config import Settings
 from ..storage import open_storage
-from . import deletion, deliveries, downloads, images, jobs, openapi, operations, stats, upload
+from . import (
+    deletion,
+    deliveries,
+    downloads,
+    images,
+    jobs,
+    openapi,
+    operations,
+    preview,
+    stats,
+    upload,
+)
 from .auth import look_up_keys, require_keys
 from .errors import register_error_handlers
 from .hosts import refuse_unknown_hosts
@@ -22,6 +33,7 @@ __all__ = ["refuse_unknown_hosts", "register_api", "log_calls"]
 
 BLUEPRINTS = (
     upload.blueprint,
+    preview.blueprint,
     jobs.jobs_blueprint,
     jobs.details_blueprint,
     downloads.download_blueprint,

@@ -20,6 +20,7 @@ from ..csvfile import Issue
 from ..errors import ImgcompressError, LedgerUnavailable, StorageNotFound, StorageUnavailable
 from ..ledger.idempotency import KeyInUse, KeyReused
 from ..ledger.jobs import TooManyJobs
+from ..worker.preview import PreviewFailed, TooManyPreviews
 from .context import parse_id
 from .schemas import ProblemSchema
 
@@ -257,9 +258,11 @@ REFUSALS: Mapping[type, int] = {
     NotMultipart: 415,
     UnknownHost: 421,
     KeyReused: 422,
+    PreviewFailed: 422,
     TooManyRequests: 429,
     TooManyJobs: 429,
     TooManyFetches: 429,
+    TooManyPreviews: 429,
 }
 
 
@@ -422,7 +425,7 @@ STATUSES: Mapping[type, int] = {
 def register_error_handlers(app: Flask) -> None:
     """Answer every error of `app` as a problem."""
     app.register_error_handler(ImgcompressError, answer_error)
-    app.register_error_handler(HTTPException, _answer_http_error)
+    app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, _answer_unforeseen_error)
 
 
@@ -447,7 +450,7 @@ def answer_error(error: ImgcompressError) -> Response:
     return response
 
 
-def _answer_http_error(error: HTTPException) -> Response:
+def answer_http_error(error: HTTPException) -> Response:
     """Answer an error of the framework; its headers, such as Allow, are kept."""
     status, code, detail = _told(error)
     response = _problem(status, code, detail)

@@ -17,6 +17,8 @@ from .auth import current_owner, is_public
 from .errors import TooManyRequests, answer_error
 
 UPLOAD = "upload.upload"
+# It costs the server more than any other call.
+PREVIEW = "preview.preview"
 # Open to everybody, but it takes a key that can be wrong.
 SESSION = "web.begin"
 MEMORY = "memory://"
@@ -72,6 +74,13 @@ def limit_requests(app: Flask, settings: Settings) -> None:
                 f"{settings.uploads_per_minute}/minute",
                 scope="uploads",
                 exempt_when=lambda: request.endpoint != UPLOAD,
+            )
+        )
+        limits.append(
+            ApplicationLimit(
+                f"{settings.uploads_per_minute}/minute",
+                scope="previews",
+                exempt_when=lambda: request.endpoint != PREVIEW,
             )
         )
     if settings.reads_per_minute:

@@ -96,8 +96,10 @@ class _Parser(FlaskParser):
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **_: Any
     ) -> NoReturn:
-        """Raise InvalidRequest with every fault of the query."""
-        messages = error.messages_dict["query"]
+        """Raise InvalidRequest with every fault of the query, or of the form."""
+        ((location, messages),) = error.messages_dict.items()
+        if location == "form":
+            raise InvalidRequest(issues_of_fields(messages, schema, req.form))
         unknown = [name for name in req.args if name in messages and name not in schema.fields]
         known = {name: told for name, told in messages.items() if name in schema.fields}
         raise InvalidRequest(

@@ -160,6 +160,7 @@ def status_report(
         "skipped_rows": reading.get("skipped_rows", 0),
         "stalled_since": stalled_since(job),
         "eta_seconds": eta_seconds(job),
+        "finished_in_run": job.completed_images + job.failed_images - job.done_before,
         "errors": [failure_report(job, failure) for failure in failures],
         "last_delivery": last_delivery,
     }

@@ -392,6 +392,7 @@ class StatusSchema(JobSchema, ReadingSchema):
             "example": 12,
         },
     )
+    finished_in_run = _count("Images that ended since `started_at`; a retry begins a new run.", 4)
     errors = fields.List(
         fields.Nested(FailureSchema),
         required=True,

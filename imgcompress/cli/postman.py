@@ -121,7 +121,9 @@ def _item(
         "description": "\n\n".join(filter(None, (call["summary"], call.get("description")))),
     }
     if "requestBody" in call:
-        request["body"] = {"mode": "formdata", "formdata": _form(document, call["requestBody"])}
+        (kind,) = call["requestBody"]["content"]
+        mode = "urlencoded" if kind == "application/x-www-form-urlencoded" else "formdata"
+        request["body"] = {"mode": mode, mode: _form(document, call["requestBody"])}
     return {
         "name": name,
         "request": request,
@@ -166,11 +168,16 @@ def _entry(parameter: dict[str, Any], *, disabled: bool) -> dict[str, Any]:
 
 
 def _form(document: dict[str, Any], body: dict[str, Any]) -> list[dict[str, Any]]:
-    reference = body["content"]["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
+    (content,) = body["content"].values()
+    reference = content["schema"]["$ref"].rpartition("/")[2]
     schema = document["components"]["schemas"][reference]
     # The file may be left out for its address, which nobody but the caller knows.
     return [
-        _field(name, field, required=field.get("format") == "binary")
+        _field(
+            name,
+            field,
+            required=field.get("format") == "binary" or name in schema.get("required", ()),
+        )
         for name, field in schema["properties"].items()
     ]
 

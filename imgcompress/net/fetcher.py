@@ -344,7 +344,7 @@ class Fetcher:
         body = BytesIO()
         fetched = self.fetch_to(body, url, owner, {**(headers or {}), **condition(validator)})
         if not fetched.not_modified and not body.tell():
-            raise ImageError("not_an_image", "The URL returns an empty file (0 bytes)")
+            raise ImageError("truncated_image", "The URL returns an empty file (0 bytes)")
         return replace(fetched, data=body.getvalue())
 
     def fetch_to(

@@ -43,6 +43,8 @@ def test_the_document_names_every_call(app: Flask, document: Any) -> None:
     }
     assert documented == {
         ("POST", "/upload"),
+        ("POST", "/preview"),
+        ("GET", "/stats"),
         ("GET", "/job"),
         ("DELETE", "/job"),
         ("DELETE", "/job/{request_id}"),

@@ -68,7 +68,7 @@ CODES = {
     "/206/part": "source_status",
     "/206/unknown": "source_status",
     "/206/short": "source_broken",
-    "/empty": "not_an_image",
+    "/empty": "truncated_image",
     "/redirect-nowhere": "source_status",
     **{f"/doubtful/{number}": "source_broken" for number in range(len(DOUBTFUL))},
 }

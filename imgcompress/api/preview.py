@@ -1,0 +1,106 @@
+"""`POST /preview`: see what options do to one image, before a job."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from ..extensions import current_settings
+from ..options import OPTION_NAMES
+from ..worker.preview import preview_image
+from .context import refusal_of
+from .openapi import Blueprint
+from .request_headers import REQUEST_HEADERS, headers_of
+from .schemas import OUTCOMES
+from .upload import UploadSchema
+
+MAX_URL_CHARS = 8_000
+LIKE_UPLOAD = (*OPTION_NAMES, *REQUEST_HEADERS)
+
+
+def _must_be_fetchable(url: str) -> None:
+    reason = refusal_of(url)
+    if reason is not None:
+        raise ValidationError(reason)
+
+
+class ImagePreviewSchema(
+    Schema.from_dict(  # type: ignore[misc]
+        {name: UploadSchema._declared_fields[name] for name in LIKE_UPLOAD}
+    )
+):
+    """An image, and options as an upload has them."""
+
+    url = fields.String(
+        required=True,
+        error_messages={"required": "Send the URL of an image as url."},
+        validate=validate.And(
+            validate.Length(1, MAX_URL_CHARS, error="url must be the URL of an image."),
+            _must_be_fetchable,
+        ),
+        metadata={
+            "description": "The URL of the image.",
+            "format": "uri",
+            "example": "https://shop.example.com/front.jpg",
+        },
+    )
+
+    @validates_schema
+    def _one_measure(self, data: dict[str, Any], **_: Any) -> None:
+        if "quality" in data and "compression_percentage" in data:
+            raise ValidationError("Give quality or compression_percentage, not both.", "quality")
+
+
+class PreviewedImageSchema(Schema):
+    """A compressed image that is kept nowhere."""
+
+    input_bytes = fields.Integer(required=True, metadata={"example": 401_408})
+    output_bytes = fields.Integer(required=True, metadata={"example": 196_704})
+    width = fields.Integer(required=True, metadata={"example": 1600})
+    height = fields.Integer(required=True, metadata={"example": 1200})
+    output_format = fields.String(required=True, metadata={"example": "jpeg"})
+    quality = fields.Integer(required=True, allow_none=True, metadata={"example": 71})
+    similarity = fields.Float(required=True, allow_none=True, metadata={"example": 0.982})
+    outcome = fields.String(required=True, validate=validate.OneOf(OUTCOMES))
+    image = fields.String(
+        required=True,
+        metadata={
+            "description": "The compressed image as a data URL.",
+            "example": "data:image/jpeg;base64,/9j/4AAQ",
+        },
+    )
+
+
+blueprint = Blueprint("preview", __name__, description="Try options on one image.")
+
+
+@blueprint.route("/preview", methods=["POST"], any_query=True)
+@blueprint.doc(operationId="previewImage")
+@blueprint.arguments(ImagePreviewSchema, location="form")
+@blueprint.response(200, PreviewedImageSchema)
+@blueprint.problems(400, 413, 422, 429)
+def preview(values: dict[str, Any]) -> Any:
+    """Preview one image
+
+    The image is fetched, compressed with these options, and returned. Nothing is stored. An image
+    may have 20 MiB and 25 megapixels at most, and both steps take up to 10 s each.
+    """
+    settings = current_settings()
+    default = {"compression_percentage": settings.compression_percentage, "effort": settings.effort}
+    options = {name: (default | values).get(name) for name in OPTION_NAMES}
+    made = preview_image(settings, values["url"], options, headers_of(values))
+    output = made.output
+    data = b64encode(output.data).decode("ascii")
+    return {
+        "input_bytes": made.input_bytes,
+        "output_bytes": len(output.data),
+        "width": output.width,
+        "height": output.height,
+        "output_format": output.format,
+        "quality": output.quality,
+        "similarity": output.similarity,
+        "outcome": output.outcome,
+        "image": f"data:image/{output.format};base64,{data}",
+    }
