@@ -1,15 +1,26 @@
-"""The two pages. They hold no data: their scripts ask the HTTP interface for it."""
+"""The pages. They hold no data: their scripts ask the HTTP interface for it."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from flask import Response, render_template, request, url_for
+from flask import Response, jsonify, render_template, request, url_for
+from werkzeug.exceptions import NotFound
 
-from ..api.context import parse_id
-from ..api.errors import PROBLEM_TYPE, UnknownHost, answer_error
-from ..errors import IMAGE_ERRORS
+from ..api.context import base_url, parse_id
+from ..api.errors import (
+    PROBLEM_TYPE,
+    JobNotFound,
+    UnknownHost,
+    answer_error,
+    answer_http_error,
+)
+from ..errors import IMAGE_ERRORS, LedgerUnavailable
 from ..extensions import current_settings
+from ..ledger.api_keys import owner_of
+from ..ledger.models import JobStatus
+from ..ledger.queries import find_job
 from ..options import EFFORTS, FORMATS, MAX_SIDE
 from .blueprint import blueprint
 from .session import cookie_name
@@ -19,8 +30,10 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# The slider of a job shows the original, which is at its own host, as an image and nothing else.
+# A comparison shows the original, which is at its own host, as an image and nothing else; a preview
+# comes as the data of an image.
 IMAGES_FROM_ANYWHERE = " https: http:"
+PREVIEWS = f" data:{IMAGES_FROM_ANYWHERE}"
 
 
 @blueprint.get("/")
@@ -29,6 +42,7 @@ def home() -> Response:
     settings = current_settings()
     return _page(
         "home",
+        images=PREVIEWS,
         formats=FORMATS,
         efforts=EFFORTS,
         effort=settings.effort,
@@ -40,11 +54,25 @@ def home() -> Response:
     )
 
 
-@blueprint.get("/jobs", strict_slashes=False, defaults={"request_id": ""})
+@blueprint.get("/jobs", strict_slashes=False)
+def jobs() -> Response:
+    """Show the page of all jobs; programs are sent to the call that lists them."""
+    if _wants_page():
+        return _page("jobs", states=list(JobStatus))
+    query = request.query_string.decode("ascii", "replace")
+    answer = jsonify({"jobs_url": f"{base_url()}/job"})
+    answer.status_code = 307
+    answer.headers["Location"] = "/job" + (f"?{query}" if query else "")
+    return answer
+
+
 @blueprint.get("/jobs/<request_id>", strict_slashes=False)
 def job(request_id: str) -> Response:
-    """Show the page of a job; what is no id at all is told as a page, too."""
-    if parse_id(request_id) is None:
+    """Show the page of a job, or that there is none."""
+    parsed = parse_id(request_id)
+    if parsed is None or _is_unknown(parsed):
+        if not _wants_page():
+            return answer_error(JobNotFound())
         page = _page("lost")
         page.status_code = 404
         return page
@@ -56,14 +84,43 @@ def job(request_id: str) -> Response:
     )
 
 
+def _is_unknown(request_id: UUID) -> bool:
+    """Return whether this person could see the job if it existed, and it does not.
+
+    Without a key that is needed the page asks for it first, and while the ledger is away it waits.
+    """
+    try:
+        owner = owner_of(request.cookies.get(cookie_name(), ""))
+        if owner is None and current_settings().require_api_key:
+            return False
+        return find_job(request_id, owner) is None
+    except LedgerUnavailable:
+        return False
+
+
 @blueprint.app_errorhandler(UnknownHost)
-def _tell_unknown_host(error: UnknownHost) -> Response:
-    """Tell people as a page, wherever they wanted to go, and programs as all else."""
+def _show_unknown_host(error: UnknownHost) -> Response:
+    """Show people a page, wherever they wanted to go; programs get a problem."""
     answer = answer_error(error)
-    if request.accept_mimetypes.best_match([PROBLEM_TYPE, "text/html"]) == "text/html":
+    if _wants_page():
         answer.data = render_template("web/unknown_host.html", advice=error.message)
         answer.mimetype = "text/html"
     return answer
+
+
+@blueprint.app_errorhandler(NotFound)
+def _show_not_found(error: NotFound) -> Response:
+    """Show people a page with a way on; programs get a problem that says what is missing."""
+    if not _wants_page():
+        return answer_http_error(error)
+    page = _page("not_found")
+    page.status_code = 404
+    return page
+
+
+def _wants_page() -> bool:
+    """Return whether the caller is a browser that opens a page."""
+    return request.accept_mimetypes.best_match([PROBLEM_TYPE, "text/html"]) == "text/html"
 
 
 def _page(name: str, *, images: str = "", **values: Any) -> Response:
@@ -77,6 +134,6 @@ def _page(name: str, *, images: str = "", **values: Any) -> Response:
     return page
 
 
-@blueprint.context_processor
+@blueprint.app_context_processor
 def _assets() -> dict[str, Any]:
     return {"asset": lambda name: url_for("web.static", filename=name)}

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from openpyxl import Workbook
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from ..origin import PlainOrigin
@@ -147,7 +148,7 @@ def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
     expect(page.locator(".image-card")).to_have_count(3)
     expect(page.locator(".bars-row")).to_have_count(3)
 
-    page.get_by_role("link", name="All jobs").click()
+    page.get_by_role("link", name="imgcompress").click()
     expect(page.locator(".job-name").first).to_have_text("autumn.csv")
     expect(page.locator(".job .pill").first).to_have_text("Done")
 
@@ -246,6 +247,102 @@ def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin, fo
     expect(page.locator("#start")).to_be_disabled()
 
 
+SHOP = """Handle,Title,Vendor,Picture,Second picture
+mug,Mug,Acme,{0}/rocket.jpg,{0}/coffee.png
+hat,Hat,Acme,{0}/cat.png,
+"""
+
+
+def test_the_columns_of_a_catalogue_are_seen_and_chosen(
+    page: Page, service: Service, origin: PlainOrigin
+) -> None:
+    page.goto(service.url)
+    drop(page, "shop.csv", SHOP.format(origin.url("")).encode())
+    told = page.locator("#layout-told")
+    expect(told).to_have_text("No column with image URLs was found. Choose one.")
+    expect(page.locator("#start")).to_be_disabled()
+    page.get_by_role("checkbox", name="Second picture").check()
+    expect(page.locator("#verdict")).to_contain_text("1 image in 2 rows")
+    page.get_by_role("checkbox", name="Picture", exact=True).check()
+    expect(page.locator("#verdict")).to_contain_text("3 images in 2 rows")
+    expect(page.get_by_role("checkbox", name="Picture", exact=True)).to_be_focused()
+    page.get_by_label("Product name").select_option("Vendor")
+    expect(page.locator(".rows th", has_text="Vendor")).to_contain_text("name")
+    cells = page.locator(".rows tbody tr").last.locator("td").all_inner_texts()
+    assert cells[0] == "3" and origin.url("/cat.png") in cells
+    assert "name_column=Vendor" in page.locator("#curl").inner_text()
+    page.get_by_text("More options").click()
+    page.get_by_label("Result").select_option("replace")
+    page.locator("#start").click()
+    page.wait_for_url("**/jobs/*")
+    request_id = page.url[-36:]
+    service.finished(request_id)
+    assert {image["product_name"] for image in service.details(request_id)} == {"Acme"}
+    rows = list(csv.DictReader(io.StringIO(service.get(f"/job/download/{request_id}").text)))
+    assert list(rows[0]) == ["Handle", "Title", "Vendor", "Picture", "Second picture"]
+    assert all("/image/" in row["Picture"] for row in rows)
+
+
+def test_a_workbook_is_previewed(
+    page: Page, service: Service, origin: PlainOrigin, tmp_path: Path
+) -> None:
+    book = Workbook()
+    for row in csv.reader(io.StringIO(SHOP.format(origin.url("")))):
+        book.active.append(row[:4])
+    book.save(tmp_path / "shop.xlsx")
+    page.goto(service.url)
+    page.set_input_files("#file", tmp_path / "shop.xlsx")
+    expect(page.locator("#verdict")).to_contain_text("2 images in 2 rows")
+    expect(page.locator("#layout-told")).to_contain_text("One column holds image URLs.")
+    expect(page.locator(".rows tbody tr")).to_have_count(2)
+
+
+def test_the_first_images_are_previewed_with_the_options(
+    browser: Browser, service: Service, origin: PlainOrigin
+) -> None:
+    with watched_page(browser, may_complain=True) as page:
+        _preview_the_first_images(page, service, origin)
+
+
+def _preview_the_first_images(page: Page, service: Service, origin: PlainOrigin) -> None:
+    jobs = len(service.get("/job", per_page=1000).json()["jobs"])
+    page.goto(service.url)
+    drop(page, "try.csv", catalogue(*map(origin.url, ("/rocket.jpg", "/none.jpg"))))
+    page.get_by_text("More options").click()
+    page.get_by_label("Format").select_option("webp")
+    page.get_by_role("button", name="Preview the first 2 images").click()
+    cards = page.locator("#preview-list .image-card")
+    expect(cards.first).to_contain_text("WEBP", timeout=LONG_MS)
+    expect(cards.last).to_contain_text("HTTP 404 Not Found", timeout=LONG_MS)
+    cards.first.get_by_role("button").press("Enter")
+    numbers = page.locator("#compare-numbers dd")
+    expect(numbers.first).to_contain_text("113 kB · 640 × 427")
+    page.get_by_label("Quality", exact=True).fill("30")
+    expect(numbers.last).to_contain_text("quality 30", timeout=LONG_MS)
+    page.get_by_role("button", name="Use this quality for all images").click()
+    expect(page.get_by_label("Fixed quality")).to_have_value("30")
+    expect(cards.first).to_contain_text("quality 30", timeout=LONG_MS)
+    assert len(service.get("/job", per_page=1000).json()["jobs"]) == jobs
+
+
+def test_options_are_saved_and_used_again(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    page.get_by_text("More options").click()
+    page.get_by_label("Maximum width, in pixels").fill("800")
+    page.get_by_label("Format").select_option("avif")
+    page.get_by_role("button", name="Save these options").click()
+    page.get_by_label("Name", exact=True).fill("Shop")
+    page.keyboard.press("Enter")
+    page.reload()
+    page.get_by_text("More options").click()
+    expect(page.get_by_label("Maximum width, in pixels")).to_have_value("")
+    page.get_by_label("Saved options").select_option("Shop")
+    expect(page.get_by_label("Maximum width, in pixels")).to_have_value("800")
+    assert "format=avif" in page.locator("#curl").inner_text()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_label("Saved options").locator("option")).to_have_count(1)
+
+
 def test_an_upload_that_broke_off_is_sent_again_and_makes_one_job(
     browser: Browser, service: Service, origin: PlainOrigin
 ) -> None:
@@ -268,7 +365,7 @@ def _lose_the_answer(route: Route) -> None:
     route.abort()
 
 
-def test_the_slider_moves_and_tells_when_the_original_has_gone(
+def test_an_image_is_compared_with_its_original(
     browser: Browser, service: Service, origin: PlainOrigin
 ) -> None:
     request_id = ended(service, origin.url("/rocket.jpg"), origin.url("/coffee.png"))
@@ -276,49 +373,82 @@ def test_the_slider_moves_and_tells_when_the_original_has_gone(
         open_job(page, service, request_id)
         opener = page.get_by_role("button", name="Compare before and after: Product 1")
         opener.press("Enter")
-        slider = page.get_by_role("slider", name="Share of the original")
-        expect(slider).to_be_focused()
-        page.keyboard.down("ArrowLeft")
-        expect(slider).not_to_have_attribute("aria-valuenow", "50")
-        page.keyboard.up("ArrowLeft")
-        box = slider.bounding_box()
+        divider = page.get_by_role("slider", name="Share of the original")
+        expect(divider).to_be_focused()
+        page.keyboard.press("ArrowLeft")
+        expect(divider).to_have_attribute("aria-valuenow", "48")
+        page.keyboard.press("Shift+ArrowRight")
+        expect(divider).to_have_attribute("aria-valuenow", "58")
+        expect(page.locator("#compare-numbers dd").first).to_contain_text("113 kB · 640 × 427")
+        expect(page.locator("#compare-numbers dd").last).to_contain_text("640 × 427 · JPEG")
+        box = page.locator("#stage").bounding_box()
         assert box is not None
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+        middle = box["y"] + box["height"] / 2
+        page.mouse.move(box["x"] + box["width"] / 2, middle)
         page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 20)
+        page.mouse.move(box["x"] + box["width"] * 0.8, middle)
         page.mouse.up()
-        expect(slider).to_have_attribute("aria-valuenow", "80")
+        expect(divider).to_have_attribute("aria-valuenow", "80")
+
+        page.get_by_role("button", name="1:1").click()
+        image = page.locator("#stage .after img")
+        assert image.bounding_box()["width"] == 640  # type: ignore[index]
+        divider.press("+")
+        divider.press("+")
+        before = image.bounding_box()
+        assert before is not None and before["width"] == pytest.approx(1440)
+        page.mouse.move(box["x"] + box["width"] / 2, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2 + 50, middle)
+        page.mouse.up()
+        after = image.bounding_box()
+        assert after is not None and after["x"] == pytest.approx(before["x"] + 50)
+        expect(divider).to_have_attribute("aria-valuenow", "80")
+        divider.press("0")
+        fitted = image.bounding_box()
+        assert fitted is not None and fitted["width"] <= box["width"]
         assert "referer" not in origin.requests[-1].headers
 
         del origin.files["/coffee.png"]
         page.get_by_role("button", name="Next").click()
         expect(page.locator("#compare-said")).to_contain_text("The original cannot be shown")
         expect(page.get_by_role("img", name="Compressed: Product 2")).to_be_visible()
+        expect(divider).to_have_count(0)
         page.keyboard.press("Escape")
         expect(opener).to_be_focused()
 
 
-def test_failures_are_explained_and_retried_when_the_origin_is_well(
+def test_one_group_of_failures_is_shown_and_retried(
     page: Page, service: Service, origin: PlainOrigin
 ) -> None:
     del origin.files["/coffee.png"]
-    request_id = ended(service, origin.url("/rocket.jpg"), origin.url("/coffee.png"))
+    origin.files["/page"] = (200, "text/html", b"<!doctype html><title>A page</title>")
+    request_id = ended(service, *map(origin.url, ("/rocket.jpg", "/coffee.png", "/page")))
     open_job(page, service, request_id)
-    failure = page.locator("#failure-list li")
-    expect(failure).to_contain_text("1 image from 127.0.0.1: HTTP 404 Not Found")
-    expect(failure).to_contain_text("open the URL in a browser to see why")
-    failure.get_by_role("button", name="Show").click()
+    expect(state_of(page)).to_have_text("Done, 2 failed")
+    gone = page.locator("#failure-list li", has_text="source_status")
+    expect(gone).to_contain_text("1 image from 127.0.0.1: HTTP 404 Not Found")
+    expect(gone).to_contain_text("open the URL in a browser to see why")
+    no_image = page.locator("#failure-list li", has_text="not_an_image")
+    expect(no_image.get_by_role("button", name="Retry")).to_have_count(0)
+    gone.get_by_role("button", name="Show").click()
     expect(page.locator(".image-card")).to_have_count(1)
     expect(page.locator(".image-card")).to_contain_text("HTTP 404")
+    expect(page.locator("#gallery-title")).to_be_focused()
 
     origin.files["/coffee.png"] = COFFEE
-    failure.get_by_role("button", name="Retry source_status").click()
-    expect(state_of(page)).to_have_text("Done", timeout=LONG_MS)
-    expect(page.locator("#completed")).to_have_text("2", timeout=LONG_MS)
-    expect(page.locator("#failures")).to_be_hidden()
-    page.get_by_label("Show").select_option("COMPLETED target_met")
+    gone.get_by_role("button", name="Retry this image").press("Enter")
+    expect(state_of(page)).to_have_text("Done, 1 failed", timeout=LONG_MS)
+    expect(gone).to_have_count(0)
+    assert page.evaluate("document.activeElement.id") == "filename"
+    expect(page.get_by_role("button", name="Retry failed images")).to_be_hidden()
+    expect(page.locator("#said")).to_be_empty(timeout=LONG_MS)
+    status = service.status(request_id)
+    assert (status["completed_images"], status["failed_images"]) == (2, 1)
+    assert status["finished_in_run"] == 1
+    page.get_by_label("Show").select_option("outcome=target_met")
     expect(page.locator(".image-card")).to_have_count(2)
-    page.get_by_label("Show").select_option("COMPLETED floor_reached")
+    page.get_by_label("Show").select_option("outcome=larger")
     expect(page.locator("#gallery-empty")).to_be_visible()
 
 
@@ -337,7 +467,7 @@ def test_the_csv_and_the_images_are_downloaded(
         assert archive.testzip() is None and len(archive.namelist()) == 3
 
 
-def test_a_job_is_cancelled_and_taken_up_again(
+def test_a_large_job_is_read_by_pages_cancelled_and_resumed(
     page: Page, service: Service, origin: PlainOrigin
 ) -> None:
     origin.delay = 1.0
@@ -345,17 +475,81 @@ def test_a_job_is_cancelled_and_taken_up_again(
     origin.files |= {f"/rocket.jpg?{number}": PHOTOS["/rocket.jpg"] for number in range(120)}
     open_job(page, service, service.submit(catalogue(*urls)))
     expect(state_of(page)).to_have_text("Compressing")
-    expect(page.locator("#more")).to_be_visible()
-    expect(page.locator("#csv")).to_be_hidden()
+    expect(page.get_by_role("link", name="Images so far (ZIP)")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV so far").click()
+    rows = csv.DictReader(io.StringIO(download.value.path().read_text("utf-8-sig"), newline=""))
+    assert 0 < sum(bool(row["Output Image Urls"]) for row in rows) < 120
     page.get_by_role("button", name="Cancel").click()
     expect(state_of(page)).to_have_text("Cancelled")
     expect(page.locator("#said")).to_contain_text("The job was cancelled")
-    page.get_by_role("button", name="Show more").click()
-    expect(page.locator(".image-card")).to_have_count(48)
+    expect(page.locator("#waiting-label")).to_have_text("Not done")
+
+    expect(page.locator("#gallery-told")).to_have_text("Images 1 to 48 of 120")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#gallery-told")).to_have_text("Images 49 to 96 of 120")
+    page.get_by_role("spinbutton", name="Page").fill("3")
+    page.keyboard.press("Enter")
+    expect(page.locator(".image-card")).to_have_count(24)
+    expect(page.locator(".image-card").last).to_contain_text("Not done")
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    page.get_by_label("Show").select_option("sort=saved")
+    expect(page.locator(".image-card").first).to_contain_text("Copy URL")
     page.get_by_role("button", name="Resume").click()
     expect(state_of(page)).to_have_text("Compressing")
     page.get_by_role("button", name="Cancel").click()
     expect(state_of(page)).to_have_text("Cancelled")
+
+
+def test_jobs_are_found_and_deleted(page: Page, service: Service, origin: PlainOrigin) -> None:
+    for number in range(27):
+        name = f"Winter {number}.csv" if number % 2 else f"winter-{number}.csv"
+        answer = requests.post(
+            f"{service.url}/upload",
+            files={"file": (name, catalogue(origin.url("/rocket.jpg")))},
+            timeout=30,
+        )
+    request_id = answer.json()["request_id"]
+    service.finished(request_id)
+    page.goto(f"{service.url}/jobs")
+    rows = page.locator("#jobs tr")
+    expect(rows).to_have_count(25)
+    page.get_by_label("File name").fill("WINTER")
+    page.get_by_role("button", name="Next").click()
+    expect(rows).to_have_count(2)
+    assert "search=WINTER" in page.url and "page=2" in page.url
+    page.get_by_label("File name").fill("ter-26")
+    expect(rows).to_have_count(1)
+    page.get_by_label("Status").select_option("FAILED")
+    expect(page.locator("#no-jobs")).to_have_text("No jobs match.")
+    page.get_by_label("Status").select_option("")
+    rows.get_by_role("link").click()
+
+    image_url = service.details(request_id)[0]["output_url"]
+    assert requests.get(image_url, timeout=30).ok
+    expect(page.get_by_role("link", name="Open image")).to_have_attribute("href", image_url)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy URL").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == image_url
+    delete = page.get_by_role("button", name="Delete …")
+    delete.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Delete winter-26.csv?")
+    expect(dialog).to_contain_text("1 compressed image, ")
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(delete).to_be_focused()
+    assert requests.get(image_url, timeout=30).ok
+    delete.click()
+    page.get_by_role("button", name="Delete the job").click()
+    page.wait_for_url("**/jobs")
+    assert requests.get(image_url, timeout=30).status_code == 404
+    page.get_by_label("File name").fill("winter")
+    page.get_by_role("button", name="Delete Winter 25.csv").click()
+    page.get_by_role("button", name="Delete the job").click()
+    expect(page.locator("#said")).to_have_text("Winter 25.csv was deleted.")
+    expect(page.get_by_role("link", name="Winter 25.csv")).to_have_count(0)
 
 
 def test_webhooks_are_listed_and_sent_again(
@@ -390,6 +584,12 @@ def test_axe_finds_nothing_serious(
         expect(page.locator("#faults tbody tr")).to_have_count(1)
         assert faults_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        drop(page, "shop.csv", SHOP.format(origin.url("")).encode())
+        page.get_by_role("checkbox", name="Second picture").check()
+        page.get_by_role("button", name="Preview the first image").click()
+        page.locator("#preview-list button.picture").click(timeout=LONG_MS)
+        assert faults_by_axe(page, axe) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
         open_job(
             page,
@@ -409,13 +609,20 @@ def test_axe_finds_nothing_serious(
         expect(page.locator("#compare-said")).to_be_empty()
         assert faults_by_axe(page, axe) == []
 
+        page.goto(f"{service.url}/jobs")
+        page.locator("#jobs tr button").first.click()
+        assert faults_by_axe(page, axe) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
-def test_a_job_that_does_not_exist_is_told(browser: Browser, service: Service) -> None:
+
+def test_what_does_not_exist_is_a_page(browser: Browser, service: Service) -> None:
     with watched_page(browser, may_complain=True) as page:
-        page.goto(f"{service.url}/jobs/00000000-0000-4000-8000-000000000000")
-        expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
-        page.goto(f"{service.url}/jobs/nothing")
-        expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
+        for path in ("/jobs/00000000-0000-4000-8000-000000000000", "/jobs/nothing"):
+            answer = page.goto(f"{service.url}{path}")
+            assert answer is not None and answer.status == 404
+            expect(page.get_by_role("heading", name="There is no such job")).to_be_visible()
+        page.goto(f"{service.url}/nothing")
+        expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
 
 
 def test_the_key_is_asked_once_and_a_lost_service_is_told(
@@ -430,6 +637,7 @@ def test_the_key_is_asked_once_and_a_lost_service_is_told(
         page.get_by_role("textbox", name="API key").fill(key)
         page.get_by_role("button", name="Continue").click()
         expect(page.locator("#no-jobs")).to_be_visible()
+        expect(page.locator("#curl")).to_contain_text('-H "Authorization: Bearer $KEY"')
         (cookie,) = page.context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
         assert page.evaluate("document.cookie") == ""

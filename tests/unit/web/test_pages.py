@@ -3,57 +3,100 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress import web
 from imgcompress.errors import IMAGE_ERRORS
+from imgcompress.ledger.api_keys import create_key
+from imgcompress.web.session import PLAIN
 
 WEB = Path(str(web.__file__)).parent
-JOB = "/jobs/7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"
-PAGES = ["/", JOB, JOB + "/", "/jobs/nothing", "/jobs/", "/?utm_source=mail"]
+PAGES = ["/", "/jobs", "/jobs/nothing", "/nothing", "/?utm_source=mail"]
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+UNKNOWN = "7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"
 SCRIPTS = sorted((WEB / "static" / "js").rglob("*.js"))
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_runs_only_the_scripts_of_the_project(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
-    policy = dict(
-        part.split(maxsplit=1) for part in answer.headers["Content-Security-Policy"].split(";")
-    )
-    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert answer.mimetype == "text/html"
+def test_a_page_runs_only_the_scripts_of_the_project(client: FlaskClient, request_id: str) -> None:
+    for path in [*PAGES, f"/jobs/{request_id}", f"/jobs/{request_id}/"]:
+        answer = client.get(path, headers=BROWSER)
+        policy = dict(
+            part.split(maxsplit=1) for part in answer.headers["Content-Security-Policy"].split(";")
+        )
+        assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.mimetype == "text/html"
 
 
-def test_only_the_page_of_a_job_shows_images_of_other_hosts(client: FlaskClient) -> None:
-    assert "img-src 'self' https: http:;" in client.get(JOB).headers["Content-Security-Policy"]
-    for path in ("/", "/jobs/nothing"):
-        assert "img-src 'self';" in client.get(path).headers["Content-Security-Policy"]
+def test_only_comparisons_show_images_of_other_hosts(client: FlaskClient, request_id: str) -> None:
+    policies = {
+        path: client.get(path, headers=BROWSER).headers["Content-Security-Policy"]
+        for path in ("/", "/jobs", f"/jobs/{request_id}", "/jobs/nothing")
+    }
+    assert "img-src 'self' https: http:;" in policies[f"/jobs/{request_id}"]
+    assert "img-src 'self' data: https: http:;" in policies["/"]
+    assert "img-src 'self';" in policies["/jobs"] and "img-src 'self';" in policies["/jobs/nothing"]
 
 
-def test_everything_that_a_page_names_is_there(client: FlaskClient) -> None:
-    for path in PAGES:
-        named = re.findall(r'(?:src|href)="(/web/[^"]+)"', client.get(path).text)
+def test_everything_that_a_page_names_is_there(client: FlaskClient, request_id: str) -> None:
+    for path in [*PAGES, f"/jobs/{request_id}"]:
+        named = re.findall(r'(?:src|href)="(/web/[^"]+)"', client.get(path, headers=BROWSER).text)
         assert len(named) >= 4
         for asset in named:
             with client.get(asset) as answer:
                 assert answer.status_code == 200, asset
 
 
-@pytest.mark.parametrize("path", ["/jobs/nothing", "/jobs/", "/jobs"])
-def test_what_is_no_id_is_told_as_a_page(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status_code == 404
-    assert "There is no such job" in answer.text
+def test_what_does_not_exist_is_a_page_for_people_and_a_problem_for_programs(
+    client: FlaskClient,
+) -> None:
+    for path, words, code in [
+        ("/jobs/nothing", "There is no such job", "job_not_found"),
+        (f"/jobs/{UNKNOWN}", "There is no such job", "job_not_found"),
+        ("/nothing", "Page not found", "not_found"),
+    ]:
+        page = client.get(path, headers=BROWSER)
+        assert (page.status_code, page.mimetype) == (404, "text/html")
+        assert f"<h1>{words}</h1>" in page.text
+        for accept in ("*/*", "application/json"):
+            answer = client.get(path, headers={"Accept": accept})
+            assert (answer.status_code, answer.json["code"]) == (404, code)
 
 
-def test_the_page_of_a_job_has_the_advice_on_every_failure(client: FlaskClient) -> None:
-    text = client.get(JOB).text
+def test_programs_are_led_from_the_page_of_all_jobs_to_the_call(
+    client: FlaskClient, request_id: str
+) -> None:
+    answer = client.get("/jobs?status=PENDING")
+    assert (answer.status_code, answer.mimetype) == (307, "application/json")
+    jobs = client.get(answer.headers["Location"]).json["jobs"]
+    assert [job["request_id"] for job in jobs] == [request_id]
+
+
+def test_a_job_of_another_key_is_not_found_and_without_a_key_it_is_asked_for(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
+    with app.app_context():
+        token = create_key("another-team")
+    assert token is not None
+    client.set_cookie(PLAIN, token)
+    assert client.get(f"/jobs/{request_id}", headers=BROWSER).status_code == 404
+    client.delete_cookie(PLAIN)
+    settings = app.config["SETTINGS"]
+    app.config["SETTINGS"] = replace(settings, require_api_key=True)
+    assert client.get(f"/jobs/{UNKNOWN}", headers=BROWSER).status_code == 200
+
+
+def test_the_page_of_a_job_has_the_advice_on_every_failure(
+    client: FlaskClient, request_id: str
+) -> None:
+    text = client.get(f"/jobs/{request_id}").text
     for code in IMAGE_ERRORS:
         assert f"<dt>{code}</dt>" in text
 
@@ -102,11 +145,3 @@ def test_every_element_that_a_script_asks_for_is_in_a_template() -> None:
     for script in SCRIPTS:
         for name in re.findall(r'byId\("([^"]+)"\)', script.read_text(encoding="utf-8")):
             assert f'id="{name}"' in templates, f"{script.name} asks for {name}"
-
-
-def test_vendored_files_come_with_version_and_licence() -> None:
-    vendor = WEB / "static" / "vendor"
-    told = (vendor / "README.md").read_text(encoding="utf-8")
-    for folder in (path for path in vendor.iterdir() if path.is_dir()):
-        assert re.search(rf"\| {folder.name} \| \d+\.\d+\.\d+ \|", told)
-        assert (folder / "LICENSE").is_file()

@@ -23,15 +23,15 @@ export class Unreachable extends Error {
 }
 
 /**
- * Call the service. Return `{ status, body, etag }`; with the ETag of an earlier answer, the status
+ * Call the service, with the fields of a form as `body` if there are any. Return `{ status, body, etag }`; with the ETag of an earlier answer, the status
  * may be 304 and the body undefined. Throw Refusal or Unreachable.
  */
-export async function call(path, { method = "GET", etag } = {}) {
+export async function call(path, { method = "GET", etag, body: form } = {}) {
   const headers = etag ? { "If-None-Match": etag } : {};
-  const answer = await reach(path, { method, headers, cache: "no-store" });
+  const answer = await reach(path, { method, headers, cache: "no-store", body: form });
   if (answer.status === 401) {
     await askForKey();
-    return call(path, { method, etag });
+    return call(path, { method, etag, body: form });
   }
   if (answer.status === 304) return { status: 304, etag };
   const body = await parsed(answer);

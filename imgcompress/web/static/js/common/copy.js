@@ -1,8 +1,8 @@
-// A button that copies the text of an element.
+// A button that copies a text.
 
 const SHOWN_MS = 2_000;
 
-/** Let `button` copy what `source` says. */
+/** Let `button` copy what `source`, an element or a text, says. */
 export function offerCopy(button, source) {
   const label = button.textContent;
   button.addEventListener("click", async () => {

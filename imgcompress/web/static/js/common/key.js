@@ -3,6 +3,9 @@
 
 import { byId, show, tell } from "./dom.js";
 
+/** The event of the window that says that the service has taken a key. */
+export const KEY_TAKEN = "key-taken";
+
 let asking = null;
 
 /** Ask the person for the key; the promise is kept when the service has taken it. */
@@ -29,6 +32,7 @@ function ask() {
       form.reset();
       dialog.close();
       show(byId("forget-key"));
+      window.dispatchEvent(new Event(KEY_TAKEN));
       resolve();
     };
   });

@@ -1,5 +1,7 @@
 // The words for states.
 
+import { count } from "./format.js";
+
 const JOB = {
   PENDING: "Waiting",
   PROCESSING: "Compressing",
@@ -22,3 +24,11 @@ export const jobWord = (status) => JOB[status] ?? status;
 
 /** Return the words for the outcome of an image. */
 export const outcomeWord = (outcome) => OUTCOMES[outcome] ?? outcome;
+
+/** Show a job's state in a pill: one that is done with failures says so, and in another colour. */
+export function showState(pill, job, word = jobWord(job.status)) {
+  const partly = job.status === "COMPLETED" && job.failed_images > 0;
+  const text = partly ? `${word}, ${count(job.failed_images)} failed` : word;
+  if (pill.textContent !== text) pill.textContent = text;
+  pill.dataset.state = partly ? "PARTLY" : job.status;
+}

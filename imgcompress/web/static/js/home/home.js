@@ -2,16 +2,17 @@
 
 import { offerCopy } from "../common/copy.js";
 import { byId } from "../common/dom.js";
-import { offerToForget } from "../common/key.js";
+import { KEY_TAKEN, offerToForget } from "../common/key.js";
 import { watchReadiness } from "../common/readiness.js";
 import { showCommand } from "./command.js";
 import { pickFiles } from "./drop.js";
 import { followJobs } from "./jobs.js";
+import { offerPresets } from "./presets.js";
 import { explainPromise } from "./promise.js";
 import { Intake } from "./intake.js";
 
 const form = byId("upload");
-const intake = new Intake(form);
+const intake = new Intake(form, optionsChanged);
 
 function optionsChanged() {
   explainPromise(form);
@@ -33,7 +34,7 @@ pickFiles(byId("drop"), byId("file"), (file) => {
 form.addEventListener("input", optionsChanged);
 form.addEventListener("change", (event) => {
   if (event.target === address) addressChanged();
-  else intake.checkOptions();
+  else if (!event.target.closest("#catalogue, .presets")) intake.checkOptions(event.target.name);
 });
 address.addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;
@@ -47,6 +48,11 @@ form.addEventListener("submit", (event) => {
 });
 offerCopy(byId("copy-curl"), byId("curl"));
 offerToForget();
+offerPresets(form, () => {
+  optionsChanged();
+  intake.checkOptions("on_row_error");
+});
+window.addEventListener(KEY_TAKEN, optionsChanged);
 optionsChanged();
 watchReadiness();
 followJobs(byId("jobs"), byId("no-jobs"));

@@ -2,10 +2,14 @@
 
 import { byId, show, tell } from "../common/dom.js";
 import { bytes, counted, percent } from "../common/format.js";
+import { Catalogue } from "./catalogue.js";
 import { inOption, showFaults } from "./faults.js";
-import { chosenOptions } from "./options.js";
+import { chosenOptions, forgetColumns } from "./options.js";
+import { Preview } from "./preview.js";
 import { send } from "./send.js";
 
+// With another value of these, the file is read in another way.
+const HOW_TO_READ = ["on_row_error", "base_url"];
 const CHANGED = "The file has changed since you chose it. Choose it again.";
 
 /** The file of the form, or its address, and how far it has come. */
@@ -18,9 +22,21 @@ export class Intake {
   #faults = [];
   #once = freshKey();
   #current = new AbortController();
+  #catalogue;
+  #preview;
 
-  constructor(form) {
+  /** `optionsChanged` is called when the panel of the file has changed an option. */
+  constructor(form, optionsChanged) {
     this.#form = form;
+    this.#catalogue = new Catalogue(form, () => {
+      optionsChanged();
+      this.#once = freshKey();
+      this.#check();
+    });
+    this.#preview = new Preview(form, this.#catalogue, () => {
+      optionsChanged();
+      this.checkOptions("quality");
+    });
   }
 
   /** Take a file in the place of the last one, and check it. */
@@ -28,6 +44,7 @@ export class Intake {
     this.file = file;
     this.#address = "";
     this.#once = freshKey();
+    forgetColumns(this.#form);
     byId("drop").classList.add("filled");
     return this.#check();
   }
@@ -37,19 +54,22 @@ export class Intake {
     this.file = null;
     this.#address = address;
     this.#once = freshKey();
+    forgetColumns(this.#form);
     byId("drop").classList.remove("filled");
     if (address) return this.#check();
     this.#current.abort();
     this.#tellFaults([]);
+    this.#showReport(null);
     byId("verdict").replaceChildren();
     byId("start").disabled = true;
     return null;
   }
 
-  /** The options changed: check again, if the last check found a fault in one of them. */
-  checkOptions() {
+  /** An option changed: check again, if the last check found an issue in one, or it may find others. */
+  checkOptions(name) {
     this.#once = freshKey();
-    return (this.file || this.#address) && this.#faults.some(inOption) ? this.#check() : null;
+    const again = this.#faults.some(inOption) || HOW_TO_READ.includes(name);
+    return (this.file || this.#address) && again ? this.#check() : null;
   }
 
   /** Send the file, and go to the page of its job. */
@@ -62,6 +82,7 @@ export class Intake {
   async #check() {
     byId("start").disabled = true;
     const report = await this.#send("Checking", [["dry_run", "true"]]);
+    this.#showReport(report ?? null);
     if (!report) return;
     const { total_rows: rows, total_images: images, errors, error_count: found } = report;
     this.#tellFaults(errors, found);
@@ -105,6 +126,11 @@ export class Intake {
   #tellFaults(faults, total) {
     this.#faults = faults;
     showFaults(byId("faults"), this.#form, faults, total);
+  }
+
+  #showReport(report) {
+    this.#catalogue.show(report);
+    this.#preview.offer(report !== null && report.error_count === 0);
   }
 
   #remedy() {

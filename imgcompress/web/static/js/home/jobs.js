@@ -4,7 +4,7 @@ import { attempt } from "../common/api.js";
 import { make, show, tell } from "../common/dom.js";
 import { ago, count, percent, saved } from "../common/format.js";
 import { repeat } from "../common/repeat.js";
-import { isActive, jobWord } from "../common/states.js";
+import { isActive, jobWord, showState } from "../common/states.js";
 
 const SHOWN = 8;
 const LIVE_MS = 1_500;
@@ -42,9 +42,8 @@ function entry(job) {
 }
 
 function refreshed(item, job) {
-  const pill = item.querySelector(".pill");
-  tell(pill, isActive(job) ? `${job.completion_percentage} %` : jobWord(job.status));
-  pill.dataset.state = job.status;
+  showState(item.querySelector(".pill"), job,
+    isActive(job) ? `${job.completion_percentage} %` : jobWord(job.status));
   tell(item.querySelector(".job-told"), story(job));
   width(item.querySelector(".bar-done"), job.completed_images, job.total_images);
   width(item.querySelector(".bar-failed"), job.failed_images, job.total_images);
@@ -57,7 +56,9 @@ function width(part, images, total) {
 
 function story(job) {
   const told = [`${count(job.total_images)} images`, ago(job.created_at)];
-  if (job.failed_images) told.splice(1, 0, `${count(job.failed_images)} failed`);
+  if (job.failed_images && job.status !== "COMPLETED") {
+    told.splice(1, 0, `${count(job.failed_images)} failed`);
+  }
   if (job.output_bytes && !isActive(job)) {
     told.splice(1, 0, `${percent(saved(job.input_bytes, job.output_bytes))} saved`);
   }

@@ -1,50 +1,82 @@
-// What can be done with the job: take the results, cancel, retry.
+// What can be done with the job: take the results, cancel, retry, delete.
 
 import { call } from "../common/api.js";
+import { deleteAfterAsking } from "../common/confirm.js";
 import { byId, show, tell } from "../common/dom.js";
 import { isActive } from "../common/states.js";
+
+const SAID_MS = 10_000;
 
 /** The buttons of the page. */
 export class Actions {
   #id;
   #changed;
+  #job = null;
+  #forgetting = null;
 
   /** `changed` is called when the job is another one than before. */
   constructor(id, changed) {
     this.#id = id;
     this.#changed = changed;
-    byId("csv").href = `/job/download/${id}`;
-    byId("zip").href = `/job/archive/${id}`;
     byId("cancel").addEventListener("click", () => this.#do(
       `/job/cancel/${id}`, "The job was cancelled. Finished images are kept."));
-    byId("retry").addEventListener("click", () => this.retry([]));
+    byId("retry").addEventListener("click", () => this.retry(`/job/retry/${id}`));
+    byId("delete").addEventListener("click", () => this.#delete());
   }
 
-  /** Show the buttons that make sense now. */
+  /** Show the buttons that make sense now, and keep the focus on the page. */
   show(job) {
+    const focused = document.activeElement;
+    this.#job = job;
     const ended = !isActive(job);
-    show(byId("csv"), ended);
-    show(byId("zip"), ended && job.completed_images > 0);
+    const partial = ended ? "" : "?partial=true";
+    byId("csv").href = `/job/download/${this.#id}${partial}`;
+    byId("zip").href = `/job/archive/${this.#id}${partial}`;
+    tell(byId("csv"), ended ? "Download the CSV" : "CSV so far");
+    tell(byId("zip"), ended ? "Download the images (ZIP)" : "Images so far (ZIP)");
+    byId("csv").classList.toggle("primary", ended);
+    show(byId("zip"), job.completed_images > 0);
     show(byId("cancel"), !ended);
-    show(byId("retry"), job.retry_url !== null);
+    show(byId("retry"), job.retry_url !== null && canHelp(job));
     tell(byId("retry"), job.status === "CANCELLED" ? "Resume" : "Retry failed images");
+    if (focused?.hidden) byId("filename").focus();
   }
 
-  /** Try failed images again: those with one of these codes, or all. */
-  retry(codes) {
-    const query = codes.length ? `?${new URLSearchParams({ codes: codes.join(",") })}` : "";
-    return this.#do(`/job/retry/${this.#id}${query}`, "Retrying the images.");
+  /** POST to a link that retries failed images. */
+  retry(path) {
+    return this.#do(path, "Retrying the images.");
   }
 
   async #do(path, done) {
     try {
       await call(path, { method: "POST" });
-      tell(byId("said"), done);
-      byId("said").className = "said";
+      this.#say(done);
     } catch (error) {
-      tell(byId("said"), error.message);
-      byId("said").className = "said bad";
+      this.#say(error.message, "bad");
     }
     this.#changed();
   }
+
+  async #delete() {
+    try {
+      if (await deleteAfterAsking(this.#job)) window.location.assign("/jobs");
+    } catch (error) {
+      this.#say(error.message, "bad");
+    }
+  }
+
+  /** Say what was done, for a while; what went wrong stays until something else is done. */
+  #say(text, mood = "") {
+    clearTimeout(this.#forgetting);
+    tell(byId("said"), text);
+    byId("said").className = `said ${mood}`;
+    if (!mood) this.#forgetting = setTimeout(() => tell(byId("said"), ""), SAID_MS);
+  }
+}
+
+/** Return whether a retry can help any image, as far as the status lists the failures. */
+function canHelp(job) {
+  const listed = job.errors.reduce((sum, failure) => sum + failure.count, 0);
+  return job.status === "CANCELLED" || listed < job.failed_images
+    || job.errors.some((failure) => failure.retry_url !== null);
 }

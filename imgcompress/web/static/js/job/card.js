@@ -1,15 +1,18 @@
 // One image in the gallery.
 
+import { offerCopy } from "../common/copy.js";
 import { make, unseen } from "../common/dom.js";
-import { bytes, percent, saved } from "../common/format.js";
-import { outcomeWord } from "../common/states.js";
+import { bytes } from "../common/format.js";
+import { details, savedOf } from "../common/images.js";
 
 /** Return the card of an image; `compare` opens the slider. */
-export function makeCard(image, says, compare) {
+export function makeCard(image, says, { compare, cancelled }) {
   const [picture, told] = {
     COMPLETED: () => [pictureOf(image, compare), facts(image)],
     FAILED: () => [sign("Failed", image.error?.code), failure(image)],
-    PENDING: () => [sign("Waiting"), make("p", { class: "quiet" }, "Not fetched yet.")],
+    PENDING: () => cancelled
+      ? [sign("Not done"), make("p", { class: "quiet" }, "The job was cancelled before.")]
+      : [sign("Waiting"), make("p", { class: "quiet" }, "Not fetched yet.")],
   }[image.status]();
   return make("li", { class: "image-card", "data-says": says, "data-status": image.status },
     picture,
@@ -37,22 +40,18 @@ function facts(image) {
   return make("div", {},
     make("p", { class: "image-bytes" },
       `${bytes(image.input_bytes)} → `, make("b", {}, bytes(image.output_bytes))),
-    make("p", { class: "quiet" }, details(image).join(" · ")));
+    make("p", { class: "quiet" }, details(image).join(" · ")),
+    addressOf(image));
 }
 
-/** Return by how much an image has become smaller. */
-export function savedOf(image) {
-  const share = saved(image.input_bytes, image.output_bytes);
-  return share > 0 ? `${percent(share)} saved` : outcomeWord(image.outcome);
-}
-
-/** Return what there is to tell about a compressed image, beside its bytes. */
-export function details(image) {
-  const told = [`${image.width} × ${image.height}`, image.output_format.toUpperCase()];
-  if (image.quality !== null) told.push(`quality ${image.quality}`);
-  if (typeof image.similarity === "number") told.push(`similarity ${image.similarity.toFixed(3)}`);
-  if (image.outcome !== "target_met") told.push(outcomeWord(image.outcome));
-  return told;
+/** Return the address of the compressed image, and a button that copies it. */
+function addressOf(image) {
+  const address = make("span", { class: "unseen" }, image.output_url);
+  const copy = make("button", { type: "button", class: "link" }, "Copy URL");
+  offerCopy(copy, address);
+  return make("p", { class: "image-ways quiet" },
+    make("a", { href: image.output_url, target: "_blank", rel: "noopener" }, "Open image"),
+    copy, address);
 }
 
 function failure(image) {

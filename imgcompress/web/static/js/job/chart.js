@@ -3,10 +3,9 @@
 import { byId, make, show } from "../common/dom.js";
 import { bytes, counted, percent, saved } from "../common/format.js";
 import { isActive } from "../common/states.js";
-import { findImages } from "./images.js";
+import { readImages } from "./images.js";
 
 const SHOWN = 8;
-const LOOKED_AT = 1_000;
 // While the job goes on, the chart is drawn anew at most so often.
 const PAUSE_MS = 10_000;
 
@@ -24,19 +23,14 @@ export class Chart {
     const early = isActive(job) && performance.now() - at < PAUSE_MS;
     if (job.completed_images === completed || early) return;
     this.#drawn = { completed: job.completed_images, at: performance.now() };
-    const found = await findImages(this.#id, "COMPLETED", LOOKED_AT);
-    if (found) draw(found.images, job.completed_images);
+    const found = await readImages(this.#id, "sort=size", { perPage: SHOWN });
+    if (found) draw(found.images);
     else this.#drawn.completed = 0;
   }
 }
 
-function draw(images, completed) {
-  const heaviest = images.toSorted((one, other) => other.input_bytes - one.input_bytes)
-    .slice(0, SHOWN);
+function draw(heaviest) {
   if (!heaviest.length) return;
-  byId("chart-title").textContent = completed > images.length
-    ? `The heaviest of the first ${counted(images.length, "image")}, before and after`
-    : "The heaviest images, before and after";
   byId("chart").replaceChildren(bars(heaviest));
   byId("chart-table").replaceChildren(table(heaviest));
   show(byId("heaviest"));

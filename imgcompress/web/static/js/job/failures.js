@@ -1,23 +1,34 @@
 // The failures by reason and host, each with advice and a way on.
 
-import { byId, make, show } from "../common/dom.js";
+import { byId, make, show, unseen } from "../common/dom.js";
 import { count, counted } from "../common/format.js";
-import { isActive } from "../common/states.js";
+import { here } from "./images.js";
 
 let shown = "";
 
-/** Show the failures; `retry(codes)` tries some again, and `look()` shows them in the gallery. */
+/** Show the failures; `retry(path)` tries some again, `look(failure)` shows them in the gallery. */
 export function showFailures(job, { retry, look }) {
   show(byId("failures"), job.failed_images > 0);
-  const news = JSON.stringify([job.errors, isActive(job)]);
+  const news = JSON.stringify(job.errors);
   if (news === shown) return;
   shown = news;
-  byId("failure-list").replaceChildren(
-    ...job.errors.map((failure) => entry(failure, isActive(job), retry, look)));
+  const list = byId("failure-list");
+  const focused = document.activeElement?.closest("#failure-list li")?.dataset.group;
+  list.replaceChildren(...job.errors.map((failure) => entry(failure, retry, look)));
+  // The entries are new elements; the focus stays with the group, or near it.
+  if (focused === undefined) return;
+  const same = [...list.children].find((item) => item.dataset.group === focused);
+  (same?.querySelector("button") ?? byId("filename")).focus();
 }
 
-function entry(failure, active, retry, look) {
-  return make("li", {},
+/** Return the name of a group of failures. */
+export function nameOf(failure) {
+  return [failure.code, failure.host, failure.found].filter(Boolean).join(" · ");
+}
+
+function entry(failure, retry, look) {
+  const group = nameOf(failure);
+  return make("li", { "data-group": group },
     make("p", { class: "failure-head" },
       make("b", {}, counted(failure.count, "image")), " from ", make("b", {}, failure.host),
       failure.found ? `: ${failure.found} ` : " ",
@@ -25,10 +36,11 @@ function entry(failure, active, retry, look) {
     make("p", {}, adviceOn(failure.code)),
     make("p", { class: "failure-ways quiet" },
       `For example row ${count(failure.example_row)}. `,
-      make("button", { type: "button", class: "link", onclick: look }, "Show"),
-      active ? null : make("button", {
-        type: "button", class: "link", onclick: () => retry([failure.code]) },
-      `Retry ${failure.code}`)));
+      make("button", { type: "button", class: "link", onclick: () => look(failure) },
+        "Show", unseen(` ${group}`)),
+      failure.retry_url === null ? null : make("button", {
+        type: "button", class: "link", onclick: () => retry(here(failure.retry_url)) },
+      `Retry ${failure.count === 1 ? "this image" : "these images"}`, unseen(`: ${group}`))));
 }
 
 /** Return what to do about a failure; the page holds the table of the service. */

@@ -1,61 +1,99 @@
-// The images of the job: paged, filtered, and kept fresh while the job goes on.
+// The images of the job: a page of them, filtered or sorted, and kept fresh while the job goes on.
 
-import { byId, show } from "../common/dom.js";
+import { byId, make, show, tell } from "../common/dom.js";
+import { count } from "../common/format.js";
+import { Pager } from "../common/pager.js";
 import { isActive } from "../common/states.js";
 import { makeCard } from "./card.js";
 import { Compare } from "./compare.js";
-import { findImages } from "./images.js";
+import { nameOf } from "./failures.js";
+import { here, readImages } from "./images.js";
 
-const PAGE = 24;
-// More cards than these are refreshed when the job has ended.
-const MOST_LIVE = 96;
+const PER_PAGE = 48;
 const PAUSE_MS = 2_000;
+// The service finds a page of a sorted list by its number up to the 100,000th image.
+const MOST_PAGES = Math.floor(100_000 / PER_PAGE);
 
-/** The gallery and its filter. */
+/** The gallery, its filter and its pages. */
 export class Gallery {
   #id;
   #images = [];
-  #next = null;
+  #page = 1;
+  // Where each page begins that was shown, for lists whose pages have no numbers.
+  #starts = [null];
   #seen = { done: -1, active: true, at: -Infinity };
+  #cancelled = false;
   #compare = new Compare(() => this.#images.filter((image) => image.status === "COMPLETED"));
-  #turn = 0;
+  #pager = new Pager(byId("pager"), (page) => this.#turn(page));
+  #loads = 0;
 
   constructor(id) {
     this.#id = id;
-    byId("filter").addEventListener("change", () => this.#load(PAGE));
-    byId("more").addEventListener("click", () => this.#load(PAGE, this.#next));
+    byId("filter").addEventListener("change", () => this.#begin());
   }
 
-  /** Show images of this kind, and go there. */
-  choose(filter) {
-    byId("filter").value = filter;
-    byId("filter").focus();
-    return this.#load(PAGE);
+  /** Show the images of one group of failures, and go there. */
+  choose(failure) {
+    const query = here(failure.details_url).split("?")[1];
+    const known = [...byId("filter").options].find((option) => option.value === query);
+    if (!known) {
+      byId("failed-filters").append(make("option", { value: query }, `failed: ${nameOf(failure)}`));
+    }
+    byId("filter").value = query;
+    byId("gallery-title").focus();
+    byId("gallery-title").scrollIntoView({ block: "start" });
+    return this.#begin();
   }
 
   /** Take note of news of the job, and show the images anew when some have changed. */
   show(job) {
+    this.#cancelled = job.status === "CANCELLED";
+    tell(byId("waiting-filter"), this.#cancelled ? "not done" : "waiting");
     const done = job.completed_images + job.failed_images;
     const active = isActive(job);
     const now = performance.now();
     const changed = done !== this.#seen.done || active !== this.#seen.active;
-    const early = active && (now - this.#seen.at < PAUSE_MS || this.#images.length > MOST_LIVE);
-    if (!changed || (early && this.#images.length)) return;
+    const early = active && now - this.#seen.at < PAUSE_MS && this.#images.length;
+    if (!changed || early) return;
     this.#seen = { done, active, at: now };
-    this.#load(Math.max(PAGE, Math.min(this.#images.length, 1000)));
+    this.#load();
   }
 
-  /** Show so many images from the start, or add so many from `next` on. */
-  async #load(wanted, next = null) {
-    this.#turn += 1;
-    const turn = this.#turn;
-    const found = await findImages(this.#id, byId("filter").value, wanted, next);
+  #begin() {
+    this.#page = 1;
+    this.#starts = [null];
+    return this.#load();
+  }
+
+  async #turn(page) {
+    this.#page = page;
+    await this.#load();
+    byId("gallery-title").scrollIntoView({ block: "start" });
+  }
+
+  async #load() {
+    this.#loads += 1;
+    const load = this.#loads;
+    const page = this.#page;
+    const found = await readImages(this.#id, byId("filter").value, { page, perPage: PER_PAGE,
+      after: this.#starts[page - 1] ?? null });
     if (!found) this.#seen.done = -1;
-    // Somebody may have chosen another filter meanwhile.
-    if (!found || turn !== this.#turn) return;
-    this.#images = next ? [...this.#images, ...found.images] : found.images;
-    this.#next = found.next;
+    // Somebody may have chosen another filter or page meanwhile.
+    if (!found || load !== this.#loads) return;
+    this.#images = found.images;
+    if (found.next) this.#starts[page] = found.next;
     this.#draw();
+    const numbered = !/(^|&)(code|host|found|outcome)=/.test(byId("filter").value);
+    const pages = numbered ? Math.min(MOST_PAGES, Math.ceil(found.total / PER_PAGE)) : null;
+    this.#pager.show({ page, pages, more: found.next !== null });
+    tell(byId("gallery-told"), this.#placeOf(page, found));
+  }
+
+  #placeOf(page, { images, total, next }) {
+    if (page === 1 && next === null) return "";
+    const first = (page - 1) * PER_PAGE + 1;
+    const last = first + images.length - 1;
+    return `Images ${count(first)} to ${count(last)}${total === null ? "" : ` of ${count(total)}`}`;
   }
 
   /** Put the cards in place; one that says nothing new stays the element that it is. */
@@ -63,14 +101,15 @@ export class Gallery {
     const list = byId("gallery");
     const known = new Map([...list.children].map((card) => [card.dataset.says, card]));
     const cards = this.#images.map((image) => {
-      const says = JSON.stringify([image.image_id, image.status, image.error?.message]);
-      return known.get(says) ?? makeCard(image, says, () => this.#compare.open(image));
+      const says = JSON.stringify([image.image_id, image.status, image.error?.message,
+        image.status === "PENDING" && this.#cancelled]);
+      return known.get(says)
+        ?? makeCard(image, says, { compare: () => this.#compare.open(image),
+          cancelled: this.#cancelled });
     });
     const same = cards.length === list.children.length
       && cards.every((card, place) => card === list.children[place]);
     if (!same) list.replaceChildren(...cards);
-    show(byId("gallery-empty"), !cards.length && !this.#next);
-    show(byId("more"), this.#next !== null);
-    byId("more").textContent = cards.length ? "Show more" : "Keep looking";
+    show(byId("gallery-empty"), !cards.length);
   }
 }

@@ -2,13 +2,11 @@
 
 import { byId, tell } from "../common/dom.js";
 import { counted, duration, time } from "../common/format.js";
-import { isActive, jobWord } from "../common/states.js";
+import { isActive, showState } from "../common/states.js";
 
 /** Show the head of the page. */
 export function showHead(job) {
-  const state = byId("state");
-  tell(state, jobWord(job.status));
-  state.dataset.state = job.status;
+  showState(byId("state"), job);
   const told = [`${counted(job.total_images, "image")} in ${counted(job.total_rows, "row")}`,
     `uploaded ${time(job.created_at)}`];
   if (!isActive(job) && job.started_at && job.finished_at) {

@@ -2,36 +2,41 @@
 
 import { attempt } from "../common/api.js";
 
-// Where only one outcome is wanted, so many images are looked through for each page that is shown.
-const LOOKED_THROUGH = 200;
-const MOST_PAGES = 10;
+// Where the service looks images through, a page may be empty; so many are asked for in a row.
+const MOST_LOOKS = 50;
 
 /**
- * Find images of a job: `filter` is a status, or a status and an outcome. Begin at `next`, which the
- * last call returned. Return `{ images, next }`; next is null at the end. Return null where the service
- * does not give them now.
+ * Read a page of images: `query` is a filter or an order as the service knows it, `after` the place
+ * that the page before it ended at, where pages have no numbers. Return `{ images, total, next }`, or
+ * null where the service does not give them now.
  */
-export async function findImages(id, filter, wanted, next = null) {
-  const [status, outcome] = filter.split(" ");
-  const found = [];
-  let address = next ?? firstPage(id, status, outcome, wanted);
-  for (let page = 0; address && found.length < wanted && page < MOST_PAGES; page += 1) {
+export async function readImages(id, query, { page = 1, perPage, after = null }) {
+  const asked = new URLSearchParams(query);
+  asked.set("per_page", perPage);
+  asked.set("page", page);
+  if (after !== null) asked.set("after", after);
+  let address = `/job/details/${id}?${asked}`;
+  const images = [];
+  for (let look = 0; address && look < MOST_LOOKS; look += 1) {
     const answer = await attempt(here(address));
     if (!answer) return null;
-    found.push(...answer.body.images.filter((image) => !outcome || image.outcome === outcome));
+    images.push(...answer.body.images);
     address = answer.body.next;
+    // The next look may bring more than fit; what is left over is not shown twice.
+    if (images.length || !address) {
+      return { images, total: answer.body.total, next: placeAfter(address) };
+    }
   }
-  return { images: found, next: address };
+  return { images, total: null, next: placeAfter(address) };
 }
 
-function firstPage(id, status, outcome, wanted) {
-  const query = new URLSearchParams({ per_page: outcome ? LOOKED_THROUGH : wanted });
-  if (status) query.set("status", status);
-  return `/job/details/${id}?${query}`;
+/** Return where the next page begins: null at the end, "" where its number says it. */
+function placeAfter(address) {
+  return address && (new URL(address, window.location.href).searchParams.get("after") ?? "");
 }
 
 /** Return the path of an address, which may name the service by another name than this page. */
-function here(address) {
+export function here(address) {
   const url = new URL(address, window.location.href);
   return url.pathname + url.search;
 }

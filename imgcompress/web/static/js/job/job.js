@@ -60,8 +60,8 @@ function showAll() {
   showHead(job);
   showTotals(job);
   showFailures(job, {
-    retry: (codes) => actions.retry(codes),
-    look: () => gallery.choose("FAILED"),
+    retry: (path) => actions.retry(path),
+    look: (failure) => gallery.choose(failure),
   });
   for (const part of parts) part.show(job);
 }

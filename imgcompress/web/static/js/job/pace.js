@@ -16,9 +16,8 @@ export class Pace {
   }
 }
 
-/** Return the images per second over the whole of a job that has ended, or null. */
-export function paceOfAll(job) {
+/** Return the images per second over the whole run of a job that has ended, or null. */
+export function paceOfRun(job) {
   const seconds = (new Date(job.finished_at) - new Date(job.started_at)) / 1000;
-  const done = job.completed_images + job.failed_images;
-  return job.started_at && job.finished_at && seconds > 0 ? done / seconds : null;
+  return job.started_at && job.finished_at && seconds > 0 ? job.finished_in_run / seconds : null;
 }

@@ -3,7 +3,7 @@
 import { byId, tell } from "../common/dom.js";
 import { count, counted, duration, short } from "../common/format.js";
 import { isActive, jobWord } from "../common/states.js";
-import { Pace, paceOfAll } from "./pace.js";
+import { Pace, paceOfRun } from "./pace.js";
 
 // Screen readers are told the progress at these steps, and the end.
 const STEP = 25;
@@ -21,8 +21,9 @@ export class Progress {
     tell(byId("failed"), count(job.failed_images));
     byId("failed").classList.toggle("bad", job.failed_images > 0);
     tell(byId("waiting"), count(job.total_images - done));
+    tell(byId("waiting-label"), job.status === "CANCELLED" ? "Not done" : "Waiting");
     const recent = this.#pace.note(done);
-    this.#showTimes(job, isActive(job) ? recent : paceOfAll(job));
+    this.#showTimes(job, isActive(job) ? recent : paceOfRun(job));
     this.#announce(job);
   }
 

@@ -1,0 +1,38 @@
+// Deleting a job, after a question that says what goes.
+
+import { call } from "./api.js";
+import { byId, make, tell } from "./dom.js";
+import { bytes, counted } from "./format.js";
+import { isActive } from "./states.js";
+
+/** Ask whether to delete the job, and delete it; return whether it was deleted. Throw as call(). */
+export async function deleteAfterAsking(job) {
+  if (!(await isConfirmed(job))) return false;
+  await call(`/job/${job.request_id}`, { method: "DELETE" });
+  return true;
+}
+
+function isConfirmed(job) {
+  const dialog = byId("confirm");
+  tell(byId("confirm-title"), `Delete ${job.source_filename}?`);
+  byId("confirm-text").replaceChildren(
+    make("p", {}, "This deletes for good:"),
+    make("ul", { class: "goes" }, ...losses(job).map((loss) => make("li", {}, loss))),
+    job.completed_images
+      ? make("p", {}, "Pages that show these image URLs will show broken images.") : null);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+function losses(job) {
+  const all = ["the uploaded file and the output CSV"];
+  if (job.completed_images) {
+    all.push(`${counted(job.completed_images, "compressed image")}, ${bytes(job.output_bytes)}`);
+  }
+  all.push("the list of failures, and the log of webhooks and e-mails");
+  if (isActive(job)) all.push("what is still running: the job stops");
+  return all;
+}

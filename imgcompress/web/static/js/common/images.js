@@ -1,0 +1,29 @@
+// A compressed image in words and numbers.
+
+import { byId, make } from "./dom.js";
+import { bytes, percent, saved } from "./format.js";
+import { outcomeWord } from "./states.js";
+
+/** Return by how much an image has become smaller. */
+export function savedOf(image) {
+  const share = saved(image.input_bytes, image.output_bytes);
+  return share > 0 ? `${percent(share)} saved` : outcomeWord(image.outcome);
+}
+
+/** Return what there is to tell about a compressed image, beside its bytes. */
+export function details(image) {
+  const told = [`${image.width} × ${image.height}`, image.output_format.toUpperCase()];
+  if (image.quality !== null) told.push(`quality ${image.quality}`);
+  if (typeof image.similarity === "number") told.push(`similarity ${image.similarity.toFixed(3)}`);
+  if (image.outcome !== "target_met") told.push(outcomeWord(image.outcome));
+  return told;
+}
+
+/** Show the numbers of both sides; those of the original are known when it is loaded. */
+export function showSides(image, original = null) {
+  byId("compare-numbers").replaceChildren(
+    make("div", {}, make("dt", {}, "Original"),
+      make("dd", {}, [bytes(image.input_bytes), original].filter(Boolean).join(" · "))),
+    make("div", {}, make("dt", {}, "Compressed"),
+      make("dd", {}, [bytes(image.output_bytes), savedOf(image), ...details(image)].join(" · "))));
+}
