@@ -31,6 +31,7 @@ from ..errors import ImageError, ImgcompressError
 from ..ledger.hosts import Source
 from ..ledger.results import Success
 from .process import WITH_SLOW
+from .reuse import Original
 from .slices import SliceImage
 from .stages import Encoded, ImageStages
 
@@ -178,7 +179,7 @@ class Pipeline:
         self.stages = stages
         self.concurrency = concurrency
         self.queue = HostQueue(stages.limit_of, on_idle=self._wake_task)
-        self._fetched: Queue[tuple[SliceImage, bytes] | None] = Queue(READY)
+        self._fetched: Queue[tuple[SliceImage, Original] | None] = Queue(READY)
         self._encoded: Queue[tuple[SliceImage, Encoded] | None] = Queue(STORES)
         self._results: deque[tuple[SliceImage, Success | Exception]] = deque()
         self._at_codec: tuple[SliceImage, float] | None = None
@@ -244,21 +245,24 @@ class Pipeline:
             self.queue.put_down(item)
             return True
         try:
-            data = self.stages.fetch(item)
+            original = self.stages.fetch(item)
         except BaseException as error:
             # The image keeps its place at its source until the task has noted the failure: it may
             # suspend the host.
             self._end(item, error)
             return True
         self.queue.put_down(item)
-        self._fetched.put((item, data))
+        if isinstance(original, Success):
+            self._end(item, original)
+        else:
+            self._fetched.put((item, original))
         return True
 
     def _compress_next(self) -> bool:
         fetched = self._fetched.get()
         if fetched is None:
             return False
-        item, data = fetched
+        item, original = fetched
         # In this order: a slice that is closing waits for an image that is being compressed.
         item.compressing = True
         if not item.begins:
@@ -266,13 +270,16 @@ class Pipeline:
             return True
         self._at_codec = item, time.monotonic() + self.stages.compress_seconds(item)
         try:
-            encoded = self.stages.compress(item, data)
+            encoded = self.stages.compress(item, original)
         except BaseException as error:
             self._end(item, error)
             return True
         finally:
             self._at_codec = None
-        self._encoded.put((item, encoded))
+        if isinstance(encoded, Success):
+            self._end(item, encoded)
+        else:
+            self._encoded.put((item, encoded))
         return True
 
     def _store_next(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -33,7 +34,7 @@ class Original(NamedTuple):
 class Reuse:
     """What the images of a slice may take over from the earlier job."""
 
-    def __init__(self, claim: Claim, images: list[PendingImage]) -> None:
+    def __init__(self, claim: Claim, images: Sequence[PendingImage]) -> None:
         self._claim = claim
         self._earlier = earlier_results(claim, images) if claim.since_id else Earlier({})
 

@@ -34,6 +34,7 @@ from ..net.fetcher import Deferred
 from .celeryconfig import SLICE_SECONDS
 from .process import process_name, stopping
 from .queue import publish_due_deliveries, publish_slices
+from .reuse import Reuse
 
 log = logging.getLogger(__name__)
 
@@ -139,9 +140,10 @@ class ActiveSlice:
     again for ever. The task's thread alone changes it.
     """
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, reuse: Reuse | None = None) -> None:
         settings = current_settings()
         self.claim = claim
+        self.reuse = reuse or Reuse(claim, ())
         self.closing = self.ended = False
         self.closed_job = False
         self.unfinished: set[SliceImage] = set()
@@ -239,4 +241,8 @@ class ActiveSlice:
     @property
     def stored_in_vain(self) -> list[str]:
         """Return the keys of the images that are stored and were not written to the ledger."""
-        return [result.storage_key for result in self._results if isinstance(result, Success)]
+        return [
+            result.storage_key
+            for result in self._results
+            if isinstance(result, Success) and result.taken_from is None
+        ]

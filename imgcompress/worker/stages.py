@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..config import Settings
@@ -18,6 +19,7 @@ from ..net import DialPolicy, origin_of
 from ..net.fetcher import Fetcher, FetchLimits
 from ..storage import image_key, open_storage
 from .circuits import HostCircuits
+from .reuse import Contents, Original
 from .slices import SliceImage
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,10 @@ CODEC_PROCESS_SECONDS = 60.0
 
 
 class Encoded(NamedTuple):
-    """A compressed image, and how many bytes its source had."""
+    """A compressed image, and what becomes of it once it is stored."""
 
-    input_bytes: int
     output: Compressed
+    result: Success
 
 
 class ImageStages:
@@ -58,6 +60,7 @@ class ImageStages:
             download_seconds=settings.fetch_timeout,
         )
         self.codec_process = CodecProcess(settings.compress_timeout)
+        self.contents = Contents()
 
     def source_of(self, claim: Claim, image: PendingImage) -> Source:
         """Return where an image comes from; the host is "" where it may not be fetched."""
@@ -73,22 +76,33 @@ class ImageStages:
             return 1
         return self.fetcher.hosts.limit(source.authority, source.owner)
 
-    def fetch(self, item: SliceImage) -> bytes:
-        """Fetch an image from its host, as its job asks for it."""
-        claim, source = item.slice.claim, item.source
+    def fetch(self, item: SliceImage) -> Original | Success:
+        """Fetch an image from its host, as its job asks for it.
+
+        Return the result of the earlier job instead where the image has not changed since.
+        """
+        claim, source, reuse = item.slice.claim, item.source, item.slice.reuse
         self.circuits.check(source, claim.request_id)
         with FETCH.timing():
-            return self.fetcher.fetch(
-                item.image.input_url, source.owner, claim.request_headers
-            ).data
+            fetched = self.fetcher.fetch(
+                item.image.input_url,
+                source.owner,
+                claim.request_headers,
+                reuse.validator(item.image),
+            )
+        return reuse.unchanged(item.image, fetched)
 
-    def compress(self, item: SliceImage, data: bytes) -> Encoded:
+    def compress(self, item: SliceImage, original: Original) -> Encoded | Success:
         """Compress an image as its row asks, and else as its job.
 
+        Return the result of another image of the job instead where that has the same content.
         Where a worker died over its slice before, any image of the slice may have been the cause,
         so each is compressed in a process of its own.
         """
         settings, claim = self.settings, item.slice.claim
+        same = self.contents.find(claim, item.image, original)
+        if same is not None:
+            return replace(same, change=item.slice.reuse.change(item.image))
         options = CompressOptions(
             **claim.compression_of(item.image),
             min_quality=settings.min_quality,
@@ -99,12 +113,30 @@ class ImageStages:
         run = self.codec_process.compress if claim.crashes else compress
         try:
             with COMPRESS.timing():
-                made = run(data, options)
+                made = run(original.data, options)
         except MemoryError as error:
             raise ImageError("out_of_memory", detail=repr(error)) from error
         if made.jpeg_engine:
             SHARE.add([(JPEG_ENGINE.sample(made.jpeg_engine), 1.0)])
-        return Encoded(len(data), made)
+        extension = EXTENSIONS[made.format]
+        result = Success(
+            item.image,
+            outcome=made.outcome,
+            input_bytes=len(original.data),
+            output_bytes=len(made.data),
+            width=made.width,
+            height=made.height,
+            output_format=made.format,
+            extension=extension,
+            quality=made.quality,
+            similarity=made.similarity,
+            storage_key=image_key(claim.request_id, item.image.image_id, extension, claim.epoch),
+            source_hash=original.source_hash,
+            validator=original.validator,
+            change=item.slice.reuse.change(item.image),
+        )
+        self.contents.add(claim, original, result)
+        return Encoded(made, result)
 
     def compress_seconds(self, item: SliceImage) -> float:
         """Return after how many seconds of compress() an image counts as stuck."""
@@ -113,24 +145,9 @@ class ImageStages:
 
     def store(self, item: SliceImage, encoded: Encoded) -> Success:
         """Store a compressed image. Raise StorageUnavailable."""
-        claim, output = item.slice.claim, encoded.output
-        extension = EXTENSIONS[output.format]
-        key = image_key(claim.request_id, item.image.image_id, extension, claim.epoch)
         with STORE.timing():
-            self.storage.write(key, output.data)
-        return Success(
-            item.image,
-            outcome=output.outcome,
-            input_bytes=encoded.input_bytes,
-            output_bytes=len(output.data),
-            width=output.width,
-            height=output.height,
-            output_format=output.format,
-            extension=extension,
-            quality=output.quality,
-            similarity=output.similarity,
-            storage_key=key,
-        )
+            self.storage.write(encoded.result.storage_key, encoded.output.data)
+        return encoded.result
 
     def delete(self, keys: Collection[str]) -> None:
         """Delete stored images."""

@@ -28,6 +28,7 @@ from .celeryconfig import SLICE_SECONDS
 from .pipeline import CodecStuck, Pipeline
 from .process import stopping
 from .queue import publish_due_deliveries, publish_slices
+from .reuse import Reuse
 from .slices import ActiveSlice, SliceImage, claimed, retry_while_unavailable
 from .stages import ImageStages
 
@@ -157,7 +158,8 @@ class SliceTask:
         if claim.started_job:
             publish_due_deliveries()
         images = retry_while_unavailable(lambda: pending_images(claim))
-        part = ActiveSlice(claim)
+        reuse = retry_while_unavailable(lambda: Reuse(claim, images))
+        part = ActiveSlice(claim, reuse)
         self.slices.append(part)
         items = [SliceImage(part, image, self.stages.source_of(claim, image)) for image in images]
         part.unfinished.update(items)
@@ -167,6 +169,8 @@ class SliceTask:
                 part.add(item, ImageError("worker_crashed"))
             elif not item.image.readable:
                 part.add(item, ImageError("internal_error", retryable=False))
+            elif (kept := reuse.trusted(item.image)) is not None:
+                part.add(item, kept)
             else:
                 begun.append(item)
         if begun:
@@ -182,7 +186,7 @@ class SliceTask:
             self.stages.circuits.note(item.source, error, claim.request_id)
             if not item.slice.ended:
                 item.slice.add(item, outcome)
-            elif isinstance(outcome, Success):
+            elif isinstance(outcome, Success) and outcome.taken_from is None:
                 self._delete_unwritten(claim, [outcome.storage_key])
 
     def _release(self, parts: Collection[ActiveSlice], delay: float = 0.0) -> None:

@@ -1,0 +1,233 @@
+"""A worker takes over the results of an earlier job, and of the same content in a job."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from PIL import Image
+from sqlalchemy import update
+
+from imgcompress.app import create_worker_app
+from imgcompress.config import load_settings
+from imgcompress.extensions import current_settings, db
+from imgcompress.ledger.deletion import purge_job, soft_delete
+from imgcompress.ledger.intake import NewJob, create_job
+from imgcompress.ledger.models import CompressedImage, JobRequest, utcnow
+from imgcompress.ledger.session import writing
+from imgcompress.storage import JobFiles
+from imgcompress.worker import queue
+from imgcompress.worker import tasks as task
+from imgcompress.worker.pipeline import Pipeline
+from imgcompress.worker.stages import ImageStages
+
+from ...origin import PlainOrigin
+from ..ledger.records import images_of, job_of
+from tests.new_images import NewImage, by_columns
+
+DATE = "Sun, 22 Nov 2026 08:00:00 GMT"
+IMAGES = 4
+Run = Callable[..., UUID]
+
+
+def picture(number: int) -> bytes:
+    """Return a JPEG that differs from those of other numbers."""
+    file = io.BytesIO()
+    gradient = Image.linear_gradient("L").rotate(number * 7)
+    Image.merge("RGB", [gradient] * 3).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+@pytest.fixture
+def stages(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ImageStages]:
+    """Return the stages of a worker on a fresh ledger, which hears of no broker."""
+    app = create_worker_app(
+        load_settings(
+            None,
+            database_url=sqlite_url,
+            data_dir=tmp_path,
+            allowed_private_networks=(ip_network("127.0.0.0/8"),),
+            allowed_ports=((1024, 65535),),
+        )
+    )
+    monkeypatch.setattr(queue, "send", lambda *message: True)
+    with app.app_context():
+        stages = ImageStages(current_settings())
+        pipeline = Pipeline(stages, concurrency=4)
+        monkeypatch.setattr(task, "worker_pipeline", lambda: pipeline)
+        yield stages
+        pipeline.close()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def origin() -> Iterator[PlainOrigin]:
+    """Return an origin of some images with ETags."""
+    files = {f"/{number}.jpg": (200, "image/jpeg", picture(number)) for number in range(IMAGES)}
+    with PlainOrigin(files) as origin:
+        origin.headers |= {path: {"ETag": f'"{path}"'} for path in files}
+        yield origin
+
+
+@pytest.fixture
+def run(stages: ImageStages, origin: PlainOrigin) -> Run:
+    """Return a function that compresses some of the origin's images in a job."""
+
+    def run(*paths: str, since: UUID | None = None, **more: Any) -> UUID:
+        paths = paths or tuple(f"/{number}.jpg" for number in range(IMAGES))
+        job = NewJob(
+            uuid4(),
+            "products.csv",
+            {"compression_percentage": 50},
+            "http://service.test",
+            total_rows=len(paths),
+            total_images=len(paths),
+            since_id=since,
+            removed_images=None if since is None else 0,
+            **more,
+        )
+        images = (NewImage(2, place, "", "", origin.url(path)) for place, path in enumerate(paths))
+        create_job(job, by_columns(images), slice_size=50)
+        origin.hits.clear()
+        origin.requests.clear()
+        task.process_csv.run(str(job.request_id), 0)
+        assert job_of(job.request_id).status == "COMPLETED"
+        return job.request_id
+
+    return run
+
+
+def changes(request_id: UUID) -> list[str | None]:
+    return [image.change for image in images_of(request_id)]
+
+
+def files(stages: ImageStages) -> set[str]:
+    return {file.key for file in stages.storage.list("images")}
+
+
+def all_are_stored(stages: ImageStages, request_id: UUID) -> bool:
+    return {image.storage_key for image in images_of(request_id)} <= files(stages)
+
+
+def test_nothing_is_fetched_or_compressed_of_what_has_not_changed(
+    run: Run, origin: PlainOrigin, stages: ImageStages
+) -> None:
+    first = run()
+    assert changes(first) == [None] * IMAGES
+    stored = files(stages)
+    second = run(since=first)
+    assert origin.hits.total() == IMAGES
+    assert all("if-none-match" in request.headers for request in origin.requests)
+    assert changes(second) == ["unchanged"] * IMAGES and files(stages) == stored
+    job = job_of(second)
+    assert job.bytes_not_downloaded == job.input_bytes == job_of(first).input_bytes
+    assert job.output_bytes == job_of(first).output_bytes
+    third = run(since=second)
+    assert changes(third) == ["unchanged"] * IMAGES
+
+
+def test_what_changed_and_what_is_new_is_compressed(
+    run: Run, origin: PlainOrigin, stages: ImageStages
+) -> None:
+    first = run("/0.jpg", "/1.jpg", "/2.jpg")
+    origin.files["/1.jpg"] = (200, "image/jpeg", picture(20))
+    origin.headers["/1.jpg"] = {"ETag": '"other"'}
+    second = run("/0.jpg", "/1.jpg", "/3.jpg", since=first)
+    assert changes(second) == ["unchanged", "changed", "new"]
+    job = job_of(second)
+    counts = (job.unchanged_images, job.changed_images, job.new_images, job.removed_images)
+    assert counts == (1, 1, 1, 1)
+    images = images_of(second)
+    assert images[1].validator == '"other"' and images[1].file_ref is None
+    assert all_are_stored(stages, second)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Last-Modified": DATE}])
+def test_the_same_bytes_are_unchanged_whatever_the_origin_says(
+    run: Run, origin: PlainOrigin, headers: dict[str, str]
+) -> None:
+    first = run()
+    for path in origin.files:
+        origin.headers[path] = headers
+    second = run(since=first)
+    assert changes(second) == ["unchanged"] * IMAGES
+    assert job_of(second).bytes_not_downloaded == 0
+    assert {image.validator for image in images_of(second)} == {headers.get("Last-Modified")}
+    third = run(since=second)
+    assert changes(third) == ["unchanged"] * IMAGES
+    assert job_of(third).bytes_not_downloaded == (job_of(first).input_bytes if headers else 0)
+
+
+def test_trusted_results_need_no_request(run: Run, origin: PlainOrigin) -> None:
+    first = run()
+    second = run(since=first, trust_seconds=3600)
+    assert origin.hits.total() == 0 and changes(second) == ["unchanged"] * IMAGES
+    assert job_of(second).bytes_not_downloaded == job_of(first).input_bytes
+    with writing() as session:
+        session.execute(
+            update(CompressedImage)
+            .where(CompressedImage.request_id == second)
+            .values(seen_at=CompressedImage.seen_at, created_at=utcnow() + timedelta(hours=2))
+        )
+        session.execute(
+            update(CompressedImage)
+            .where(CompressedImage.request_id == second, CompressedImage.ordinal == 0)
+            .values(seen_at=utcnow() - timedelta(hours=2))
+        )
+    run(since=second, trust_seconds=3600)
+    assert dict(origin.hits) == {"/0.jpg": 1}
+
+
+def test_an_origin_that_lies_is_overruled(run: Run, origin: PlainOrigin) -> None:
+    first = run()
+    origin.files["/1.jpg"] = (200, "image/jpeg", picture(20))
+    believed = run(since=first)
+    assert changes(believed) == ["unchanged"] * IMAGES
+    second = run(since=first, fresh=True)
+    assert not any("if-none-match" in request.headers for request in origin.requests)
+    assert changes(second) == ["unchanged", "changed", "unchanged", "unchanged"]
+
+
+def test_other_options_compress_anew(run: Run, stages: ImageStages) -> None:
+    first = run()
+    with writing() as session:
+        session.execute(update(JobRequest).values(options={"quality": 70}))
+    second = run(since=first)
+    assert changes(second) == ["changed"] * IMAGES
+    assert len(files(stages)) == 2 * IMAGES
+
+
+def test_results_outlive_the_job_that_they_come_from(run: Run, stages: ImageStages) -> None:
+    first = run()
+    second = run(since=first)
+    for request_id in (first, second):
+        assert all_are_stored(stages, second)
+        erasure = soft_delete(request_id, None)
+        assert erasure and purge_job(erasure, JobFiles(stages.storage))
+    assert files(stages) == set()
+
+
+def test_the_same_content_is_compressed_once_in_a_job(
+    run: Run, origin: PlainOrigin, stages: ImageStages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.files |= {f"/copy-{number}.jpg": origin.files["/0.jpg"] for number in range(3)}
+    paths = ("/0.jpg", *(f"/copy-{number}.jpg" for number in range(3)), "/1.jpg")
+    request_id = run(*paths)
+    assert len(files(stages)) == 2 and origin.hits.total() == 5
+    images = images_of(request_id)
+    assert len({image.storage_key for image in images}) == 2
+    assert len({image.image_url for image in images}) == 5
+    # Another job stands for itself.
+    run(*paths)
+    assert len(files(stages)) == 4
+    erasure = soft_delete(request_id, None)
+    assert erasure and purge_job(erasure, JobFiles(stages.storage))
+    assert len(files(stages)) == 2
