@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from threading import Thread
 
+from tests.origin.plain import commented
+
 _NUMBER = re.compile(rb"GET /(\d+)\.jpg ")
 _BACKLOG = 256
 
@@ -55,7 +57,10 @@ def _answer_all(connection: socket.socket, photos: Sequence[bytes], delay: float
         while request := _request(connection):
             time.sleep(delay)
             match = _NUMBER.match(request)
-            photo = photos[int(match[1]) % len(photos)] if match else b""
+            photo = b""
+            if match:
+                # The same content would be compressed once.
+                photo = commented(photos[int(match[1]) % len(photos)], match[1].decode())
             status = b"200 OK" if match else b"404 Not Found"
             connection.sendall(
                 b"HTTP/1.1 %s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n"

@@ -80,7 +80,7 @@ def photo_origin(
     """Yield an origin of this many images."""
     answer = (200, "image/jpeg", photo())
     files = {f"/{n}.jpg": answer for n in range(images)}
-    with PlainOrigin(files, delay=delay, address=address) as origin:
+    with PlainOrigin(files, delay=delay, distinct=True, address=address) as origin:
         yield origin
 
 

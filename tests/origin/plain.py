@@ -12,6 +12,7 @@ from http import HTTPStatus
 from .server import OriginServer, Request, head, read_request
 
 Answer = tuple[int, str, bytes]
+JPEG_START = b"\xff\xd8"
 NOT_FOUND: Answer = (404, "text/plain", b"There is nothing here.\n")
 
 
@@ -19,7 +20,8 @@ class PlainOrigin(OriginServer):
     """Serves `files`: path -> (status, content type, bytes), which a test may change at any time.
 
     `headers` adds headers to a path's answer; where an ETag or a Last-Modified among them is what
-    the client has, the answer is 304, whatever became of the bytes. `delay` is waited before each answer, `requests`
+    the client has, the answer is 304, whatever became of the bytes. With `distinct`, no two JPEGs
+    are the same to the byte. `delay` is waited before each answer, `requests`
     keeps what was asked, `clients` counts the requests of each address, and `most_at_once` is the
     highest number of requests open together.
     """
@@ -29,6 +31,7 @@ class PlainOrigin(OriginServer):
         files: Mapping[str, Answer] | None = None,
         *,
         delay: float = 0.0,
+        distinct: bool = False,
         tls: ssl.SSLContext | None = None,
         hostname: str | None = None,
         address: str = "127.0.0.1",
@@ -36,6 +39,7 @@ class PlainOrigin(OriginServer):
         self.files: dict[str, Answer] = dict(files or {})
         self.headers: dict[str, dict[str, str]] = {}
         self.delay = delay
+        self.distinct = distinct
         self.requests: list[Request] = []
         self.clients: Counter[str] = Counter()
         self.most_at_once = 0
@@ -74,6 +78,8 @@ class PlainOrigin(OriginServer):
             request, "if-modified-since", more.get("Last-Modified")
         ):
             return head("304 Not Modified", *(f"{name}: {value}" for name, value in more.items()))
+        if self.distinct and body.startswith(JPEG_START):
+            body = commented(body, request.path)
         first = head(
             f"{status} {HTTPStatus(status).phrase}",
             f"Content-Type: {content_type}",
@@ -81,6 +87,12 @@ class PlainOrigin(OriginServer):
             *(f"{name}: {value}" for name, value in more.items()),
         )
         return first if request.method == "HEAD" else first + body
+
+
+def commented(jpeg: bytes, text: str) -> bytes:
+    """Return a JPEG with a comment, so that its bytes are those of no other one."""
+    comment = text.encode()
+    return JPEG_START + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + jpeg[2:]
 
 
 def _has(request: Request, header: str, validator: str | None) -> bool:

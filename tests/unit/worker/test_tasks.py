@@ -76,7 +76,8 @@ def _app(ledger_url: str, folder: Path) -> Flask:
 def origin() -> Iterator[PlainOrigin]:
     """Return an origin of 200 photos."""
     answer = (200, "image/jpeg", photo())
-    with PlainOrigin({f"/{number}.jpg": answer for number in range(200)}) as origin:
+    files = {f"/{number}.jpg": answer for number in range(200)}
+    with PlainOrigin(files, distinct=True) as origin:
         yield origin
 
 
