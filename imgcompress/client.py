@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -222,7 +223,11 @@ class Client:
     ) -> None:
         self.server = server.rstrip("/")
         self.patience = patience
-        self._key = key
+        self._key = (key or "").strip()
+        if not re.fullmatch("[!-~]*", self._key):
+            raise ClientError(
+                "invalid_api_key", "The API key has characters that no key has. Copy it again."
+            )
         self._session = requests.Session()
         # A login in .netrc must not take the place of the key.
         self._session.auth = self._authorize

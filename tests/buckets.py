@@ -56,6 +56,10 @@ class Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
+    def put(self, name: str, data: bytes) -> None:
+        """Store an object below the prefix."""
+        self._client.put_object(Bucket=self.name, Key=f"some/prefix/{name}", Body=data)
+
     @contextmanager
     def taken_away(self) -> Iterator[None]:
         """Have the server say meanwhile that there is no such bucket; it comes back as it was."""

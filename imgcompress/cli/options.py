@@ -161,7 +161,7 @@ def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(*, server: str, key: str | None, **options: Any) -> None:
         if not server.startswith(("http://", "https://")):
             raise click.BadParameter(f"{server!r} must begin with http:// or https://.")
-        with Client(server, key, patience=PATIENCE) as client, explained():
+        with explained(), Client(server, key, patience=PATIENCE) as client:
             function(client, **options)
 
     command.__name__, command.__doc__ = function.__name__, function.__doc__

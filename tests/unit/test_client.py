@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,7 +16,7 @@ from werkzeug import Request, Response
 
 from imgcompress import client as client_module
 from imgcompress import create_app
-from imgcompress.client import Client, ClientError, Job, JobUnfinished
+from imgcompress.client import Client, ClientError, Job, JobUnfinished, Submission
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
@@ -88,6 +89,32 @@ def test_a_job_from_its_file_to_its_results(app: Flask, client: Client, tmp_path
     with zipfile.ZipFile(archive) as files:
         assert len(files.namelist()) == 2
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_the_example_of_the_document_works(
+    app: Flask,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
+    example = document.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "products.csv").write_bytes(CATALOGUE)
+    monkeypatch.chdir(tmp_path)
+    submit = Client.submit
+
+    def submit_and_process(self: Client, *arguments: Any, **options: Any) -> Submission:
+        submission = submit(self, *arguments, **options)
+        process(app, submission.request_id, fails={1})
+        return submission
+
+    monkeypatch.setattr(Client, "submit", submit_and_process)
+    # None of the images failed with the code that the example retries.
+    with pytest.raises(ClientError, match="nothing_to_retry"):
+        exec(example.replace("https://images.example.com", client.server).replace("…", ""), {})
+    assert capsys.readouterr().out.startswith("2 of 3 images, ")
+    assert (tmp_path / "out.csv").exists()
 
 
 def test_results_and_jobs_are_read_page_by_page(

@@ -136,6 +136,7 @@ def test_a_wrong_file_is_refused_with_its_rows(run: Run, file: Path) -> None:
     [
         (("jobs", "--server", "http://127.0.0.1:1"), 3, "cannot be reached"),
         (("jobs", "--key", "imgc_wrong"), 3, "key"),
+        (("jobs", "--key", "imgc_…"), 3, "Copy it again"),
         (("jobs", "--server", "shop.test"), 2, "http://"),
         (("submit", "missing.csv"), 2, "missing.csv"),
         (("status", "1", "--fail-over", "many"), 2, "such as 10"),
