@@ -6,9 +6,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -144,6 +145,54 @@ def courier_killed_while_sending(service: Installation, images: int) -> Verdict:
     """Kill the courier while the receiver has the event and has not answered yet."""
     with watched_job(service, images, receiver=_DeadlyReceiver(service)) as job:
         return job.verdict()
+
+
+def second_run(
+    service: Installation,
+    images: int,
+    harm: Callable[[Watched, str], None],
+    *,
+    delay: float = 0.3,
+) -> Verdict:
+    """Harm the second run of a catalogue, which takes over the results of the first.
+
+    `harm` is given the first job as well. One of its images failed, and can be retried.
+    """
+    with (
+        photo_origin(images, address=service.origin_address) as origin,
+        Receiver() as receiver,
+    ):
+        origin.headers |= {path: {"ETag": f'"{path}"'} for path in origin.files}
+        photo = origin.files["/0.jpg"]
+        origin.files["/0.jpg"] = (404, "text/plain", b"")
+        first = service.submit(catalogue_of(origin, images))
+        assert service.finished(first)["completed_images"] == images - 1
+        origin.files["/0.jpg"], origin.delay = photo, delay
+        origin.hits.clear()
+        second = service.submit(catalogue_of(origin, images), since=first, webhook_url=receiver.url)
+        job = Watched(service, origin, receiver, second)
+        job.wait_for(images // 3)
+        harm(job, first)
+        verdict = job.verdict()
+        dead = [
+            image["output_url"]
+            for image in service.details(second)
+            if requests.get(image["output_url"], timeout=30).status_code != 200
+        ]
+        job.expect(not dead, f"every result has an address that works (found {len(dead)} dead)")
+        return replace(verdict, broken=tuple(job.broken))
+
+
+def delete_job(job: Watched, request_id: str) -> None:
+    """Delete another job, and wait until it is gone."""
+    answer = requests.delete(f"{job.service.url}/job/{request_id}", timeout=60)
+    assert answer.status_code == 204, answer.text
+
+
+def retry_job(job: Watched, request_id: str) -> None:
+    """Retry another job."""
+    answer = requests.post(f"{job.service.url}/job/retry/{request_id}", timeout=60)
+    assert answer.status_code == 202, answer.text
 
 
 class Killers(NamedTuple):
