@@ -174,8 +174,8 @@ MESSAGES = {
     "unread_options": "These columns are not read as options of their rows: {columns}. If they are"
     " options, send row_options=true, or rename them to “imgcompress format” and"
     " so on.",
-    "description_row": "This row was taken for a description of the columns, because it has no URL"
-    " and the rows below it do. If it is a product, correct its image cell.",
+    "description_row": "This row was taken for a description of the columns, because it has no image"
+    " URL and the rows below it have some. If it is a product, correct its image cell.",
     "duplicate_column": "There are {count} columns called “{name}”. Delete or rename all but one of"
     " them.",
     "too_many_columns": "The row has {found:,} cells, but at most {limit:,} are accepted. Delete"
