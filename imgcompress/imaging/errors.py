@@ -37,11 +37,11 @@ def exhausted(error: Exception, pixels: int) -> bool:
     """
     if isinstance(error, MemoryError) or _SAID.search(str(error)):
         return True
-    room = _room()
+    room = memory_left()
     return room is not None and room < pixels * BYTES_PER_PIXEL
 
 
-def _room() -> int | None:
+def memory_left() -> int | None:
     """Return how many bytes this process may still have; None where nothing limits it."""
     if sys.platform != "linux":
         return None

@@ -10,7 +10,8 @@ from ..decode import Picture
 from ..probe import Source
 from ..search import Attempt
 from . import palette
-from .common import EncodeTarget, most_colours, saved
+from .common import DITHER, EncodeTarget, most_colours, saved
+from .quantiser import Quantiser, bands
 
 MAX_SIDE = 65_535
 # From this alpha on a pixel is shown.
@@ -21,13 +22,17 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     """Return the best GIF within the goal."""
     frames = _without_half_alpha(picture.frames)
 
-    def encode(colours: int) -> bytes:
-        indexed = palette.exact(frames) if colours == palette.MAX_COLOURS else None
-        return _encoded(
-            indexed or palette.chosen(frames, colours), picture, clear=frames[0].mode == "RGBA"
-        )
+    exact = palette.exact(frames)
+    quantiser = Quantiser(frames)
 
-    return most_colours(encode, goal)
+    def encode(colours: int, dither: float) -> bytes:
+        indexed = exact if colours == palette.MAX_COLOURS else None
+        indexed = indexed or quantiser.mapped(colours, dither)
+        return _encoded(indexed, picture, clear=frames[0].mode == "RGBA")
+
+    # What does not move may not flicker from frame to frame, and costs bytes if it does.
+    dither = 0 if exact or picture.animated else DITHER
+    return most_colours(encode, quantiser.error, goal, dither)
 
 
 def _without_half_alpha(frames: list[Image.Image]) -> list[Image.Image]:
@@ -41,7 +46,7 @@ def _without_half_alpha(frames: list[Image.Image]) -> list[Image.Image]:
 
 def _cleared(frame: Image.Image) -> Image.Image:
     cleared = Image.new("RGBA", frame.size)
-    for top, band in palette.bands(frame):
+    for top, band in bands(frame):
         solid = band.getchannel("A").point([0] * SOLID + [255] * (256 - SOLID))
         cleared.paste(band.convert("RGB").convert("RGBA"), (0, top), solid)
     return cleared

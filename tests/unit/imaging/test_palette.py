@@ -1,12 +1,13 @@
-"""Palettes: exact where they can be, and chosen from some of the pixels where there are many."""
+"""Palettes: exact where they can be, else of colours that the pixels are mapped to."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from imgcompress.imaging.encoders import palette
+from imgcompress.imaging.encoders import palette, quantiser
+from imgcompress.imaging.encoders.quantiser import Quantiser
 
 from .images import cutout, difference, drawing, frames, photo
 
@@ -23,33 +24,71 @@ PICTURES = {
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let few pixels count as many, and look at fewer of them at once than an image has."""
-    monkeypatch.setattr(palette, "PIXELS_TO_CHOOSE_FROM", 4_000)
-    monkeypatch.setattr(palette, "PIXELS_AT_ONCE", 5_000)
+    """Look at few pixels of an image to choose colours, and at few of them at once."""
+    monkeypatch.setattr(quantiser, "SAMPLE", 2_000)
+    monkeypatch.setattr(quantiser, "PIXELS_AT_ONCE", 5_000)
 
 
-@pytest.mark.parametrize("colours", [64, 256])
-@pytest.mark.parametrize("name", PICTURES)
-def test_colours_of_many_pixels_are_chosen_about_as_well(
-    name: str, colours: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = palette.chosen(PICTURES[name], colours)
-    monkeypatch.setattr(palette, "PIXELS_TO_CHOOSE_FROM", 4_000)
-    monkeypatch.setattr(palette, "PIXELS_AT_ONCE", 5_000)
-    many = palette.chosen(PICTURES[name], colours)
-    assert len(many) == len(PICTURES[name])
-    for before, one, other in zip(PICTURES[name], few, many, strict=True):
-        assert other.mode == "P" and len(other.getcolors()) <= colours + 2
-        assert difference(other, before) < difference(one, before) + 2
+def reduced(name: str, colours: int, dither: float) -> list[Image.Image]:
+    reducing = Quantiser(PICTURES[name])
+    assert len(reducing.table(colours)) <= colours
+    return reducing.mapped(colours, dither)
 
 
 @pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("colours, most", [(64, 7), (256, 5)])
+@pytest.mark.parametrize("dither", [0, 0.8])
+@pytest.mark.parametrize("name", PICTURES)
+def test_an_image_looks_like_itself_in_few_colours(
+    name: str, dither: float, colours: int, most: float
+) -> None:
+    for before, after in zip(PICTURES[name], reduced(name, colours, dither), strict=True):
+        assert after.mode == "P"
+        assert difference(after, before) < most
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("dither", [0, 0.8])
 @pytest.mark.parametrize("name", ["cutout", "turning"])
-def test_what_is_clear_or_solid_among_many_pixels_stays_so(name: str) -> None:
-    for before, after in zip(PICTURES[name], palette.chosen(PICTURES[name], 64), strict=True):
+def test_what_is_clear_or_solid_stays_so(name: str, dither: float) -> None:
+    for before, after in zip(PICTURES[name], reduced(name, 64, dither), strict=True):
         alpha, shown = (np.asarray(image.convert("RGBA"))[..., 3] for image in (before, after))
         assert (shown[alpha == 0] == 0).all()
         assert (shown[alpha == 255] == 255).all()
+
+
+def test_small_things_keep_their_hues() -> None:
+    image = photo(600, 400).copy()
+    hues = [(18, 150, 60), (230, 20, 140), (20, 110, 230)]
+    for number, hue in enumerate(hues):
+        ImageDraw.Draw(image).rectangle((20 + 14 * number, 20, 30 + 14 * number, 40), fill=hue)
+    shown = Quantiser([image]).mapped(256, 0.8)[0].convert("RGB")
+    for number, hue in enumerate(hues):
+        found = np.asarray(shown)[25:35, 22 + 14 * number : 28 + 14 * number].reshape(-1, 3)
+        assert np.abs(found.mean(axis=0) - hue).max() < 8
+
+
+def test_a_soft_shadow_has_no_rings(way: str) -> None:
+    """The mean of each 8 x 8 pixels is that of the source, though there are but 16 colours."""
+    if way == "pixels":
+        pytest.skip("without the library, what has alpha is not diffused")
+    ramp = np.zeros((64, 256, 4), dtype=np.uint8)
+    ramp[..., 3] = np.arange(256)[None, ::-1]
+    image = Image.fromarray(ramp)
+    reducing = Quantiser([image])
+    means = [
+        np.asarray(one.convert("RGBA"))[..., 3].reshape(8, 8, 32, 8).mean(axis=(1, 3))
+        for one in (image, reducing.mapped(16, 0)[0], reducing.mapped(16, 0.8)[0])
+    ]
+    flat, diffused = (np.abs(means[0] - mean).mean() for mean in means[1:])
+    assert diffused < flat / 2
+
+
+def test_flat_areas_stay_flat() -> None:
+    image = photo().copy()
+    ImageDraw.Draw(image).rectangle((0, 0, 240, 80), fill="white")
+    shown = Quantiser([image]).mapped(64, 0.8)[0].convert("RGB")
+    assert shown.crop((0, 0, 240, 80)).getcolors() == [(240 * 80, (255, 255, 255))]
 
 
 @pytest.mark.usefixtures("many")
