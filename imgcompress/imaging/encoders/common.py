@@ -37,20 +37,24 @@ class EncodeTarget:
 # The fewest colours that a quality on the JPEG scale allows.
 LADDER = ((75, 256), (50, 128), (30, 64), (15, 32), (5, 16), (1, 2))
 # The numbers of colours that a search tries.
-COLOURS = (256, 192, 128, 96, 64, 48, 32, 24, 16, 8, 4, 2)
+COLOURS = (256, 192, 128, 96, 64, 48, 40, 32, 28, 24, 20, 16, 14, 12, 8, 4, 2)
 # Bytes with half the colours over bytes with all of them.
 HALF_COLOURS = 0.82
+# The share of the budget that a number of colours aims at.
+AIM = 0.98
 # How much of an error is diffused: all of it costs bytes and looks no better.
 DITHER = 0.8
 LESS_DITHER = 0.4
-# Encodes with fewer colours than the most, and before any of them are diffused.
-MAX_REDUCED = 4
+# Numbers of colours that are looked at below the most, before any of them are diffused.
+MAX_REDUCED = 6
 # Where this many colours or fewer fit without diffusion, it is tried.
 DIFFUSED_BELOW = 48
+# What is nearer to the budget has no room for it.
+ROOM = 0.94
 # The fewest colours that a picture may have that misses little with them, and the root mean square
-# of levels that it may miss. At 5.5 SSIMULACRA2 was at 50 to 90, and at 2.5 at 80 to 95.
-FEWEST = 8
-ERRORS = {256: 2.5, 128: 4.0, 64: 5.5, 32: 8.0, 16: 12.0, 2: 255.0}
+# of levels that it may miss. At 3 SSIMULACRA2 was at 57 to 91, and at 5.5 at 50 to 90.
+FEWEST = 12
+ERRORS = {256: 1.5, 128: 2.2, 64: 3.2, 32: 6.0, 16: 9.0, 2: 255.0}
 
 
 def colours_of(quality: int) -> int:
@@ -95,31 +99,45 @@ def _fewer_colours(
     dither: float,
     most: int,
 ) -> Attempt:
+    """Return the encoding with the most colours below `most` that fits, or the smallest one tried.
+
+    There are fewer colours than the floor says only where they miss little.
+    """
     fewest, largest = colours_of(goal.floor), ERRORS[colours_of(goal.floor)]
     rungs = [colours for colours in COLOURS if most > colours >= min(fewest, FEWEST)]
+
+    def allowed(colours: int) -> bool:
+        return colours >= fewest or error(colours) <= largest
+
+    # Between these, which do not fit and do, lies the most that fits.
+    over, under = (math.log2(most), math.log(best.size)), None
     known, low, high = most, 0, len(rungs) - 1
     for _ in range(MAX_REDUCED):
-        # The line through the latest size says how many colours fit.
-        wanted = math.log2(known) - math.log(goal.budget / best.size) / math.log(HALF_COLOURS)
-        fitting = [n for n in range(low, high + 1) if math.log2(rungs[n]) <= wanted]
-        if low > high or not fitting and best.size <= goal.budget:
+        if low > high:
             break
-        at = fitting[0] if fitting else high
-        while rungs[at] < fewest and at > low and error(rungs[at]) > largest:
-            at -= 1
-        if rungs[at] < fewest and error(rungs[at]) > largest:
-            break
+        slope = (over[1] - under[1]) / (over[0] - under[0]) if under else -math.log(HALF_COLOURS)
+        wanted = over[0] + (math.log(goal.budget * AIM) - over[1]) / max(slope, 0.01)
+        at = next((n for n in range(low, high) if math.log2(rungs[n]) <= wanted), high)
+        if not allowed(rungs[at]):
+            high = at - 1
+            continue
         attempt = Attempt(encode(rungs[at], 0), None)
+        point = (math.log2(rungs[at]), math.log(attempt.size))
         if attempt.size <= goal.budget or best.size > goal.budget and attempt.size < best.size:
             best, known = attempt, rungs[at]
-        low, high = (low, at - 1) if attempt.size <= goal.budget else (at + 1, high)
+        if attempt.size <= goal.budget:
+            under, high = point, at - 1
+        else:
+            over, low = point, at + 1
     if dither and best.size <= goal.budget and known <= DIFFUSED_BELOW:
         # So few colours look better with diffusion, even if they have to be one rung fewer.
-        for colours in rungs[rungs.index(known) : rungs.index(known) + 2]:
-            if colours >= fewest or error(colours) <= largest:
-                diffused = Attempt(encode(colours, dither), None)
-                if diffused.size <= goal.budget:
-                    return diffused
+        at = rungs.index(known)
+        for colours in rungs[at + (best.size > ROOM * goal.budget) : at + 2]:
+            if not allowed(colours):
+                break
+            diffused = Attempt(encode(colours, dither), None)
+            if diffused.size <= goal.budget:
+                return diffused
     return best
 
 
