@@ -45,8 +45,8 @@ AIM = 0.98
 # How much of an error is diffused: all of it costs bytes and looks no better.
 DITHER = 0.8
 LESS_DITHER = 0.4
-# Numbers of colours that are looked at below the most, before any of them are diffused.
-MAX_REDUCED = 6
+# Encodes with fewer colours than the most, before any of them are diffused.
+MAX_REDUCED = 4
 # Where this many colours or fewer fit without diffusion, it is tried.
 DIFFUSED_BELOW = 48
 # What is nearer to the budget has no room for it.
@@ -112,16 +112,15 @@ def _fewer_colours(
     # Between these, which do not fit and do, lies the most that fits.
     over, under = (math.log2(most), math.log(best.size)), None
     known, low, high = most, 0, len(rungs) - 1
-    for _ in range(MAX_REDUCED):
-        if low > high:
-            break
+    encodes = 0
+    while low <= high and encodes < MAX_REDUCED:
         slope = (over[1] - under[1]) / (over[0] - under[0]) if under else -math.log(HALF_COLOURS)
         wanted = over[0] + (math.log(goal.budget * AIM) - over[1]) / max(slope, 0.01)
         at = next((n for n in range(low, high) if math.log2(rungs[n]) <= wanted), high)
         if not allowed(rungs[at]):
             high = at - 1
             continue
-        attempt = Attempt(encode(rungs[at], 0), None)
+        attempt, encodes = Attempt(encode(rungs[at], 0), None), encodes + 1
         point = (math.log2(rungs[at]), math.log(attempt.size))
         if attempt.size <= goal.budget or best.size > goal.budget and attempt.size < best.size:
             best, known = attempt, rungs[at]
@@ -129,16 +128,22 @@ def _fewer_colours(
             under, high = point, at - 1
         else:
             over, low = point, at + 1
-    if dither and best.size <= goal.budget and known <= DIFFUSED_BELOW:
-        # So few colours look better with diffusion, even if they have to be one rung fewer.
-        at = rungs.index(known)
-        for colours in rungs[at + (best.size > ROOM * goal.budget) : at + 2]:
-            if not allowed(colours):
-                break
-            diffused = Attempt(encode(colours, dither), None)
-            if diffused.size <= goal.budget:
-                return diffused
-    return best
+    if not dither or best.size > goal.budget or known > DIFFUSED_BELOW:
+        return best
+    # So few colours look better with diffusion, even if they have to be one rung fewer.
+    at = rungs.index(known) + (best.size > ROOM * goal.budget)
+    rest = [colours for colours in rungs[at : rungs.index(known) + 2] if allowed(colours)]
+    return _first_that_fits(encode, goal, rest, dither) or best
+
+
+def _first_that_fits(
+    encode: Callable[[int, float], bytes], goal: EncodeTarget, rungs: list[int], dither: float
+) -> Attempt | None:
+    for colours in rungs:
+        attempt = Attempt(encode(colours, dither), None)
+        if attempt.size <= goal.budget:
+            return attempt
+    return None
 
 
 def saved(image: Image.Image, format: str, **settings: Any) -> bytes:

@@ -1,6 +1,8 @@
 """The promise about bytes, and the outcome that says how it was kept."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from imgcompress.imaging import CompressOptions, compress
 
@@ -161,3 +163,22 @@ def test_a_png_that_deflate_can_halve_stays_exact():
     )
     assert result.similarity == 1
     assert difference(opened(result.data), image) == 0
+
+
+def test_a_png_is_not_given_losses_that_gain_nothing():
+    """A palette image of noise: fewer colours cost its look and hardly save a byte."""
+    noise = np.random.default_rng(7).integers(0, 256, (160, 240, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise).quantize(256), "PNG", compress_level=1)
+    result = compress(data, CompressOptions(min_quality=75))
+    assert (result.outcome, result.similarity) in (("floor_reached", 1.0), ("already_small", 1.0))
+    assert difference(opened(result.data), opened(data)) == 0
+
+
+def test_a_gradient_of_few_levels_is_halved_with_few_colours():
+    """The floor of 64 colours is no floor of looks where 16 of them miss next to nothing."""
+    rng = np.random.default_rng(7)
+    ramp = np.linspace(40, 70, 400)[None, :] + rng.normal(0, 1.2, (300, 400))
+    data = encoded(Image.fromarray(np.stack([ramp] * 3, axis=2).astype(np.uint8)), "PNG")
+    result = compress(data, CompressOptions())
+    assert result.outcome == "target_met"
+    assert difference(opened(result.data), opened(data)) < 2
