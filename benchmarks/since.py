@@ -2,10 +2,10 @@
 
     python -m benchmarks.since [--images N] [--changed PERCENT] [--only sqlite|postgres]
 
-The same catalogue runs five times through the whole service, from an origin on this machine that
-gives ETags: without an earlier job, unchanged, unchanged and trusted, unchanged but from an origin
-without ETags, and with a share of images changed. Processor time is that of all processes of the
-service, and of Postgres where it runs on this machine. The growth of the ledger is that of the
+The same catalogue runs six times through the whole service, from an origin on this machine that
+gives ETags: without an earlier job, unchanged, unchanged and trusted, unchanged from an origin
+that gives no ETags any more, then gives them again, and with a share of images changed. Processor
+time is that of all processes of the service, without Postgres. The growth of the ledger is that of the
 first and the second run by a copy of its images without what `since` needs.
 """
 
