@@ -13,6 +13,12 @@ const EmptyForms = (system) => {
   };
 };
 
+// Swagger UI is dark under this class, and not by what the reader's system prefers.
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const followScheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", followScheme);
+followScheme();
+
 SwaggerUIBundle({
   domNode: root,
   url: root.dataset.document,
