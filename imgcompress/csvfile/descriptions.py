@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from .layout import Layout
 from .parser import has_text
-from .urls import NO_IMAGE
+from .url_cells import NO_IMAGE
 
 # A host, a path or a file name.
 _ADDRESS = re.compile(r"\S[./\\]\S")
@@ -22,7 +22,7 @@ _VOCABULARY = frozenset(
 
 
 def is_description(layout: Layout, row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row under the header describes the columns; `below` are others.
+    """Return whether the first row under the header describes the columns; `below` are others.
 
     It has no URL or file name where other rows have some. What it has instead are words such as
     `URL` or `required`, or it has texts in columns of numbers. A product without an image, or with
@@ -53,6 +53,6 @@ def _image_cells(layout: Layout, row: Sequence[str]) -> list[str]:
 
 
 def _is_numeric(cells: Iterable[Sequence[str]]) -> bool:
-    """Tell whether there are two numbers and no other text in a column."""
+    """Return whether there are two numbers and no other text in a column."""
     texts = [cell[0].strip() for cell in cells if cell and cell[0].strip()]
     return len(texts) > 1 and all(map(_NUMBER.fullmatch, texts))

@@ -12,7 +12,8 @@ from .columns import ChosenColumns, Column
 from .encoding import Encoding, text_blocks
 from .model import shortened
 from .parser import BrokenRecord, ColumnBatch, Records, Rows, Run
-from .urls import UrlCells, is_url_or_blank
+from .url_cells import UrlCells
+from .urls import is_url_or_blank
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Layout:
         return max(self.header_row, self.description_row)
 
     def passes_over(self, record: BrokenRecord) -> bool:
-        """Tell whether the rows after a broken one go on."""
+        """Return whether the rows after a broken one go on."""
         return self.skip and self.chosen is not None and not record.final
 
     def rows(self, stream: BinaryIO) -> Iterator[Run]:

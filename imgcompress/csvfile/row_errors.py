@@ -19,7 +19,7 @@ DEFAULT_LIMITS = CatalogueLimits()
 
 
 class BrokenRow(list[str]):
-    """The cells of a record that breaks the rules of CSV, as well as they can be told apart."""
+    """The cells of a record that breaks the rules of CSV, as well as they can be separated."""
 
     def __init__(self, record: BrokenRecord, layout: Layout) -> None:
         self.issue = issue_of_broken_record(record, layout)
@@ -38,7 +38,7 @@ class RowChecks:
     ) -> None:
         self._layout = layout
         self._options = options
-        # A header that is too wide is told once, and not again for each row under it.
+        # A header that is too wide is reported once, and not again for each row under it.
         self.most_cells = max(limits.max_columns, len(layout.header))
 
     def issues(self, number: int, cells: list[str]) -> Iterator[Issue]:

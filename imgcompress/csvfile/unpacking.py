@@ -214,7 +214,7 @@ def _unzip(
 
 
 def _can_be_written_back(archive: zipfile.ZipFile, part: str, max_bytes: int) -> bool:
-    """Tell whether a workbook is bounded as a whole, and its sheet is in UTF-8."""
+    """Return whether a workbook is bounded as a whole, and its sheet is in UTF-8."""
     if sum(entry.file_size for entry in archive.infolist()) > max_bytes:
         return False
     with archive.open(part) as sheet:

@@ -32,7 +32,7 @@ _NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"([A-Z]+)(\d+)")
 _SPANS = re.compile(rb"\sspans\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _LAST_COLUMN = re.compile(rb"(?<=:)[A-Z]+(?=\d+[\"'])")
-# Tells of each cell with a formula, and Excel makes it anew.
+# It lists the cells with formulas, and Excel makes it anew.
 _CALCULATION = "calcChain"
 
 
@@ -313,8 +313,8 @@ def _with_changed(
         if changed is None:
             xml.replace(place, behind, b"")
         elif changed != attributes:
-            told = "".join(f" {key}={quoteattr(value)}" for key, value in changed.items())
-            xml.replace(place, behind, f"<{name}{told}/>".encode())
+            written = "".join(f" {key}={quoteattr(value)}" for key, value in changed.items())
+            xml.replace(place, behind, f"<{name}{written}/>".encode())
 
     xml = XmlEdits(start, end)
     return xml.passed_on(file)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imgcompress.csvfile.urls import UrlCells
+from imgcompress.csvfile.url_cells import UrlCells
 
 from .files import HEADER, rows_of, surveyed
 

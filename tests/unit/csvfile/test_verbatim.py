@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from imgcompress.csvfile import kept_layout
 from imgcompress.csvfile.layout import Layout
 from imgcompress.csvfile.parser import Records
-from imgcompress.csvfile.urls import UrlCells
+from imgcompress.csvfile.url_cells import UrlCells
 from imgcompress.csvfile.verbatim import cell_spans, write_replaced
 
 from .files import Outcome, stream_of, surveyed
