@@ -1,10 +1,4 @@
-"""The Celery application: its tasks, queues and schedule.
-
-kombu counts the messages that a worker holds, and asks for another only while there is room. When
-a message cannot be acknowledged because Redis is away, kombu 5.7 leaves it in the count, so a
-worker whose tasks all end at such a moment never asks again, nor does it notice that its
-connection is gone (seen; `QoS.ack` and `QoS.reject` in kombu/transport/redis.py).
-"""
+"""The Celery application: its tasks, queues and schedule."""
 
 from __future__ import annotations
 
@@ -14,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, Task
+from celery.beat import Scheduler
 from celery.schedules import schedule
 from celery.signals import setup_logging, worker_process_init
 from flask import Flask
 from kombu.entity import Queue
-from kombu.transport import redis, virtual
 
 from ..config import Settings
 from ..errors import LedgerUnavailable
@@ -28,32 +22,6 @@ from . import celeryconfig
 from .broker import PublishingCelery, limit_waits_for_rabbitmq
 from .process import begin_process
 from .queue import Watch
-
-
-class ForgettingQoS(redis.QoS):
-    """Counts a message as gone once it was answered, whether Redis heard the answer or not."""
-
-    def ack(self, delivery_tag: str) -> None:
-        """Acknowledge a message."""
-        try:
-            super().ack(delivery_tag)
-        except BaseException:
-            virtual.QoS.ack(self, delivery_tag)
-            raise
-
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Refuse a message."""
-        try:
-            super().reject(delivery_tag, requeue=requeue)
-        except BaseException:
-            virtual.QoS.ack(self, delivery_tag)
-            raise
-
-
-def patch_kombu_redis() -> None:
-    """Have every Redis connection of this process count as above."""
-    redis.Channel.QoS = ForgettingQoS
-
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +75,6 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
     celery.conf.update(_installation(settings))
     celery.set_default()
     celery.steps["worker"].add(Watch)
-    patch_kombu_redis()
     limit_waits_for_rabbitmq()
     return celery
 
@@ -132,7 +99,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "broker_url": settings.celery_broker_url,
         "broker_transport_options": transport,
         "imports": TASK_MODULES,
-        "worker_consumer": "imgcompress.worker.unreadable_messages:Consumer",
+        "worker_consumer": "imgcompress.worker.consumer:Consumer",
         "task_queues": [
             # By its alias a worker is started with -Q images, whatever the prefix is.
             Queue(
@@ -146,7 +113,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "task_default_queue": f"{prefix}.{IMAGES}",
         "task_default_exchange": prefix,
         "task_routes": {task: {"queue": f"{prefix}.{queue}"} for task, queue in ROUTES.items()},
-        "beat_scheduler": "imgcompress.worker.beat:SteadyScheduler",
+        "beat_scheduler": "imgcompress.worker.celery_app:SteadyScheduler",
         # Where RabbitMQ takes them, messages that come late are worth nothing. They expire by its
         # clock: a time to expire at would be compared with that of the worker's machine.
         "beat_schedule": {
@@ -173,3 +140,26 @@ def every(seconds: float) -> schedule:
 def steady_now() -> datetime:
     """Return the time as it would be if nobody had put the clock since this process began."""
     return _BEGAN_AT + timedelta(seconds=time.monotonic() - _BEGAN)
+
+
+class SteadyScheduler(Scheduler):  # type: ignore[misc]
+    """A schedule in memory alone. Tasks that come seldom know themselves when they ran last.
+
+    Celery's default keeps the times of the last messages in a file. After a clock has been put
+    back they lie in the future, and nothing is sent until then, whatever is restarted.
+    """
+
+    _away = False
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send the message of an entry; one that cannot be sent is left out."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except Exception as error:
+            if not self._away:
+                log.warning("The broker accepts no messages: %s", error)
+            self._away = True
+            return
+        if self._away:
+            log.warning("The broker accepts messages again")
+        self._away = False

@@ -53,14 +53,14 @@ def recover() -> None:
     if now - _began < current_settings().recovery_interval / 2:
         return
     _began = now
-    _tell("times in the future were corrected: the clock was set back", put_clock_right())
+    _log_recovered("times in the future were corrected: the clock was set back", put_clock_right())
     end_leases()
     recover_lost_messages()
-    _tell("finished jobs were closed", slices.close_finished_jobs())
+    _log_recovered("finished jobs were closed", slices.close_finished_jobs())
     for request_id in slices.jobs_to_publish(JOBS_AT_ONCE):
         if not publish_slices(request_id):
             break
-    _tell(
+    _log_recovered(
         "deliveries were given up, because their receivers kept failing",
         fail_suspended_deliveries(),
     )
@@ -89,7 +89,7 @@ def put_clock_right() -> int:
 def end_leases() -> None:
     """End the leases that ran out, and those that dead processes of this machine held."""
     dead = [holder for holder in slices.lease_holders() if is_dead(holder)]
-    _tell("leases expired", slices.expire_leases(dead))
+    _log_recovered("leases expired", slices.expire_leases(dead))
 
 
 def recover_lost_messages() -> None:
@@ -99,19 +99,19 @@ def recover_lost_messages() -> None:
         lost = slices.republish_lost_slices(
             in_queue, older_than=LOST_AFTER_ROUNDS * current_settings().recovery_interval
         )
-        _tell("slices were published again, because messages were lost", lost)
+        _log_recovered("slices were published again, because messages were lost", lost)
 
 
 def purge_deleted_jobs() -> None:
     """Take away what is left of deleted jobs. It comes last, since it may take a minute."""
     storage = open_storage(current_settings())
     try:
-        _tell("deleted jobs were erased", purge_due_jobs(JobFiles(storage)))
+        _log_recovered("deleted jobs were erased", purge_due_jobs(JobFiles(storage)))
     except StorageUnavailable as error:
         log.warning("Deleted jobs that are not erased yet are waiting for the storage: %s", error)
 
 
-def _tell(what: str, count: int) -> None:
+def _log_recovered(what: str, count: int) -> None:
     if count:
         log.warning("Recovery: %d %s", count, what)
 

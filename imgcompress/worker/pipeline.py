@@ -2,14 +2,15 @@
 
     HostQueue -> fetch -> _fetched -> compress -> _encoded -> store -> take()
 
-A stage that is ahead waits until the next one has room: while images lie ready for the codec, no
-more are fetched. One thread compresses, since each core has a worker process of its own. The thread
+A stage that is ahead waits until the next one has room: while READY images lie ready for the codec,
+no thread begins a download, so a near host sees one at a time and a far one many. One thread compresses, since each core has a worker process of its own. The thread
 of the task adds images and takes their results, and wakes seldom: for failures, for the last
 images, where a fetching thread finds nothing to fetch, and at its tick.
 
 Several threads share
 
-* the images that wait to be fetched and those being fetched: HostQueue, under its own lock;
+* the images that wait to be fetched and those being fetched, and how many lie ready: HostQueue,
+  under its own lock;
 * `_fetched` and `_encoded`, which lock themselves, and `_results`, a deque, whose ends are atomic;
 * `_at_codec`, which the codec's thread replaces as a whole and the task reads;
 * the state of an image's slice, which the task alone changes. A stage reads it before it begins. If
@@ -25,7 +26,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
-from queue import Queue
+from queue import Queue, SimpleQueue
 
 from ..errors import ImageError, ImgcompressError
 from ..ledger.hosts import Source
@@ -37,7 +38,8 @@ from .stages import Encoded, ImageStages
 
 log = logging.getLogger(__name__)
 
-# Images that lie ready for the codec before the fetching threads wait.
+# Images that lie ready for the codec before the fetching threads wait. More at once would cost a
+# near host's images memory, and fewer would let the codec wait for a far one.
 READY = 4
 # A storage on another machine takes its time, while the codec goes on with the next image.
 STORES = 4
@@ -47,41 +49,35 @@ SLOW_SECONDS = 2.0
 
 
 class HostQueue:
-    """Images that wait to be fetched, by their source, each source's in the order that they came.
+    """The images that wait to be fetched, by their source, each source's in their order.
 
     The next one is of the source with the fewest being fetched, among those below their limit. So a
     host that hangs or throttles holds no more downloads than its share. Any thread may call it.
     """
 
     def __init__(
-        self, limit_of: Callable[[Source], int], on_idle: Callable[[], None] = lambda: None
+        self, limit_of: Callable[[Source], int], on_dry: Callable[[], None] = lambda: None
     ) -> None:
         self._limit_of = limit_of
-        # Called when a thread begins to wait, under the lock.
-        self._on_idle = on_idle
+        # Called when a thread finds no image that it may fetch, under the lock.
+        self._on_dry = on_dry
         self._changed = threading.Condition()
         self._waiting: dict[Source, deque[SliceImage]] = {}
         self._began: dict[SliceImage, float] = {}
         self._fetching: Counter[Source] = Counter()
+        self._idle = self._ready = 0
         self._closed = False
-        # The threads that wait for an image.
-        self._idle = 0
 
     def __bool__(self) -> bool:
         """Return whether images wait."""
         return bool(self._waiting)
-
-    @property
-    def has_idle(self) -> bool:
-        """Return whether a thread waits for an image."""
-        return self._idle > 0
 
     def add(self, items: Iterable[SliceImage]) -> None:
         """Let more images wait, behind those of their sources."""
         with self._changed:
             for item in items:
                 self._waiting.setdefault(item.source, deque()).append(item)
-            self._changed.notify_all()
+            self._changed.notify(READY)
 
     def take(self, *, wait: bool = True) -> SliceImage | None:
         """Return the next image, which counts as being fetched now; wait until there is one.
@@ -90,20 +86,24 @@ class HostQueue:
         """
         with self._changed:
             item = self._next()
-            if item is None and wait:
-                self._idle += 1
-                self._on_idle()
-                while item is None and not self._closed:
-                    self._changed.wait()
-                    item = self._next()
-                self._idle -= 1
+            if item is not None or not wait:
+                return item
+            if self._ready < READY:
+                self._on_dry()
+            self._idle += 1
+            while item is None and not self._closed:
+                self._changed.wait()
+                item = self._next()
+            self._idle -= 1
             return item
 
     def _next(self) -> SliceImage | None:
+        if self._closed or self._ready >= READY:
+            return None
         open_sources = [
             source for source in self._waiting if self._fetching[source] < self._limit_of(source)
         ]
-        if not open_sources or self._closed:
+        if not open_sources:
             return None
         source = min(open_sources, key=self._fetching.__getitem__)
         item = self._waiting[source].popleft()
@@ -113,12 +113,44 @@ class HostQueue:
         self._began[item] = time.monotonic()
         return item
 
-    def put_down(self, item: SliceImage) -> None:
-        """Give the place of an image at its source to the next one, unless that was done before."""
+    def put_down(self, item: SliceImage, *, ready: bool = False) -> None:
+        """Give the place of an image at its source to the next one, unless that was done before.
+
+        `ready` counts it among those that lie ready for the codec.
+        """
         with self._changed:
             if self._began.pop(item, None) is not None:
                 self._fetching[item.source] -= 1
+            self._ready += ready
+            if self._ready < READY:
                 self._changed.notify()
+
+    def hand_on(self) -> None:
+        """Count an image that lay ready as being compressed: another one may be fetched."""
+        with self._changed:
+            self._ready -= 1
+            self._changed.notify()
+
+    def look_again(self) -> None:
+        """Have more threads fetch where the codec waits, or where the limit of a source has risen.
+
+        Those that were called when images were added may all have met hosts that hang.
+        """
+        with self._changed:
+            if self._waiting and not self._ready:
+                self._changed.notify(READY)
+
+    def runs_dry(self) -> bool:
+        """Return whether threads find too few images that they may fetch, and the codec soon none.
+
+        Then it is time for another slice.
+        """
+        with self._changed:
+            room = sum(
+                min(len(items), max(0, self._limit_of(source) - self._fetching[source]))
+                for source, items in self._waiting.items()
+            )
+            return self._ready < READY and room < self._idle
 
     def drop_unwanted(self) -> None:
         """Drop the images whose slices have ended."""
@@ -128,25 +160,15 @@ class HostQueue:
             for item in waiting:
                 self._waiting.setdefault(item.source, deque()).append(item)
 
-    def look_again(self) -> None:
-        """Have threads that wait look at the limits of the sources, which may have changed."""
-        with self._changed:
-            if self._waiting:
-                self._changed.notify_all()
-
     def waiting(self) -> list[SliceImage]:
         """Return the images that wait."""
         with self._changed:
             return list(chain.from_iterable(self._waiting.values()))
 
-    def runs_dry(self) -> bool:
-        """Return whether threads wait for images, and there are not enough for all of them."""
-        with self._changed:
-            room = sum(
-                min(len(items), max(0, self._limit_of(source) - self._fetching[source]))
-                for source, items in self._waiting.items()
-            )
-            return room < self._idle
+    @property
+    def has_idle(self) -> bool:
+        """Return whether a thread waits for an image."""
+        return self._idle > 0
 
     def slow(self) -> int:
         """Return how many images have been fetched for longer than SLOW_SECONDS."""
@@ -178,12 +200,13 @@ class Pipeline:
     def __init__(self, stages: ImageStages, *, concurrency: int) -> None:
         self.stages = stages
         self.concurrency = concurrency
-        self.queue = HostQueue(stages.limit_of, on_idle=self._wake_task)
-        self._fetched: Queue[tuple[SliceImage, Original] | None] = Queue(READY)
+        self._woken = threading.Event()
+        self.queue = HostQueue(stages.limit_of, on_dry=self._woken.set)
+        # Bounded by the images that the host queue lets be fetched.
+        self._fetched: SimpleQueue[tuple[SliceImage, Original] | None] = SimpleQueue()
         self._encoded: Queue[tuple[SliceImage, Encoded] | None] = Queue(STORES)
         self._results: deque[tuple[SliceImage, Success | Exception]] = deque()
         self._at_codec: tuple[SliceImage, float] | None = None
-        self._woken = threading.Event()
         # The task's own: the images that it was last given, and the threads beside slow downloads.
         self._taken: list[SliceImage] = []
         self._extra: list[threading.Thread | None] = [None] * ((WITH_SLOW - 1) * concurrency)
@@ -192,11 +215,6 @@ class Pipeline:
         self._start("codec", self._compress_next)
         for number in range(STORES):
             self._start(f"store-{number}", self._store_next)
-
-    @property
-    def runs_dry(self) -> bool:
-        """Return whether threads find nothing to fetch, and the codec soon has nothing to do."""
-        return not self._fetched.full() and self.queue.runs_dry()
 
     def take(self, seconds: float) -> list[tuple[SliceImage, Success | ImageError]]:
         """Return the images that have ended, after `seconds` at most.
@@ -251,10 +269,11 @@ class Pipeline:
             # suspend the host.
             self._end(item, error)
             return True
-        self.queue.put_down(item)
         if isinstance(original, Success):
+            self.queue.put_down(item)
             self._end(item, original)
         else:
+            self.queue.put_down(item, ready=True)
             self._fetched.put((item, original))
         return True
 
@@ -262,6 +281,7 @@ class Pipeline:
         fetched = self._fetched.get()
         if fetched is None:
             return False
+        self.queue.hand_on()
         item, original = fetched
         # In this order: a slice that is closing waits for an image that is being compressed.
         item.compressing = True
@@ -304,10 +324,7 @@ class Pipeline:
         assert isinstance(outcome, (Success, Exception))
         self._results.append((item, outcome))
         if not self.queue or isinstance(outcome, Exception):
-            self._wake_task()
-
-    def _wake_task(self) -> None:
-        self._woken.set()
+            self._woken.set()
 
     def _replace_slow_downloads(self) -> None:
         """Have as many more threads fetch as downloads are slow, if no other one is idle."""

@@ -118,7 +118,7 @@ class SliceTask:
             for part in self.slices:
                 self._unless_lost(part, part.write_if_due)
             self._release([part for part in self.slices if part.ended or part.is_finished])
-            while (not self.slices or self.pipeline.runs_dry) and self._claim_next():
+            while (not self.slices or self.pipeline.queue.runs_dry()) and self._claim_next():
                 pass
         self._take_results(0.0)
 

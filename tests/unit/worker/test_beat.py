@@ -15,8 +15,7 @@ from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.worker import celery_app as tasks_app
-from imgcompress.worker.beat import SteadyScheduler
-from imgcompress.worker.celery_app import every
+from imgcompress.worker.celery_app import SteadyScheduler, every
 from imgcompress.worker.queue import slices_in_queue
 
 from ...servers import fresh_broker

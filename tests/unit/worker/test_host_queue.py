@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from imgcompress.ledger.hosts import Source
 from imgcompress.ledger.slices import PendingImage
-from imgcompress.worker.pipeline import HostQueue
+from imgcompress.worker.pipeline import READY, HostQueue
 from imgcompress.worker.slices import ActiveSlice, SliceImage
 
 Taken = tuple[str, int]
@@ -90,6 +90,15 @@ def test_a_limit_may_change_on_the_way() -> None:
     assert len(_taken(queue)) == 2
 
 
+def test_no_image_is_fetched_while_enough_lie_ready_for_the_codec() -> None:
+    queue = _queue(*"aaaaaa")
+    for item in _taken(queue, READY):
+        queue.put_down(item, ready=True)
+    assert _taken(queue) == [] and not queue.runs_dry()
+    queue.hand_on()
+    assert _names(_taken(queue)) == [("a", READY), ("a", READY + 1)]
+
+
 def test_images_that_nobody_wants_any_more_leave() -> None:
     queue = _queue("a")
     queue.add([_image("a", 1, cast(ActiveSlice, Ended(ended=True)))])
@@ -99,7 +108,7 @@ def test_images_that_nobody_wants_any_more_leave() -> None:
 
 def test_a_thread_waits_for_an_image_and_says_so_once() -> None:
     idle, taken = threading.Semaphore(0), list[SliceImage | None]()
-    queue = HostQueue(lambda source: 1, on_idle=idle.release)
+    queue = HostQueue(lambda source: 1, on_dry=idle.release)
     thread = threading.Thread(target=lambda: taken.append(queue.take()))
     thread.start()
     assert idle.acquire(timeout=10)

@@ -21,10 +21,8 @@ from imgcompress.worker.pipeline import READY, STORES, CodecStuck, Pipeline
 from imgcompress.worker.slices import ActiveSlice, SliceImage
 from imgcompress.worker.stages import Encoded, ImageStages
 
-CONCURRENCY = 4
-# The fetching threads' images, those that lie ready, that of the codec, and those that are stored
-# or wait for it.
-MOST_AT_ONCE = CONCURRENCY + READY + 1 + 2 * STORES
+# More than READY, so that all of them fetch only where the codec waits.
+CONCURRENCY = 6
 Outcomes = dict[int, str]
 
 
@@ -76,7 +74,7 @@ def images(
 
 @contextmanager
 def running(stages: Stages, items: Iterable[SliceImage] = ()) -> Iterator[Pipeline]:
-    """Yield a pipeline of four downloads with these images."""
+    """Yield a pipeline of six downloads with these images."""
     pipeline = Pipeline(cast(ImageStages, stages), concurrency=CONCURRENCY)
     pipeline.queue.add(items)
     try:
@@ -109,8 +107,8 @@ def test_downloads_overlap_up_to_the_concurrency() -> None:
         together.wait()
         return b""
 
-    with running(Stages(fetch), images(range(8))) as pipeline:
-        assert len(taken(pipeline, 8)) == 8
+    with running(Stages(fetch), images(range(2 * CONCURRENCY))) as pipeline:
+        assert len(taken(pipeline, 2 * CONCURRENCY)) == 2 * CONCURRENCY
 
 
 def test_a_host_that_hangs_leaves_places_for_others() -> None:
@@ -237,24 +235,28 @@ def test_an_image_that_never_comes_back_is_named() -> None:
 
 
 def test_images_wait_for_a_codec_that_is_slower_than_their_hosts() -> None:
-    held, most, lock = 0, 0, threading.Lock()
+    begun, release = threading.Semaphore(0), threading.Event()
 
     def fetch(item: SliceImage) -> bytes:
-        nonlocal held, most
-        with lock:
-            held += 1
-            most = max(most, held)
+        begun.release()
         return b""
 
-    def store(item: SliceImage, encoded: Encoded) -> Success:
-        nonlocal held
-        with lock:
-            held -= 1
-        return stored(item)
+    def compress(item: SliceImage, data: bytes) -> Encoded:
+        assert release.wait(10)
+        return cast(Encoded, None)
 
-    with running(Stages(fetch, store=store), images(range(60))) as pipeline:
+    with running(Stages(fetch, compress), images(range(60))) as pipeline:
+        for _ in range(1 + READY):
+            assert begun.acquire(timeout=10)
+        for _ in range(5):
+            assert pipeline.take(0.02) == []
+        more = 0
+        while begun.acquire(blocking=False):
+            more += 1
+        # Those that had begun when the last one was ready.
+        assert more < CONCURRENCY
+        release.set()
         taken(pipeline, 60)
-    assert most <= MOST_AT_ONCE
 
 
 def test_a_pipeline_runs_dry_while_its_last_downloads_hang() -> None:
@@ -266,9 +268,9 @@ def test_a_pipeline_runs_dry_while_its_last_downloads_hang() -> None:
 
     with running(Stages(fetch), images(range(6))) as pipeline:
         assert sorted(taken(pipeline, 5)) == [1, 2, 3, 4, 5]
-        taken(pipeline, 1, until=lambda: pipeline.runs_dry)
+        taken(pipeline, 1, until=lambda: pipeline.queue.runs_dry())
         pipeline.queue.add(images(range(10, 15)))
-        assert not pipeline.runs_dry
+        assert not pipeline.queue.runs_dry()
         assert sorted(taken(pipeline, 5)) == list(range(10, 15))
         release.set()
         assert taken(pipeline, 1) == {0: ""}
@@ -282,10 +284,12 @@ def test_a_pipeline_whose_codec_has_enough_does_not_run_dry() -> None:
         return cast(Encoded, None)
 
     with running(Stages(compress=compress)) as pipeline:
-        taken(pipeline, 1, until=lambda: pipeline.runs_dry)
+        taken(pipeline, 1, until=lambda: pipeline.queue.runs_dry())
         pipeline.queue.add(images(range(1 + READY)))
-        taken(pipeline, 1, until=lambda: not pipeline.queue and not pipeline.runs_dry)
-        assert [pipeline.runs_dry for _ in range(3) if not pipeline.take(0.01)] == [False] * 3
+        taken(pipeline, 1, until=lambda: not pipeline.queue and not pipeline.queue.runs_dry())
+        assert [pipeline.queue.runs_dry() for _ in range(3) if not pipeline.take(0.01)] == [
+            False
+        ] * 3
         release.set()
         taken(pipeline, 1 + READY)
 

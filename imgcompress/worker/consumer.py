@@ -1,8 +1,14 @@
-"""What a worker does with messages that it cannot read: it drops them, and tells so in a line.
+"""Consume messages in spite of those that cannot be read, and of a Redis that goes away.
 
-They come from other programs that use the same queue, or from other versions of this one. Celery
-and kombu end the worker over some of them, or give them back; then the next worker ends too. To
-drop one costs nothing: the truth is in the ledger, and recovery publishes what is to be done.
+Messages that cannot be read come from other programs that use the same queue, or from other
+versions of this one. Celery and kombu end the worker over some of them, or give them back; then the
+next worker ends too. To drop one costs nothing: the truth is in the ledger, and recovery publishes
+what is to be done.
+
+kombu counts the messages that a worker holds, and asks for another only while there is room. When
+a message cannot be acknowledged because Redis is away, kombu 5.7 leaves it in the count, so a
+worker whose tasks all end at such a moment never asks again, nor does it notice that its
+connection is gone (seen; `QoS.ack` and `QoS.reject` in kombu/transport/redis.py).
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from celery.worker.consumer.consumer import Consumer as CeleryConsumer
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +26,27 @@ REASON_CHARS = 200
 # What Python raises over something that is not what it should be. kombu counts KeyError among the
 # faults of a connection to Redis.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+class ForgettingQoS(redis.QoS):
+    """Counts a message as gone once it was answered, whether Redis heard the answer or not."""
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge a message."""
+        try:
+            super().ack(delivery_tag)
+        except BaseException:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Refuse a message."""
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        except BaseException:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
 
 _read_from_redis = redis.Channel._brpop_read
 
@@ -31,7 +58,7 @@ def _read_or_drop(channel: Any, **options: Any) -> Any:
     except OSError:
         raise  # Some of them are ValueErrors too.
     except UNREADABLE as error:
-        _tell(error)
+        _log_dropped(error)
         return True
 
 
@@ -39,6 +66,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     """Celery's consumer, which outlives every message."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        redis.Channel.QoS = ForgettingQoS
         setattr(redis.Channel, "_brpop_read", _read_or_drop)
         super().__init__(*arguments, **options)
 
@@ -73,11 +101,11 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._drop(message, f"there is no task {exc}")
 
     def _drop(self, message: Any, reason: object) -> None:
-        _tell(reason)
+        _log_dropped(reason)
         if not message.acknowledged:
             message.reject_log_error(log, self.connection_errors)
 
 
-def _tell(reason: object) -> None:
+def _log_dropped(reason: object) -> None:
     told = repr(reason) if isinstance(reason, Exception) else str(reason)
     log.warning("A message that this worker cannot read was dropped: %s", told[:REASON_CHARS])
