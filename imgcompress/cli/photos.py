@@ -122,9 +122,9 @@ def compress_photos(
             before, after = before + done.before, after + done.after
             progress.show(number, total, len(failures))
     if run.skipped:
-        click.echo(f"{run.skipped:,} images were done already.", err=True)
+        click.echo(f"Done already, and skipped: {run.skipped:,}", err=True)
     if others:
-        click.echo(f"{others:,} other files in the folders were left out.", err=True)
+        click.echo(f"Other files in the folders, left out: {others:,}", err=True)
     show_totals(total, len(failures), before, after)
     _show_failures(failures)
     raise SystemExit(FAILED if tolerance.is_exceeded(len(failures), total) else DONE)

@@ -51,7 +51,7 @@ def test_a_folder_keeps_its_tree_and_its_originals(
     before = {path: path.read_bytes() for path in originals.rglob("*.*")}
     result = run("photos", "-o", "small")
     assert result.exit_code == 0, result.output
-    assert "2 of 2 images compressed" in result.stderr and "1 other files" in result.stderr
+    assert "2 of 2 images compressed" in result.stderr and "left out: 1" in result.stderr
     assert _files(tmp_path / "small") == ["2026/cat.png", "Rocket.JPG"]
     assert {path: path.read_bytes() for path in originals.rglob("*.*")} == before
     for path in ("2026/cat.png", "Rocket.JPG"):
@@ -65,16 +65,16 @@ def test_what_is_done_is_skipped_until_it_changes(
     originals: Path, run: Run, tmp_path: Path
 ) -> None:
     run("photos", "-o", "small")
-    assert "2 images were done already" in run("photos", "-o", "small").stderr
+    assert "skipped: 2" in run("photos", "-o", "small").stderr
     shutil.copy(SAMPLES / "coffee.png", originals / "2026" / "cat.png")
-    assert "1 images were done already" in run("photos", "-o", "small").stderr
+    assert "skipped: 1" in run("photos", "-o", "small").stderr
     (tmp_path / "small" / "Rocket.JPG").unlink()
-    assert "1 images were done already" in run("photos", "-o", "small").stderr
-    assert "done already" not in run("photos", "-o", "small", "--percent", 60).stderr
-    assert "done already" not in run("photos", "-o", "small", "--percent", 60, "--fresh").stderr
+    assert "skipped: 1" in run("photos", "-o", "small").stderr
+    assert "Done already" not in run("photos", "-o", "small", "--percent", 60).stderr
+    assert "Done already" not in run("photos", "-o", "small", "--percent", 60, "--fresh").stderr
     with (tmp_path / "small" / photos.RECORD).open("a") as record:
         record.write('{"source": "cut o')
-    assert "2 images were done already" in run("photos", "-o", "small", "--percent", 60).stderr
+    assert "skipped: 2" in run("photos", "-o", "small", "--percent", 60).stderr
 
 
 def test_another_format_changes_the_ending_and_keeps_images_apart(
