@@ -1,4 +1,4 @@
-"""Find the highest quality whose encoding fits a budget of bytes, in two or three encodes.
+"""Find the highest quality whose encoding fits a budget of bytes, in few encodes.
 
 The logarithm of an encoding's size is nearly linear in a function of the quality that each format
 has (its `Curve`). One encode gives the level of that line for this image, two give its slope as
@@ -12,13 +12,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Real encodes per image. One more is spent only where none of these fitted the budget.
-MAX_ENCODES = 3
+# Encodes per image where one is cheap, and where it is not. One more is spent only where none of
+# these fitted the budget.
+MAX_ENCODES = 5
+FEW_ENCODES = 3
 # An encoding this close below the budget is taken: the next point of quality would not fit.
-CLOSE_ENOUGH = 0.95
+CLOSE_ENOUGH = 0.98
 # The share of the budget that a guess aims at: the middle of what is taken at first, a safe
 # distance from the budget for the last encode.
-AIM = 0.975
+AIM = 0.99
 LAST_AIM = 0.96
 # Two encodes close to each other may show a far too flat or steep line, because requantising
 # moves in jumps; their slope is believed up to this factor from the usual one.
@@ -56,9 +58,16 @@ class Attempt:
 
 
 def highest_quality(
-    encode: Callable[[int], bytes], budget: int, curve: Curve, qualities: Range
+    encode: Callable[[int], bytes],
+    budget: int,
+    curve: Curve,
+    qualities: Range,
+    encodes: int = MAX_ENCODES,
 ) -> Attempt:
-    """Return the best encoding of at most `budget` bytes, or the floor's where none fits."""
+    """Return the best encoding of at most `budget` bytes, or the floor's where none fits.
+
+    About `encodes` are made at most.
+    """
     low, high = qualities.floor, max(qualities.floor, qualities.ceiling)
     quality = min(max(qualities.start, low), high)
     sizes: dict[int, int] = {}
@@ -70,9 +79,9 @@ def highest_quality(
             best, low = attempt, quality + 1
         else:
             high = quality - 1
-        if low > high or best and (len(sizes) >= MAX_ENCODES or _is_close(best, budget)):
+        if low > high or best and (len(sizes) >= encodes or _is_close(best, budget)):
             return best or attempt
-        aim = LAST_AIM if len(sizes) >= MAX_ENCODES - 1 else AIM
+        aim = LAST_AIM if len(sizes) >= encodes - 1 else AIM
         quality = _guess(sizes, math.log(budget * aim), curve, low, high)
 
 

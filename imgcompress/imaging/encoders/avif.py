@@ -6,7 +6,7 @@ from typing import Any
 
 from ..decode import Picture
 from ..probe import Source
-from ..search import Attempt, Curve, Range, highest_quality
+from ..search import FEW_ENCODES, MAX_ENCODES, Attempt, Curve, Range, highest_quality
 from .common import EncodeTarget, saved
 from .jpeg import expected_quality
 
@@ -49,7 +49,8 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     if source.format != "avif":
         start = on_avif_scale(expected_quality(goal.budget / SHARE_OF_JPEG, picture, source))
     floor = on_avif_scale(goal.floor) if goal.floor > 1 else 1
-    return highest_quality(encode, goal.budget, CURVE, Range(floor, CEILING, start))
+    encodes = MAX_ENCODES if goal.effort == "high" else FEW_ENCODES
+    return highest_quality(encode, goal.budget, CURVE, Range(floor, CEILING, start), encodes)
 
 
 def _animation(picture: Picture) -> dict[str, Any]:
