@@ -4,7 +4,7 @@
 
 Without a folder the sample photos are used. Each photo is saved anew in two sizes and at several
 qualities, because how hard it is to halve a file depends on how it was saved. Times are CPU time
-of this process, the best of N runs; similarity is that of imgcompress/imaging.
+of this process, the best of N runs; the score is that of imgcompress/imaging/score.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.encoders import avif, gif, jpeg, png, webp
 from imgcompress.imaging.encoders.common import saved
-from imgcompress.imaging.similarity import similarity
+from imgcompress.imaging.score import score
 from imgcompress.imaging.turbo import encoded
 
 try:
@@ -77,7 +77,7 @@ class Run:
 
     @property
     def score(self) -> float:
-        return similarity(self.original.image, self.data)
+        return score(self.original.image, self.data)
 
 
 def originals(folder: Path) -> Iterator[Original]:

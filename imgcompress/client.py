@@ -203,6 +203,8 @@ class Image(_Answer):
     height: int | None
     output_format: str | None
     quality: int | None
+    score: float | None
+    rating: str | None
     similarity: float | None
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The options of compression that a caller may give to an upload, or to a row of its CSV."""
+"""The options of compression of an upload or a row of its CSV, and the words for its results."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ BOUNDS = {
     "max_width": (1, MAX_SIDE),
     "max_height": (1, MAX_SIDE),
 }
+# The least score, 0 to 100, that a word stands for.
+RATINGS = {"visually lossless": 90, "high": 70, "medium": 50, "low": 0}
+
+
+def rating_of(score: float) -> str:
+    """Return the word for a score."""
+    return next(word for word, least in RATINGS.items() if score >= least)

@@ -22,6 +22,7 @@ from ..ledger.models import (
 )
 from ..ledger.queries import ImageFilter, count_failures
 from ..links import job_url, signed_url
+from ..options import rating_of
 from .context import base_url
 
 Entry = TypeVar("Entry")
@@ -204,7 +205,9 @@ def image_report(image: CompressedImage) -> dict[str, Any]:
         "height": image.height,
         "output_format": image.output_format,
         "quality": image.quality,
-        "similarity": image.similarity,
+        "score": None if image.score is None else round(image.score, 1),
+        "rating": None if image.score is None else rating_of(image.score),
+        "similarity": image.similarity if image.score is None else round(image.score / 100, 3),
     }
 
 

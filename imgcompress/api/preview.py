@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from ..extensions import current_settings
-from ..options import OPTION_NAMES
+from ..options import OPTION_NAMES, RATINGS, rating_of
 from ..worker.preview import preview_image
 from .context import refusal_of
 from .openapi import Blueprint
@@ -62,7 +62,8 @@ class PreviewedImageSchema(Schema):
     height = fields.Integer(required=True, metadata={"example": 1200})
     output_format = fields.String(required=True, metadata={"example": "jpeg"})
     quality = fields.Integer(required=True, allow_none=True, metadata={"example": 71})
-    similarity = fields.Float(required=True, allow_none=True, metadata={"example": 0.982})
+    score = fields.Float(required=True, metadata={"example": 78.4})
+    rating = fields.String(required=True, validate=validate.OneOf(list(RATINGS)))
     outcome = fields.String(required=True, validate=validate.OneOf(OUTCOMES))
     image = fields.String(
         required=True,
@@ -100,7 +101,8 @@ def preview(values: dict[str, Any]) -> Any:
         "height": output.height,
         "output_format": output.format,
         "quality": output.quality,
-        "similarity": output.similarity,
+        "score": round(output.score, 1),
+        "rating": rating_of(output.score),
         "outcome": output.outcome,
         "image": f"data:image/{output.format};base64,{data}",
     }

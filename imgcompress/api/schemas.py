@@ -17,6 +17,7 @@ from ..ledger.models import (
     ImageStatus,
     JobStatus,
 )
+from ..options import RATINGS
 
 
 class Time(fields.AwareDateTime):
@@ -655,13 +656,33 @@ class ImageSchema(Schema):
     height = _number("Height in pixels", 1200)
     output_format = fields.String(required=True, allow_none=True, metadata={"example": "jpeg"})
     quality = _number("The encoder's quality, if the format has one", 71)
+    score = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "How good the image looks beside the original, 0 to 100, on the scale of"
+            " SSIMULACRA2; null until the image is COMPLETED.",
+            "example": 78.4,
+        },
+    )
+    rating = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(list(RATINGS)),
+        metadata={
+            "description": "The score in a word: visually lossless (from 90), high (from 70), medium"
+            " (from 50) or low.",
+            "example": "high",
+        },
+    )
     similarity = fields.Float(
         required=True,
         allow_none=True,
         metadata={
-            "description": "Similarity to the original, 0 to 1 (SSIM of the luma at a reduced size);"
-            " null until the image is COMPLETED.",
-            "example": 0.982,
+            "deprecated": True,
+            "description": "The score divided by 100; use `score` instead. For images of earlier"
+            " versions, which have no score, an SSIM from 0 to 1.",
+            "example": 0.784,
         },
     )
 

@@ -14,8 +14,8 @@ from .errors import decoder_errors, encoder_errors, let_go, suppress_pillow_warn
 from .jpeg_engine import recompressed
 from .options import Compressed, CompressOptions
 from .probe import Source, inspect
+from .score import BEST, score
 from .search import Attempt
-from .similarity import sampled_similarity, similarity
 
 _NOT_FOR_THE_WEB = ("tiff", "bmp")
 
@@ -56,11 +56,11 @@ def _compressed(source: Source, picture: Picture, options: CompressOptions) -> C
         options.budget(source_size), options.min_quality, options.quality, options.effort
     )
     if not goal.quality and (lossless := _rewrapped(source, picture, options, goal.budget)):
-        return _result(lossless, source.format, picture, "target_met", score=1.0)
+        return _result(lossless, source.format, picture, "target_met", looks=BEST)
     attempt, format = _smallest(source, picture, goal, options)
     if attempt.size > goal.budget or goal.quality:
         if lossless := _rewrapped(source, picture, options, attempt.size):
-            return _result(lossless, source.format, picture, "already_small", score=1.0)
+            return _result(lossless, source.format, picture, "already_small", looks=BEST)
     outcome = _outcome(attempt, source_size, goal)
     if outcome == "larger" and format == source.format and options.format == "keep":
         # Not even the floor is below a source that was worse still: match it, whatever it takes.
@@ -121,16 +121,13 @@ def _outcome(attempt: Attempt, source_size: int, goal: EncodeTarget) -> str:
 
 
 def _result(
-    attempt: Attempt, format: str, picture: Picture, outcome: str, score: float | None = None
+    attempt: Attempt, format: str, picture: Picture, outcome: str, looks: float | None = None
 ) -> Compressed:
-    """Put the result together; `score` is given where the pixels are known to be the source's."""
-    if score is None:
-        score = _score(attempt, format, picture)
-    return Compressed(attempt.data, format, *picture.first.size, attempt.quality, outcome, score)
+    """Put the result together; `looks` is the score where the pixels are the source's."""
+    if looks is None:
+        looks = _score(attempt, format, picture)
+    return Compressed(attempt.data, format, *picture.first.size, attempt.quality, outcome, looks)
 
 
 def _score(attempt: Attempt, format: str, picture: Picture) -> float:
-    if picture.pixels is not None and attempt.quality is not None:
-        return sampled_similarity(picture.pixels, attempt.quality)
-    shown = picture.on_white() if format == "jpeg" else picture
-    return similarity(shown.first, attempt.data)
+    return score((picture.on_white() if format == "jpeg" else picture).first, attempt.data)

@@ -42,7 +42,7 @@ class Compressed:
     """One compressed image.
 
     `quality` is on the scale of the output format, None where the pixels were stored losslessly or
-    through a palette. `similarity` is the SSIM of similarity.py, 0 to 1. `outcome` is one of:
+    through a palette. `score` is that of score.py, 0 to 100. `outcome` is one of:
 
     * target_met: the promised share of bytes was saved; with a fixed quality: that quality was
       used, and the output is smaller than the input.
@@ -62,5 +62,5 @@ class Compressed:
     height: int
     quality: int | None
     outcome: str
-    similarity: float | None
+    score: float
     jpeg_engine: str | None = None

@@ -16,6 +16,7 @@ from ..file_types import SIGNATURES
 from .containers import avif, gif, jpeg, png, tiff, webp
 from .errors import decoder_errors
 from .options import CompressOptions
+from .turbo import is_sound
 
 HEAD = 1024
 
@@ -152,6 +153,17 @@ class Source:
         """Return the segments of a JPEG, nothing for any other format."""
         return tuple(jpeg.segments(self.data)) if self.format == "jpeg" else ()
 
+    def with_end(self) -> Source:
+        """Return the file with the end marker that a JPEG may lack while no pixel is missing.
+
+        libjpeg fills missing pixels with grey and only warns; libjpeg-turbo's warnings are errors
+        in is_sound(), so that a file that was cut within its pixels stays as it is, and fails.
+        """
+        if self.format != "jpeg" or jpeg.has_end(self.segments):
+            return self
+        closed = self.data + jpeg.END
+        return Source(closed, self.format) if is_sound(closed) else self
+
     @property
     def pixel_bytes(self) -> int:
         """Return how many bytes of a JPEG are compressed pixels; 0 where that is not known."""
@@ -175,6 +187,9 @@ def inspect(data: bytes, options: CompressOptions) -> Source:
     if source.format == "avif":
         # Only now, since this looks at each frame.
         _check(*avif.coded_size(data), frames, options)
+    if source.format == "jpeg":
+        jpeg.check_supported(source.segments, data)
+        source = source.with_end()
     with decoder_errors(width * height):
         # libwebp takes memory for the canvas as it opens a file.
         opened = source.image.size

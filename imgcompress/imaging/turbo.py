@@ -18,6 +18,7 @@ from PIL import Image
 # Rows x columns x 4 bytes of a pixel, of which the last says nothing; of grey, x 1.
 Pixels = NDArray[np.uint8]
 
+START_OF_JPEG = b"\xff\xd8\xff"
 MODES = ("L", "RGB")
 # As Pillow counts it.
 _SUBSAMPLING = {0: "444", 1: "422", 2: "420"}
@@ -42,18 +43,22 @@ def decoded(data: bytes, mode: str, size: tuple[int, int]) -> Pixels | None:
         return None
 
 
+def is_sound(data: bytes) -> bool:
+    """Return whether libjpeg reads all pixels of a JPEG, at an eighth of its size, unwarned."""
+    try:
+        _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
+        bands = "CMYK" if colours in ("CMYK", "YCCK") else "GRAY"
+        simplejpeg.decode_jpeg(data, bands, min_height=1, min_width=1)
+        return True
+    except ValueError:
+        return False
+
+
 def encoded(pixels: Pixels, quality: int, subsampling: int) -> bytes:
     """Return the pixels as a JPEG without metadata; `subsampling` as Pillow counts it."""
-    return _encoded(pixels, quality, _GREY if pixels.shape[2] == 1 else _SUBSAMPLING[subsampling])
-
-
-def encoded_luma(pixels: Pixels, quality: int) -> bytes:
-    """Return a grey JPEG with the very luma that encoded() gives these pixels."""
-    return _encoded(pixels, quality, _GREY)
-
-
-def _encoded(pixels: Pixels, quality: int, subsampling: str) -> bytes:
-    data: bytes = simplejpeg.encode_jpeg(pixels, quality, _BANDS[pixels.shape[2]], subsampling)
+    bands = pixels.shape[2]
+    chroma = _GREY if bands == 1 else _SUBSAMPLING[subsampling]
+    data: bytes = simplejpeg.encode_jpeg(pixels, quality, _BANDS[bands], chroma)
     return data
 
 
@@ -64,8 +69,8 @@ def viewed(pixels: Pixels) -> Image.Image:
     return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
 
 
-def reduced_luma(data: bytes, size: tuple[int, int], factor: int) -> Pixels:
-    """Return the rows x columns of luma of a sound JPEG of this size, reduced by 1, 2 or 4."""
-    width, height = (-(-side // factor) for side in size)
-    luma: Pixels = simplejpeg.decode_jpeg(data, "GRAY", min_width=width, min_height=height)
-    return luma[:, :, 0]
+def decoded_again(data: bytes) -> Pixels:
+    """Return the pixels of a sound JPEG in grey or colour, its chroma drawn smooth as browsers do."""
+    _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
+    pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if colours == _GREY else "RGBX")
+    return pixels

@@ -147,7 +147,7 @@ class EarlierResult(NamedTuple):
     height: int
     output_format: str
     quality: int | None
-    similarity: float | None
+    score: float | None
     storage_key: str
     source_hash: str | None
     validator: str | None

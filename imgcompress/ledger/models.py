@@ -254,7 +254,9 @@ class CompressedImage(Base):
     height: Mapped[int | None]
     output_format: Mapped[str | None] = mapped_column(String(8))
     quality: Mapped[int | None]
+    # Of images of earlier versions alone, which have no score.
     similarity: Mapped[float | None]
+    score: Mapped[float | None]
     storage_key: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)
     # How often it was put off without an attempt, since its host was left alone.

@@ -71,7 +71,7 @@ SET = tuple(
         "height",
         "output_format",
         "quality",
-        "similarity",
+        "score",
         "storage_key",
         "change",
         "source_hash",
@@ -185,7 +185,7 @@ class Success:
     output_format: str
     extension: str
     quality: int | None
-    similarity: float | None
+    score: float | None
     storage_key: str
     # What is kept to see whether the source changes; see CompressedImage.
     source_hash: str | None = None
@@ -324,7 +324,7 @@ MADE = (
     "height",
     "output_format",
     "quality",
-    "similarity",
+    "score",
     "storage_key",
     "change",
     "source_hash",

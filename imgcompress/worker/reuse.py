@@ -86,7 +86,7 @@ def _taken_over(
         output_format=earlier.output_format,
         extension=PurePosixPath(earlier.storage_key).suffix[1:],
         quality=earlier.quality,
-        similarity=earlier.similarity,
+        score=earlier.score,
         storage_key=earlier.storage_key,
         source_hash=earlier.source_hash,
         validator=validator,

@@ -129,7 +129,7 @@ class ImageStages:
             output_format=made.format,
             extension=extension,
             quality=made.quality,
-            similarity=made.similarity,
+            score=made.score,
             storage_key=image_key(claim.request_id, item.image.image_id, extension, claim.epoch),
             source_hash=original.source_hash,
             validator=original.validator,

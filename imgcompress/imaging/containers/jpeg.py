@@ -20,6 +20,10 @@ MAX_SCANS = 100
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)
 _PROGRESSIVE = 0xC2
+# T.81, table B.1; of the hierarchical ones only those that are not lossless.
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_HIERARCHICAL = (0xC5, 0xC6, 0xCD, 0xCE)
+END = b"\xff\xd9"
 _DHT, _DAC, _EOI, _SOS, _DQT, _DNL, _DRI, _APP0, _APP14 = (
     0xC4,
     0xCC,
@@ -113,6 +117,22 @@ def size(found: Sequence[Segment], data: bytes) -> tuple[int, int]:
     return width, height
 
 
+def check_supported(found: Sequence[Segment], data: bytes) -> None:
+    """Raise ImageError `unsupported_format` for a kind of JPEG that no decoder here reads."""
+    for segment in found:
+        if segment.marker in _SOF and segment.start + 4 < len(data):
+            bits = data[segment.start + 4]
+            if segment.marker in _LOSSLESS:
+                raise ImageError("unsupported_format", "The image is a lossless JPEG")
+            if segment.marker in _HIERARCHICAL:
+                raise ImageError("unsupported_format", "The image is a hierarchical JPEG")
+            if bits != 8:
+                raise ImageError(
+                    "unsupported_format",
+                    f"The image is a JPEG with {bits} instead of 8 bits per sample",
+                )
+
+
 def is_plain(found: Sequence[Segment]) -> bool:
     """Tell whether the image is coded as nearly all are: by DCT and Huffman's code."""
     return any(segment.marker in _SEQUENTIAL or segment.marker == _PROGRESSIVE for segment in found)
@@ -128,7 +148,7 @@ def decodable(found: Sequence[Segment], data: bytes) -> bytes:
     then only the last refinement, which is invisible, can still have been cut short.
     Raise ImageError `truncated_image` where scans are missing.
     """
-    if not found or found[-1].marker != _EOI:
+    if not has_end(found):
         return data
     scans = [segment for segment in found if segment.marker == _SOS]
     sequential = any(segment.marker in _SEQUENTIAL for segment in found)
@@ -138,6 +158,11 @@ def decodable(found: Sequence[Segment], data: bytes) -> bytes:
     if not _is_complete(_components(found, data), sent):
         raise ImageError("truncated_image")
     return data[: found[-1].end]
+
+
+def has_end(found: Sequence[Segment]) -> bool:
+    """Return whether the last segment is the end marker, EOI."""
+    return bool(found) and found[-1].marker == _EOI
 
 
 def _components(found: Sequence[Segment], data: bytes) -> bytes:
@@ -180,7 +205,7 @@ def strip(data: bytes) -> bytes:
             parts.append(_adobe(body[11]))
         elif segment.marker in _PIXELS:
             parts.append(data[segment.start : segment.end])
-    parts.append(b"\xff\xd9")
+    parts.append(END)
     return b"".join(parts)
 
 

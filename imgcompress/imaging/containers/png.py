@@ -14,8 +14,10 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_CHUNKS = 100_000
 MAX_PROFILE_BYTES = 1 << 20
 
+IEND = b"\0\0\0\0IEND\xaeB`\x82"
 _PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"))
-_NEEDED_TO_DECODE = _PIXELS | {b"iCCP", b"eXIf"}
+_ANCILLARY = frozenset((b"tRNS", b"iCCP", b"eXIf"))
+_NEEDED_TO_DECODE = _PIXELS | _ANCILLARY
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,17 @@ class Chunk:
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the chunks up to IEND; raise ImageError `truncated_image` where the file ends first."""
+    """Yield the chunks up to IEND, which a file may lack that ends behind its pixels.
+
+    Raise ImageError `truncated_image` where the file ends before them, or within a chunk.
+    """
     position = len(SIGNATURE)
+    has_pixels = False
     for _ in range(MAX_CHUNKS):
         if position + 12 > len(data):
+            # What is left may be a part of IEND, which has 12 bytes.
+            if has_pixels and IEND.startswith(data[position:]):
+                return
             raise ImageError("truncated_image")
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
@@ -40,6 +49,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
         yield Chunk(kind, position, end)
         if kind == b"IEND":
             return
+        has_pixels |= kind == b"IDAT"
         position = end
     raise ImageError("corrupt_image", "The PNG has far too many chunks")
 
@@ -62,17 +72,25 @@ def _frames(data: bytes) -> int:
 
 
 def decodable(data: bytes) -> bytes:
-    """Return the file without the chunks that decoding does not need.
+    """Return the file without the chunks that decoding does not need, and with its end.
 
     Texts are left out before Pillow sees them, because it unpacks up to 64 MiB of them; so is a
-    colour profile that unpacks to more than MAX_PROFILE_BYTES.
+    colour profile that unpacks to more than MAX_PROFILE_BYTES, and what the pixels can do without
+    if its checksum is wrong, as libpng and browsers do.
     """
-    return SIGNATURE + b"".join(
+    kept = b"".join(
         data[chunk.start : chunk.end]
         for chunk in chunks(data)
         if chunk.kind in _NEEDED_TO_DECODE
+        and not (chunk.kind in _ANCILLARY and _is_damaged(chunk, data))
         and not (chunk.kind == b"iCCP" and _is_oversized(data[chunk.start + 8 : chunk.end - 4]))
     )
+    return SIGNATURE + kept + (b"" if kept.endswith(IEND) else IEND)
+
+
+def _is_damaged(chunk: Chunk, data: bytes) -> bool:
+    checksum = int.from_bytes(data[chunk.end - 4 : chunk.end], "big")
+    return zlib.crc32(data[chunk.start + 4 : chunk.end - 4]) != checksum
 
 
 def _is_oversized(body: bytes) -> bool:
@@ -86,6 +104,9 @@ def _is_oversized(body: bytes) -> bool:
 
 def strip(data: bytes) -> bytes:
     """Return the same image with nothing but the chunks that make its pixels and its animation."""
-    return SIGNATURE + b"".join(
-        data[chunk.start : chunk.end] for chunk in chunks(data) if chunk.kind in _PIXELS
+    kept = b"".join(
+        data[chunk.start : chunk.end]
+        for chunk in chunks(data)
+        if chunk.kind in _PIXELS and not (chunk.kind in _ANCILLARY and _is_damaged(chunk, data))
     )
+    return SIGNATURE + kept + (b"" if kept.endswith(IEND) else IEND)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..containers.strip import has_payload, strip_metadata
 from ..decode import conversion, fitted_size
 from ..options import Compressed, CompressOptions
+from ..score import BEST, estimated_score
 from .library import Facts, Refused, Requantised, inspect, requantise
 from .scale import FINEST, quality_of, step_of
 from .upright import turn_of
@@ -96,7 +97,7 @@ def _recompressed(
     if made.lossless:
         return result.lossless(output, budget)
     outcome = "target_met" if options.quality or len(output) <= budget else "floor_reached"
-    return result.of(output, outcome, quality_of(made.step, facts.luma_sum), made.similarity)
+    return result.of(output, outcome, quality_of(made.step, facts.luma_sum))
 
 
 def _requantised(
@@ -134,15 +135,17 @@ class _Result:
 
     def lossless(self, data: bytes, budget: int) -> Compressed:
         """Return a result that looks as its source."""
-        return self.of(data, "target_met" if len(data) <= budget else "already_small", None, 1.0)
+        return self.of(data, "target_met" if len(data) <= budget else "already_small", None)
 
-    def of(self, data: bytes, outcome: str, quality: int | None, similarity: float) -> Compressed:
-        """Return a result, of the size that the image has when it is upright."""
+    def of(self, data: bytes, outcome: str, quality: int | None) -> Compressed:
+        """Return a result, of the size that the image has when it is upright.
+
+        Its score follows from its quality, without which nothing was lost.
+        """
         sides = (self.facts.width, self.facts.height)
         width, height = sides if self.turn < 5 else sides[::-1]
-        return Compressed(
-            data, "jpeg", width, height, quality, outcome, similarity, jpeg_engine=USED
-        )
+        score = BEST if quality is None else estimated_score(quality)
+        return Compressed(data, "jpeg", width, height, quality, outcome, score, jpeg_engine=USED)
 
 
 def _is_suspect(made: Requantised) -> bool:

@@ -47,7 +47,10 @@ def test_every_field_of_a_compressed_image_is_told(
         "height": 10,
         "output_format": "jpeg",
         "quality": 60,
-        "similarity": 0.98,
+        "score": 78.4,
+        "rating": "high",
+        "similarity": 0.784,
+        "change": None,
     }
 
 
@@ -72,6 +75,8 @@ def test_every_field_of_a_failed_image_is_told(
             "height",
             "output_format",
             "quality",
+            "score",
+            "rating",
             "similarity",
         )
     } == {None}

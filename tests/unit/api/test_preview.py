@@ -62,7 +62,7 @@ def test_an_image_comes_back_as_a_job_would_make_it(
         assert (kind, image.format, image.width) == ("data:image/webp", "WEBP", 320)
     assert (told["width"], told["height"], told["quality"]) == (320, image.height, 60)
     assert (told["input_bytes"], told["output_bytes"]) == (len(ROCKET), len(data))
-    assert told["outcome"] == "target_met" and 0.5 < told["similarity"] <= 1
+    assert told["outcome"] == "target_met" and 20 < told["score"] <= 100
     assert stored_files() == []
     with app.app_context(), reading() as session:
         assert session.query(JobRequest).count() == 0

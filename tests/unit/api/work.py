@@ -45,7 +45,7 @@ def _success(app: Flask, request_id: str, image: PendingImage) -> Result:
         output_format="jpeg",
         extension="jpg",
         quality=60,
-        similarity=0.98,
+        score=78.44,
         storage_key=key,
     )
 

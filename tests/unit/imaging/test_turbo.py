@@ -10,7 +10,6 @@ from PIL import Image
 from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress, decode, turbo
 from imgcompress.imaging.jpeg_engine import library
-from imgcompress.imaging.similarity import mosaic, sampled_similarity, similarity
 
 from .images import SAMPLES, difference, encoded, opened, photo, srgb_profile
 
@@ -85,7 +84,7 @@ def test_a_plain_jpeg_comes_out_as_by_pillow(name, options, by_pillow):
     source, *outputs = (opened(data) for data in (PLAIN[name], ours.data, theirs.data))
     assert outputs[0].mode == outputs[1].mode
     assert difference(outputs[0], source) < difference(outputs[1], source) * 1.05 + 0.1
-    assert ours.similarity == pytest.approx(theirs.similarity, abs=0.005)
+    assert ours.score == pytest.approx(theirs.score, abs=5)
 
 
 @pytest.mark.parametrize("name", NOT_PLAIN)
@@ -153,33 +152,3 @@ def chroma_of(data):
     with Image.open(io.BytesIO(data)) as image:
         image.draft("YCbCr", image.size)
         return image.getchannel("Cb").resize((150, 101), Image.Resampling.BOX)
-
-
-@pytest.mark.parametrize("size", [(240, 160), (700, 700), (1680, 1250)])
-@pytest.mark.parametrize("quality", [30, 50, 80])
-def test_a_sample_scores_about_as_the_whole(size, quality):
-    source = encoded(photo(*size), "JPEG", quality=92)
-    pixels = turbo.decoded(source, "RGB", size)
-    output = turbo.encoded(pixels, quality, 2)
-    whole = similarity(opened(source), output)
-    assert sampled_similarity(pixels, quality) == pytest.approx(whole, abs=0.006)
-
-
-@pytest.mark.parametrize("subsampling", [0, 1, 2])
-@pytest.mark.parametrize("factor", [1, 2, 4])
-def test_the_luma_alone_is_encoded_as_with_its_colours(subsampling, factor):
-    pixels = turbo.decoded(PLAIN["4:2:0"], "RGB", (301, 203))
-    alone, coloured = (
-        turbo.reduced_luma(data, (301, 203), factor)
-        for data in (turbo.encoded_luma(pixels, 60), turbo.encoded(pixels, 60, subsampling))
-    )
-    assert (alone == coloured).all()
-
-
-def test_a_mosaic_has_tiles_from_all_over():
-    source = encoded(photo(700, 700), "JPEG")
-    pixels = turbo.decoded(source, "RGB", (700, 700))
-    tiles = mosaic(pixels, 16)
-    assert tiles.shape == (11 * 16, 11 * 16, 4)
-    assert (tiles[:16, :16] == pixels[32:48, 32:48]).all()
-    assert (tiles[-16:, -16:] == pixels[42 * 16 : 43 * 16, 42 * 16 : 43 * 16]).all()

@@ -5,9 +5,9 @@ import pytest
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.jpeg_engine.library import inspect, requantise
 from imgcompress.imaging.jpeg_engine.scale import FINEST, quality_of, step_of
-from imgcompress.imaging.similarity import similarity
 
 from ..images import SAMPLES, encoded, opened, photo
+from ..ssim import similarity
 from .sources import CODINGS, SAMPLINGS, pixels, source
 
 COARSEST = 3000.0

@@ -14,7 +14,9 @@ export function savedOf(image) {
 export function details(image) {
   const told = [`${image.width} × ${image.height}`, image.output_format.toUpperCase()];
   if (image.quality !== null) told.push(`quality ${image.quality}`);
-  if (typeof image.similarity === "number") told.push(`similarity ${image.similarity.toFixed(3)}`);
+  if (typeof image.score === "number") {
+    told.push(`looks: ${image.rating} (${Math.round(image.score)} of 100)`);
+  }
   if (image.outcome !== "target_met") told.push(outcomeWord(image.outcome));
   return told;
 }
