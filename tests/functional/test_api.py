@@ -103,7 +103,7 @@ def test_a_job_can_be_deleted_while_it_runs(service: Service) -> None:
 def test_jobs_that_end_while_they_run_leave_no_files(embedded_service: Service) -> None:
     service, names = embedded_service, [f"/{number}.jpg" for number in range(200)]
     jobs: dict[str, int] = {}
-    with PlainOrigin(dict.fromkeys(names, PHOTO), delay=0.05) as origin:
+    with PlainOrigin(dict.fromkeys(names, PHOTO), delay=0.05, distinct=True) as origin:
         csv = _csv(*map(origin.url, names))
         for end in ("cancel", "delete") * 2:
             request_id = service.submit(csv)

@@ -97,7 +97,7 @@ def test_an_owner_of_twenty_jobs_gets_no_more_than_an_owner_of_one(
     service: Service, shop: Owner, agency: Owner
 ) -> None:
     names = [f"/{number}.jpg" for number in range(IMAGES)]
-    with PlainOrigin(dict.fromkeys(names, PHOTO), delay=0.4) as origin:
+    with PlainOrigin(dict.fromkeys(names, PHOTO), delay=0.4, distinct=True) as origin:
         urls = [origin.url(name) for name in names]
 
         def done() -> int:
