@@ -55,6 +55,7 @@ setup-dev: $(VENV)/.installed-dev $(VENV)/.engine ## Install what its tests need
 lock: $(UV) ## Pin the newest allowed dependencies, with hashes (ARGS=--upgrade)
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
 	$(COMPILE) $(ARGS) requirements-s3.in -o requirements-s3.txt
+	$(COMPILE) $(ARGS) requirements-otel.in -o requirements-otel.txt
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) $(ARGS) requirements-build.in -o requirements-build.txt
 

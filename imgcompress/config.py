@@ -335,6 +335,14 @@ def parse_broker_url(text: str) -> str:
     )
 
 
+def parse_otlp_endpoint(text: str) -> str | None:
+    """Return the URL, or None for an empty one. Raise ValueError."""
+    url = parse_base_url(text)
+    if url and find_spec("opentelemetry") is None:
+        raise ValueError("traces need OpenTelemetry: pip install -r requirements-otel.txt")
+    return url
+
+
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:
     """Return the networks. Raise ValueError."""
     return tuple(_parse_network(part.strip()) for part in text.split(",") if part.strip())
@@ -675,6 +683,14 @@ class Settings:
         "info",
         "Lowest level that is logged: debug, info, warning or error.",
         parse=parse_level,
+    )
+    otlp_endpoint: str | None = setting(
+        "",
+        "OpenTelemetry collector that receives a trace of each job, by OTLP over HTTP:"
+        " http://collector:4318. Needs pip install -r requirements-otel.txt. Unset: no traces.",
+        variable="OTEL_EXPORTER_OTLP_ENDPOINT",
+        parse=parse_otlp_endpoint,
+        section="Traces",
     )
 
     worker_processes: int = setting(

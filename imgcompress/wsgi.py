@@ -19,6 +19,7 @@ from .errors import SettingsError
 from .ledger.metrics import save_share
 from .logs import write_logs
 from .metrics import SHARE
+from .tracing import start_tracing
 
 log = logging.getLogger(__package__)
 
@@ -41,6 +42,8 @@ def _begin(create: Callable[[Settings], Flask]) -> Flask:
     try:
         settings = load_settings()
         write_logs(settings.log_format, settings.log_level)
+        if settings.otlp_endpoint:
+            start_tracing()
         app = create(settings)
         if create is create_app:  # The workers have the same settings: one process reports them.
             for name, meant in misspelt_settings().items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,7 +21,7 @@ from typing import IO, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
-from flask import Response, jsonify, request
+from flask import Response, g, jsonify, request
 from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -58,6 +59,7 @@ from ..net import DialPolicy
 from ..net.fetcher import Fetched, Fetcher, FetchLimits
 from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES
 from ..storage import csv_key, workbook_key
+from ..tracing import UPLOAD, record
 from ..worker.queue import publish_slices
 from . import request_headers
 from . import since as comparison
@@ -953,6 +955,13 @@ def _accept(
             slice_size=current_settings().slice_size,
             conditions=_conditions(owner, claim, body),
         )
+    record(
+        UPLOAD,
+        job.request_id,
+        time.monotonic() - g.call_began,
+        rows=job.total_rows,
+        images=job.total_images,
+    )
     log.info(
         "Job accepted",
         extra={

@@ -30,6 +30,7 @@ from ..notify.email import Attachment, job_mail, send_mail
 from ..notify.schedule import next_pause
 from ..notify.webhook import Attempt, send_webhook
 from ..storage import csv_key, open_storage, workbook_key
+from ..tracing import record
 from .process import stopping
 from .queue import ROUNDS_AT_ONCE, publish_due_deliveries
 from .slices import retry_while_unavailable
@@ -172,6 +173,14 @@ def _attempt(delivery: DueDelivery) -> None:
 
 def _record(delivery: DueDelivery, attempt: Attempt, seconds: float) -> None:
     DELIVERY.observe(seconds, delivery.channel, "ok" if attempt.delivered else "failed")
+    record(
+        "delivery",
+        delivery.request_id,
+        seconds,
+        error=None if attempt.delivered else attempt.error or f"HTTP {attempt.status}",
+        channel=delivery.channel.value,
+        attempt=delivery.attempt,
+    )
     log.info(
         "Delivered" if attempt.delivered else "Not delivered",
         extra={

@@ -13,6 +13,7 @@ from uuid import UUID
 from ..errors import IMAGE_ERRORS, ImageError, LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.hosts import Source
+from ..ledger.queries import find_job
 from ..ledger.results import (
     LONGEST_POSTPONEMENT,
     Failure,
@@ -31,6 +32,7 @@ from ..ledger.slices import (
 )
 from ..logs import bind
 from ..net.fetcher import Deferred
+from ..tracing import record
 from .celeryconfig import SLICE_SECONDS
 from .process import process_name, stopping
 from .queue import publish_due_deliveries, publish_slices
@@ -45,7 +47,7 @@ MAX_WAITS = 50
 
 def classify_failure(image: PendingImage, error: ImageError) -> Failure | Postponement:
     """Postpone an image whose failure may pass, up to MAX_ATTEMPTS attempts; else let it fail."""
-    log.info("Image %s failed in attempt %d: %s", image.image_id, image.attempts + 1, error)
+    log.debug("Image %s failed in attempt %d: %s", image.image_id, image.attempts + 1, error)
     untried = isinstance(error, Deferred)
     if (
         image.waits < MAX_WAITS
@@ -129,6 +131,29 @@ def slice_seconds(fetch_timeout: float) -> float:
     long behind a slice.
     """
     return max(SLICE_SECONDS, 2 * fetch_timeout)
+
+
+def log_end(request_id: UUID) -> None:
+    """Log that a job has ended, with its counts and its time."""
+    try:
+        job = find_job(request_id)
+    except LedgerUnavailable:
+        job = None
+    # It may have been deleted, or opened again by a retry, since then.
+    if job is None or job.finished_at is None:
+        return
+    log.info(
+        "Job %s",
+        job.status.lower(),
+        extra={
+            "images": job.total_images,
+            "completed": job.completed_images,
+            "failed": job.failed_images,
+            "bytes": job.input_bytes,
+            "bytes_after": job.output_bytes,
+            "seconds": round((job.finished_at - job.created_at).total_seconds(), 1),
+        },
+    )
 
 
 class ActiveSlice:
@@ -223,12 +248,13 @@ class ActiveSlice:
         self.bind_logs()
         self.ended = True
         retry_while_unavailable(lambda: self._write_and_release(delay))
-        seconds = round(time.monotonic() - self._began, 3)
-        log.info("The slice is released", extra={"seconds": seconds})
+        claim, seconds = self.claim, time.monotonic() - self._began
+        record("slice", claim.request_id, seconds, slice_no=claim.slice_no, attempt=claim.attempt)
+        log.debug("Slice released", extra={"seconds": round(seconds, 3)})
         if self.unfinished:
-            publish_slices(self.claim.request_id)
+            publish_slices(claim.request_id)
         if self.closed_job:
-            log.info("The job has ended")
+            log_end(claim.request_id)
             publish_due_deliveries()
 
     def _write_and_release(self, delay: float) -> None:

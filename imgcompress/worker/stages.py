@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from ..metrics import COMPRESS, FETCH, JPEG_ENGINE, SHARE, STORE
 from ..net import DialPolicy, origin_of
 from ..net.fetcher import Fetcher, FetchLimits
 from ..storage import image_key, open_storage
+from ..tracing import traced
 from .circuits import HostCircuits
 from .reuse import Contents, Original
 from .slices import SliceImage
@@ -83,7 +85,7 @@ class ImageStages:
         """
         claim, source, reuse = item.slice.claim, item.source, item.slice.reuse
         self.circuits.check(source, claim.request_id)
-        with FETCH.timing():
+        with FETCH.timing(), self._traced("fetch", item):
             fetched = self.fetcher.fetch(
                 item.image.input_url,
                 source.owner,
@@ -112,7 +114,7 @@ class ImageStages:
         )
         run = self.codec_process.compress if claim.crashes else compress
         try:
-            with COMPRESS.timing():
+            with COMPRESS.timing(), self._traced("compress", item):
                 made = run(original.data, options)
         except MemoryError as error:
             raise ImageError("out_of_memory", detail=repr(error)) from error
@@ -138,6 +140,9 @@ class ImageStages:
         self.contents.add(claim, original, result)
         return Encoded(made, result)
 
+    def _traced(self, stage: str, item: SliceImage) -> AbstractContextManager[None]:
+        return traced(stage, item.slice.claim.request_id, image_id=str(item.image.image_id))
+
     def compress_seconds(self, item: SliceImage) -> float:
         """Return after how many seconds of compress() an image counts as stuck."""
         in_process = CODEC_PROCESS_SECONDS if item.slice.claim.crashes else 0.0
@@ -145,7 +150,7 @@ class ImageStages:
 
     def store(self, item: SliceImage, encoded: Encoded) -> Success:
         """Store a compressed image. Raise StorageUnavailable."""
-        with STORE.timing():
+        with STORE.timing(), self._traced("store", item):
             self.storage.write(encoded.result.storage_key, encoded.output.data)
         return encoded.result
 

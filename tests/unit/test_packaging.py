@@ -15,7 +15,10 @@ def _wanted(name: str) -> list[str]:
     return [line for line in lines if line and not line.startswith(("-", "#"))]
 
 
-@pytest.mark.parametrize("name, extra", [("requirements.in", None), ("requirements-s3.in", "s3")])
+@pytest.mark.parametrize(
+    "name, extra",
+    [("requirements.in", None), ("requirements-s3.in", "s3"), ("requirements-otel.in", "otel")],
+)
 def test_a_package_needs_what_the_project_needs(name: str, extra: str | None) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     told = project["optional-dependencies"][extra] if extra else project["dependencies"]

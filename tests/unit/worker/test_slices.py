@@ -71,6 +71,7 @@ def full(ledger: FlakyLedger, monkeypatch: pytest.MonkeyPatch) -> ActiveSlice:
         full.unfinished.add(item)
         full.add(item, ImageError("corrupt_image"))
     monkeypatch.setattr(slices, "publish_due_deliveries", lambda: None)
+    monkeypatch.setattr(slices, "log_end", lambda _: None)
     return full
 
 
