@@ -722,7 +722,7 @@ class Settings:
 
     @property
     def embedded_broker(self) -> bool:
-        """Tell whether the broker is the Valkey server that `make run` starts itself."""
+        """Return whether the broker is the Valkey server that `make run` starts itself."""
         return self.celery_broker_url == embedded_broker_url(self.data_dir)
 
 

@@ -61,7 +61,7 @@ def _signed(image_url: str) -> str:
 
 
 def is_signed(name: str, expires: int, signature: str) -> bool:
-    """Tell whether we signed the address of the image `<image_id>.<extension>` with this expiry."""
+    """Return whether we signed the address of the image `<image_id>.<extension>` with this expiry."""
     return hmac.compare_digest(_signature(name, expires).encode(), signature.encode())
 
 

@@ -47,7 +47,7 @@ def require_keys(app: Flask, settings: Settings) -> None:
 
 
 def needs_operator(settings: Settings) -> bool:
-    """Tell whether the rooms of the operator are closed to all others."""
+    """Return whether the rooms of the operator are closed to all others."""
     return settings.require_api_key or settings.metrics_key is not None
 
 
@@ -58,7 +58,7 @@ def current_owner() -> str | None:
 
 
 def is_public() -> bool:
-    """Tell whether the call is open to everybody, or leads nowhere."""
+    """Return whether the call is open to everybody, or leads nowhere."""
     return request.endpoint is None or request.blueprint in PUBLIC
 
 

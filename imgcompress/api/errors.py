@@ -24,7 +24,7 @@ from ..worker.preview import PreviewFailed, TooManyPreviews
 from .context import parse_id
 from .schemas import ProblemSchema
 
-# However many faults a request has, so many are told.
+# The number of issues that an answer lists at most.
 ISSUES_SHOWN = 100
 VALUE_CHARS = 200
 CODES = {"file": "missing_file"}
@@ -34,7 +34,7 @@ SECRETS = {"webhook_secret"}
 
 @dataclass(frozen=True)
 class RequestIssue:
-    """One fault: the field of the request, and where in the file if the field is the file."""
+    """One issue: the field of the request, and where in the file if the field is the file."""
 
     field: str
     row: int | None
@@ -44,27 +44,27 @@ class RequestIssue:
     value: str | None
 
 
-def issues_of_file(faults: Sequence[Issue]) -> list[RequestIssue]:
-    """Return the faults of an uploaded catalogue as faults of the field `file`."""
+def issues_of_file(issues: Sequence[Issue]) -> list[RequestIssue]:
+    """Return the issues of an uploaded catalogue as issues of the field `file`."""
     return [
-        RequestIssue("file", fault.row, fault.column, fault.code, fault.message, fault.value)
-        for fault in faults
+        RequestIssue("file", issue.row, issue.column, issue.code, issue.message, issue.value)
+        for issue in issues
     ]
 
 
 def issues_of_fields(
     messages: Mapping[str, Sequence[str]], schema: Schema, values: Mapping[str, Any]
 ) -> list[RequestIssue]:
-    """Return what `schema` found in a flat set of values, one fault for each field."""
+    """Return what `schema` found in a flat set of values, one issue for each field."""
     return [
-        _fault_of_field(field, told, schema, values.get(field)) for field, told in messages.items()
+        _issue_of_field(field, told, schema, values.get(field)) for field, told in messages.items()
     ]
 
 
 def issues_of_unknown_parameters(
     names: Iterable[str], known: Iterable[str], values: Mapping[str, str]
 ) -> list[RequestIssue]:
-    """Return one fault for each query parameter that a call does not know."""
+    """Return one issue for each query parameter that a call does not know."""
     listed = ", ".join(known)
     advice = f"The parameters are {listed}." if listed else "This call takes no parameters."
     return [
@@ -80,7 +80,7 @@ def issues_of_unknown_parameters(
     ]
 
 
-def _fault_of_field(
+def _issue_of_field(
     field: str, messages: Sequence[str], schema: Schema, value: Any
 ) -> RequestIssue:
     known = field in schema.fields
@@ -345,14 +345,14 @@ MEBIBYTE = 2**20
 
 
 class InvalidRequest(ImgcompressError):
-    """The values of a request are wrong; `faults` tells each of them."""
+    """Values of a request are invalid; `issues` lists them."""
 
     code = "invalid_request"
     message = "The request has invalid values; see errors."
 
-    def __init__(self, faults: Sequence[RequestIssue], count: int | None = None) -> None:
-        self.faults = faults[:ISSUES_SHOWN]
-        self.count = len(faults) if count is None else count
+    def __init__(self, issues: Sequence[RequestIssue], count: int | None = None) -> None:
+        self.issues = issues[:ISSUES_SHOWN]
+        self.count = len(issues) if count is None else count
         super().__init__()
 
 
@@ -407,7 +407,7 @@ class JobEnded(ImgcompressError):
     message = "The job has already ended, so there is nothing to cancel."
 
 
-# A subclass has the status of its nearest base here; what has none is a fault of ours, a 500.
+# A subclass has the status of its nearest base here; without one it is an internal error, a 500.
 STATUSES: Mapping[type, int] = {
     InvalidRequest: 400,
     JobNotFound: 404,
@@ -442,7 +442,7 @@ def answer_error(error: ImgcompressError) -> Response:
         )
     extra: dict[str, Any] = {}
     if isinstance(error, InvalidRequest):
-        extra = {"errors": error.faults, "error_count": error.count}
+        extra = {"errors": error.issues, "error_count": error.count}
     response = _problem(status, error.code, error.message, retryable=error.retryable, **extra)
     if error.retryable:
         seconds = getattr(error, "retry_after", None) or RETRY_AFTER_SECONDS

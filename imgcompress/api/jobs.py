@@ -158,7 +158,7 @@ def _progress(request_id: str) -> Progress | None:
 
 
 def _serving() -> bool:
-    """Tell whether the web server goes on; gunicorn's settings put the function there."""
+    """Return whether the web server goes on; gunicorn's settings put the function there."""
     serving: Callable[[], bool] = current_app.extensions.get("serving", lambda: True)
     return serving()
 

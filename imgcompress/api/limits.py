@@ -133,7 +133,7 @@ def address_counter(address: str | None) -> str:
 
 
 def _is_free() -> bool:
-    """Tell whether a call is counted by no limit."""
+    """Return whether a call is counted by no limit."""
     return is_public() and request.endpoint != SESSION
 
 

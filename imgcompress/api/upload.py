@@ -115,10 +115,10 @@ def _short_enough(name: str) -> validate.Length:
 
 def _whole_number(name: str, description: str) -> fields.Integer:
     low, high = BOUNDS[name]
-    fault = f"{name} must be a whole number from {low} to {high:,}."
+    message = f"{name} must be a whole number from {low} to {high:,}."
     return fields.Integer(
-        error_messages={"invalid": fault, "null": fault, "too_large": fault},
-        validate=validate.Range(low, high, error=fault),
+        error_messages={"invalid": message, "null": message, "too_large": message},
+        validate=validate.Range(low, high, error=message),
         metadata={"description": description},
     )
 
@@ -475,11 +475,11 @@ MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True)
 class UploadForm:
-    """The file, if there is one, the values that are good, and the faults of the others."""
+    """The file, if there is one, the values that are good, and the issues of the others."""
 
     file: FileStorage | None
     values: dict[str, Any]
-    faults: list[RequestIssue]
+    issues: list[RequestIssue]
 
     @property
     def csv_url(self) -> str | None:
@@ -534,12 +534,12 @@ def read_form() -> UploadForm:
     schema = UploadSchema()
     given = _given(schema)
     try:
-        values, faults = schema.load(given), []
+        values, issues = schema.load(given), []
     except ValidationError as error:
         values = cast("dict[str, Any]", error.valid_data)
-        faults = issues_of_fields(error.messages_dict, schema, given)
-    faults += _faults_of_repeated() + _faults_of_exposed()
-    return UploadForm(values.get("file"), values, faults)
+        issues = issues_of_fields(error.messages_dict, schema, given)
+    issues += _issues_of_repeated() + _issues_of_exposed()
+    return UploadForm(values.get("file"), values, issues)
 
 
 def _given(schema: Schema) -> dict[str, Any]:
@@ -553,7 +553,7 @@ def _given(schema: Schema) -> dict[str, Any]:
     return dict(MultiDict([*request.files.items(), *filled, *request.args.items()]).items())
 
 
-def _faults_of_exposed() -> list[RequestIssue]:
+def _issues_of_exposed() -> list[RequestIssue]:
     return [
         RequestIssue(
             name,
@@ -567,7 +567,7 @@ def _faults_of_exposed() -> list[RequestIssue]:
     ]
 
 
-def _faults_of_repeated() -> list[RequestIssue]:
+def _issues_of_repeated() -> list[RequestIssue]:
     if len(request.files.getlist("file")) < 2:
         return []
     return [
@@ -669,7 +669,7 @@ HEADERS = {"Accept": "text/csv,*/*;q=0.8"}
 PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--")
 PAGE_BYTES = 1024
 
-# What is said of each fault of the fetch; for all others, that the table could not be fetched.
+# What is said of each error of the fetch; for all others, that the table could not be fetched.
 MESSAGES = {
     "csv_url_not_allowed": "This service may not fetch from this URL, or from one that it redirects"
     " to. Use a public http or https URL, or ask the operator to allow the"
@@ -698,7 +698,7 @@ REASONS = {
 
 @contextmanager
 def with_table(form: UploadForm) -> Iterator[UploadForm]:
-    """Yield the form with the table that its `csv_url` names as its file, or with a fault of it.
+    """Yield the form with the table that its `csv_url` names as its file, or with an issue with it.
 
     A form that has a file, or no good `csv_url`, stays as it is. Raise TooManyFetches.
     """
@@ -711,10 +711,10 @@ def with_table(form: UploadForm) -> Iterator[UploadForm]:
                 fetched = _fetch(form, file)
         except ImageError as error:
             log.info("A table could not be fetched: %s", error)
-            yield replace(form, faults=[*form.faults, _fault_of(error)])
+            yield replace(form, issues=[*form.issues, _issue_of(error)])
             return
         if _is_page(file):
-            yield replace(form, faults=[*form.faults, _fault("csv_url_not_a_table")])
+            yield replace(form, issues=[*form.issues, _issue("csv_url_not_a_table")])
             return
         yield replace(form, file=FileStorage(cast("IO[bytes]", file), _file_name(fetched)))
 
@@ -767,22 +767,22 @@ def _file_name(fetched: Fetched) -> str:
     return told.get("filename") or unquote(urlsplit(fetched.final_url).path.rpartition("/")[2])
 
 
-def _fault_of(error: ImageError) -> RequestIssue:
+def _issue_of(error: ImageError) -> RequestIssue:
     code = CODES.get(error.code, "csv_url_unreachable")
     limit = current_settings().max_upload_bytes / MEBIBYTE
     reason = error.found or REASONS.get(error.code, "the server refused to send it")
-    return _fault(code, limit=limit, reason=reason)
+    return _issue(code, limit=limit, reason=reason)
 
 
-def _fault(code: str, **found: object) -> RequestIssue:
+def _issue(code: str, **found: object) -> RequestIssue:
     return RequestIssue("csv_url", None, None, code, MESSAGES[code].format(**found), None)
 
 
 blueprint = Blueprint("upload", __name__, description="Upload a CSV of image URLs.")
 
 ACCEPTED = "Upload accepted. Poll status_url for progress."
-FAULTLESS = "No issues found. Nothing was stored; upload the file without dry_run to start the job."
-FAULTY = (
+NO_ISSUES = "No issues found. Nothing was stored; upload the file without dry_run to start the job."
+WITH_ISSUES = (
     "The upload cannot be accepted as it is. Nothing was stored; fix the issues listed in errors."
 )
 LOCATION = {
@@ -822,7 +822,7 @@ def upload() -> Any:
     sent in the query string.
     """
     form = read_form()
-    if form.csv_url is None or form.faults or form.values.get("dry_run"):
+    if form.csv_url is None or form.issues or form.values.get("dry_run"):
         return _upload(form)
     check_job_quota(current_owner(), current_settings().max_active_jobs)
     return answer_once(None, form.values, partial(_upload, form))
@@ -835,7 +835,7 @@ def _upload(form: UploadForm, claim: KeyClaim | None = None) -> Any:
 
 def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
     if form.file is None:
-        raise InvalidUpload(form.faults)
+        raise InvalidUpload(form.issues)
     limits = CatalogueLimits(max_images=current_settings().max_images_per_job)
     stream = cast("BinaryIO", form.file.stream)
     with ExitStack() as opened:
@@ -846,7 +846,7 @@ def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
                 )
             )
         except BadCatalogue as bad:
-            table, found = Table(stream), Validation(0, 0, (bad.fault,), 1)
+            table, found = Table(stream), Validation(0, 0, (bad.issue,), 1)
         else:
             found = validate_file(table.csv, limits, refusal_of, form.wishes)
             if table.warning:
@@ -862,30 +862,30 @@ def _answer(
     limits: CatalogueLimits,
     claim: KeyClaim | None,
 ) -> Any:
-    faults = [*form.faults, *issues_of_file(found.faults)]
-    fault_count = len(form.faults) + found.fault_count
+    issues = [*form.issues, *issues_of_file(found.issues)]
+    issue_count = len(form.issues) + found.issue_count
     if form.values.get("dry_run"):
-        return _dry_run(table.csv, found, faults, fault_count)
-    if faults:
-        raise InvalidUpload(faults, fault_count)
+        return _dry_run(table.csv, found, issues, issue_count)
+    if issues:
+        raise InvalidUpload(issues, issue_count)
     accept = partial(_accept, form, table, found, limits)
     # For a table that was fetched, the key was claimed before.
     return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
 
 def _dry_run(
-    table: BinaryIO, found: Validation, faults: list[RequestIssue], fault_count: int
+    table: BinaryIO, found: Validation, issues: list[RequestIssue], issue_count: int
 ) -> Response:
     return jsonify(
         DryRunSchema().dump(
             {
-                "message": FAULTY if faults else FAULTLESS,
+                "message": WITH_ISSUES if issues else NO_ISSUES,
                 "total_rows": found.total_rows,
                 "total_images": found.total_images,
                 **_reading(found),
                 "preview": read_preview(table, found.layout) if found.layout else None,
-                "errors": faults[:ISSUES_SHOWN],
-                "error_count": fault_count,
+                "errors": issues[:ISSUES_SHOWN],
+                "error_count": issue_count,
             }
         )
     )

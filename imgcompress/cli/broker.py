@@ -59,7 +59,7 @@ def broker_log(data_dir: Path) -> Path:
 
 
 def broker_answers(path: Path) -> bool:
-    """Tell whether the broker has started and loaded its data."""
+    """Return whether the broker has started and loaded its data."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)

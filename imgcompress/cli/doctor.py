@@ -72,7 +72,7 @@ OTHERS_ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
 def check_database(_: Settings) -> Iterator[Finding]:
-    """Tell whether the ledger can be read and written, and has the schema of this version."""
+    """Return whether the ledger can be read and written, and has the schema of this version."""
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
         # To look into it would make an empty one.
@@ -102,7 +102,7 @@ def check_database(_: Settings) -> Iterator[Finding]:
 
 
 def check_clock(_: Settings) -> Iterator[Finding]:
-    """Tell whether this machine's clock agrees with the database's."""
+    """Return whether this machine's clock agrees with the database's."""
     ahead = clock_difference()
     told = f"This machine's clock and the database's differ by {abs(ahead):.1f} s"
     if abs(ahead) > HARMFUL_SECONDS:
@@ -119,7 +119,7 @@ def check_clock(_: Settings) -> Iterator[Finding]:
 
 
 def check_broker(settings: Settings) -> Iterator[Finding]:
-    """Tell whether messages can be sent, and are not thrown away when memory is short."""
+    """Return whether messages can be sent, and are not thrown away when memory is short."""
     try:
         queue.check_broker()
     except Exception as error:
@@ -153,7 +153,7 @@ def _policy(settings: Settings) -> Finding | None:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Tell whether files can be written and deleted."""
+    """Return whether files can be written and deleted."""
     open_storage(settings).check()
     yield ok("storage", "Files can be written and deleted")
 
@@ -179,7 +179,7 @@ def _stored_here(settings: Settings) -> list[Path]:
 
 
 def check_privacy(settings: Settings) -> Iterator[Finding]:
-    """Tell whether other users of this machine can read what the service keeps."""
+    """Return whether other users of this machine can read what the service keeps."""
     database = db.engine.url.database if db.engine.dialect.name == "sqlite" else None
     places = {settings.data_dir, *_stored_here(settings), *([Path(database)] if database else [])}
     for place in sorted(place for place in places if place.exists()):
@@ -219,7 +219,7 @@ def _within_reach(place: Path) -> Iterator[tuple[Path, int]]:
 
 
 def check_recovery(settings: Settings) -> Iterator[Finding]:
-    """Tell whether recovery, which beat rings for and a courier does, was at work lately."""
+    """Return whether recovery, which beat rings for and a courier does, was at work lately."""
     age, patience = recovery_age(), 3 * settings.recovery_interval + 2 * WRITTEN_EVERY
     if age is None or age > patience:
         since = "has never run" if age is None else f"last ran {age:.0f} s ago"
@@ -235,7 +235,7 @@ def check_recovery(settings: Settings) -> Iterator[Finding]:
 
 
 def check_workers(_: Settings) -> Iterator[Finding]:
-    """Tell whether work is taken up, as far as there is any."""
+    """Return whether work is taken up, as far as there is any."""
     gauges = read_gauges()
     if gauges.oldest_slice > STALLED_AFTER.total_seconds():
         yield warning(
@@ -254,7 +254,7 @@ def check_workers(_: Settings) -> Iterator[Finding]:
 
 
 def check_engine(settings: Settings) -> Iterator[Finding]:
-    """Tell whether JPEGs are compressed the fast way."""
+    """Return whether JPEGs are compressed the fast way."""
     # Here, because with it come all decoders, which no other command needs.
     from ..imaging import missing_engine
 
@@ -271,7 +271,7 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
 
 
 def check_mail(settings: Settings) -> Iterator[Finding]:
-    """Tell whether the mail server, if there is one, answers and accepts the login."""
+    """Return whether the mail server, if there is one, answers and accepts the login."""
     if settings.smtp_server is None:
         yield ok("mail", "No e-mail is sent, because SMTP_URL is unset")
         return
@@ -291,7 +291,7 @@ def check_mail(settings: Settings) -> Iterator[Finding]:
 
 
 def check_user(_: Settings) -> Iterator[Finding]:
-    """Tell whether the processes have more rights than they need."""
+    """Return whether the processes have more rights than they need."""
     if os.geteuid() == 0:
         yield warning("user", "This runs as root: give the service its own user")
     else:

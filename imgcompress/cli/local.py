@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 def answers(url: str) -> bool:
-    """Tell whether the web server at `url`, on this machine, is well."""
+    """Return whether the web server at `url`, on this machine, is well."""
     with requests.Session() as session:
         session.trust_env = False  # The way to this machine leads through no proxy.
         try:

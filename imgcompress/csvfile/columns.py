@@ -1,4 +1,4 @@
-"""Look at the first rows of a table: which of its columns hold the URLs of images."""
+"""Find the columns that hold the URLs of images by the first rows of a table."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ PREFIX = "imgcompress"
 NAMED, CONTRACT, DETECTED = "named", "imgcompress", "detected"
 
 
-# Columns beyond these are found by nobody, and as many rows of them may be looked at.
-_TITLES_LOOKED_AT = 1_000
+# Columns beyond these are not searched.
+_TITLES_SEARCHED = 1_000
 _TITLE_CHARS = 1_000
-# So many names may be sent, and a name may have so many commas in it.
+# The most names that may be sent, and the most commas in a name.
 _MOST_NAMES = 50
 _MOST_COMMAS = 8
 
@@ -48,7 +48,7 @@ class Titles:
     """The titles of a header, to be found by names and by patterns."""
 
     def __init__(self, header: Sequence[str]) -> None:
-        self._cased = [_cased(title) for title in header[:_TITLES_LOOKED_AT]]
+        self._cased = [_cased(title) for title in header[:_TITLES_SEARCHED]]
         self.many = len(header) > 1
         self._by_name: dict[str, list[int]] = {}
         for place, title in enumerate(self._cased):
@@ -59,7 +59,7 @@ class Titles:
         """Return where the columns are that a name or a pattern with a `*` means."""
         if "*" not in name:
             return self._by_name.get(folded_name(name) or _cased(name), [])
-        # Not by a regular expression: a caller's own could take for ever.
+        # Not by a regular expression: a caller's own could take forever.
         parts = _cased(name).split("*")
         return [
             place
@@ -74,7 +74,7 @@ class Titles:
         )
 
     def count(self, folded: str) -> int:
-        """Return how many columns have a folded name."""
+        """Return the number of columns with a folded name."""
         return len(self._by_name.get(folded, ()))
 
 
@@ -95,9 +95,9 @@ def _has_in_order(title: str, parts: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class ChosenColumns:
-    """Which columns are read, by their places, and the layout that told them.
+    """The columns that are read, by their places, and the layout that they were found by.
 
-    `matched` says how many of the columns that were looked for are there.
+    `matched` is the number of wanted columns that exist.
     """
 
     layout: str
@@ -108,7 +108,7 @@ class ChosenColumns:
 
     @property
     def complete(self) -> bool:
-        """Tell whether these are all columns of this service, so that nothing is to be added."""
+        """Return whether these are all columns of this service, so that nothing is to be added."""
         return self.layout == CONTRACT and self.matched == len(CONTRACT_COLUMNS)
 
     @property
@@ -133,9 +133,9 @@ def with_names(chosen: ChosenColumns, header: Sequence[str], wishes: Wishes) -> 
     titles = Titles(header)
     name, id_ = chosen.name, chosen.id
     if chosen.layout in (NAMED, DETECTED):
-        told = _of_contract(titles) or _of_known_layout(titles)
-        if told:
-            name, id_ = told.name, told.id
+        known = _of_contract(titles) or _of_known_layout(titles)
+        if known:
+            name, id_ = known.name, known.id
         name = titles.first(USUAL_NAMES, chosen.urls) if name is None else name
         id_ = titles.first(USUAL_IDS, chosen.urls) if id_ is None else id_
     if wishes.name_column:
@@ -146,7 +146,7 @@ def with_names(chosen: ChosenColumns, header: Sequence[str], wishes: Wishes) -> 
 
 
 def named_columns(titles: Titles, texts: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
-    """Return the places of the columns that a caller named, in their order, and what is missing.
+    """Return the places of the columns that a caller named, in order, and the missing names.
 
     Names are separated by commas and may have commas in them: the longest name that is there is
     meant.
@@ -213,7 +213,7 @@ def header_issues(
     wishes: Wishes,
     holding_urls: Sequence[str] = (),
 ) -> Iterator[Issue]:
-    """Yield what is wrong with the header in `row`: columns that are missing, or there twice.
+    """Yield the issues of the header in `row`: columns that are missing or occur twice.
 
     `holding_urls` are the names of the columns that hold URLs of images.
     """
@@ -328,7 +328,7 @@ ABOUT_IMAGES = re.compile(
     r"|immagine|obraz|fotograf",
     re.I,
 )
-# What an earlier run of this service has written.
+# URLs written by an earlier run of this service.
 _OUTPUT = {"outputimageurls", "imageerrors"}
 
 
@@ -340,9 +340,9 @@ class Sample:
     rows: Sequence[Sequence[str]]
 
     def image_columns(self, but: Sequence[int] = ()) -> list[int]:
-        """Return the places of the columns of whose cells most are URLs of images.
+        """Return the places of the columns whose cells are mostly URLs of images.
 
-        Some, `but`, are not looked at.
+        The columns `but` are left out.
         """
         known = frozenset(but)
         filled: Counter[int] = Counter()
@@ -372,5 +372,5 @@ class Sample:
 
 
 def holds_image_url(cells: Sequence[str]) -> bool:
-    """Tell whether a row has the URL of an image in it."""
+    """Return whether a row contains the URL of an image."""
     return any("//" in cell and IMAGE_URL.search(cell[:_LOOKED_AT_CHARS]) for cell in cells)

@@ -1,4 +1,4 @@
-"""A row under the header that is no product: units, types, or what belongs in each column."""
+"""A row below the header that is not a product: units, types, or column descriptions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .url_cells import NO_IMAGE
 _ADDRESS = re.compile(r"\S[./\\]\S")
 _NUMBER = re.compile(r"[^\w.,]*\d[\d.,]*(?:\s*\S{1,4})?", re.ASCII)
 _WORDS = re.compile(r"\w+")
-# Of these words alone, such a row says what a column of images holds.
+# The only words with which such a row describes a column of images.
 _VOCABULARY = frozenset(
     "url urls uri link links http https address text string str varchar char type format image"
     " images img photo photos picture pictures bild bilder foto fotos file files media main other"
@@ -24,7 +24,7 @@ _VOCABULARY = frozenset(
 def is_description(layout: Layout, row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Return whether the first row under the header describes the columns; `below` are others.
 
-    It has no URL or file name where other rows have some. What it has instead are words such as
+    It has no URL or file name where other rows have some. Instead it has words such as
     `URL` or `required`, or it has texts in columns of numbers. A product without an image, or with
     a wrong one, is none.
     """
@@ -53,6 +53,6 @@ def _image_cells(layout: Layout, row: Sequence[str]) -> list[str]:
 
 
 def _is_numeric(cells: Iterable[Sequence[str]]) -> bool:
-    """Return whether there are two numbers and no other text in a column."""
+    """Return whether a column has two or more numbers and no other text."""
     texts = [cell[0].strip() for cell in cells if cell and cell[0].strip()]
     return len(texts) > 1 and all(map(_NUMBER.fullmatch, texts))

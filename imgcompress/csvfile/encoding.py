@@ -29,7 +29,7 @@ def _latin(usual: set[str]) -> Callable[[str, str, str], bool]:
 
 
 def _script(first: str, last: str) -> Callable[[str, str, str], bool]:
-    """Return what tells letters of a script that no Latin letter stands beside."""
+    """Return a pattern of letters of a script without a Latin letter beside them."""
 
     def fits(before: str, character: str, after: str) -> bool:
         if character in "€–—’“”„«»°©®™№\xa0":
@@ -45,7 +45,7 @@ def _script(first: str, last: str) -> Callable[[str, str, str], bool]:
 
 
 def _two_bytes(encoding: str, leads: Iterable[range]) -> Callable[[str, str, str], bool]:
-    """Return what tells the common characters of an encoding with two bytes for each."""
+    """Return a pattern of the common characters of a double-byte encoding."""
     common = {lead for some in leads for lead in some}
 
     def fits(_before: str, character: str, _after: str) -> bool:
@@ -55,7 +55,7 @@ def _two_bytes(encoding: str, leads: Iterable[range]) -> Callable[[str, str, str
     return fits
 
 
-# In this order: of two that fit as well, the first is taken. Of Shift-JIS, GBK, Big5 and EUC-KR,
+# In this order: of two that fit equally, the first is taken. Of Shift-JIS, GBK, Big5 and EUC-KR,
 # the first bytes of the more frequent half of all characters, and of kana and full-width marks.
 _CANDIDATES: dict[str, Callable[[str, str, str], bool]] = {
     "cp1252": _latin(_WESTERN),
@@ -73,7 +73,7 @@ _CANDIDATES: dict[str, Callable[[str, str, str], bool]] = {
 
 
 def likely_encoding(blocks: Iterable[bytes]) -> str:
-    """Return the encoding that bytes which are no UTF-8 most likely have."""
+    """Return the most likely encoding of bytes that are not UTF-8."""
     sample = bytearray()
     for block in blocks:
         for run in _RUN.findall(block):
@@ -87,12 +87,12 @@ def likely_encoding(blocks: Iterable[bytes]) -> str:
 
 
 def _possible(sample: bytes) -> list[str]:
-    # It is needed for few files, and takes a while to load.
+    # It is needed for few files, and slow to load.
     from charset_normalizer import from_bytes
 
     matches = from_bytes(sample, cp_isolation=list(_CANDIDATES), enable_fallback=False)
     found = {name.replace("_", "-") for match in matches for name in match.could_be_from_charset}
-    # Small samples give it little to go by: the usual encodings are always looked at.
+    # Small samples give it little evidence: the usual encodings are always considered.
     found |= {"cp1252", "cp1250", "cp1254", "cp1251"}
     if any(name in found for name in ("big5", "cp949", "gb18030")):
         found |= {"big5", "cp949", "gb18030"}
@@ -100,7 +100,7 @@ def _possible(sample: bytes) -> list[str]:
 
 
 def _ruled_out(sample: bytes, name: str) -> bool:
-    """Tell what the second bytes rule out: Big5 uses low ones too, EUC-KR and GB 2312 never."""
+    """Rule out encodings by second bytes: Big5 uses low ones too, EUC-KR and GB 2312 never."""
     high = bytes(byte for byte in sample if byte != 0x20)
     low_seconds = len(re.findall(rb"[\xa1-\xfe][\x40-\x7e]", high))
     pairs = len(re.findall(rb"[\xa1-\xfe][\xa1-\xfe]", high))
@@ -131,7 +131,7 @@ def _share(sample: bytes, name: str) -> float:
 
 BLOCK_BYTES = 64 * 1024
 REPLACEMENT = "\ufffd"
-# How bytes are read that stray into a file in UTF-8.
+# The error handler for stray bytes in a file in UTF-8.
 STRAY = "imgcompress.stray"
 # Of a file in UTF-8 with stray bytes, most of what is not ASCII is still good.
 _GOOD_FOR_EACH_STRAY = 2
@@ -161,11 +161,11 @@ _BLANK_BEFORE_QUOTE = re.compile(r"([,;\t|]) +\"[^\",;\t|\r\n ]")
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a file's bytes become text, and what the whole of it was found to hold.
+    """How a file's bytes become text, and the properties of the whole file.
 
     Where `intact` is false some bytes break the rules of the encoding; in the text, REPLACEMENT
-    stands for each of them. `errors` is what Python calls its way with such bytes.
-    `blanks_before_quotes` are the separators behind which a blank and a quotation mark were seen.
+    stands for each of them. `errors` is Python's error handler for such bytes.
+    `blanks_before_quotes` are the separators that were followed by a blank and a quotation mark.
     """
 
     name: str
@@ -176,14 +176,14 @@ class Encoding:
 
     @property
     def wide(self) -> bool:
-        """Tell whether a character takes several bytes, of which some are NUL."""
+        """Return whether characters take several bytes, some of which are NUL."""
         return self.name.startswith(("utf-16", "utf-32"))
 
 
 def detect_encoding(stream: BinaryIO, named: str | None = None) -> Encoding:
-    """Find a file's encoding: that of its mark, else the one that the caller named, else UTF-8.
+    """Find a file's encoding: by its byte order mark, else the one the caller named, else UTF-8.
 
-    What does not fit UTF-8 is UTF-8 with a few stray bytes, or else an older encoding. Reads the
+    A file that is not valid UTF-8 is UTF-8 with a few stray bytes, or in an older encoding. Reads the
     whole file, since the byte that is not UTF-8 may be the last.
     """
     stream.seek(0)
@@ -255,7 +255,7 @@ def _is_utf_8_with_strays(stream: BinaryIO) -> bool:
 
 
 def _read_stray(error: UnicodeError) -> tuple[str, int]:
-    """Read bytes that are not UTF-8 as Windows-1252, where they nearly always come from."""
+    """Read bytes that are not UTF-8 as Windows-1252, their usual encoding."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode("cp1252", "replace"), error.end

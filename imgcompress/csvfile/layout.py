@@ -39,12 +39,12 @@ class Format:
 
 @dataclass(frozen=True)
 class Layout:
-    """What there is to know of a file before its first product is read.
+    """The properties of a file that are known before its first product is read.
 
     `line_ending` is LF or CRLF; `header` is empty where its quotation marks are broken. `chosen`
-    are the columns of images, names and identifiers, or None where there are none; `indices` tells
+    are the columns of images, names and identifiers, or None where there are none; `indices` says
     where each option column is, as far as that is clear. With `skip`, rows with errors are passed
-    over. `description_row` is a row under the header that is no product, or 0.
+    over. `description_row` is a row below the header that is not a product, or 0.
     """
 
     format: Format
@@ -86,7 +86,7 @@ class Layout:
         return UrlCells(self.base_url)
 
     def urls(self, row: Sequence[str]) -> tuple[str, ...]:
-        """Return the image URLs of a row that is lined up, in the order of the columns."""
+        """Return the image URLs of an aligned row, in the order of the columns."""
         places = self.url_places
         if len(places) == 1:
             return self.url_cells.split(row[places[0]])
@@ -165,7 +165,7 @@ class Layout:
         return self.sorted_out(cells)[0]
 
     def sorted_out(self, cells: list[str]) -> tuple[list[str], str]:
-        """Return a row's cells lined up, and the text of those that belong to no column."""
+        """Return a row's aligned cells, and the text of those that belong to no column."""
         if len(cells) == self.plain_width:
             return cells, ""
         if len(cells) <= self._named_width:
@@ -183,9 +183,9 @@ class Layout:
         return cells + [""] * (len(self.header) - len(cells))
 
     def _spill(self, cells: list[str]) -> list[str]:
-        """Return what spilled from the URL cell into the cells after the last named column.
+        """Return the text that spilled from the URL cell into the cells after the last named column.
 
-        URLs always did. Other text did too if it lies beyond a header whose last column is the
+        URLs always did. Other text did too if it is beyond a header whose last column is the
         URLs: a URL with a comma in it comes apart in the same way. Of several columns with URLs,
         none is the one that they spilled from.
         """
@@ -204,7 +204,7 @@ class Layout:
 
     @property
     def _joint(self) -> str:
-        # What parts two URLs in a cell; other separators would become a part of the first.
+        # Separators of URLs in a cell; others would become part of the first URL.
         return self.format.delimiter if self.format.delimiter in ",;" else " "
 
 

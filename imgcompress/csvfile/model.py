@@ -1,4 +1,4 @@
-"""What a CSV file holds: rows, options, outcomes, and the issues found in it."""
+"""The contents of a CSV file: rows, options, outcomes, and the issues found in it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RowOptions = dict[str, Any]
 
 @dataclass(frozen=True)
 class CatalogueLimits:
-    """What one catalogue may hold: images in all, and cells in one row."""
+    """The limits of one catalogue: images in total, and cells per row."""
 
     max_images: int = 1_000_000
     max_columns: int = 1_000
 
     @property
     def max_rows(self) -> int:
-        """Return how many rows below the header are read: one in two may be blank.
+        """Return the maximum number of rows below the header: every other one may be blank.
 
         A blank row costs one byte to send and as much time to read as any other.
         """
@@ -35,7 +35,7 @@ class CatalogueLimits:
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing that is wrong with a file; row and column are None where the whole file is meant.
+    """One issue in a file; row and column are None if it concerns the whole file.
 
     `row` is the number that a spreadsheet shows, `column` the text of the header, and `value` the
     offending text, shortened to 200 characters.
@@ -50,11 +50,11 @@ class Issue:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a caller says of how a file is to be read; all of it may be left out.
+    """The caller's instructions for reading a file; all of them are optional.
 
     `url_columns` are names of columns, or patterns with a `*`. With `skip_bad_rows` a row with an
-    error is passed over, a URL that cannot be fetched becomes a failed image of its row, and the
-    other rows go on.
+    issue is skipped, a URL that cannot be fetched becomes a failed image of its row, and the
+    other rows are processed.
     """
 
     url_columns: tuple[str, ...] = ()
@@ -68,30 +68,29 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Validation:
-    """What one pass over a file found: its size, the first faults, and how many there are.
+    """The result of one pass over a file: its size, the first issues, and their number.
 
-    `warnings` are what a caller should know of a file that is taken, which includes what is wrong
-    with the `skipped_rows`. `layout` is how the file is
-    laid out, for those who read it next; None where that could not be found out.
+    `warnings` concern a file that is accepted, and include the issues of the `skipped_rows`.
+    `layout` is the layout of the file, for later reads; None if it could not be determined.
     """
 
     total_rows: int
     total_images: int
-    faults: tuple[Issue, ...]
-    fault_count: int
+    issues: tuple[Issue, ...]
+    issue_count: int
     warnings: tuple[Issue, ...] = field(default=(), compare=False)
     layout: Layout | None = field(default=None, compare=False, repr=False)
     skipped_rows: int = field(default=0, compare=False)
 
 
 class BadCatalogue(ImgcompressError):
-    """A file that a survey has not found good was read as a catalogue."""
+    """A file that did not pass validation was read as a catalogue."""
 
     code = "bad_catalogue"
 
-    def __init__(self, fault: Issue) -> None:
-        self.fault = fault
-        super().__init__(fault.message, detail=f"{fault.code} in row {fault.row}")
+    def __init__(self, issue: Issue) -> None:
+        self.issue = issue
+        super().__init__(issue.message, detail=f"{issue.code} in row {issue.row}")
 
 
 # A catalogue may have a million of each of the next two, and a named tuple is made in less than
@@ -99,9 +98,9 @@ class BadCatalogue(ImgcompressError):
 class CatalogueRow(NamedTuple):
     """One row with images, under the number that a spreadsheet shows for it.
 
-    `cells` lines up with the header: spilled URLs are joined into the URL cell, and a short row is
-    filled with empty cells. `options` are what the row asks for in place of the upload's options;
-    rows that ask for the same may share one dict. `output_name` is what its files are to be called.
+    `cells` is aligned with the header: spilled URLs are joined into the URL cell, and a short row is
+    filled with empty cells. `options` replace those of the upload;
+    rows with the same options may share one dict. `output_name` is the name of its output files.
     """
 
     number: int
@@ -114,7 +113,7 @@ class CatalogueRow(NamedTuple):
 
 
 class ImageOutcome(Protocol):
-    """What became of the image at `position` (0..) of a row: a URL, or else an error text."""
+    """The outcome of the image at `position` (0..) of a row: a URL, or else an error text."""
 
     @property
     def row_number(self) -> int: ...
@@ -136,7 +135,7 @@ ISSUES_KEPT = 100
 VALUE_CHARS = 200
 _NAMES_SHOWN = 20
 
-# What was found, and what to do about it. Row and column stand beside the message, not in it.
+# The issue, and how to fix it. Row and column are separate fields, not part of the message.
 MESSAGES = {
     "empty_file": "The file is empty, or begins with more than {limit:,} blank rows. The first line"
     " must hold the names of the columns, followed by a line for each product.",
@@ -224,7 +223,7 @@ def issue(
     value: str | None = None,
     **found: object,
 ) -> Issue:
-    """Return the fault `code`; `found` fills in its message, and `value` is shortened."""
+    """Return the issue `code`; `found` completes its message, and `value` is shortened."""
     return Issue(
         row,
         column,
@@ -235,7 +234,7 @@ def issue(
 
 
 def shortened(text: str) -> str:
-    """Cut a caller's text to VALUE_CHARS characters, with an ellipsis where something is gone."""
+    """Shorten a caller's text to VALUE_CHARS characters, with an ellipsis if it was longer."""
     return text if len(text) <= VALUE_CHARS else text[: VALUE_CHARS - 1] + "…"
 
 
@@ -247,9 +246,9 @@ def enumerated(names: Sequence[str]) -> str:
 
 
 class IssueList:
-    """The first faults and the count of all: memory stays flat however bad a file is.
+    """The first issues and the number of all: memory stays flat however bad a file is.
 
-    Faults of the whole file come before faults of rows, whenever they were found.
+    Issues of the whole file come before issues of rows, whenever they were found.
     """
 
     def __init__(self) -> None:
@@ -258,17 +257,17 @@ class IssueList:
         self._of_rows: list[Issue] = []
 
     def add_for_rows(self, count: int, found: Iterable[Issue]) -> None:
-        """Count faults of rows, and keep those that are among the first; no others are made."""
+        """Count issues of rows, and keep those among the first; no others are created."""
         self.count += count
         self._of_rows.extend(islice(found, ISSUES_KEPT - len(self._of_rows)))
 
     def add_for_file(self, found: Iterable[Issue]) -> None:
-        """Keep faults that concern the whole file; there are never more than a handful."""
+        """Keep issues that concern the whole file; there are never more than a handful."""
         before = len(self._of_file)
         self._of_file.extend(found)
         self.count += len(self._of_file) - before
 
     @property
     def first(self) -> tuple[Issue, ...]:
-        """Return the first FAULTS_KEPT faults."""
+        """Return the first ISSUES_KEPT issues."""
         return tuple((self._of_file + self._of_rows)[:ISSUES_KEPT])

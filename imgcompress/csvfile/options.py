@@ -1,4 +1,4 @@
-"""The optional columns: how a single row wants its images compressed, and what to call them."""
+"""The optional columns: compression options and the output name of a single row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SPELLINGS = {"jpg": "jpeg"}
 _BOUNDS = {column: BOUNDS[column.name] for column in OPTION_COLUMNS if column.name in BOUNDS}
 _COMBINATIONS_REMEMBERED = 4_096
 
-Objection = tuple[Column, str, dict[str, object]]
+FoundIssue = tuple[Column, str, dict[str, object]]
 
 
 class OptionCells:
@@ -43,15 +43,15 @@ class OptionCells:
         self.present = bool(self._columns) or self._name_at is not None
 
     def options(self, cells: Sequence[str]) -> RowOptions | None:
-        """Return what a faultless row asks for, or None when it asks for nothing."""
+        """Return the options of a row without issues, or None if it sets none."""
         return self._judge(self._texts(cells))[0] if self._columns else None
 
     def output_name(self, cells: Sequence[str]) -> str | None:
-        """Return the name that a row gives its images, or None."""
+        """Return the output name that a row sets for its images, or None."""
         return cells[self._name_at].strip() or None if self._name_at is not None else None
 
-    def faults(self, row: int, cells: Sequence[str]) -> Iterator[Issue]:
-        """Yield what is wrong with a row's option cells."""
+    def issues(self, row: int, cells: Sequence[str]) -> Iterator[Issue]:
+        """Yield the issues of a row's option cells."""
         for column, code, found in self._judge(self._texts(cells))[1]:
             index = self._layout.indices[column]
             yield issue(code, row, self._layout.title(index), cells[index], **found)
@@ -65,21 +65,21 @@ class OptionCells:
                 limit=MAX_NAME_CHARS,
             )
 
-    def count_faults(self, grid: ColumnBatch) -> int:
-        """Return how many faults the option cells of some rows have."""
+    def count_issues(self, grid: ColumnBatch) -> int:
+        """Return the number of issues in the option cells of some rows."""
         if not self.present:
             return 0
-        faults = 0
+        issues = 0
         cells = {column: grid.columns[self._layout.indices[column]] for column in self._columns}
         for column, texts in cells.items():
             parse = _PARSERS[column]
-            faults += sum(
+            issues += sum(
                 number
                 for text, number in Counter(texts).items()
                 if (bare := text.strip()) and parse(bare) is None
             )
         if {QUALITY, COMPRESSION_PERCENTAGE} <= cells.keys():
-            faults += sum(
+            issues += sum(
                 bool(quality.strip() and percentage.strip())
                 for quality, percentage in zip(
                     cells[QUALITY], cells[COMPRESSION_PERCENTAGE], strict=True
@@ -87,31 +87,31 @@ class OptionCells:
             )
         if self._name_at is not None:
             names = filter(None, map(str.strip, grid.columns[self._name_at]))
-            faults += sum(not _is_file_name(name) for name in names)
-        return faults
+            issues += sum(not _is_file_name(name) for name in names)
+        return issues
 
     def _texts(self, cells: Sequence[str]) -> tuple[str, ...]:
         return tuple(cells[self._layout.indices[column]] for column in self._columns)
 
-    def _judge_uncached(self, texts: tuple[str, ...]) -> tuple[RowOptions | None, list[Objection]]:
+    def _judge_uncached(self, texts: tuple[str, ...]) -> tuple[RowOptions | None, list[FoundIssue]]:
         given = {
             column: text.strip()
             for column, text in zip(self._columns, texts, strict=True)
             if text.strip()
         }
         values = {column: _PARSERS[column](text) for column, text in given.items()}
-        objections = [_objection(column) for column, value in values.items() if value is None]
+        issues = [_issue_of(column) for column, value in values.items() if value is None]
         if {QUALITY, COMPRESSION_PERCENTAGE} <= given.keys():
-            objections.append((QUALITY, "conflicting_options", {}))
+            issues.append((QUALITY, "conflicting_options", {}))
         options: RowOptions = {column.name: value for column, value in values.items()}
         if COMPRESSION_PERCENTAGE in given:
-            # Else a fixed quality of the job would still replace the percentage.
+            # Otherwise a fixed quality of the job would still replace the percentage.
             options[QUALITY.name] = None
-        return options or None, objections
+        return options or None, issues
 
 
 def places_of_values(column: Column, sample: Sample) -> list[int]:
-    """Return where columns are that are called like an option and hold nothing but values of it."""
+    """Return the places of columns named like an option that hold only values of it."""
     found = []
     for place, title in enumerate(sample.header):
         if folded_name(title) in column.known_as:
@@ -121,7 +121,7 @@ def places_of_values(column: Column, sample: Sample) -> list[int]:
     return found
 
 
-def _objection(column: Column) -> Objection:
+def _issue_of(column: Column) -> FoundIssue:
     if column is FORMAT:
         return column, "invalid_format", {"formats": enumerated(FORMATS)}
     if column is EFFORT:
@@ -131,14 +131,14 @@ def _objection(column: Column) -> Objection:
 
 
 def parse_format(text: str) -> str | None:
-    """Return the format that a text names, or None; `jpg` means `jpeg`, and case does not count."""
+    """Return the format that a text names, or None; `jpg` means `jpeg`, and case is ignored."""
     name = text.casefold()
     name = _SPELLINGS.get(name, name)
     return name if name in FORMATS else None
 
 
 def parse_effort(text: str) -> str | None:
-    """Return the effort that a text names, or None; case does not count."""
+    """Return the effort that a text names, or None; case is ignored."""
     name = text.casefold()
     return name if name in EFFORTS else None
 

@@ -38,12 +38,12 @@ class OutputForm(NamedTuple):
         return _MEDIA_TYPES[self.ending]
 
     def as_csv(self) -> OutputForm:
-        """Return the form for a workbook that is not to be had, or not wanted."""
+        """Return the form for a job whose workbook is unavailable or not wanted."""
         return OutputForm(self.replace, changes=self.changes)
 
 
 def kept_output(output: str, table: Table) -> KeptLayout:
-    """Return what `output_form` needs of an upload, to be kept beside its layout."""
+    """Return the data that `output_form` needs, to be kept with the layout of an upload."""
     book = {"part": table.part, "ending": table.ending} if table.workbook else None
     return {"output": output, "workbook": book}
 
@@ -51,7 +51,7 @@ def kept_output(output: str, table: Table) -> KeptLayout:
 def output_form(
     kept: KeptLayout | None, output: str | None = None, *, changes: bool = False
 ) -> OutputForm:
-    """Return the form that the upload asked for; `output`, where there is one, goes before that."""
+    """Return the form that the upload asked for, or `output` if that is set."""
     kept = kept or {}
     replace = (output or kept.get("output")) == REPLACE
     book = kept.get("workbook")
@@ -70,10 +70,10 @@ def write_output(
     """Yield the output in chunks; `workbook` is needed where the form has a `part`.
 
     `outcomes` come ordered by row and position. A `delimiter` is for a CSV with columns appended.
-    Raise BadCatalogue if `source`, which is the CSV of a workbook too, is no good catalogue.
+    Raise BadCatalogue if `source`, which is the CSV of a workbook too, is not a valid catalogue.
     """
     if form.part and workbook and kept:
-        # It takes a while to load, and few jobs need it.
+        # Loading it is slow, and few jobs need it.
         from .workbook_output import write_workbook
 
         return write_workbook(

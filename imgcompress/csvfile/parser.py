@@ -27,10 +27,10 @@ class ColumnBatch:
 
 
 def parse_columns(text: str, delimiter: str, width: int) -> ColumnBatch | None:
-    """Return lines of so many cells as a grid; None where one has more or fewer, or marks.
+    """Return lines of `width` cells as a grid; None if one has more or fewer, or quotation marks.
 
     It finds the same cells as csv, which takes a third longer, and longer still until its rows are
-    columns. Of a single cell it makes no grid: there, csv tells an empty line from a row.
+    columns. Single cells become no grid, since csv distinguishes an empty line from a row.
     """
     lines = text.count("\n")
     if '"' in text or width < 2 or not lines or text.count(delimiter) != lines * (width - 1):
@@ -47,7 +47,7 @@ def parse_columns(text: str, delimiter: str, width: int) -> ColumnBatch | None:
 
 
 # The limit of the csv module is one for the whole process, so it is a constant and no argument.
-# It is what bounds the memory that a quotation mark takes that is never closed. A description with
+# It bounds the memory that an unclosed quotation mark takes. A description with
 # pictures in it is longer than Python's own default of 131,072.
 MAX_CELL_CHARS = 524_288
 csv.field_size_limit(MAX_CELL_CHARS)
@@ -58,9 +58,9 @@ MAX_ROW_CHARS = 1_048_576
 
 @dataclass(frozen=True)
 class BrokenRecord:
-    """A record that breaks the rules of CSV: its number, its first lines, and what is wrong.
+    """A malformed CSV record: its number, its first lines, and the reason.
 
-    `final` says that its end, and with it the rest of the file, could not be made out.
+    With `final`, its end, and so the rest of the file, could not be found.
     """
 
     number: int
@@ -76,7 +76,7 @@ Run = tuple[int, Rows | BrokenRecord]
 
 
 def has_text(cells: Iterable[str]) -> bool:
-    """Tell whether a row has anything in it but blanks."""
+    """Return whether a row contains anything but blanks."""
     return any(map(str.strip, cells))
 
 
@@ -123,9 +123,9 @@ class Records:
             yield self._number, self._broken(self._number, error, final=True)
 
     def runs(self, width: int = 0) -> Iterator[Run]:
-        """Yield the same records, many at a time, which takes a third less.
+        """Yield the same records, many at a time, in a third less time.
 
-        Where all of them have so many cells, a run is a grid, which takes less still.
+        If all of them have the same number of cells, a run is a grid, which is faster still.
         """
         blocks = self._whole_lines()
         try:
@@ -188,7 +188,7 @@ class Records:
             yield self._number, record
 
     def _mended(self, lines: Iterator[str], error: csv.Error) -> list[str] | BrokenRecord:
-        """Return a record with the quotation marks that PHP writes as \\", or what is wrong."""
+        """Return a record with the quotation marks that PHP writes as \\", or a BrokenRecord."""
         # A record that is broken within one line ends with it; only quotation marks go on.
         final = isinstance(error, _RowTooLong) or len(self._lines_read) != 1
         broken = self._broken(self._number + 1, error, final=final)

@@ -1,4 +1,4 @@
-"""The first rows of a table as they are read, for people who check the columns before a job."""
+"""The first rows of a table as they are read, to check the columns before a job starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what is wrong with a record that the csv module has refused, and in which cell."""
+"""Find the issue of a record that the csv module has refused, and the cell with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Cell:
 
 
 def issue_of_broken_record(record: BrokenRecord, layout: Layout) -> Issue:
-    """Return the fault of a broken record."""
+    """Return the issue of a broken record."""
     if record.too_long:
         return issue("row_too_long", record.number, value=record.text, limit=MAX_ROW_CHARS)
     cell = _first_bad_cell(record.text, layout.format.delimiter)

@@ -1,4 +1,4 @@
-"""Read the rows of a catalogue that a survey has found good."""
+"""Read the rows of a validated catalogue."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_images(
     """Yield the images of every row that has any, many at a time and in order.
 
     The stream must be seekable; it is read from its start, and not closed. Raise BadCatalogue
-    where the file is not one that `validate_file` found good. `layout` is what that found; without
-    it the file is looked at anew.
+    for a file that did not pass `validate_file`. `layout` is the one found there; without it, it
+    is determined again.
     """
     rows = CatalogueRows(layout or open_good_layout(stream), limits)
     room = limits.max_images
@@ -48,7 +48,7 @@ class CatalogueRows:
         self._checks = RowChecks(layout, self._optional, limits) if layout.skip else None
 
     def runs(self, stream: BinaryIO) -> Iterator[tuple[int, Rows]]:
-        """Yield runs of rows; raise BadCatalogue at a broken one that is not passed over."""
+        """Yield runs of rows; raise BadCatalogue at a broken one that is not skipped."""
         for first, run in self._layout.rows(stream):
             if not isinstance(run, BrokenRecord):
                 yield first, run
@@ -56,7 +56,7 @@ class CatalogueRows:
                 raise BadCatalogue(issue_of_broken_record(run, self._layout))
 
     def of_run(self, first: int, run: Rows) -> Iterator[CatalogueRow]:
-        """Yield the rows of a run that have something in them, and no error that is skipped."""
+        """Yield the rows of a run that are neither blank nor skipped."""
         id_at, name_at = self._id_at, self._name_at
         for number, cells in enumerate(run, first):
             if self._checks and any(self._checks.issues(number, cells)):

@@ -1,7 +1,7 @@
-"""What is wrong with a row as a whole: its quotation marks, its number of cells, its options.
+"""The issues of a row as a whole: its quotation marks, its number of cells, its options.
 
-Such a row is a reason to refuse its file; with `on_row_error=skip` it is passed over, and carried
-through to the output. A URL that cannot be fetched is no such error: its image fails alone.
+Such a row is a reason to refuse its file; with `on_row_error=skip` it is skipped, and copied
+to the output. A URL that cannot be fetched is not such an issue: only its image fails.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_LIMITS = CatalogueLimits()
 
 
 class BrokenRow(list[str]):
-    """The cells of a record that breaks the rules of CSV, as well as they can be separated."""
+    """The cells of a malformed CSV record, separated as far as possible."""
 
     def __init__(self, record: BrokenRecord, layout: Layout) -> None:
         self.issue = issue_of_broken_record(record, layout)
@@ -31,18 +31,18 @@ class BrokenRow(list[str]):
 
 
 class RowChecks:
-    """Finds the errors of rows below the header."""
+    """Finds the issues of rows below the header."""
 
     def __init__(
         self, layout: Layout, options: OptionCells, limits: CatalogueLimits = DEFAULT_LIMITS
     ) -> None:
         self._layout = layout
         self._options = options
-        # A header that is too wide is reported once, and not again for each row under it.
+        # A header that is too wide is reported once, not again for each row below it.
         self.most_cells = max(limits.max_columns, len(layout.header))
 
     def issues(self, number: int, cells: list[str]) -> Iterator[Issue]:
-        """Yield what is wrong with a row; nothing is with a blank one."""
+        """Yield the issues of a row; a blank one has none."""
         if isinstance(cells, BrokenRow):
             yield cells.issue
         elif not has_text(cells):
@@ -53,7 +53,7 @@ class RowChecks:
             row, surplus = self._layout.sorted_out(cells)
             if surplus:
                 yield issue("extra_cells", number, value=surplus)
-            yield from self._options.faults(number, row)
+            yield from self._options.issues(number, row)
 
 
 def intact(records: Iterable[NumberedRecord], layout: Layout) -> Iterator[tuple[int, list[str]]]:

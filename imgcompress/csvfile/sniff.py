@@ -33,7 +33,7 @@ HEAD_BYTES = 4096
 
 @dataclass(frozen=True)
 class FileType:
-    """A kind of file that is no CSV: its name, and what its owner can do."""
+    """A type of file that is not CSV: its name, and advice for its owner."""
 
     name: str
     advice: str
@@ -72,12 +72,12 @@ BINARY = FileType(
     "binary data", f"{_WRONG} If this is the right file, it is damaged: save it again."
 )
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b"))
-# Text has next to none of these characters; of evenly spread bytes one in ten is one.
+# Text has next to none of these characters; of random bytes one in ten is one.
 _BINARY_SHARE = 0.03
 
 
 def detect_file_type(head: bytes) -> FileType | None:
-    """Return what a file seems to be by its first HEAD_BYTES, or None where it may be a CSV."""
+    """Return the type of a file by its first HEAD_BYTES, or None if it may be a CSV."""
     if SIGNATURES["zip"].match(head):
         return _zip_kind(head)
     for name, kind in _KINDS.items():
@@ -91,7 +91,7 @@ def detect_file_type(head: bytes) -> FileType | None:
 
 
 def is_binary(head: bytes) -> bool:
-    """Tell whether the first bytes of a file that is not in UTF-16 or UTF-32 look like no text."""
+    """Return whether the first bytes of a file not in UTF-16 or UTF-32 look like binary data."""
     controls = len(head) - len(head.translate(None, _CONTROLS))
     return controls > len(head) * _BINARY_SHARE
 
@@ -108,18 +108,18 @@ def _zip_kind(head: bytes) -> FileType:
 
 DELIMITERS = ",;\t|"
 HEADER_SEARCHED_ROWS = 1_000
-# Titles, units and descriptions above the header are no more rows than these.
+# The most rows that titles, units and descriptions above the header may take.
 HEADER_CANDIDATES = 30
 NO_WISHES = Wishes()
 _SEP_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r|\Z)", re.I)
 
-# A layout as JSON, for those who read the file later.
+# A layout as JSON, for later reads of the file.
 KeptLayout = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Top:
-    """The first rows of a file, as one format reads them, and the header that was found there."""
+    """The first rows of a file as read in one format, and the header found there."""
 
     format: Format
     line_ending: str
@@ -130,8 +130,8 @@ class _Top:
 
     @property
     def rank(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return how likely it is that this is how the file is meant."""
-        # The rows of a table have as many cells as one another, if the separator is the right one.
+        """Return how likely this reading of the file is."""
+        # With the right separator, all rows of a table have the same number of cells.
         widths = Counter(len(cells) for _, cells in self.rows if len(cells) > 1)
         return (
             self.chosen.rank if self.chosen else (-1, 0),
@@ -142,9 +142,9 @@ class _Top:
 def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, Sample]:
     """Return the layout of a seekable file and its first rows.
 
-    Raise BadCatalogue if it is empty or no CSV. The separator is the one that yields the most of
-    our columns, unless a `sep=` line names it. Where no header has columns that are known, the
-    first rows tell which column has the images.
+    Raise BadCatalogue if it is empty or not a CSV. The separator is the one that yields the most
+    of our columns, unless a `sep=` line names it. Where no header has known columns, the column of
+    images is recognised by its first rows.
     """
     stream.seek(0)
     head = stream.read(HEAD_BYTES)
@@ -183,7 +183,7 @@ def open_good_layout(stream: BinaryIO) -> Layout:
 
 
 def kept_layout(layout: Layout) -> KeptLayout:
-    """Return what `reopened` needs to read the file as it is read now, whatever changes here."""
+    """Return the data that `reopened` needs to read the file in the same way later."""
     chosen = layout.chosen
     assert chosen is not None
     return {
@@ -207,7 +207,7 @@ def kept_layout(layout: Layout) -> KeptLayout:
 
 
 def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
-    """Return the layout of a file that was kept; raise BadCatalogue if the file is another."""
+    """Return the kept layout of a file; raise BadCatalogue if it is a different file."""
     encoding = Encoding(kept["encoding"], errors=kept["errors"])
     format_ = Format(encoding, kept["delimiter"], kept["sep_line"], kept["blanks_before_quotes"])
     chosen = ChosenColumns(kept["layout"], tuple(kept["urls"]), kept["name"], kept["id"])
@@ -243,7 +243,7 @@ def _formats(stream: BinaryIO, encoding: Encoding) -> list[Format]:
 
 
 def _tops(stream: BinaryIO, encoding: Encoding, wishes: Wishes) -> Iterator[_Top]:
-    """Yield the first rows as each format reads them, until one has all that is looked for."""
+    """Yield the first rows as read in each format, until one has all columns."""
     for format_ in _formats(stream, encoding):
         top = _top(stream, format_, wishes)
         if top is not None:

@@ -1,7 +1,7 @@
 """From an upload to a table: unpack archives, and write workbooks out as CSV, within bounds.
 
-A plain CSV is handed on as it is, after one look at its first bytes. Everything else goes through
-a temporary file, in a stream: what is held in memory does not grow with the file.
+A plain CSV is passed on as it is, after a check of its first bytes. Everything else goes through
+a temporary file, in a stream: memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class Table(NamedTuple):
 def opened_table(
     stream: BinaryIO, limits: CatalogueLimits, max_bytes: int, sheet: str | None = None
 ) -> Iterator[Table]:
-    """Yield the CSV in an upload: the upload itself, what is packed in it, or a sheet of it.
+    """Yield the CSV in an upload: the upload itself, a compressed CSV, or a sheet of a workbook.
 
-    `max_bytes` bounds what comes out. Raise BadCatalogue if it cannot be taken out.
+    `max_bytes` bounds its size. Raise BadCatalogue if it cannot be extracted.
     """
     with ExitStack() as opened:
         table = Table(stream)
@@ -80,7 +80,7 @@ def opened_table(
 def _taken_out(
     stream: BinaryIO, target: BinaryIO, limits: CatalogueLimits, max_bytes: int, sheet: str | None
 ) -> Table | None:
-    """Write what is packed in a file to another; return that, or None if nothing is packed."""
+    """Unpack a compressed file into another and return that, or None if it is not compressed."""
     stream.seek(0)
     head = stream.read(8)
     stream.seek(0)
@@ -96,7 +96,7 @@ def _taken_out(
 
 
 class BoundedFile:
-    """A file that is written, and must not become larger than a limit."""
+    """A file open for writing that must not grow beyond a limit."""
 
     def __init__(self, file: BinaryIO, limit: int) -> None:
         self._file = file
@@ -104,7 +104,7 @@ class BoundedFile:
         self._limit = limit
 
     def write(self, data: bytes) -> None:
-        """Write more of it; raise BadCatalogue when it becomes too much."""
+        """Write data; raise BadCatalogue if the limit is exceeded."""
         self._room -= len(data)
         if self._room < 0:
             raise BadCatalogue(issue("unpacked_too_large", limit=self._limit))
@@ -112,7 +112,7 @@ class BoundedFile:
 
 
 class _Archive(zipfile.ZipFile):
-    """An archive of which no part that is read at once may be large."""
+    """An archive whose parts, if read at once, must be small."""
 
     def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
         """Return a small part; raise BadCatalogue for a large one."""
@@ -123,10 +123,10 @@ class _Archive(zipfile.ZipFile):
 
 
 class BoundedPart:
-    """A part of an archive that is read, of which one piece must not become too large.
+    """A part of an archive, read in pieces that must not become too large.
 
-    XML is parsed in a stream, but an element is held until it ends. Whoever reads says when one
-    has ended, by `passed`.
+    XML is parsed in a stream, but an element is held until it ends. The reader calls `passed` when
+    one has ended.
     """
 
     def __init__(self, part: BinaryIO, limit: int) -> None:
@@ -135,7 +135,7 @@ class BoundedPart:
         self._held = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Return more of it; raise BadCatalogue when it becomes too much."""
+        """Return more data; raise BadCatalogue if the limit is exceeded."""
         data = self._part.read(min(size, BLOCK_BYTES) if size > 0 else BLOCK_BYTES)
         self._room -= len(data)
         self._held += len(data)
@@ -144,7 +144,7 @@ class BoundedPart:
         return data
 
     def passed(self) -> None:
-        """Note that what was read before is not held any more."""
+        """Note that the data read before is no longer held."""
         self._held = 0
 
 
@@ -171,7 +171,7 @@ def _unzip(
         with _Archive(stream) as archive:
             names = set(archive.namelist())
             if "xl/workbook.xml" in names:
-                # They take a while to load, and few files need them.
+                # They are slow to load, and few files need them.
                 from .workbooks import write_xlsx
 
                 kind = "workbook"
@@ -192,7 +192,7 @@ def _unzip(
     except BadCatalogue:
         raise
     except RuntimeError as error:
-        # So zipfile says that a part is encrypted.
+        # zipfile raises this for an encrypted part.
         raise BadCatalogue(issue("encrypted_file")) from error
     except (
         zipfile.BadZipFile,
@@ -208,7 +208,7 @@ def _unzip(
         SyntaxError,
         ExpatError,
     ) as error:
-        # openpyxl raises all of these for XML that is not what it should be.
+        # openpyxl raises all of these for XML that it does not expect.
         raise BadCatalogue(issue("damaged_file", kind=kind)) from error
     return Table(file)
 
@@ -262,7 +262,7 @@ def _is_table(name: str) -> bool:
 
 
 def _has(stream: BinaryIO, text: bytes) -> bool:
-    """Tell whether a text stands in a file."""
+    """Return whether a file contains a text."""
     stream.seek(0)
     before = b""
     while block := stream.read(BLOCK_BYTES):

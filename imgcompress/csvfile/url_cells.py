@@ -1,7 +1,7 @@
-"""The cells of image URLs: all the forms in which shops and people write one URL or several.
+"""The cells of image URLs: all the forms in which shops and people write one or more URLs.
 
-Cells that are not plainly one URL are taken apart here, and put together again with other URLs. What
-is no URL stays as it is, for the rules to object to.
+Cells that are not plainly one URL are split here, and joined again with other URLs. Text that is
+not a URL stays as it is, for the rules to reject.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from .urls import EDGES, is_one_url, origins_of_lone
 
-# What catalogues write where there is no image.
+# Placeholders that catalogues write where there is no image.
 NO_IMAGE = frozenset(
     [
         "",
@@ -47,11 +47,11 @@ _MARKUP_CHARS = 131_072
 _WRAPPERS = "\"'`<>“”„«»"
 _EXTENSION = r"\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp|heic|svg)"
 
-# A text, and where what stands for it in a cell begins and ends.
+# A text, and the start and end of its source in the cell.
 Part = tuple[str, int, int]
 
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-f]{1,6});", re.I)
-# A separator parts two URLs where the second begins; elsewhere it belongs to the URL it stands in.
+# A separator separates two URLs only right before the second; elsewhere it is part of a URL.
 _BORDER = re.compile(r"[,;|\s][\"'`<(\[“]{0,3}(?=https?://|//[\w\[]|www\.[\w-]+\.)", re.I)
 _PATH_BORDER = re.compile(r"[,;|\r\n\t]+")
 _AFTER_NAME = re.compile(rf"({_EXTENSION}(?:[?#]\S*+)?+) +", re.I)
@@ -81,7 +81,7 @@ class UrlCells:
         self._scheme = urlsplit(self._base).scheme
 
     def split(self, cell: str) -> tuple[str, ...]:
-        """Return the URLs of a cell; what is no URL comes as it is written."""
+        """Return the URLs of a cell; other text is returned as it is written."""
         if is_one_url(cell):
             return (_direct(cell),)
         bare = cell.strip(EDGES)
@@ -126,7 +126,7 @@ class UrlCells:
         for part, start, end in parts:
             core = part.strip(EDGES).strip(_WRAPPERS).strip(EDGES)
             if self._whole(core, scheme):
-                # A string of JSON with escapes is longer than its text, and has no blanks around.
+                # A JSON string with escapes is longer than its text, and has no surrounding blanks.
                 if len(part) == end - start:
                     start += part.find(core)
                     end = start + len(core)
@@ -134,7 +134,7 @@ class UrlCells:
         return found
 
     def _texts(self, bare: str) -> list[str]:
-        """Return the texts of the parts, where it takes less time without their places."""
+        """Return the texts of the parts without their places, which is faster."""
         parts = _of_markup(bare)
         if parts is None and not self._base and "<" not in bare:
             return _BORDER.split(bare)
@@ -145,13 +145,13 @@ class UrlCells:
         return self._parted(bare) if parts is None else parts
 
     def _scheme_of(self, texts: Sequence[str]) -> str:
-        """Return what a URL without a scheme begins with: as the base URL, or another one does."""
+        """Return the prefix of a URL without a scheme, from the base URL or another URL."""
         return self._scheme or next(
             (text.partition(":")[0] for text in texts if text[:4].lower() == "http"), "https"
         )
 
     def all_plain(self, cells: Sequence[str]) -> bool:
-        """Tell whether each of many cells is one URL that is fetched as it is."""
+        """Return whether each of many cells is one URL that is fetched as it is."""
         origins = origins_of_lone(cells)
         return origins is not None and not any(
             origin.lower().endswith(_SHARES) for origin in origins
@@ -164,7 +164,7 @@ class UrlCells:
         return [piece for part in parts for piece in self._paths(*part)] if self._base else parts
 
     def _paths(self, part: str, start: int, end: int) -> list[Part]:
-        """Return the paths of a part that is no whole URL."""
+        """Return the paths of a part that is not a full URL."""
         beginning = part.strip(EDGES + _WRAPPERS)[:8].lower()
         if beginning.startswith(("http://", "https://", "//", "www.", "data:")):
             return [(part, start, end)]
@@ -194,7 +194,7 @@ def _slash(_: re.Match[str]) -> str:
 
 
 def _blank_lines(match: re.Match[str]) -> str:
-    """Return as many line ends as a match is long, beside what it keeps of it in a group."""
+    """Return line ends in place of a match, of the same length, but keep its group."""
     kept = match[1] if match.re.groups else ""
     return kept + "\n" * (len(match[0]) - len(kept))
 
@@ -232,7 +232,7 @@ def _between(border: re.Pattern[str], text: str, offset: int = 0) -> list[Part]:
 
 
 def _of_group(match: re.Match[str]) -> Part:
-    """Return the only group of a match that has found something."""
+    """Return the only group of a match that is not None."""
     group = match.lastindex or 0
     return match[group], match.start(group), match.end(group)
 
@@ -275,7 +275,7 @@ def _of_list(text: str) -> list[Part] | None:
 
 
 def _percent_encoded(url: str) -> str:
-    """Encode the blanks in a URL as browsers do, unless they only part it from a text after it."""
+    """Encode the blanks in a URL as browsers do, unless they only separate it from later text."""
     if " " not in url or _TEXT_AFTER.search(url):
         return url
     return url.replace(" ", "%20")

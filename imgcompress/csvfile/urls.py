@@ -1,6 +1,6 @@
-"""The URLs of images: cells that plainly are one URL, and what makes a URL one to be refused.
+"""The URLs of images: cells that plainly are one URL, and the rules that refuse a URL.
 
-A cell is plain if it is one whole URL and nothing else, as nearly all are; those are known at once.
+A cell is plain if it is one whole URL and nothing else, as nearly all are; the check is fast.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from ..urls import MAX_URL_CHARS
 
 _ORIGINS_REMEMBERED = 4_096
 
-# What may stand around the URLs of a cell, and between them.
+# Characters that may surround or separate the URLs of a cell.
 EDGES = "\u200b\ufeff,;|" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 
-# Possessive, here and below: whatever does not match is given up at once.
+# Possessive, here and below: text that does not match is given up at once.
 _URL = re.compile(
     r"(https?://[^\s\\/?#\x00-\x1f\x7f-\x9f]++)"
     r"(?:[/?#][^\s\\\x00-\x1f\x7f-\x9f]*+)?+",
     re.I,
 )
 # One URL of printable ASCII without separators and marks, as nearly every cell holds: with plain
-# classes it takes 0.27 µs to match, with \s and IGNORECASE 0.46 µs. That there is no second :// in
-# it is looked at apart, for many cells at once.
+# classes it takes 0.27 µs to match, with \s and IGNORECASE 0.46 µs. The check for a second :// in
+# it is separate, for many cells at once.
 _LONE_URL = re.compile(
     r"([hH][tT][tT][pP][sS]?://[!$-+\-.0-:=@-\[\]_a-z~]++)"
     r"(?:[/?#][!#-+\--:=?-\[\]-_a-z{}~]*+)?+"
 )
-# A second address is a part of the first, as of a service that scales images, only behind / or =.
+# A second address is part of the first, as with image proxies, only after / or =.
 _NESTED = re.compile(r"[/=](?:https?|ftp)://", re.I)
 _PATH = re.compile(r"[^\s:]*\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp)(?:[?#]\S*)?", re.I)
 # Each line of a text: the origin of a lone URL, or nothing. One look at many lines takes half the
@@ -44,18 +44,18 @@ CheckUrl = Callable[[str], str | None]
 
 
 def is_one_url(cell: str) -> bool:
-    """Tell whether a cell is plainly one URL; False may only mean: look closer."""
+    """Return whether a cell is plainly one URL; False may also mean that it is unclear."""
     return _LONE_URL.fullmatch(cell) is not None and cell.find("://", 6) < 0
 
 
 def is_url_or_blank(cell: str) -> bool:
-    """Tell whether a cell begins with a URL, or has nothing in it."""
+    """Return whether a cell begins with a URL, or has nothing in it."""
     bare = cell.strip(EDGES)
     return not bare or bare[:8].lower().startswith(("http://", "https://"))
 
 
 def origins_of_lone(cells: Sequence[str]) -> dict[str, None] | None:
-    """Return the origins of cells that plainly are one URL each; None may only mean: look closer.
+    """Return the origins of cells that plainly are one URL each; None may also mean unclear.
 
     An origin is everything before the path.
     """
@@ -67,7 +67,7 @@ def origins_of_lone(cells: Sequence[str]) -> dict[str, None] | None:
 
 
 def _has_more(text: str, addresses: int) -> bool:
-    """Tell whether a text has more than so many addresses in it."""
+    """Return whether a text contains more than this number of addresses."""
     # A single character is counted in a third of the time.
     return text.count(":") != addresses and text.count("://") != addresses
 
@@ -79,7 +79,7 @@ def _origin_of_lone(cell: str) -> str:
 
 
 class SplitsCells(Protocol):
-    """Takes the cells of image URLs apart."""
+    """Splits the cells of image URLs."""
 
     def split(self, cell: str) -> tuple[str, ...]:
         """Return the URLs of a cell."""
@@ -95,12 +95,12 @@ class UrlRules:
     def __init__(self, check_url: CheckUrl, cells: SplitsCells) -> None:
         self._check_url = check_url
         self._split = cells.split
-        self._origin_objection = lru_cache(maxsize=_ORIGINS_REMEMBERED)(self._judge_origin)
+        self._origin_issue = lru_cache(maxsize=_ORIGINS_REMEMBERED)(self._judge_origin)
 
     def count(self, cells: Sequence[str]) -> tuple[int, int, list[int]]:
-        """Return how many URLs are in URL cells and how many of them have a fault.
+        """Return the numbers of URLs in URL cells and of those with an issue.
 
-        Beside these, return the places of the cells that have none.
+        Also return the places of the cells without a URL.
         """
         text = "\n".join(cells) + "\n"
         found = _LONE_URL_LINES.findall(text)
@@ -112,30 +112,30 @@ class UrlRules:
             found = [_origin_of_lone(cell) for cell in cells]
         lone = Counter(found)
         urls = len(cells) - lone.pop("", 0)
-        faults = sum(
-            number for origin, number in lone.items() if self._origin_objection(origin) is not None
+        issues = sum(
+            number for origin, number in lone.items() if self._origin_issue(origin) is not None
         )
         without = []
         if urls < len(cells):
             for place in [place for place, origin in enumerate(found) if not origin]:
                 parts = self._split(cells[place])
                 urls += len(parts)
-                faults += len(parts) - sum(map(self._is_good, parts))
+                issues += len(parts) - sum(map(self._is_good, parts))
                 if not parts:
                     without.append(place)
-        return urls, faults, without
+        return urls, issues, without
 
     def _is_good(self, url: str) -> bool:
-        """Tell whether there is no objection to a URL, in less time than it takes to tell one."""
+        """Return whether a URL has no issue, which is faster than finding which one."""
         match = _URL.fullmatch(url) if "://" in url else None
         return (
             match is not None
             and len(url) <= MAX_URL_CHARS
             and not _runs_on(url)
-            and self._origin_objection(match[1]) is None
+            and self._origin_issue(match[1]) is None
         )
 
-    def objection(self, url: str) -> tuple[str, str] | None:
+    def issue_of(self, url: str) -> tuple[str, str] | None:
         """Return None, or the code and the reason why a URL cannot be fetched."""
         match = _URL.fullmatch(url)
         if match is None:
@@ -150,7 +150,7 @@ class UrlRules:
                 "Two URLs are joined here without a separator. Separate them"
                 " with a comma and a space."
             )
-        return self._origin_objection(match[1])
+        return self._origin_issue(match[1])
 
     def _judge_origin(self, origin: str) -> tuple[str, str] | None:
         try:
@@ -168,7 +168,7 @@ class UrlRules:
 
 
 def _runs_on(url: str) -> bool:
-    """Tell whether another address begins within a URL, which would be lost."""
+    """Return whether another address begins within a URL and would be lost."""
     return url.find("://", 8) > 0 and url.count("://") - 1 > len(_NESTED.findall(url, 8))
 
 

@@ -1,4 +1,4 @@
-"""Look a whole file over in one pass, and tell everything that is wrong with it."""
+"""Validate a whole file in one pass, and report every issue in it."""
 
 from __future__ import annotations
 
@@ -28,63 +28,63 @@ from .urls import CheckUrl, UrlRules
 
 
 class RunCount(NamedTuple):
-    """How many rows that are not blank, images and faults a run of records has.
+    """The numbers of rows that are not blank, images and issues in a run of records.
 
-    URLs that cannot be fetched are counted apart from the other faults.
+    URLs that cannot be fetched are counted separately from the other issues.
     """
 
     rows: int
     images: int
-    faults: int
+    issues: int
     bad_urls: int = 0
 
 
 class RunCounter:
-    """Count what runs of one file's records have."""
+    """Count the rows, images and issues in runs of one file's records."""
 
     def __init__(
         self, layout: Layout, limits: CatalogueLimits, rules: UrlRules, options: OptionCells
     ) -> None:
         self._layout = layout
-        # A header that is too wide is told once, and not again for each row under it.
+        # A header that is too wide is reported once, not again for each row below it.
         self._max_columns = max(limits.max_columns, len(layout.header))
         self._rules = rules
         self._options = options
 
     def count(self, run: Rows | BrokenRecord) -> RunCount:
-        """Count a run; the faults are as many as those that a look at each row would find."""
+        """Count a run; the number of issues equals that of a check row by row."""
         if isinstance(run, BrokenRecord):
             return RunCount(0, 0, 1)
         grid = self._layout.grid(run)
         if grid is None:
             return self._count_uneven(run)
-        images, faults, bad_urls, without = self._count_columns(grid)
+        images, issues, bad_urls, without = self._count_columns(grid)
         blank = sum(not has_text([column[index] for column in grid.columns]) for index in without)
-        return RunCount(len(grid) - blank, images, faults, bad_urls)
+        return RunCount(len(grid) - blank, images, issues, bad_urls)
 
     def _count_uneven(self, run: Rows) -> RunCount:
-        """Count rows of different widths: each is lined up with the header first."""
-        rows = faults = images = bad_urls = 0
+        """Count rows of different widths: each is aligned with the header first."""
+        rows = issues = images = bad_urls = 0
         lined_up = []
         for cells in run:
             if not has_text(cells):
                 continue
             rows += 1
             if len(cells) > self._max_columns:
-                faults += 1
+                issues += 1
             elif self._layout.chosen:
                 row, surplus = self._layout.sorted_out(cells)
                 lined_up.append(row)
-                faults += bool(surplus)
+                issues += bool(surplus)
         if lined_up:
             images, more, bad_urls, _ = self._count_columns(
                 ColumnBatch(list(zip(*lined_up, strict=True)))
             )
-            faults += more
-        return RunCount(rows, images, faults, bad_urls)
+            issues += more
+        return RunCount(rows, images, issues, bad_urls)
 
     def _count_columns(self, grid: ColumnBatch) -> tuple[int, int, int, Collection[int]]:
-        """Return the number of images, faults and bad URLs, and which rows have no URL."""
+        """Return the number of images, issues and bad URLs, and which rows have no URL."""
         images = bad_urls = 0
         without: Collection[int] | None = None
         for place in self._layout.url_places:
@@ -92,7 +92,7 @@ class RunCounter:
             images += found
             bad_urls += bad
             without = none if without is None else set(without).intersection(none)
-        return images, self._options.count_faults(grid), bad_urls, without or ()
+        return images, self._options.count_issues(grid), bad_urls, without or ()
 
 
 NO_WISHES = Wishes()
@@ -101,7 +101,7 @@ NO_WISHES = Wishes()
 def validate_file(
     stream: BinaryIO, limits: CatalogueLimits, check_url: CheckUrl, wishes: Wishes = NO_WISHES
 ) -> Validation:
-    """Count the rows and images of a seekable file and find all its faults; nothing is raised.
+    """Count the rows and images of a seekable file and find all its issues; nothing is raised.
 
     `check_url` returns None, or the public reason why a URL may not be fetched. It is asked once
     for each scheme and authority, with a bare path. Memory does not grow with the file.
@@ -110,14 +110,14 @@ def validate_file(
     try:
         layout, sample = open_layout(stream, wishes)
     except BadCatalogue as bad:
-        found.add_for_file([bad.fault])
+        found.add_for_file([bad.issue])
         return Validation(0, 0, found.first, found.count)
-    found.add_for_file(_character_faults(stream, layout, wishes.encoding))
-    found.add_for_file(_header_faults(layout, sample, wishes))
-    # What the caller lets pass is told beside the faults, and not among them.
+    found.add_for_file(_character_issues(stream, layout, wishes.encoding))
+    found.add_for_file(_header_issues(layout, sample, wishes))
+    # Issues that the caller tolerates are reported as warnings.
     passed = IssueList() if wishes.skip_bad_rows else found
     rules = UrlRules(check_url, layout.url_cells)
-    rows = _RowSurvey(layout, limits, rules, found, passed)
+    rows = _RowValidator(layout, limits, rules, found, passed)
     rows.read(stream)
     warnings = [*_warnings(stream, layout, sample), *(passed.first if passed is not found else ())]
     return Validation(
@@ -131,8 +131,8 @@ def validate_file(
     )
 
 
-class _RowSurvey:
-    """The pass over the rows: two counts, and faults into a list."""
+class _RowValidator:
+    """Validate the rows in one pass: count them, and collect their issues."""
 
     def __init__(
         self,
@@ -167,27 +167,27 @@ class _RowSurvey:
             self._found.add_for_rows(1, [too_wide])
         for first, run in self._within_limit(self._layout.rows(stream)):
             count = counter.count(run)
-            if count.faults and self._layout.skip:
+            if count.issues and self._layout.skip:
                 run = self._without_errors(first, run)
                 rows = count.rows
                 count = counter.count(run)._replace(rows=max(rows, 1), bad_urls=0)
             self.total_rows += count.rows
             self.total_images += count.images
-            faults = count.faults + count.bad_urls
-            if faults:
-                # Where rows are passed over, only bad URLs and what ends the file are left.
+            number = count.issues + count.bad_urls
+            if number:
+                # Where rows are skipped, only bad URLs and a record that ends the file are left.
                 refused = isinstance(run, BrokenRecord) or not self._layout.skip
                 issues = self._found if refused else self._passed
-                issues.add_for_rows(faults, self._issues_of(first, run))
+                issues.add_for_rows(number, self._issues_of(first, run))
         if not self.total_images and self._passed is not self._found:
-            # With every row passed over, that is what is wrong with the file.
+            # If every row was skipped, the issues of the rows are those of the file.
             self._found.add_for_rows(self._passed.count, self._passed.first)
         self._judge_counts()
 
     def _without_errors(self, first: int, run: Rows | BrokenRecord) -> Rows | BrokenRecord:
-        """Return a run with blank rows in place of those with errors, which are passed over.
+        """Return a run with blank rows in place of the skipped rows, those with issues.
 
-        All issues of the run are kept as such that the caller lets pass.
+        All issues of the run are kept as tolerated ones.
         """
         if isinstance(run, BrokenRecord):
             if not self._layout.passes_over(run):
@@ -216,7 +216,7 @@ class _RowSurvey:
             yield first, run
 
     def _issues_of(self, first: int, run: Rows | BrokenRecord) -> Iterator[Issue]:
-        """Yield the issues of a run, which are as many as were counted."""
+        """Yield the issues of a run; their number equals the count."""
         if isinstance(run, BrokenRecord):
             yield issue_of_broken_record(run, self._layout)
             return
@@ -229,9 +229,9 @@ class _RowSurvey:
         for place in self._layout.url_places:
             title = self._layout.title(place)
             for url in self._layout.url_cells.split(row[place]):
-                objection = self._rules.objection(url)
-                if objection is not None:
-                    code, reason = objection
+                found = self._rules.issue_of(url)
+                if found is not None:
+                    code, reason = found
                     yield issue(code, number, title, url, reason=reason)
 
     def _judge_counts(self) -> None:
@@ -252,8 +252,8 @@ class _RowSurvey:
             self._found.add_for_file([issue("too_many_images", limit=self._limits.max_images)])
 
 
-def _header_faults(layout: Layout, sample: Sample, wishes: Wishes) -> Iterator[Issue]:
-    # A header whose quotation marks are broken has no names to judge; its row tells the fault.
+def _header_issues(layout: Layout, sample: Sample, wishes: Wishes) -> Iterator[Issue]:
+    # A header with broken quotation marks has no names to check; its row reports the issue.
     if not layout.header:
         return iter(())
     holding = (
@@ -263,7 +263,7 @@ def _header_faults(layout: Layout, sample: Sample, wishes: Wishes) -> Iterator[I
 
 
 def _warnings(stream: BinaryIO, layout: Layout, sample: Sample) -> Iterator[Issue]:
-    """Yield what is in a file and is not read, though it looks as if it were meant to be."""
+    """Yield warnings about content that is not read, though it seems meant to be."""
     if not layout.chosen:
         return
     if layout.format.encoding.errors == STRAY:
@@ -283,18 +283,18 @@ def _warnings(stream: BinaryIO, layout: Layout, sample: Sample) -> Iterator[Issu
         yield issue("unread_options", layout.header_row, columns=enumerated(options))
 
 
-def _character_faults(stream: BinaryIO, layout: Layout, named: str | None) -> Iterator[Issue]:
+def _character_issues(stream: BinaryIO, layout: Layout, named: str | None) -> Iterator[Issue]:
     if not layout.format.encoding.intact:
         if named:
             yield issue("wrong_encoding", encoding=named)
         else:
-            yield _fault_at("bad_encoding", REPLACEMENT, stream, layout)
+            yield _issue_at("bad_encoding", REPLACEMENT, stream, layout)
     if layout.format.encoding.has_nul:
-        yield _fault_at("nul_character", "\0", stream, layout)
+        yield _issue_at("nul_character", "\0", stream, layout)
 
 
 def _first_stray(stream: BinaryIO, layout: Layout) -> Issue:
-    """Return the warning of bytes that are no UTF-8, placed at the first cell that has one."""
+    """Return the warning about bytes that are not UTF-8, at the first cell with one."""
     apart = replace(
         layout.format, encoding=replace(layout.format.encoding, errors="surrogateescape")
     )
@@ -309,8 +309,8 @@ def _first_stray(stream: BinaryIO, layout: Layout) -> Issue:
     return issue("stray_bytes")
 
 
-def _fault_at(code: str, character: str, stream: BinaryIO, layout: Layout) -> Issue:
-    """Return the fault of a character, placed at the first cell that has it."""
+def _issue_at(code: str, character: str, stream: BinaryIO, layout: Layout) -> Issue:
+    """Return the issue of a forbidden character, at the first cell that contains it."""
     for number, cells in layout.format.records(stream):
         if isinstance(cells, BrokenRecord):
             continue

@@ -1,7 +1,7 @@
 """Write a CSV back with new URLs in its own cells, and everything else byte for byte.
 
 Separators, quotation marks, encoding, byte order mark, line ends, titles and totals are the
-caller's. Nothing is neutralised: what is added are URLs of this service alone.
+caller's. Nothing is escaped: only URLs of this service are added.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def write_replaced(
     """Yield the caller's CSV with the new URLs in place of the old ones, in chunks.
 
     `outcomes` come ordered by row and position; an image without a new URL keeps its old one.
-    `kept` is as in write_catalogue(). Raise BadCatalogue if `source` is no good catalogue.
+    `kept` is as in write_catalogue(). Raise BadCatalogue if `source` is not a valid catalogue.
     """
     layout = reopened(source, kept) if kept else open_good_layout(source)
     raw = _RawText(source, layout.format.encoding)
@@ -56,7 +56,7 @@ def write_replaced(
 def _written(records: Records, layout: Layout, raw: _RawText, changed: Mapping[int, str]) -> bytes:
     """Return the bytes of the record that was yielded last, of which some cells change."""
     text = records.text
-    # The marks of PHP take as much room as ordinary ones, so the places are the same.
+    # PHP's escaped quotation marks are as long as ordinary ones, so the places are the same.
     spans = cell_spans(
         text.replace('\\"', '""') if records.escaped else text,
         layout.format.delimiter,
@@ -113,7 +113,7 @@ class _RawText:
         self._codec = encoding.name.removesuffix("-sig")
 
     def seek(self, place: int) -> None:
-        """Begin anew; no other place than the start is asked for."""
+        """Start again; only seeking to the start is supported."""
         self._stream.seek(place)
         self._bytes.clear()
         self._begun = False
@@ -155,7 +155,7 @@ class _RawText:
         return taken
 
     def _length(self, text: str) -> int:
-        """Return how many bytes the next piece of the text has."""
+        """Return the number of bytes in the next piece of the text."""
         usual = self.encoded(text)
         if self._bytes.startswith(usual):
             return len(usual)

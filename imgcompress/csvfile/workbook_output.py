@@ -1,6 +1,6 @@
 """Write an Excel workbook back with new texts in some cells of its sheet.
 
-Everything else is passed on as it is: formats, formulas, pictures, macros, other sheets. A cell
+Everything else is copied as it is: formats, formulas, pictures, macros, other sheets. A cell
 that changes keeps its format, but not the formats of single letters in its text.
 """
 
@@ -26,13 +26,13 @@ from .writer import AppendedColumns, OutcomesOfRows, new_urls
 from .xml_edits import Attributes, XmlEdits
 
 _BLOCK_BYTES = 64 * 1024
-# Excel takes no more characters in a cell, and XML none of these.
+# The most characters that Excel accepts in a cell, and those that XML forbids.
 _MAX_TEXT = 32_767
 _NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"([A-Z]+)(\d+)")
 _SPANS = re.compile(rb"\sspans\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _LAST_COLUMN = re.compile(rb"(?<=:)[A-Z]+(?=\d+[\"'])")
-# It lists the cells with formulas, and Excel makes it anew.
+# It lists the cells with formulas, and Excel creates it again.
 _CALCULATION = "calcChain"
 
 
@@ -75,7 +75,7 @@ def write_workbook(
             edited[relations_of(part)] = sheet.relinked
             edited["[Content_Types].xml"] = edited["xl/_rels/workbook.xml.rels"] = _uncalculated
         with zipfile.ZipFile(cast("BinaryIO", outlet), "w") as target:
-            # What becomes of the links is known when the sheet was read.
+            # The new targets of the links are known once the sheet has been read.
             for entry in sorted(
                 archive.infolist(), key=lambda one: one.filename == relations_of(part)
             ):
@@ -123,17 +123,17 @@ class _Outlet:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: what was written is taken by `drained`."""
+        """Do nothing: `drained` returns the data that was written."""
 
     def drained(self) -> bytes:
-        """Return what was written since the last time."""
+        """Return the data written since the last call."""
         data = bytes(self._written)
         self._written.clear()
         return data
 
 
 class _Cell(NamedTuple):
-    """A cell of which the start was read: its place in the XML, its column, its attributes."""
+    """A cell whose start tag was read: its place in the XML, its column, its attributes."""
 
     place: int
     column: int
@@ -143,7 +143,7 @@ class _Cell(NamedTuple):
 class _SheetEditor:
     """The XML of a sheet with new texts in its cells, and its links with new targets.
 
-    `width` is how many columns the sheet has at least when it is written.
+    `width` is the minimum number of columns of the sheet when it is written.
     """
 
     def __init__(self, edits: Iterator[RowEdit], width: int, links: Links) -> None:
@@ -153,7 +153,7 @@ class _SheetEditor:
         self._links = links
         self._targets: dict[str, str] = {}
         self._in_data = False
-        # The row as the sheet and as its CSV number it, and what is still to be written in it.
+        # The row's number in the sheet and in its CSV, and the texts still to be written in it.
         self._row = self._csv_row = self._column = 0
         self._cells: list[str] = []
         self._new: dict[int, str] = {}
@@ -224,7 +224,7 @@ class _SheetEditor:
                 self._xml.replace(place, end, _SPANS.sub(b"", self._xml.raw(place, end), 1))
 
     def _widen(self, place: int) -> None:
-        """Have the sheet say that it has so many columns: some readers look no further."""
+        """Set the number of columns that the sheet declares: some readers read no further."""
         end = self._xml.tag_end(place)
         letters = get_column_letter(self._width).encode()
         tag = self._xml.raw(place, end)
@@ -250,18 +250,18 @@ class _SheetEditor:
                     self._gone.add(self._formula[1].get("si", ""))
             self._xml.replace(cell.place, end, raw)
         elif self._formula and self._formula[1].get("si", "") in self._gone - {""}:
-            # The cell that had the formula for this one as well has none any more.
+            # The cell that shared its formula with this one no longer has one.
             start = self._formula[0]
             self._xml.replace(start, self._formula_end, b"")
 
     def _changes_text(self, column: int, old: str, new: str) -> bool:
-        """Change the target of the cell's link; return whether its text changes too."""
+        """Change the target of the cell's link, and return whether its text changes too."""
         link = self._links.get((self._row, column))
         if link is None:
             return True
         behind = f"({target_in_text(link)})"
         if old.endswith(behind):
-            # The URL stands in the CSV alone.
+            # Only the CSV contains the URL.
             self._targets[link.id] = new.removeprefix(old.removesuffix(behind))[1:-1]
             return False
         if unquote(old.strip()) == unquote(link.target):

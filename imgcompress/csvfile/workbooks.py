@@ -37,7 +37,7 @@ IMAGE_FORMULA = re.compile(r"=?\s*(?:of:=)?(?:_xlfn\.)?(IMAGE|HYPERLINK)\s*\(\s*
 
 
 class TooManyRows(Exception):
-    """More rows than are looked at were written."""
+    """More rows were written than are read."""
 
 
 class CsvOfSheet:
@@ -58,7 +58,7 @@ class CsvOfSheet:
         self._row(cells)
 
     def end(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         self._target.write(self._text.getvalue().encode("utf-8", "replace"))
         self._text.seek(0)
         self._text.truncate()
@@ -123,7 +123,7 @@ def write_ods(
             for number, cells in _rows(BoundedPart(cast(BinaryIO, part), max_xml_bytes), sheet):
                 out.write(number, cells)
         except TooManyRows:
-            pass  # The survey tells it.
+            pass  # The validator reports it.
     out.end()
 
 
@@ -187,10 +187,10 @@ def _text_of_cell(cell: Element) -> str:
         return cell.get(f"{_OFFICE}date-value", "").removesuffix("T00:00:00").replace("T", " ")
     if kind == "boolean":
         return cell.get(f"{_OFFICE}boolean-value", "").upper()
-    told = cell.get(f"{_OFFICE}string-value")
+    text = cell.get(f"{_OFFICE}string-value")
     return (
-        told
-        if told is not None
+        text
+        if text is not None
         else "\n".join(_text_of_paragraph(child) for child in cell if child.tag == f"{_TEXT}p")
     )
 
@@ -231,7 +231,7 @@ def write_xlsx(
     Raise BadCatalogue if there is none.
     """
     with catch_warnings():
-        # It warns of what it leaves out, such as rules for colours.
+        # It warns about content that it leaves out, such as conditional formatting.
         simplefilter("ignore")
         book = _Workbook(archive, max_xml_bytes)
         part = book.part(sheet)
@@ -240,13 +240,13 @@ def write_xlsx(
             for number, cells in book.rows(part):
                 out.write(number, cells)
         except TooManyRows:
-            pass  # The survey tells it.
+            pass  # The validator reports it.
         out.end()
     return part
 
 
 class _Workbook(ExcelReader):
-    """A workbook of which only what its cells need is read."""
+    """A workbook of which only the parts that its cells need are read."""
 
     def __init__(self, archive: zipfile.ZipFile, max_xml_bytes: int) -> None:
         # Its own way to begin takes names and files, and no archive that is open.

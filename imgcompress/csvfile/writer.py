@@ -1,4 +1,4 @@
-"""Write the output CSV: the caller's rows with the new URLs and errors, formulas made harmless.
+"""Write the output CSV: the caller's rows with the new URLs and errors, formulas escaped.
 
 After OWASP's page on CSV injection: an apostrophe before =, +, -, @, TAB, CR and LF makes the
 cell text. Programs skip blanks and invisible characters at the start and read compatible forms of
@@ -31,11 +31,11 @@ _INVISIBLE = (
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _FORMULA = re.compile(f"[\t\r\n]|[{_INVISIBLE}]*+[{_SIGNS}]")
-# A plain number, or the lone hyphen that stands for nothing, is no formula.
+# A plain number, or a lone hyphen for an empty value, is not a formula.
 _HARMLESS = re.compile(
     r"\s*(?:-|[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?\s?%?)\s*", re.ASCII
 )
-# Nearly all cells begin with one of these, and a look at a set takes the least time.
+# Nearly all cells begin with one of these, and a set lookup is fastest.
 _PLAIN = frozenset(["", *filter(str.isalnum, map(chr, range(128)))])
 
 
@@ -64,14 +64,14 @@ def write_catalogue(
     *,
     changes: bool = False,
 ) -> Iterator[bytes]:
-    """Yield the output CSV in chunks; raise BadCatalogue if `source` is no good catalogue.
+    """Yield the output CSV in chunks; raise BadCatalogue if `source` is not a valid catalogue.
 
     `outcomes` come ordered by row and position; where some are missing, their slots stay empty.
     Output columns of an earlier run are overwritten. Columns, order and Excel's `sep=` line are the
     caller's, and so is the separator unless there is a `delimiter`. The text is UTF-8, with a byte
     order mark unless the input was UTF-8 without one; lines end with LF if the caller's did, and
-    otherwise with CRLF (RFC 4180). `kept` is what `kept_layout` made of the survey's layout;
-    without it the file is looked at anew. With `changes` there is a column for those.
+    otherwise with CRLF (RFC 4180). `kept` is the validated layout as returned by `kept_layout`;
+    without it, it is determined again. With `changes` there is a column for those.
     """
     layout = reopened(source, kept) if kept else open_good_layout(source)
     delimiter = delimiter or layout.format.delimiter
@@ -106,7 +106,7 @@ class _Lines(list[str]):
 
 
 class AppendedColumns:
-    """The rows of a catalogue with the output columns, where they are or else at the end."""
+    """The rows of a catalogue with the output columns, in place or else at the end."""
 
     def __init__(self, layout: Layout, of_rows: OutcomesOfRows, *, changes: bool = False) -> None:
         self._names = (*OUTPUT_COLUMNS, CHANGE_COLUMN) if changes else OUTPUT_COLUMNS
@@ -121,7 +121,7 @@ class AppendedColumns:
 
     @property
     def last_column(self) -> int:
-        """Return how many columns a row has at most."""
+        """Return the maximum number of columns in a row."""
         return len(self._layout.header) + len(self._names)
 
     def added_to(self, number: int, cells: list[str]) -> list[str]:
@@ -131,8 +131,8 @@ class AppendedColumns:
         if number > self._layout.last_title_row and has_text(cells):
             errors = [*self._checks.issues(number, cells)] if self._checks else []
             if errors:
-                told = " | ".join(f"{error.code}: {error.message}" for error in errors)
-                output = ("", told, "")
+                text = " | ".join(f"{error.code}: {error.message}" for error in errors)
+                output = ("", text, "")
                 return self._with_output(self._as_wide(cells), output[: len(self._names)])
             row = self._layout.lined_up(cells)
             slots = len(self._layout.urls(row))
@@ -179,7 +179,7 @@ class OutcomesOfRows:
         self._next = next(self._rest, None)
 
     def take(self, row_number: int) -> list[ImageOutcome]:
-        """Return the outcomes of a row; those of earlier rows that nobody took are passed over."""
+        """Return the outcomes of a row; unused ones of earlier rows are skipped."""
         taken = []
         while self._next is not None and self._next.row_number <= row_number:
             if self._next.row_number == row_number:
@@ -211,10 +211,11 @@ def write_errors(
     delimiter: str | None = None,
     kept: KeptLayout | None = None,
 ) -> Iterator[bytes]:
-    """Yield a CSV with a row for each failure; raise BadCatalogue if `source` is no good catalogue.
+    """Yield a CSV with a row for each failure.
 
-    `failures` come ordered by row and position; the errors of rows that were passed over stand
-    between them. Rows and columns are those of the caller's file; delimiter, encoding and ends of lines are as in write_catalogue().
+    `failures` come ordered by row and position, and include the issues of skipped rows. Rows and
+    columns are those of the caller's file; delimiter, encoding and line ends are as in
+    write_catalogue(). Raise BadCatalogue if `source` is not a valid catalogue.
     """
     layout = reopened(source, kept) if kept else open_good_layout(source)
     if layout.format.encoding.name != "utf-8":

@@ -16,8 +16,8 @@ Attributes = dict[str, str]
 class XmlEdits:
     """XML in UTF-8 that is parsed in a stream, and of which pieces are replaced by their places.
 
-    A place is a number of bytes from the start. What lies behind `hold` is kept until it is None
-    or further on, so that an element can be judged at its end.
+    A place is a number of bytes from the start. Bytes after `hold` are kept until it is None
+    or further on, so that an element can be changed at its end.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class XmlEdits:
         self._output = bytearray()
 
     def passed_on(self, source: BinaryIO) -> Iterator[bytes]:
-        """Yield the XML with what was replaced in it."""
+        """Yield the XML with its replacements."""
         while block := source.read(_BLOCK_BYTES):
             self._raw += block
             self._parser.Parse(block, False)
@@ -57,7 +57,7 @@ class XmlEdits:
         return bytes(self._raw[start - self._offset : end - self._offset])
 
     def replace(self, start: int, end: int, new: bytes) -> None:
-        """Put something in place of the bytes between two places, of which none was passed on."""
+        """Replace the bytes between two places, none of which has been yielded yet."""
         self._copy(start)
         self._output += new
         del self._raw[: end - start]
@@ -82,7 +82,7 @@ class XmlEdits:
         tag = b"</" + name.encode()
         start = place - self._offset
         behind = self._raw[start : start + len(tag) + 1]
-        # What follows an element without content may be the end of one with a longer name.
+        # An empty element may be followed by the end of one with a longer name.
         if behind.startswith(tag) and behind[len(tag) :] in _END_OF_NAME:
             end = self.tag_end(place)
         self._seen = place

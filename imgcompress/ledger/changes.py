@@ -155,7 +155,7 @@ class EarlierResult(NamedTuple):
     seen_at: datetime
 
     def is_younger_than(self, seconds: int | None) -> bool:
-        """Tell whether its source was seen in so many last seconds; never for None."""
+        """Return whether its source was seen in so many last seconds; never for None."""
         return seconds is not None and (about_now() - self.seen_at).total_seconds() < seconds
 
 

@@ -344,7 +344,7 @@ class Sweep:
 
     @property
     def is_strange(self) -> bool:
-        """Tell whether so many belong to nothing that something else must be wrong."""
+        """Return whether so many belong to nothing that something else must be wrong."""
         return self.orphans > max(FEW, self.files / 2)
 
 

@@ -405,6 +405,6 @@ def _failed(codes: Collection[str], group: ImageFilter) -> ColumnElement[bool]:
 
 
 def _has_code(column: Any, codes: Collection[str]) -> ColumnElement[bool]:
-    """Tell whether a column has one of these codes; without codes every one will do."""
+    """Return whether a column has one of these codes; without codes every one will do."""
     condition: ColumnElement[bool] = column.in_(codes) if codes else column.is_not(None)
     return condition

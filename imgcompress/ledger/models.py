@@ -174,7 +174,7 @@ class JobRequest(Base):
 
     @property
     def is_compared(self) -> bool:
-        """Tell whether it says of its images what changed since an earlier job."""
+        """Return whether it says of its images what changed since an earlier job."""
         return self.removed_images is not None
 
 

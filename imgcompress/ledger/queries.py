@@ -50,7 +50,7 @@ class Progress(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Tell whether nothing more will come by itself."""
+        """Return whether nothing more will come by itself."""
         return self.status not in ACTIVE_JOB
 
 
@@ -92,7 +92,7 @@ class ImageFilter:
 
     @property
     def looks_through(self) -> bool:
-        """Tell whether images must be looked at to know whether they are meant."""
+        """Return whether images must be looked at to know whether they are meant."""
         return any((self.code, self.host, self.found, self.outcome, self.change))
 
 
@@ -299,7 +299,7 @@ def properties_of(wanted: ImageFilter) -> list[ColumnElement[bool]]:
 
 
 def _is_at(host: str) -> ColumnElement[bool]:
-    """Tell whether an image's URL names this host, which is written as urlsplit() returns it."""
+    """Return whether an image's URL names this host, which is written as urlsplit() returns it."""
     url = CompressedImage.input_url
     authority = f"[{host}]" if ":" in host else host
     starts = [f"{scheme}://{authority}" for scheme in ("http", "https")]

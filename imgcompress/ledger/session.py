@@ -62,7 +62,7 @@ def watched() -> Iterator[None]:
 
 
 def means_unavailable(error: BaseException) -> bool:
-    """Tell whether an error says that the database cannot be used at the moment.
+    """Return whether an error says that the database cannot be used at the moment.
 
     It may come from SQLAlchemy, or from the driver itself, as where a connection is given back.
     """
@@ -94,7 +94,7 @@ def _note_trouble() -> None:
 
 
 def met_trouble(within: float) -> bool:
-    """Tell whether this process met trouble on its way to the database in so many last seconds."""
+    """Return whether this process met trouble on its way to the database in so many last seconds."""
     return time.monotonic() - _met_trouble_at < within
 
 

@@ -210,13 +210,13 @@ _IN_HAND_OF_OWNER = _first_due(
 
 
 def exceeds_fair_share(request_id: UUID) -> bool:
-    """Tell whether a job should hand back one of the slices that it holds."""
+    """Return whether a job should hand back one of the slices that it holds."""
     with reading() as session:
         return is_ahead(session, request_id, by=2)
 
 
 def is_ahead(session: Session, request_id: UUID, *, by: int) -> bool:
-    """Tell whether a job's owner holds at least `by` slices more than another who waits.
+    """Return whether a job's owner holds at least `by` slices more than another who waits.
 
     Or whether the job itself does, beside another job of its owner that waits.
     """
@@ -290,7 +290,7 @@ class Claim:
 
     @property
     def compares(self) -> bool:
-        """Tell whether the job says of its images what changed."""
+        """Return whether the job says of its images what changed."""
         return self.removed_images is not None
 
     @property

@@ -24,7 +24,7 @@ class DialPolicy:
     allowed_ports: PortRanges = USUAL_PORTS
 
     def allows_port(self, port: int) -> bool:
-        """Tell whether this port may be dialled."""
+        """Return whether this port may be dialled."""
         return any(low <= port <= high for low, high in self.allowed_ports)
 
 

@@ -51,7 +51,7 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the time is over; nothing that was read can be believed then."""
+        """Return whether the time is over; nothing that was read can be believed then."""
         return time.monotonic() >= self.ends
 
     @property

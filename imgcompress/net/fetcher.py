@@ -94,7 +94,7 @@ class _Share:
 
     @property
     def has_room(self) -> bool:
-        """Tell whether the owner may open one more connection, if the host has one left."""
+        """Return whether the owner may open one more connection, if the host has one left."""
         return self.in_use < int(self.limit)
 
 
@@ -199,7 +199,7 @@ class PerHostLimiter:
 
 
 def is_complaint(error: ImageError) -> bool:
-    """Tell whether an error says that the host has too much to do."""
+    """Return whether an error says that the host has too much to do."""
     overloaded = isinstance(error, SourceStatus) and error.http_status in (429, 503)
     return overloaded or error.code == "source_timeout"
 

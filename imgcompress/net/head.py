@@ -121,5 +121,5 @@ def _pair(line: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _is_plain(value: bytes) -> bool:
-    """Tell whether a value is free of what some readers take for the end of a line or of a text."""
+    """Return whether a value is free of what some readers take for the end of a line or of a text."""
     return b"\r" not in value and b"\0" not in value

@@ -96,7 +96,7 @@ def _address(host: str) -> Address | None:
 
 
 def _ends_in_number(host: str) -> bool:
-    """Tell whether some program might read this host as an IPv4 address."""
+    """Return whether some program might read this host as an IPv4 address."""
     plain = unicodedata.normalize("NFKC", host.translate(_IDEOGRAPHIC_DOTS)).removesuffix(".")
     return _NUMBER.fullmatch(plain.rpartition(".")[2]) is not None
 

@@ -61,6 +61,6 @@ def _forward() -> None:
 
 
 def _is_encrypted() -> bool:
-    """Tell whether browsers reach us over HTTPS, also where a proxy in front speaks it."""
+    """Return whether browsers reach us over HTTPS, also where a proxy in front speaks it."""
     public = current_settings().public_base_url or ""
     return request.is_secure or public.startswith("https:")

@@ -48,8 +48,8 @@ def surveyed(content: str | bytes, limits: CatalogueLimits = LIMITS, **wishes: A
 
 
 def only_fault(content: str | bytes, **wishes: Any) -> Issue:
-    (fault,) = surveyed(content, **wishes).faults
-    return fault
+    (issue,) = surveyed(content, **wishes).issues
+    return issue
 
 
 def read_rows(content: str | bytes, layout: Layout | None = None) -> list[CatalogueRow]:

@@ -196,11 +196,11 @@ def test_a_named_column_that_is_not_there_is_told_with_those_that_are(
     wish: str, value: Any
 ) -> None:
     text = table(["Front", "Item"], [A, "x"])
-    fault = next(
-        found for found in surveyed(text, **{wish: value}).faults if found.code == "unknown_column"
+    issue = next(
+        found for found in surveyed(text, **{wish: value}).issues if found.code == "unknown_column"
     )
-    assert fault.message.startswith(f"{wish} names columns that do not exist: “Sid")
-    assert "“Front”, “Item”" in fault.message
+    assert issue.message.startswith(f"{wish} names columns that do not exist: “Sid")
+    assert "“Front”, “Item”" in issue.message
 
 
 def test_the_one_column_that_holds_images_is_found() -> None:
@@ -230,10 +230,10 @@ def test_a_column_counts_if_most_of_its_cells_are_images() -> None:
 
 
 def test_several_columns_with_images_are_told_with_the_field_to_send() -> None:
-    fault = only_fault(table(["SKU", "Front", "Back", "Colour"], ["1", A, B, "red"]))
-    assert (fault.code, fault.row) == ("unclear_columns", 1)
-    assert "hold image URLs: “Front”, “Back”. Send url_columns" in fault.message
-    assert "“Colour”" in fault.message
+    issue = only_fault(table(["SKU", "Front", "Back", "Colour"], ["1", A, B, "red"]))
+    assert (issue.code, issue.row) == ("unclear_columns", 1)
+    assert "hold image URLs: “Front”, “Back”. Send url_columns" in issue.message
+    assert "“Colour”" in issue.message
 
 
 def test_columns_with_images_that_are_not_read_are_warned_of() -> None:
@@ -244,7 +244,7 @@ def test_columns_with_images_that_are_not_read_are_warned_of() -> None:
         )
     )
     (warning,) = found.warnings
-    assert (warning.code, found.fault_count, found.total_images) == ("unread_columns", 0, 1)
+    assert (warning.code, found.issue_count, found.total_images) == ("unread_columns", 0, 1)
     assert "“Image 2”, “Image 3”. To have them" in warning.message
 
 
@@ -378,7 +378,7 @@ def test_patterns_and_wide_rows_take_no_time_to_speak_of() -> None:
     """What is quadratic in what a caller sends would take minutes here."""
     wide = ",".join(f"{'a' * 200}{number}" for number in range(2_000))
     found = surveyed(f"{wide}\n" * 30, url_columns=(",".join(["*a*a*a*a*b"] * 900),))
-    assert {fault.code for fault in found.faults} >= {"unknown_column"}
+    assert {issue.code for issue in found.issues} >= {"unknown_column"}
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_patterns_and_wide_rows_take_no_time_to_speak_of() -> None:
 )
 def test_a_star_stands_for_any_text(pattern: str, meant: bool) -> None:
     found = surveyed(table(["Image - 1", "Y"], [A, "x"]), url_columns=(pattern,))
-    assert (found.fault_count == 0) is meant or pattern == "*"
+    assert (found.issue_count == 0) is meant or pattern == "*"
 
 
 IMAGE = "https://a.test/1.jpg"

@@ -93,8 +93,8 @@ def test_as_many_faults_are_counted_as_would_be_told(
         monkeypatch.setattr(model, "ISSUES_KEPT", kept)
         found[kept] = validate_file(stream_of(text), limits, refuse_private, wishes)
     told = found[1_000_000]
-    assert len(told.faults) == told.fault_count
-    assert found[0] == Validation(told.total_rows, told.total_images, (), told.fault_count)
+    assert len(told.issues) == told.issue_count
+    assert found[0] == Validation(told.total_rows, told.total_images, (), told.issue_count)
 
 
 class Messages(dict[str, str]):
@@ -125,15 +125,15 @@ def test_no_more_faults_are_put_into_words_than_are_told(
     messages = Messages(model.MESSAGES)
     monkeypatch.setattr(model, "MESSAGES", messages)
     found = validate_file(stream_of(HEADER + f"{row}\n" * 5_000), CatalogueLimits(), refuse_private)
-    assert (found.fault_count >= 5_000, len(found.faults)) == (True, 100)
+    assert (found.issue_count >= 5_000, len(found.issues)) == (True, 100)
     assert messages.asked == 100
 
 
 def test_the_first_hundred_are_told_by_row_wherever_they_are() -> None:
     lines = [f"{number},a,{'x' if number % 100 == 0 else URL}" for number in range(30_000)]
     found = surveyed(HEADER + "\n".join(lines), CatalogueLimits())
-    assert (found.total_rows, found.total_images, found.fault_count) == (30_000, 30_000, 300)
-    assert [fault.row for fault in found.faults] == [2 + 100 * number for number in range(100)]
+    assert (found.total_rows, found.total_images, found.issue_count) == (30_000, 30_000, 300)
+    assert [issue.row for issue in found.issues] == [2 + 100 * number for number in range(100)]
 
 
 def test_many_urls_of_a_cell_are_parted_where_they_begin() -> None:

@@ -47,9 +47,9 @@ def test_an_encoding_that_the_caller_names_is_taken(encoding: str, name: int) ->
 
 
 def test_an_encoding_that_does_not_fit_is_told() -> None:
-    fault = only_fault(table(["Müller"]).encode("cp1252"), encoding="utf-8")
-    assert (fault.code, fault.row) == ("wrong_encoding", None)
-    assert "not in the encoding utf-8" in fault.message
+    issue = only_fault(table(["Müller"]).encode("cp1252"), encoding="utf-8")
+    assert (issue.code, issue.row) == ("wrong_encoding", None)
+    assert "not in the encoding utf-8" in issue.message
 
 
 @pytest.mark.parametrize(

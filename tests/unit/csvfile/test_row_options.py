@@ -19,8 +19,8 @@ def table(columns: str, *cells: str) -> str:
 
 def faults_of(content: str) -> list[tuple[int | None, str | None, str, str | None]]:
     return [
-        (fault.row, fault.column, fault.code, fault.value)
-        for fault in surveyed(content, row_options=True).faults
+        (issue.row, issue.column, issue.code, issue.value)
+        for issue in surveyed(content, row_options=True).issues
     ]
 
 
@@ -124,8 +124,8 @@ def test_an_option_column_may_not_be_there_twice() -> None:
 
 
 def test_the_advice_says_what_to_write() -> None:
-    (fault,) = surveyed(table("Format", "tiff"), row_options=True).faults
-    assert fault.message == (
+    (issue,) = surveyed(table("Format", "tiff"), row_options=True).issues
+    assert issue.message == (
         "This is not an image format. Enter one of “keep”, “jpeg”, “png”, “webp”, “avif”, leave the"
         " cell empty, or rename the column if it means something else."
     )
@@ -193,6 +193,6 @@ def test_a_column_that_may_have_been_meant_as_an_option_is_warned_of(
 def test_a_column_with_the_prefix_goes_before_a_bare_one() -> None:
     text = table("format,imgcompress format", "png,webp")
     with_both = surveyed(text, row_options=True)
-    assert with_both.fault_count == 0
+    assert with_both.issue_count == 0
     (row,) = rows_of(text, row_options=True)
     assert row.options == {"format": "webp"}

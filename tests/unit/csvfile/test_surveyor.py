@@ -46,9 +46,9 @@ def zipped(*names: str) -> bytes:
     ],
 )
 def test_a_file_that_is_no_csv_is_told_by_its_kind(content: bytes, kind: str) -> None:
-    fault = only_fault(content)
-    assert (fault.code, fault.row, fault.column) == ("not_a_csv", None, None)
-    assert kind in fault.message
+    issue = only_fault(content)
+    assert (issue.code, issue.row, issue.column) == ("not_a_csv", None, None)
+    assert kind in issue.message
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_a_file_that_is_no_csv_is_told_by_its_kind(content: bytes, kind: str) ->
 def test_a_malformed_file_is_told_by_row_and_column(
     content: str | bytes, code: str, row: int | None, column: str | None
 ) -> None:
-    fault = only_fault(content)
-    assert (fault.code, fault.row, fault.column) == (code, row, column)
+    issue = only_fault(content)
+    assert (issue.code, issue.row, issue.column) == (code, row, column)
 
 
 def test_all_faults_of_a_file_come_in_one_answer_those_of_the_file_first() -> None:
@@ -126,7 +126,7 @@ def test_all_faults_of_a_file_come_in_one_answer_those_of_the_file_first() -> No
         f'S. No.,Brand,{URLS}\n1,x,nothing\n2,"y"z,{URL}\n3,x,a.jpg\n4,x\0,{URL} ftp\n'
         f'5,x,{URL} https://b.test/a\tb\n6,x,{URL}\n7,"x'
     )
-    assert [(fault.code, fault.row) for fault in surveyed(text, name_column="Name").faults] == [
+    assert [(issue.code, issue.row) for issue in surveyed(text, name_column="Name").issues] == [
         ("nul_character", 5),
         ("unknown_column", 1),
         ("invalid_url", 2),
@@ -140,26 +140,26 @@ def test_all_faults_of_a_file_come_in_one_answer_those_of_the_file_first() -> No
 
 def test_the_first_hundred_faults_are_kept_and_all_are_counted() -> None:
     found = surveyed(HEADER + "1,a,x\n" * 250 + f"2,b,{URL}\n" * 51)
-    assert (found.fault_count, len(found.faults), found.total_rows) == (251, 100, 301)
-    assert found.faults[0].code == "too_many_images"
+    assert (found.issue_count, len(found.issues), found.total_rows) == (251, 100, 301)
+    assert found.issues[0].code == "too_many_images"
 
 
 def test_a_missing_column_is_told_with_the_columns_that_are_there() -> None:
-    fault = only_fault("S. No.,Name,Pages\n1,a,https://a.test/1.html\n")
-    assert fault.message == (
+    issue = only_fault("S. No.,Name,Pages\n1,a,https://a.test/1.html\n")
+    assert issue.message == (
         "No column of image URLs was found. The file has columns called “S. No.”, “Name”, “Pages”."
         " Send url_columns with the name of the right one, or rename it to “Input Image Urls”."
     )
 
 
 def test_many_columns_are_not_all_named() -> None:
-    faults = surveyed(",".join(f"c{number}" for number in range(25)), CatalogueLimits()).faults
-    assert "“c19” and 5 more." in faults[0].message
+    issues = surveyed(",".join(f"c{number}" for number in range(25)), CatalogueLimits()).issues
+    assert "“c19” and 5 more." in issues[0].message
 
 
 def test_a_column_is_called_what_the_caller_calls_it() -> None:
-    fault = only_fault("s_no;PRODUCT NAME; input image urls \n1;a;x\n")
-    assert fault.column == "input image urls"
+    issue = only_fault("s_no;PRODUCT NAME; input image urls \n1;a;x\n")
+    assert issue.column == "input image urls"
 
 
 def test_a_value_is_shortened_to_200_characters() -> None:
@@ -173,7 +173,7 @@ def test_an_address_that_is_not_allowed_is_told_with_the_given_reason() -> None:
 
     text = f"{HEADER}1,a,{URL}\n2,b,https://10.0.0.1/x.jpg\n3,c,{URL} http://10.0.0.1:8080?y\n"
     found = validate_file(stream_of(text), LIMITS, check)
-    assert [(f.row, f.code, f.message, f.value) for f in found.faults] == [
+    assert [(f.row, f.code, f.message, f.value) for f in found.issues] == [
         (3, "url_not_allowed", "Ask the operator.", "https://10.0.0.1/x.jpg"),
         (4, "url_not_allowed", "Ask the operator.", "http://10.0.0.1:8080?y"),
     ]
@@ -197,7 +197,7 @@ def test_limits_may_be_met_exactly() -> None:
 
 def test_a_cell_may_be_as_long_as_the_limit() -> None:
     text = f"{HEADER}1,{'x' * 500_000},{URL}\n"
-    assert surveyed(text).fault_count == 0
+    assert surveyed(text).issue_count == 0
 
 
 def test_long_runs_of_separators_take_no_time_to_speak_of() -> None:
@@ -231,8 +231,8 @@ TEXTS = st.lists(PIECES, max_size=30).map("".join)
 )
 def test_any_file_is_either_told_its_faults_or_read_and_written(content: bytes) -> None:
     found = surveyed(content)
-    if found.fault_count:
-        assert all(fault.code in MESSAGES and fault.message for fault in found.faults)
+    if found.issue_count:
+        assert all(issue.code in MESSAGES and issue.message for issue in found.issues)
     else:
         assert len(rows_of(content)) == found.total_rows
         assert len(rows_of(written(content))) == found.total_rows

@@ -42,7 +42,7 @@ def rows_in(content: bytes, sheet: str | None = None) -> list[list[str]]:
 def fault_in(content: bytes, sheet: str | None = None, **more: Any) -> Issue:
     with pytest.raises(BadCatalogue) as refusal:
         table_in(content, sheet, **more)
-    return refusal.value.fault
+    return refusal.value.issue
 
 
 def gzipped(content: bytes) -> bytes:
@@ -153,8 +153,8 @@ def test_a_workbook_may_be_packed() -> None:
     ],
 )
 def test_a_file_that_cannot_be_unpacked_is_told(content: bytes, code: str) -> None:
-    fault = fault_in(content)
-    assert (fault.code, fault.row) == (code, None)
+    issue = fault_in(content)
+    assert (issue.code, issue.row) == (code, None)
 
 
 def test_an_encrypted_entry_of_an_archive_is_told() -> None:
@@ -240,9 +240,9 @@ def test_a_formula_has_its_last_value() -> None:
 def test_a_sheet_is_named_or_the_first() -> None:
     content = xlsx(ROWS, Other=[["x"]])
     assert (rows_in(content), rows_in(content, "Other")) == (ROWS, [["x"]])
-    fault = fault_in(content, "Prices")
-    assert (fault.code, fault.value) == ("unknown_sheet", "Prices")
-    assert "“Products”, “Other”" in fault.message
+    issue = fault_in(content, "Prices")
+    assert (issue.code, issue.value) == ("unknown_sheet", "Prices")
+    assert "“Products”, “Other”" in issue.message
 
 
 def test_a_spreadsheet_of_opendocument() -> None:

@@ -21,7 +21,7 @@ def urls_of_cell(cell: str, **wishes: Any) -> tuple[str, ...]:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([["Input Image Urls", "Note"], [cell, "x"], [A, "y"]])
     found = surveyed(text.getvalue(), **wishes)
-    assert not found.faults, found.faults
+    assert not found.issues, found.issues
     return rows_of(text.getvalue(), **wishes)[0].urls
 
 
@@ -167,16 +167,16 @@ def test_links_that_share_a_file_become_direct(shared: str, direct: str) -> None
 def test_what_cannot_be_read_is_told_and_never_taken_for_a_url(cell: str, code: str) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([["Input Image Urls", "Note"], [cell, "x"]])
-    assert {fault.code for fault in surveyed(text.getvalue()).faults} == {code}
+    assert {issue.code for issue in surveyed(text.getvalue()).issues} == {code}
 
 
 def test_with_skip_a_bad_cell_is_an_image_of_its_row_that_fails() -> None:
     text = f"{HEADER}1,a,{A}\n2,b,see page 3\n3,c,{B}\n"
     found = surveyed(text, skip_bad_rows=True)
-    assert (found.fault_count, found.total_images) == (0, 3)
+    assert (found.issue_count, found.total_images) == (0, 3)
     (warning,) = found.warnings
     assert (warning.code, warning.row, warning.value) == ("invalid_url", 3, "see page 3")
-    assert surveyed(text).fault_count == 1
+    assert surveyed(text).issue_count == 1
 
 
 MARKS = [

@@ -24,7 +24,7 @@ X, Y = "https://out.test/image/1/x.jpg", "https://out.test/image/2/y.jpg"
 
 def layout_of(content: str | bytes, **wishes: Any) -> Layout:
     found = surveyed(content, **wishes)
-    assert not found.faults and found.layout, found.faults
+    assert not found.issues and found.layout, found.issues
     return found.layout
 
 
@@ -181,7 +181,7 @@ def test_whatever_the_quoting_only_the_url_changes(
 
     wishes = {"encoding": encoding}
     found = surveyed(content(A), **wishes)
-    if found.faults:  # A blank before a quotation mark may be read as another dialect.
+    if found.issues:  # A blank before a quotation mark may be read as another dialect.
         return
     new = [done(number, 0, X) for number in range(2, len(rows) + 2)]
     assert replaced(content(A), **wishes) == content(A)

@@ -53,7 +53,7 @@ def written(
     """Read a workbook as an upload, and write its output."""
     with opened_table(stream_of(content), LIMITS, 2**24, sheet) as table:
         found = validate_file(table.csv, LIMITS, allow, Wishes(**wishes))
-        assert not found.faults and found.layout, found.faults
+        assert not found.issues and found.layout, found.issues
         kept = kept_layout(found.layout) | kept_output(output, table)
         form = output_form(kept)
         assert form.ending in (".xlsx", ".xlsm")

@@ -253,7 +253,7 @@ def test_rows_with_errors_are_carried_through_with_the_reason() -> None:
     )
     wishes: dict[str, Any] = {"skip_bad_rows": True}
     found = surveyed(text, **wishes)
-    assert (found.fault_count, found.total_rows, found.total_images) == (0, 6, 3)
+    assert (found.issue_count, found.total_rows, found.total_images) == (0, 6, 3)
     assert found.skipped_rows == 3
     codes = ["invalid_number", "stray_quote", "invalid_url", "extra_cells"]
     assert [(warning.row, warning.code) for warning in found.warnings] == [
@@ -302,12 +302,12 @@ def kept_of(found: Validation) -> dict[str, Any]:
 
 def test_a_file_without_any_good_row_is_refused_for_its_rows() -> None:
     text = f"{HEADER[:-1]},imgcompress quality\n1,Lamp,{A},700\n"
-    assert [fault.code for fault in surveyed(text, skip_bad_rows=True).faults] == ["invalid_number"]
+    assert [issue.code for issue in surveyed(text, skip_bad_rows=True).issues] == ["invalid_number"]
 
 
 def test_rows_after_a_quotation_mark_that_is_not_closed_cannot_be_skipped_to() -> None:
     text = f'{HEADER}1,Lamp,{A}\n2,"Sofa,{A}\n3,Bed,{A}\n'
-    assert [fault.code for fault in surveyed(text, skip_bad_rows=True).faults] == ["unclosed_quote"]
+    assert [issue.code for issue in surveyed(text, skip_bad_rows=True).issues] == ["unclosed_quote"]
 
 
 def test_the_output_streams() -> None:
