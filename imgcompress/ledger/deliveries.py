@@ -181,12 +181,12 @@ def record_undelivered(
     status: int | None,
     error: str,
     next_in: float | None,
-    receiver_ill: bool,
+    receiver_failing: bool,
     unanswered: bool = False,
 ) -> bool:
     """Record a failed attempt; without seconds to the next one, the delivery has FAILED.
 
-    `receiver_ill`: the failure tells of the receiver as a whole and not of this delivery alone;
+    `receiver_failing`: the failure tells of the receiver as a whole and not of this delivery alone;
     `unanswered`: it tells of the receiver's host as a whole.
     Return whether the claim still stood; if not, nothing is written.
     """
@@ -194,7 +194,7 @@ def record_undelivered(
     with writing() as session:
         if status is not None:
             note_answer(session, delivery.receiver)
-        if receiver_ill:
+        if receiver_failing:
             count_failure(session, delivery.receiver, unanswered=unanswered)
         else:
             close_circuit(session, delivery.receiver)

@@ -1,7 +1,7 @@
 """May this address be dialled? One session for image fetches and webhooks alike.
 
 A URL is judged twice: by its text (`check_url`), and where the socket is dialled, so that a
-redirect, a name that changes its address or another reading of the URL passes the same door.
+redirect, a name that changes its address or another reading of the URL passes the same check.
 """
 
 from .addresses import DialPolicy

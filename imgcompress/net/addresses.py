@@ -68,8 +68,8 @@ DENIED_IPV6 = tuple(
     )
 )
 
-# Where clouds hand out credentials to whoever asks from inside. Some lie in public space, and an
-# allowed private network must not open those within it by the way.
+# Where clouds hand out credentials to any client inside. Some are in public space, and an
+# allowed private network must not open those within it as a side effect.
 METADATA = frozenset(
     ip_address(text)
     for text in (
@@ -120,7 +120,7 @@ def refusal(address: Address, policy: DialPolicy) -> str | None:
 
 
 def embedded_ipv4(address: IPv6Address) -> Iterator[IPv4Address]:
-    """Yield each IPv4 address to which a gateway might pass on what is sent to this address."""
+    """Yield each IPv4 address to which a gateway might forward packets for this address."""
     bits = int(address)
     candidates = []
     if any(address in network for network in ENDING_IN_IPV4):

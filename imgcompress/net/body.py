@@ -20,11 +20,11 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# How much is unpacked at once.
+# The most bytes unpacked at once.
 UNPACKED_CHUNK_BYTES = 256 * 1024
 # The window that a server may ask for on the Web, 8 MiB (RFC 9659); a file may ask for 2 GiB.
 ZSTD_WINDOW_LOG = 23
-# Frames that hold nothing have nine bytes, and each takes a decoder of its own.
+# Empty frames have nine bytes, and each takes a decoder of its own.
 ZSTD_FRAMES = 1000
 
 # zlib's window bits that read a gzip or zlib header, whichever comes, and those for no header.
@@ -41,9 +41,9 @@ Chunks = Iterator[bytes]
 
 
 class _Decoder(Protocol):
-    """One packed body: as long as it is `full`, `feed` is called with nothing.
+    """The decoder of one body: as long as it is `full`, `feed` is called with no data.
 
-    What follows the packed body is read, so that the connection can be kept, and dropped.
+    Data after the encoded body is read, so that the connection can be kept, and discarded.
     """
 
     ended: bool
@@ -53,7 +53,7 @@ class _Decoder(Protocol):
 
 
 def unpacker(content_encoding: str | None) -> Callable[[Chunks], Chunks]:
-    """Return what unpacks a body with this header. Raise ImageError `bad_encoding`."""
+    """Return the decoder for a body with this header. Raise ImageError `bad_encoding`."""
     names = [name.strip().lower() for name in (content_encoding or "").split(",")]
     packed = [name for name in names if name in DECODERS or name in UNSUPPORTED]
     if not packed:
@@ -65,7 +65,7 @@ def unpacker(content_encoding: str | None) -> Callable[[Chunks], Chunks]:
 
 
 def _unpack(make: Callable[[bytes], _Decoder], chunks: Chunks) -> Chunks:
-    """Yield what was packed, at most UNPACKED_CHUNK_BYTES at once. Raise ImageError."""
+    """Yield the decoded data, at most UNPACKED_CHUNK_BYTES at once. Raise ImageError."""
     decoder = None
     try:
         for chunk in chunks:
@@ -154,7 +154,7 @@ DECODERS: dict[str, Callable[[bytes], _Decoder]] = {
 }
 
 
-# The range that a server gives which was asked for none: from the first byte to the last.
+# The range of an unrequested 206: from the first byte to the last.
 _WHOLE = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
 
 
@@ -197,9 +197,9 @@ def copy_body(
 
 
 def whole_length(response: BaseHTTPResponse) -> int | None:
-    """Return how many bytes a range has on the wire that is all of its file; None for others."""
-    told = _WHOLE.fullmatch(response.headers.get("Content-Range", ""))
-    return int(told[2]) if told and int(told[1]) + 1 == int(told[2]) else None
+    """Return the bytes on the wire of a range that covers its whole file, else None."""
+    whole = _WHOLE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(whole[2]) if whole and int(whole[1]) + 1 == int(whole[2]) else None
 
 
 def _check_declared(response: BaseHTTPResponse, max_bytes: int) -> None:

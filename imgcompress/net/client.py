@@ -1,7 +1,7 @@
 """One HTTP client for images and webhooks, which every request passes through.
 
-It goes without requests, which asks the same pools: what that does for cookies, proxies, .netrc,
-hooks and redirects, which nobody wants here, takes a third of the time of a fetch.
+It does not use requests, which is built on the same pools: its cookies, proxies, .netrc, hooks and
+redirects, which are not wanted here, take a third of the time of a fetch.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _NO_RETRIES = Retry(False)
 
 
 class Session:
-    """Asks what the policy allows, over connections that are kept; threads may share it.
+    """Sends requests that the policy allows, over kept connections; threads may share it.
 
     `pool_size` is the number of idle connections kept for each host, `connect_timeout` is in
     seconds.
@@ -100,7 +100,7 @@ class Session:
     ) -> BaseHTTPResponse:
         """Send a request and return the answer, its body unread; a redirect is an answer.
 
-        Raise NetworkError for what goes wrong before it, or what urllib3 raises.
+        Raise NetworkError for a failure before the answer, or errors of urllib3.
         """
         asked = _parsed(url)
         check_url(asked.url, self.policy)
@@ -131,7 +131,7 @@ def default_tls() -> ssl.SSLContext:
 
 
 def _parsed(url: str) -> Url:
-    """Return a URL as it is dialled. Raise NetworkError `url_not_allowed` where it is none."""
+    """Return a URL as it is requested. Raise NetworkError `url_not_allowed` if it is not one."""
     try:
         return parse_url(url)
     except LocationValueError as error:
@@ -160,15 +160,15 @@ class _GuardedPools(PoolManager):
         return pool
 
 
-# The most that is read at once, and so the most that a limit can be overrun by.
+# The most bytes read at once, and so the most by which a limit can be exceeded.
 CHUNK_BYTES = 128 * 1024
-# A peer that sends nothing for so many seconds has gone.
+# A peer that sends nothing for this many seconds is considered gone.
 STALL_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said: the body is cut at the limit that the caller set."""
+    """The answer of a server; the body is cut at the caller's limit."""
 
     status: int
     headers: Mapping[str, str]
@@ -187,7 +187,7 @@ def post(
     """Send a POST on a connection of its own and return the answer, a redirect as it is.
 
     `seconds` is the limit for everything, from DNS to the last byte. Raise NetworkError where no
-    answer comes in time; one whose body breaks off is an answer all the same.
+    answer comes in time; one whose body breaks off still counts as an answer.
     """
     with Deadline(seconds) as deadline:
         with exchange(
@@ -199,8 +199,8 @@ def post(
             body=body,
             stall_seconds=seconds,
         ) as response:
-            told = _beginning(response, deadline, max_answer_bytes)
-            return Answer(response.status, response.headers, told)
+            body = _beginning(response, deadline, max_answer_bytes)
+            return Answer(response.status, response.headers, body)
 
 
 @contextmanager
@@ -251,7 +251,7 @@ def wire_chunks(response: BaseHTTPResponse) -> Iterator[bytes]:
 
 @contextmanager
 def _explained(deadline: Deadline) -> Iterator[None]:
-    """Turn what urllib3 raises into NetworkError, and believe nothing after the deadline."""
+    """Turn errors of urllib3 into NetworkError; after the deadline, always `timeout`."""
     try:
         yield
     except ImgcompressError:
@@ -265,12 +265,12 @@ def _explained(deadline: Deadline) -> Iterator[None]:
 
 def _beginning(response: BaseHTTPResponse, deadline: Deadline, limit: int) -> bytes:
     """Return the first bytes of the body, as far as they come."""
-    told = bytearray()
+    body = bytearray()
     try:
         for chunk in wire_chunks(response):
-            told += chunk
-            if len(told) >= limit:
+            body += chunk
+            if len(body) >= limit:
                 break
     except NetworkError:
         deadline.check()
-    return bytes(told[:limit])
+    return bytes(body[:limit])

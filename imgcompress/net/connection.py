@@ -39,7 +39,7 @@ def system_resolver(host: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Dialer:
-    """Opens TCP connections to what the policy allows, and to nothing else."""
+    """Opens TCP connections to addresses that the policy allows, and to no others."""
 
     policy: DialPolicy
     connect_timeout: float
@@ -84,7 +84,7 @@ class Dialer:
             raise not_allowed(reason)
 
     def _resolve_in_time(self, host: str) -> Sequence[str]:
-        """Ask the resolver in a thread of its own, which is left behind when the time is over."""
+        """Ask the resolver in a separate thread, which is abandoned when the time is over."""
         lookup = _Lookup(self.resolve, host)
         deadline = current_deadline()
         lookup.start()
@@ -144,12 +144,12 @@ class _Lookup(threading.Thread):
         ) from self._error
 
 
-# How a connection looks that the server closed while it was idle: not one byte comes.
+# The errors of a connection that the server closed while it was idle: not one byte comes.
 _DEAD = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head is read by `read_head`; what follows from it is left to http.client."""
+    """An answer whose head is read by `read_head`; http.client does the rest."""
 
     def begin(self) -> None:
         whole = self.fp
@@ -202,7 +202,7 @@ class GuardedHTTPConnection(HTTPConnection):
             raise too_large from error
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
             broken = NetworkError("connection_broken", detail=f"head: {error!r}")
-            # What is no answer in HTTP is an answer all the same; a connection that is cut is none.
+            # A malformed answer is still an answer; a closed connection is not.
             broken.answered = not isinstance(error, OSError)
             raise broken from error
         self._answered = True

@@ -18,7 +18,7 @@ from ..errors import NetworkError
 
 
 class Deadline:
-    """The wall-clock limit of what this thread does inside `with Deadline(seconds) as deadline:`.
+    """The wall-clock limit of this thread's work inside `with Deadline(seconds) as deadline:`.
 
     Every guarded connection that is used inside is shut when the time is over.
     """
@@ -51,7 +51,7 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Return whether the time is over; nothing that was read can be believed then."""
+        """Return whether the time is over; data read after that cannot be trusted."""
         return time.monotonic() >= self.ends
 
     @property
@@ -77,7 +77,7 @@ class Deadline:
             self.shut()
 
     def shut(self) -> None:
-        """Shut every watched socket, so that whoever waits for one wakes up."""
+        """Shut every watched socket, so that threads waiting for one wake up."""
         with self._lock:
             for watched in self._sockets:
                 try:

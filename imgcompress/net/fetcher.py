@@ -1,6 +1,6 @@
 """Fetch a file: connections per host, redirects, cookies, status and body, all bounded.
 
-They end with the image. So no host sees what another image, or another caller, was given.
+Cookies end with the image, so no host sees those of another image, or of another caller.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..errors import ImageError, NetworkError
 from . import Deadline, DialPolicy, Session, exchange, origin_of, parse_retry_after
 from .body import MinRate, copy_body, whole_length
 
-# Statuses that may pass: the caller tries again later. All others are final.
+# Temporary statuses: the caller tries again later. All others are final.
 PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 MAX_RETRY_AFTER = 300.0
 
@@ -34,7 +34,7 @@ MAX_RETRY_AFTER = 300.0
 class SourceStatus(ImageError):
     """The source answered with a status that gives no image.
 
-    `retry_after` is what the source asked for in seconds, 300 at most, where a retry can help.
+    `retry_after` is the pause in seconds that the source asked for, 300 at most, or None.
     """
 
     def __init__(self, http_status: int, retry_after: str | None = None) -> None:
@@ -50,7 +50,7 @@ class SourceStatus(ImageError):
 
 
 def _status_line(http_status: int) -> str:
-    """Name a status in our own words: the server's may hold anything."""
+    """Describe a status in our own words: the server's may contain anything."""
     try:
         return f"HTTP {http_status} {HTTPStatus(http_status).phrase}"
     except ValueError:
@@ -59,7 +59,7 @@ def _status_line(http_status: int) -> str:
 
 # The hosts whose limit is remembered; the one that was used longest ago is forgotten first.
 REMEMBERED_HOSTS = 1024
-# An image of a host with all connections in use is tried again after so long.
+# The pause in seconds before an image of a host with all connections in use is tried again.
 BUSY_SECONDS = 5.0
 
 
@@ -81,9 +81,9 @@ class HostBusy(Deferred):
 
 @dataclass
 class _Share:
-    """What one owner of jobs has of a host.
+    """One owner's share of the connections to a host.
 
-    Its limit is halved by each complaint, and one higher after `limit` successes.
+    Its limit is halved by each overload error, and raised by one after `limit` successes.
     """
 
     limit: float
@@ -101,9 +101,9 @@ class _Share:
 class PerHostLimiter:
     """Shares each host's connections among the threads of a process, and among owners of jobs.
 
-    The host has `per_host` in all. Of these each owner may take as many as its own requests have
-    earned, so that an owner whose URLs the host complains about slows down nobody else; where
-    several wait, the one that was served longest ago comes next.
+    The host has `per_host` in total. Each owner's limit depends on its own requests, so that an
+    owner whose URLs overload the host slows down no other owner; of several that wait, the one
+    served longest ago comes next.
     """
 
     def __init__(self, per_host: int) -> None:
@@ -175,7 +175,7 @@ class PerHostLimiter:
             share = self._share(host, owner)
             share.in_use -= 1
             if complained and began >= share.halved_at:
-                # Requests that were under way when the limit was halved are the same complaint.
+                # Errors of requests that were under way when the limit was halved count once.
                 share.limit = max(share.limit / 2, 1.0)
                 share.halved_at = time.monotonic()
             elif succeeded:
@@ -190,7 +190,7 @@ class PerHostLimiter:
         return shares.setdefault(owner, _Share(float(self.per_host)))
 
     def _forget_idle(self) -> None:
-        """Make room by the host that was used longest ago, if nobody uses or awaits it."""
+        """Forget the host that was used longest ago, unless it is in use or awaited."""
         if len(self._hosts) < REMEMBERED_HOSTS:
             return
         oldest, shares = next(iter(self._hosts.items()))
@@ -199,17 +199,17 @@ class PerHostLimiter:
 
 
 def is_complaint(error: ImageError) -> bool:
-    """Return whether an error says that the host has too much to do."""
+    """Return whether an error means that the host is overloaded."""
     overloaded = isinstance(error, SourceStatus) and error.http_status in (429, 503)
     return overloaded or error.code == "source_timeout"
 
 
-# Servers take so many bytes of headers in all; longer cookies are not sent.
+# Servers limit the size of headers; longer cookies are not sent.
 MAX_COOKIE_CHARS = 8 * 1024
 
 
 class Cookies:
-    """What the redirects of one image have set; each goes to the hosts that it is for."""
+    """The cookies set by the redirects of one image; each is sent to its own hosts only."""
 
     def __init__(self) -> None:
         # Few redirects set cookies, and few images are redirected.
@@ -227,8 +227,8 @@ class Cookies:
             return {}
         request = Request(url)
         self._jar.add_cookie_header(request)
-        told = request.get_header("Cookie")
-        return {"Cookie": told} if told and len(told) <= MAX_COOKIE_CHARS else {}
+        cookie = request.get_header("Cookie")
+        return {"Cookie": cookie} if cookie and len(cookie) <= MAX_COOKIE_CHARS else {}
 
 
 HEADERS = {"Accept": "image/*,*/*;q=0.8"}
@@ -249,13 +249,13 @@ _ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 # A date as RFC 9110 writes it.
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT")
 
-# What may stand in a URL beside letters and digits (RFC 3986); all else is percent-encoded.
+# Characters allowed in a URL beside letters and digits (RFC 3986); others are percent-encoded.
 URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"
 
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """What one fetch may take: seconds, bytes on the wire and decoded, bytes per second.
+    """The limits of one fetch: seconds, bytes on the wire and decoded, bytes per second.
 
     The minimum rate counts from `rate_grace` seconds after the body began.
     """
@@ -270,17 +270,17 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a URL gave; the disposition is what the source says, and may be wrong.
+    """The result of a fetch; the disposition comes from the source, and may be wrong.
 
-    `data` is empty where the bytes went to a file. The validator is an ETag, or else a
-    Last-Modified, by which the source says later whether it has changed.
+    `data` is empty if the bytes went to a file. The validator is an ETag, or else a
+    Last-Modified, with which a later request can ask whether the image has changed.
     """
 
     data: bytes
     final_url: str
     disposition: str | None = None
     validator: str | None = None
-    # Whether the source answered that what the validator of the request stands for is current.
+    # Whether the source answered 304: the version of the request's validator is current.
     not_modified: bool = False
 
     def without_date(self) -> Fetched:
@@ -290,7 +290,7 @@ class Fetched:
 
 
 class _Request(NamedTuple):
-    """What is sent for one image, to each host that it is redirected to."""
+    """The request for one image, as sent to each host that it is redirected to."""
 
     headers: Mapping[str, str]
     cookies: Cookies
@@ -298,9 +298,9 @@ class _Request(NamedTuple):
     target: BinaryIO
 
     def without_date(self) -> _Request:
-        """Return what is sent after a redirect.
+        """Return the request that follows a redirect.
 
-        It may lead to another file than last time, and that one may be older.
+        The redirect may lead to another file than last time, and that one may be older.
         """
         kept = {name: value for name, value in self.headers.items() if name != IF_MODIFIED_SINCE}
         return self._replace(headers=kept)
@@ -338,8 +338,8 @@ class Fetcher:
     ) -> Fetched:
         """Fetch an image for a job's owner, following redirects; `headers` stand before ours.
 
-        With the `validator` of an earlier answer, nothing is fetched that the source says is the
-        same. Raise ImageError as fetch_to() does, and for an image that has no bytes.
+        With the `validator` of an earlier answer, an unchanged image is not fetched again. Raise
+        ImageError as fetch_to() does, and for an empty image.
         """
         body = BytesIO()
         fetched = self.fetch_to(body, url, owner, {**(headers or {}), **condition(validator)})
@@ -350,7 +350,7 @@ class Fetcher:
     def fetch_to(
         self, target: BinaryIO, url: str, owner: str = "", headers: Mapping[str, str] | None = None
     ) -> Fetched:
-        """Write what a URL gives to a file, following redirects; see fetch().
+        """Write the content of a URL to a file, following redirects; see fetch().
 
         Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
         source asks to wait, 300 at most. HostBusy means that the attempt never began.
@@ -362,8 +362,8 @@ class Fetcher:
             for _ in range(self.limits.max_redirects + 1):
                 with _as_image_errors():
                     origin = origin_of(url, self.policy)
-                # Waiting for a free connection is no fault of the source, so its time is not
-                # charged.
+                # The source is not responsible for the wait for a free connection, so that time
+                # is not charged.
                 with (
                     self.hosts.connection(origin.authority, self.limits.total_seconds, owner),
                     Deadline(seconds) as deadline,
@@ -375,13 +375,13 @@ class Fetcher:
                 url, redirected = answer, True
                 request = request.without_date()
         except ImageError as error:
-            # The host of the image has answered, whatever the one does that it points to.
+            # The host of the image has answered, whatever the target of its redirect does.
             error.answered = error.answered or redirected
             raise
         raise ImageError("too_many_redirects", f"More than {self.limits.max_redirects} redirects")
 
     def _ask(self, url: str, request: _Request, deadline: Deadline) -> Fetched | str:
-        """Return what the URL gives, or the URL that it redirects to."""
+        """Return the content of the URL, or the URL that it redirects to."""
         headers = {**request.headers, **request.cookies.header(url)}
         with (
             _as_image_errors(),
@@ -414,7 +414,7 @@ class Fetcher:
 
 
 def condition(validator: str | None) -> dict[str, str]:
-    """Return the header that asks whether what has this validator has changed."""
+    """Return the header of a conditional request with this validator."""
     if validator is None:
         return {}
     return {IF_NONE_MATCH if validator.endswith('"') else IF_MODIFIED_SINCE: validator}
@@ -423,7 +423,7 @@ def condition(validator: str | None) -> dict[str, str]:
 def validator_of(response: BaseHTTPResponse) -> str | None:
     """Return the ETag of a response, or else its Last-Modified; None where neither is usable.
 
-    A source that has both looks at the ETag alone (RFC 9110, 13.1.3).
+    A source that has both compares the ETag only (RFC 9110, 13.1.3).
     """
     etag = response.headers.get("ETag", "").strip()
     if len(etag) <= MAX_VALIDATOR_CHARS and _ETAG.fullmatch(etag):

@@ -1,8 +1,8 @@
 """Read the head of an answer as servers write it: late, long, and with lines that are no headers.
 
 `http.client` takes 100 headers of 64 KiB, takes a line without a colon for the end of the head, and
-an early hint for the answer. Here such a line is left out, and what says how long the body is must
-be beyond doubt: else the rest of one answer would be read as the next one.
+an early hint for the answer. Here such a line is left out, and the length of the body must
+be unambiguous: otherwise the rest of one answer would be read as the next one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import BinaryIO, NamedTuple
 MAX_HEAD_BYTES = 128 * 1024
 MAX_HEADERS = 200
 
-# 101 is no interim answer: what follows it is another protocol.
+# 101 is no interim answer: another protocol follows it.
 _INTERIM = re.compile(rb"HTTP/1\.\d[ \t]+1(?!01)\d\d(?!\d)")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# What says where the body ends, and whether the connection goes on after it.
+# The headers that set the end of the body, and whether the connection is kept.
 _LENGTH = frozenset((b"content-length", b"transfer-encoding"))
 _FRAMING = _LENGTH | {b"connection", b"keep-alive", b"proxy-connection"}
 _NO_LETTER = re.compile(rb"[^a-z]+")
@@ -41,12 +41,12 @@ class Head(NamedTuple):
 def read_head(lines: BinaryIO) -> Head:
     """Read the head of the real answer, whatever interim answers come before it.
 
-    Raise HeadTooLarge, or HTTPException for a head that breaks off or leaves the length in doubt.
+    Raise HeadTooLarge, or HTTPException for a head that breaks off or is ambiguous in length.
     """
     bounded = _Bounded(lines)
     while True:
         first = bounded.readline()
-        # What is no answer in HTTP has no headers: the first line alone tells.
+        # An answer that is not HTTP has no headers: the first line shows it.
         found = list(_header_lines(bounded)) if first.startswith(b"HTTP/") else []
         if not _INTERIM.match(first):
             return _parsed(first, found)
@@ -121,5 +121,5 @@ def _pair(line: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _is_plain(value: bytes) -> bool:
-    """Return whether a value is free of what some readers take for the end of a line or of a text."""
+    """Return whether a value has no characters that some readers take for the end of a line."""
     return b"\r" not in value and b"\0" not in value

@@ -79,7 +79,7 @@ def literal_address(host: str, port: int, policy: DialPolicy) -> Address | None:
 
 
 def not_allowed(reason: str) -> NetworkError:
-    """Return the one error of every refusal; the reason is for the log."""
+    """Return the error for a refused URL; the reason is for the log."""
     return NetworkError("url_not_allowed", detail=reason)
 
 
@@ -107,7 +107,7 @@ def _refusal_of_name(host: str, policy: DialPolicy) -> str | None:
     if len(name) > MAX_HOST_CHARS or not all(map(_is_label, labels)):
         return f"{host!r} is no host name"
     if labels[-1].lower() == "localhost":
-        # RFC 6761: it is this machine, whatever a resolver says.
+        # RFC 6761: it is this machine, whatever the resolver answers.
         return refusal(ip_address("127.0.0.1"), policy)
     return None
 

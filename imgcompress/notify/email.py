@@ -21,10 +21,10 @@ from ..net import Deadline, current_deadline
 from .webhook import Attempt
 
 # Seconds for each answer of the server, and for all of them and the mail together: one that
-# answers letter by letter must not hold a courier.
+# answers byte by byte must not block a delivery worker.
 ANSWER_SECONDS, MAIL_SECONDS = 15.0, 120.0
-# An answer from here on is final (RFC 5321, section 4.2.1); one from 400 may pass, as greylisting
-# does.
+# An answer from here on is final (RFC 5321, section 4.2.1); one from 400 may be temporary, as
+# with greylisting.
 PERMANENT = 500
 ACCEPTED, SERVICE_CLOSING = 250, 421
 
@@ -34,8 +34,8 @@ def send_mail(
 ) -> Attempt:
     """Hand the message to the server once.
 
-    What the server says of this mail decides for this mail: 4xx may pass, 5xx is final. What goes
-    wrong before that, a login that is refused included, may be put right by the operator.
+    The server's answer to this mail decides: 4xx is temporary, 5xx is final. Earlier errors,
+    such as a refused login, are temporary, since the operator may fix them.
     """
     deadline = Deadline(MAIL_SECONDS)
     try:
@@ -51,19 +51,22 @@ def send_mail(
         return Attempt(False, error="address_not_supported", final=True)
     except (smtplib.SMTPException, OSError) as error:
         return Attempt(
-            False, getattr(error, "smtp_code", None), _fault(error, deadline), receiver_ill=True
+            False,
+            getattr(error, "smtp_code", None),
+            _error_code(error, deadline),
+            receiver_failing=True,
         )
     return Attempt(True, ACCEPTED)
 
 
 def greet_server(server: SmtpServer, *, tls: ssl.SSLContext | None = None) -> str | None:
-    """Connect and log in, and send nothing; return a short code for what fails, or None."""
+    """Connect and log in, and send nothing; return a short error code, or None."""
     deadline = Deadline(MAIL_SECONDS)
     try:
         with deadline, _connected(server, tls) as connection:
             _take_leave(connection)
     except (smtplib.SMTPException, OSError) as error:
-        return _fault(error, deadline)
+        return _error_code(error, deadline)
     return None
 
 
@@ -71,7 +74,7 @@ class _Watched(smtplib.SMTP):
     """A connection that is shut when the deadline of its thread has passed."""
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        # SMTP_SSL itself builds upon this method, which the type stubs do not know.
+        # SMTP_SSL itself calls this method, which the type stubs do not declare.
         made = super()._get_socket(host, port, timeout)  # type: ignore[misc]
         sock = cast(socket.socket, made)
         deadline = current_deadline()
@@ -81,12 +84,12 @@ class _Watched(smtplib.SMTP):
 
 
 class _WatchedTLS(smtplib.SMTP_SSL, _Watched):
-    """The same over TLS: SMTP_SSL encrypts the socket that the next class in line has made."""
+    """The same over TLS: SMTP_SSL encrypts the socket that the next class in the MRO opens."""
 
 
 @contextmanager
 def _connected(server: SmtpServer, tls: ssl.SSLContext | None) -> Iterator[smtplib.SMTP]:
-    """Yield a connection that is encrypted as the settings say, and never less; logged in."""
+    """Yield a logged-in connection, encrypted as the settings require, never less."""
     tls = tls or ssl.create_default_context()
     connection = (
         _WatchedTLS(server.host, server.port, timeout=ANSWER_SECONDS, context=tls)
@@ -105,19 +108,23 @@ def _connected(server: SmtpServer, tls: ssl.SSLContext | None) -> Iterator[smtpl
 
 
 def _take_leave(connection: smtplib.SMTP) -> None:
-    """Say QUIT; the mail is accepted, whatever the server says to that."""
+    """Send QUIT; the mail is accepted, whatever the server answers."""
     with suppress(smtplib.SMTPException, OSError):
         connection.quit()
 
 
 def _refused(code: int) -> Attempt:
     return Attempt(
-        False, code, f"status {code}", final=code >= PERMANENT, receiver_ill=code == SERVICE_CLOSING
+        False,
+        code,
+        f"status {code}",
+        final=code >= PERMANENT,
+        receiver_failing=code == SERVICE_CLOSING,
     )
 
 
-def _fault(error: OSError, deadline: Deadline) -> str:
-    """Return a short code of what went wrong; the exceptions of smtplib are OSErrors too."""
+def _error_code(error: OSError, deadline: Deadline) -> str:
+    """Return a short code for an error; the exceptions of smtplib are OSErrors too."""
     # smtplib hides a timeout behind the loss of the connection.
     if deadline.passed or any(isinstance(one, TimeoutError) for one in (error, error.__context__)):
         return "timeout"
@@ -141,7 +148,7 @@ OPENINGS = {
 
 @dataclass(frozen=True)
 class Letter:
-    """The words of a mail: what is said, why images failed, and the links with their labels."""
+    """The text of a mail: the summary, the failures by reason, and the links with their labels."""
 
     subject: str
     paragraphs: tuple[str, ...]
@@ -158,7 +165,7 @@ class Attachment(NamedTuple):
 
 
 def job_mail(
-    told: Mapping[str, Any],
+    payload: Mapping[str, Any],
     *,
     event_id: str,
     sender: str,
@@ -168,10 +175,10 @@ def job_mail(
 ) -> EmailMessage:
     """Return the mail about a job from the outbox's payload.
 
-    Without an `attachment`, for it is too large to attach, the mail has a link to it. The Message-ID
-    is the same in every attempt, so that a mail that came twice can be told.
+    If the output is too large for an `attachment`, the mail has a link to it. The Message-ID
+    is the same in every attempt, so that duplicates can be recognised.
     """
-    letter = _letter(told, attached=attachment is not None)
+    letter = _letter(payload, attached=attachment is not None)
     message = EmailMessage()
     message["Subject"] = letter.subject
     message["From"] = sender
@@ -189,32 +196,36 @@ def job_mail(
             attachment.content,
             maintype=maintype,
             subtype=subtype,
-            filename=output_name(told["source_filename"], f"-compressed{attachment.ending}"),
+            filename=output_name(payload["source_filename"], f"-compressed{attachment.ending}"),
             params={"charset": "utf-8"} if parameters else {},
         )
     return message
 
 
-def _letter(told: Mapping[str, Any], *, attached: bool) -> Letter:
-    name, done, total = told["source_filename"], told["completed_images"], told["total_images"]
+def _letter(payload: Mapping[str, Any], *, attached: bool) -> Letter:
+    name, done, total = (
+        payload["source_filename"],
+        payload["completed_images"],
+        payload["total_images"],
+    )
     subject = {
         "COMPLETED": f"{name}: {done:,} of {total:,} images compressed",
         "FAILED": f"{name}: no image could be compressed",
         "CANCELLED": f"{name}: cancelled after {done:,} of {total:,} images",
-    }[told["status"]]
-    links = {"All images, with the reasons for failures": told["details_url"]}
+    }[payload["status"]]
+    links = {"All images, with the reasons for failures": payload["details_url"]}
     if not attached:
-        links = {"The output, which is too large to attach": told["download_url"]} | links
+        links = {"The output, which is too large to attach": payload["download_url"]} | links
     closing = ("The output is attached: your file with the new URLs.",) if attached else ()
-    return Letter(subject, (*_summary(told), *closing), _failures(told), links)
+    return Letter(subject, (*_summary(payload), *closing), _failures(payload), links)
 
 
-def _summary(told: Mapping[str, Any]) -> tuple[str, ...]:
-    before, after = told["input_bytes"], told["output_bytes"]
+def _summary(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    before, after = payload["input_bytes"], payload["output_bytes"]
     lines = [
-        OPENINGS[told["status"]].format(name=told["source_filename"]),
-        f"{told['completed_images']:,} of {told['total_images']:,} images were compressed,"
-        f" {told['failed_images']:,} failed.",
+        OPENINGS[payload["status"]].format(name=payload["source_filename"]),
+        f"{payload['completed_images']:,} of {payload['total_images']:,} images were compressed,"
+        f" {payload['failed_images']:,} failed.",
     ]
     if before:
         saved = 100 * (before - after) / before
@@ -222,11 +233,11 @@ def _summary(told: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _failures(told: Mapping[str, Any]) -> tuple[str, ...]:
+def _failures(payload: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
         f"{failure['count']:,} from {failure['host'] or 'no host'} (row {failure['example_row']}):"
         f" {_told(failure['found'])}{_advice(failure['code'])}"
-        for failure in told["failures"]
+        for failure in payload["failures"]
     )
 
 
@@ -235,8 +246,8 @@ def _told(found: str) -> str:
 
 
 def _advice(code: str) -> str:
-    fault = IMAGE_ERRORS.get(code)
-    return fault.advice if fault else code
+    error = IMAGE_ERRORS.get(code)
+    return error.advice if error else code
 
 
 def _size(count: int) -> str:

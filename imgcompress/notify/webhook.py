@@ -15,11 +15,11 @@ from .schedule import MAX_RETRY_AFTER
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt: delivered or not, and what that means for the next one.
+    """The result of one attempt, and its consequences for the next one.
 
-    `status` is the code that the receiver answered and None where there was none. `error` is a
-    short code that callers may see. `final` means that no further attempt can help, `receiver_ill`
-    that others would fail at this receiver too, and `unanswered` that nothing came from its host at
+    `status` is the receiver's HTTP status, or None without an answer. `error` is a short code that
+    callers may see. `final` means that no further attempt can help, `receiver_failing` that other
+    deliveries to this receiver would fail too, and `unanswered` that its host did not answer at
     all. `retry_after` is in seconds.
     """
 
@@ -27,7 +27,7 @@ class Attempt:
     status: int | None = None
     error: str = ""
     final: bool = False
-    receiver_ill: bool = False
+    receiver_failing: bool = False
     unanswered: bool = False
     retry_after: float | None = None
 
@@ -47,8 +47,8 @@ def send_webhook(
 ) -> Attempt:
     """POST the payload once; a 2xx alone is success and a redirect is a failure.
 
-    The id is the same in every attempt, the timestamp and the signatures are this attempt's. What
-    the receiver says beside its status is read up to 4 KiB and thrown away.
+    The id is the same in every attempt, the timestamp and the signatures are this attempt's. Data
+    that the receiver sends besides its status is read up to 4 KiB and discarded.
     """
     headers = signed_headers(secrets, event_id, payload, now)
     try:
@@ -59,7 +59,7 @@ def send_webhook(
             False,
             error=error.code,
             final=refused,
-            receiver_ill=not refused,
+            receiver_failing=not refused,
             unanswered=not (refused or error.answered),
         )
     if 200 <= answer.status < 300:
@@ -72,7 +72,7 @@ def send_webhook(
         answer.status,
         f"status {answer.status}",
         final=answer.status == GONE,
-        receiver_ill=answer.status >= 500 or answer.status == TOO_MANY_REQUESTS,
+        receiver_failing=answer.status >= 500 or answer.status == TOO_MANY_REQUESTS,
         retry_after=retry_after,
     )
 

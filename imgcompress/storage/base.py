@@ -1,4 +1,4 @@
-"""What a storage can do, and the keys of what it holds."""
+"""The interface of a storage, and the keys of its files."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ..storage_keys import csv_folder, images_folder
 
 
 class StoredFile(NamedTuple):
-    """A key, and when what is under it was stored, in UTC."""
+    """A key, and the UTC time at which its file was stored."""
 
     key: str
     modified: datetime
 
 
-# Is called again and again while something long goes on, so that its caller can tell others of it.
+# Called repeatedly during a long operation, so that its caller can report progress.
 Progressed = Callable[[], None]
 
 
 def unheeded() -> None:
-    """Take note of progress that nobody has to be told of."""
+    """Ignore progress that need not be reported."""
 
 
-# Returns those of some keys that are still in use.
+# Returns the keys that are still in use.
 Held = Callable[[Sequence[str]], Collection[str]]
 
 
 def nothing_held(keys: Sequence[str]) -> Collection[str]:
-    """Return no key: all may go."""
+    """Return no key: all files may be deleted."""
     return ()
 
 
@@ -41,7 +41,7 @@ class Storage(Protocol):
         """Store `data` under `key`, whole or not at all. Raise StorageUnavailable."""
 
     def copy_from(self, key: str, source: BinaryIO) -> None:
-        """Store what `source`, which is seekable, still holds under `key`, whole or not at all.
+        """Store the rest of `source`, which is seekable, under `key`, whole or not at all.
 
         It is not closed. Raise StorageUnavailable.
         """
@@ -52,27 +52,27 @@ class Storage(Protocol):
     def list(self, folder: str = "") -> Iterator[StoredFile]:
         """Yield all that is stored below a folder such as `images`, in no particular order.
 
-        What a process left that died while it wrote is among it. Memory does not grow with the
-        number of files. Raise StorageUnavailable, also in the midst.
+        This includes partial files of processes that died while writing. Memory does not grow
+        with the number of files. Raise StorageUnavailable, also midway.
         """
 
     def delete(self, key: str) -> None:
-        """Delete what is under `key`; nothing there is no error. Raise StorageUnavailable."""
+        """Delete the file under `key`; a missing one is no error. Raise StorageUnavailable."""
 
     def delete_folder(
         self, folder: str, progressed: Progressed = unheeded, held: Held = nothing_held
     ) -> None:
-        """Delete every key below a folder; nothing there is no error. Raise StorageUnavailable.
+        """Delete every key below a folder; an empty one is no error. Raise StorageUnavailable.
 
-        `held` is called with some keys at a time, and returns those that stay. `progressed` is called between its steps, of which each takes less than a minute, and ends
-        the deletion by what it raises.
+        `held` is called with some keys at a time, and returns those that stay. `progressed` is
+        called between steps of less than a minute each; an error that it raises ends the deletion.
         """
 
     def link(self, key: str, *, seconds: int, media_type: str, cache_control: str) -> str:
-        """Return an address where anybody gets `key` for so many seconds, with these headers.
+        """Return a URL that serves `key` to anyone for this many seconds, with these headers.
 
-        It is not looked up whether anything is stored. Raise StorageUnavailable where there are
-        no such addresses.
+        Whether the file exists is not checked. Raise StorageUnavailable if the storage has no
+        such URLs.
         """
 
     def check(self) -> None:
@@ -92,7 +92,7 @@ class JobFiles:
         held: Held = nothing_held,
         progressed: Progressed = unheeded,
     ) -> None:
-        """Delete a job's CSV and the images of its epochs; what is not there is no error.
+        """Delete a job's CSV and the images of its epochs; missing files are no error.
 
         Images that are `held` stay. `progressed` is called on the way; see Storage.delete_folder().
         """
@@ -101,7 +101,7 @@ class JobFiles:
             self.storage.delete_folder(images_folder(request_id, epoch), progressed, held)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete files by their keys; nothing there is no error. Raise StorageUnavailable."""
+        """Delete files by their keys; missing files are no error. Raise StorageUnavailable."""
         for key in keys:
             self.storage.delete(key)
 

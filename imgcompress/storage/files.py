@@ -18,9 +18,9 @@ from .base import Held, Progressed, StoredFile, checked, nothing_held, unheeded
 
 COPY_BYTES = 1 << 20
 FILES_AT_ONCE = 500
-# So often a file is written whose folder is deleted meanwhile; that happens once or twice.
+# The attempts to write a file whose folder is deleted meanwhile, which happens once or twice.
 WRITES = 5
-# What the system says where a key leads to no file.
+# The errors of the system for a key without a file.
 NOTHING_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -96,8 +96,8 @@ class FileStorage:
     def _replace(self, key: str, fill: Callable[[BinaryIO], object]) -> None:
         """Put a file that `fill` writes under `key`.
 
-        Its job may be deleted meanwhile, and the folder with it. That is no fault of the storage,
-        for which the images of other jobs would have to wait: the file is written once more.
+        Its job may be deleted meanwhile, and the folder with it. That is not a failing storage,
+        which would make the images of other jobs wait: the file is written again.
         """
         path = self._path(key)
         with _told_as_unavailable(key):
@@ -107,7 +107,7 @@ class FileStorage:
             _write(path, fill)
 
     def _path(self, key: str) -> Path:
-        """Return the path of `key`, which stays below the root whatever the key says."""
+        """Return the path of `key`, which is below the root whatever the key contains."""
         return self.root / checked(key)
 
 
@@ -125,7 +125,7 @@ def _write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
 
 
 def _created(path: Path) -> BinaryIO:
-    """Open a new file; its folder is made when it is found to be missing, which is seldom."""
+    """Open a new file; create its folder if it is missing, which is rare."""
     try:
         return path.open("wb")
     except FileNotFoundError:
@@ -134,7 +134,7 @@ def _created(path: Path) -> BinaryIO:
 
 
 def _files_below(folder: Path) -> Iterator[tuple[Path, float]]:
-    """Yield the files and when they were written; what is deleted meanwhile is passed over."""
+    """Yield the files and the times of writing; files deleted meanwhile are skipped."""
     with suppress(*NOTHING_THERE), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

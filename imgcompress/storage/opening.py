@@ -17,7 +17,7 @@ def open_storage(settings: Settings) -> Storage:
     if parts.scheme == "file":
         return FileStorage(Path(unquote(parts.path)))
     if parts.scheme == "s3":
-        # Who does not use S3 need not have boto3.
+        # boto3 is required for S3 only.
         from .s3 import S3Storage
 
         endpoint = settings.storage_endpoint

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 
-# A call that nobody answers has failed for good after three attempts, in less than a minute; a
+# An unanswered call fails for good after three attempts, in less than a minute; a
 # slice then waits and is tried again, so more patience here would only hold up its other images.
 CONNECT_SECONDS = 3
 READ_SECONDS = 15
 ATTEMPTS = 3
 # The threads of a process share them: those of a web process, which are the most
-# (deploy/gunicorn.conf.py), may all read at once. A connection that finds no place among those that
+# (deploy/gunicorn.conf.py), may all read at once. A connection in excess of those that
 # are kept is closed after one answer, with a warning for each. One is made when it is needed first.
 CONNECTIONS = 256
 
-# What is raised where no answer comes, or not all of it; botocore lets some of urllib3's through.
+# Errors for a missing or incomplete answer; botocore lets some of urllib3's through.
 BROKEN_OFF = (BotoCoreError, HTTPError)
 
 _clients: dict[tuple[int, str | None], S3Client] = {}
@@ -45,7 +45,7 @@ _making = Lock()
 def client_of(endpoint: str | None) -> S3Client:
     """Return this process's client; threads share it, and a fork makes its own.
 
-    It takes half a second to make, which no web server need wait for before it starts.
+    Creating it takes half a second, which a web server need not wait for at its start.
     """
     process = (os.getpid(), endpoint)
     with _making:
@@ -62,10 +62,10 @@ def _client(endpoint: str | None) -> S3Client:
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         signature_version="s3v4",
-        # A bucket of MinIO's is no host name.
+        # MinIO's buckets are not host names.
         s3={"addressing_style": "path" if endpoint else "auto"},
-        # Amazon's newer checksums, which boto3 sends unless told otherwise, are not known to all
-        # others. TLS and the lengths of bodies are checked all the same.
+        # Amazon's newer checksums, which boto3 sends by default, are not supported by all
+        # other servers. TLS and the lengths of bodies are checked anyway.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
@@ -74,7 +74,7 @@ def _client(endpoint: str | None) -> S3Client:
 
 @contextmanager
 def storage_errors(key: str) -> Iterator[None]:
-    """Raise what S3 says as StorageNotFound, for a missing key, or as StorageUnavailable."""
+    """Turn errors of S3 into StorageNotFound, for a missing key, or StorageUnavailable."""
     try:
         yield
     except ClientError as error:
@@ -102,7 +102,7 @@ def open_object(client: S3Client, bucket: str, name: str) -> S3Object:
 class S3Object(io.RawIOBase):
     """Reads an object through one answer of S3, for as long as it is read on from where it was.
 
-    To read from another place, or when the answer breaks off, the rest is asked for anew: of the
+    To read from another place, or if the answer breaks off, the rest is requested again: of the
     same version of the object, or not at all.
     """
 
@@ -115,21 +115,21 @@ class S3Object(io.RawIOBase):
         self._body_at = self._position = 0
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return that it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that it can be read from any place."""
+        """Return that it can be read from any position."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place; S3 is asked when something is read there."""
+        """Go to another position; S3 is asked at the next read."""
         starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
         self._position = max(0, starts[whence] + offset)
         return self._position
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Read what comes next. Raise StorageUnavailable."""
+        """Read the next bytes. Raise StorageUnavailable."""
         if self._position >= self._size:
             return 0
         view = memoryview(buffer).cast("B")
@@ -141,7 +141,7 @@ class S3Object(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """End the answer, whether all of it was read or not."""
+        """Close the answer, whether all of it was read or not."""
         if not self.closed:
             self._body.close()
         super().close()
@@ -162,7 +162,7 @@ class S3Object(io.RawIOBase):
 
 
 class Rest:
-    """What a file still holds, as a file that begins there.
+    """The rest of a file, as a file that begins at its current position.
 
     An attempt that is repeated goes back to its beginning. boto3's own uploads close their source.
     """
@@ -172,15 +172,15 @@ class Rest:
         self._start = file.tell()
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to so many bytes, or all."""
+        """Read up to `size` bytes, or all."""
         return self._file.read(size)
 
     def tell(self) -> int:
-        """Return where the next byte is read."""
+        """Return the current position."""
         return self._file.tell() - self._start
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another place."""
+        """Go to another position."""
         self._file.seek(offset + (self._start if whence == os.SEEK_SET else 0), whence)
         return self.tell()
 

@@ -70,7 +70,7 @@ def attempt_email(delivery: DueDelivery) -> Attempt:
     """Write and send the mail once, with the output if it is small enough."""
     settings = current_settings()
     if settings.smtp_server is None or settings.mail_from is None:
-        return Attempt(False, error="no_mail_server", receiver_ill=True)
+        return Attempt(False, error="no_mail_server", receiver_failing=True)
     message = job_mail(
         json.loads(delivery.payload),
         event_id=delivery.id,
@@ -208,7 +208,7 @@ def _record(delivery: DueDelivery, attempt: Attempt, seconds: float) -> None:
             status=attempt.status,
             error=attempt.error,
             next_in=pause,
-            receiver_ill=attempt.receiver_ill,
+            receiver_failing=attempt.receiver_failing,
             unanswered=attempt.unanswered,
         )
     )

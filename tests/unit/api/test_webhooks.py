@@ -77,7 +77,12 @@ class TestLog:
     def test_attempts_tell_time_answer_and_error(self, client: FlaskClient, hooked: str) -> None:
         delivery = _claimed()
         record_undelivered(
-            delivery, seconds=1.5, status=500, error="status 500", next_in=None, receiver_ill=True
+            delivery,
+            seconds=1.5,
+            status=500,
+            error="status 500",
+            next_in=None,
+            receiver_failing=True,
         )
         entry, _ = _log(client, hooked)
         assert (entry["state"], entry["next_attempt_at"]) == ("FAILED", None)

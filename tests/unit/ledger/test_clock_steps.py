@@ -55,7 +55,7 @@ def _claimed() -> DueDelivery:
 
 def _fail(delivery: DueDelivery, seconds: float, *, ill: bool = False) -> None:
     record_undelivered(
-        delivery, seconds=0.1, status=500, error="status 500", next_in=seconds, receiver_ill=ill
+        delivery, seconds=0.1, status=500, error="status 500", next_in=seconds, receiver_failing=ill
     )
 
 

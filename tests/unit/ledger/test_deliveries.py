@@ -71,7 +71,7 @@ def _cancelled(make_job: MakeJob, url: str = "https://hooks.test/", number: int 
 
 def _fail(delivery: DueDelivery, *, after: float | None = 5, ill: bool = True) -> bool:
     return record_undelivered(
-        delivery, seconds=0.1, status=500, error="status 500", next_in=after, receiver_ill=ill
+        delivery, seconds=0.1, status=500, error="status 500", next_in=after, receiver_failing=ill
     )
 
 
@@ -299,7 +299,7 @@ class TestOwners:
             seconds=15,
             status=None,
             error="timeout",
-            receiver_ill=True,
+            receiver_failing=True,
             unanswered=True,
             next_in=1000,
         )

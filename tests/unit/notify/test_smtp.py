@@ -75,14 +75,14 @@ def test_a_server_with_an_unknown_certificate_is_not_trusted(
 ) -> None:
     with MailServer(security, server_tls) as server:
         attempt = _send(SmtpServer("127.0.0.1", server.port, security))
-    assert attempt == Attempt(False, error="tls_invalid", receiver_ill=True)
+    assert attempt == Attempt(False, error="tls_invalid", receiver_failing=True)
     assert server.mails == []
 
 
 def test_without_starttls_nothing_is_sent_in_the_clear() -> None:
     with MailServer() as server:
         attempt = _send(SmtpServer("127.0.0.1", server.port, "starttls", USER, PASSWORD))
-    assert attempt == Attempt(False, error="server_refused", receiver_ill=True)
+    assert attempt == Attempt(False, error="server_refused", receiver_failing=True)
     assert server.mails == []
 
 
@@ -91,7 +91,7 @@ def test_a_refused_login_can_be_put_right_by_the_operator(
 ) -> None:
     with MailServer("starttls", server_tls, login=True) as server:
         attempt = _send(SmtpServer("127.0.0.1", server.port, "starttls", USER, "wrong"), trusting)
-    assert attempt == Attempt(False, 535, "login_refused", receiver_ill=True)
+    assert attempt == Attempt(False, 535, "login_refused", receiver_failing=True)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_a_server_that_is_down_or_hangs_is_ill(monkeypatch: pytest.MonkeyPatch) 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         hangs = _send(SmtpServer("127.0.0.1", port))
-    assert hangs == Attempt(False, error="timeout", receiver_ill=True)
+    assert hangs == Attempt(False, error="timeout", receiver_failing=True)
     assert _send(SmtpServer("127.0.0.1", port)) == Attempt(
-        False, error="connect_failed", receiver_ill=True
+        False, error="connect_failed", receiver_failing=True
     )
 
 
@@ -139,7 +139,7 @@ def test_a_server_that_answers_letter_by_letter_has_an_end(
         dripping.start()
         attempt = _send(SmtpServer("127.0.0.1", server.getsockname()[1], security))
         dripping.join(10)
-    assert attempt == Attempt(False, error="timeout", receiver_ill=True)
+    assert attempt == Attempt(False, error="timeout", receiver_failing=True)
     assert not dripping.is_alive()
 
 

@@ -96,7 +96,7 @@ def test_another_status_is_a_failure_that_may_pass(
 ) -> None:
     receiver.answers = [status]
     assert _send(session, receiver.url) == Attempt(
-        False, status, f"status {status}", receiver_ill=status >= 500 or status == 429
+        False, status, f"status {status}", receiver_failing=status >= 500 or status == 429
     )
 
 
@@ -122,7 +122,7 @@ def test_a_receiver_that_hangs_is_given_up(session: Session) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         attempt = _send(session, f"http://127.0.0.1:{port}/", timeout=0.3)
-    assert attempt == Attempt(False, error="timeout", receiver_ill=True, unanswered=True)
+    assert attempt == Attempt(False, error="timeout", receiver_failing=True, unanswered=True)
 
 
 def test_a_private_address_is_never_dialled(receiver: Receiver) -> None:
