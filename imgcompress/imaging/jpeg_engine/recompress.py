@@ -19,7 +19,7 @@ _START = b"\xff\xd8\xff"
 # What stands first in a result, and where its steps of quantisation end: three tables at most.
 _JFIF_BYTES = 20
 _TABLES_END = _JFIF_BYTES + 4 + 3 * 65
-# By how much a second result is smaller where the first one may not be used.
+# By how much a second result differs in its step or its bytes where the first one may not be used.
 _ASIDE = 1.01
 # A profile up to this size is kept: Display P3 and Adobe RGB have about 550 bytes. To convert the
 # colours takes many times as long, and loses some of them.
@@ -87,7 +87,11 @@ def _recompressed(
     made = _requantised(data, coarsest, room, turn, options)
     if _is_suspect(made):
         # Steps of quantisation that only happen to spell something do not with others beside them.
-        made = requantise(data, coarsest * _ASIDE, int(room / _ASIDE), turn)
+        # Finer ones where these are the coarsest allowed, or the floor of quality would be undercut.
+        if made.step < coarsest:
+            made = requantise(data, coarsest, int(room / _ASIDE), turn)
+        else:
+            made = requantise(data, coarsest / _ASIDE, room, turn)
     result = _Result(facts, turn)
     if turn == 1 and not kept and (plain := _as_it_is(data, made, budget)):
         return result.lossless(plain, budget)

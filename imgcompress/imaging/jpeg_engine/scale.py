@@ -19,16 +19,21 @@ def step_of(quality: int, luma_sum: int) -> float:
 
     A source of that quality or less by its own luminance table is to stay as it is.
     """
-    if quality >= _quality(100 * luma_sum / _STANDARD_LUMA_SUM):
+    if quality >= _source_quality(luma_sum):
         return FINEST
     return FACTOR * (5000 / quality if quality < 50 else 200.0 - 2 * quality)
 
 
 def quality_of(step: float, luma_sum: int) -> int:
     """Return the highest quality that a result of this step looks as good as; the source's at most."""
-    percent = max(step / FACTOR, 100 * luma_sum / _STANDARD_LUMA_SUM)
     # A step that was made of a quality has to give that one back.
-    return min(95, max(1, math.floor(_quality(percent) + 1e-6)))
+    of_step = math.floor(_quality(step / FACTOR) + 1e-6)
+    return min(95, max(1, min(of_step, _source_quality(luma_sum))))
+
+
+def _source_quality(luma_sum: int) -> int:
+    """Return the nearest quality: the steps of a table are rounded, and so is their sum."""
+    return round(_quality(100 * luma_sum / _STANDARD_LUMA_SUM))
 
 
 def _quality(percent: float) -> float:

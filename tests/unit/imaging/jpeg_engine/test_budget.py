@@ -76,6 +76,12 @@ def test_a_source_of_less_quality_stays_as_it_is(quality, kept):
     assert (step_of(quality, USUAL) == FINEST) == kept
 
 
+def test_a_result_that_keeps_every_step_is_of_the_quality_of_its_source():
+    for quality in range(25, 96):
+        luma_sum = inspect(encoded(photo(16, 16), "JPEG", quality=quality)).luma_sum
+        assert quality_of(step_of(quality, luma_sum), luma_sum) == quality
+
+
 @pytest.mark.parametrize("quality", [30, 50, 70])
 @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:0"])
 def test_a_quality_looks_as_it_does_by_way_of_pixels(quality, sampling):

@@ -11,7 +11,7 @@ from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.containers import strip
 from imgcompress.imaging.jpeg_engine import library
 from imgcompress.imaging.jpeg_engine.library import Refused, inspect, requantise
-from imgcompress.imaging.jpeg_engine.scale import FINEST
+from imgcompress.imaging.jpeg_engine.scale import FINEST, step_of
 
 from ..images import SAMPLES, encoded, opened, photo, srgb_profile
 from .sources import CODINGS, SAMPLINGS, pixels, source
@@ -209,6 +209,17 @@ def test_tables_that_happen_to_spell_something_are_made_once_more(monkeypatch):
     assert result.jpeg_engine == "used" and result.outcome == "target_met"
     assert spelt in first.data and spelt not in result.data
     assert 0.97 * (len(data) // 2) < len(result.data) <= len(data) // 2
+
+
+@pytest.mark.parametrize("options", [{"min_quality": 60}, {"quality": 60}])
+def test_tables_that_are_made_once_more_are_no_coarser_than_asked_for(options):
+    """At quality 60, the engine's table of chroma holds 60, 63 and 61: `<?=`."""
+    data = encoded(photo(600, 400), "JPEG", quality=80)
+    coarsest = step_of(60, inspect(data).luma_sum)
+    assert b"<?=" in requantise(data, coarsest).data
+    result = compress(data, CompressOptions(**options))
+    assert result.jpeg_engine == "used" and result.quality == 60
+    assert len(result.data) > len(requantise(data, coarsest).data)
 
 
 def test_without_the_engine_all_goes_by_way_of_pixels_and_it_is_said_once(monkeypatch, caplog):
