@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Create the application. Raise SettingsError, with every fault, when a setting is wrong."""
-    # Who needs one room of the package, such as a quarantine, must not load the whole house.
+    """Create the application. Raise SettingsError, which lists every error, if a setting is wrong."""
+    # Importing a part of the package, such as a codec process, must not load all of it.
     from .app import create_app
 
     return create_app(settings)

@@ -1,4 +1,4 @@
-"""The `imgcompress` command: its help, and its commands, each loaded when it is asked for."""
+"""The `imgcompress` command: its help, and its commands, each loaded on demand."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def command() -> None:
 
 
 def _explain(error: ImgcompressError) -> str:
-    """Return what an operator needs of an error: its message, and the cause beneath."""
+    """Return the message of an error for the operator, with its cause."""
     cause = error.detail.splitlines()[0] if error.detail else ""
     advice = "imgcompress doctor says what is wrong with the installation."
     if "no such table" in cause or "UndefinedTable" in cause:

@@ -1,4 +1,4 @@
-"""The factories: the whole application, and the one of a worker, which answers no calls."""
+"""The factories: the whole application, and that of a worker, which serves no calls."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def create_worker_app(settings: Settings) -> Flask:
 
 
 def _make_folder(data_dir: Path) -> None:
-    """Make the folder that everything else expects, for this user alone."""
+    """Create the data folder, readable by this user only."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -49,7 +49,7 @@ def _make_folder(data_dir: Path) -> None:
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the whole application: the interface, the pages and the commands too.
 
-    Raise SettingsError, with every fault, when a setting is wrong.
+    Raise SettingsError, which lists every error, if a setting is wrong.
     """
     from .api import log_calls, refuse_unknown_hosts, register_api
     from .cli import init_app as add_commands

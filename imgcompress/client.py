@@ -1,6 +1,6 @@
 """A client of the service: `Client("https://images.example.com", key).submit("products.csv")`.
 
-It needs nothing of the service but its address. Calls that fail for a reason that passes are sent
+It needs only the address of the service. Calls that fail for a temporary reason are sent
 again, for up to `patience` seconds; an upload has an idempotency key, so that it makes one job.
 """
 
@@ -24,10 +24,10 @@ import requests
 
 JSON = Mapping[str, Any]
 DEFAULT_SERVER = "http://127.0.0.1:5000"
-# What the service holds a status for at most, and what an answer takes beside it.
+# The longest time that the service holds a status, and the time of an answer besides it.
 WAIT_SECONDS, ANSWER_SECONDS = 30, 60.0
 CONNECT_SECONDS = 10.0
-# These say that the same call may succeed later: too many calls, or the service is away.
+# Statuses of temporary failures: too many calls, or the service is unavailable.
 RETRIED = frozenset((429, 502, 503, 504))
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 PAGE = 1000
@@ -44,7 +44,7 @@ class ClientError(Exception):
 
     `code` is stable (docs/errors.md and the API document list the codes of the service), `message`
     says what to do, and `status` is the HTTP status, or 0 if there was no answer. `issues` are the
-    faults that the service found in a file or a field, the first 100 of `issue_count`.
+    problems that the service found in a file or a field, the first 100 of `issue_count`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class _Answer:
 
 @dataclass(frozen=True)
 class Issue(_Answer):
-    """Something that is wrong with a file or a field of an upload."""
+    """One issue of a file or a field of an upload."""
 
     code: str
     message: str
@@ -106,7 +106,7 @@ class Issue(_Answer):
 
 @dataclass(frozen=True)
 class FailureGroup(_Answer):
-    """Images of a job that failed alike; `found` is what the service met, such as a status."""
+    """Images of a job that failed for one reason; `found` is its detail, such as a status."""
 
     code: str
     host: str
@@ -171,7 +171,7 @@ class Job(_Answer):
 
     @property
     def ended(self) -> bool:
-        """Return whether the job has come to its end."""
+        """Return whether the job has ended."""
         return self.status in ENDED
 
 
@@ -234,7 +234,7 @@ class Client:
         # A login in .netrc must not take the place of the key.
         self._session.auth = self._authorize
         if _is_loopback(self.server):
-            self._session.trust_env = False  # The way to this machine leads through no proxy.
+            self._session.trust_env = False  # Requests to this machine bypass proxies.
 
     def __enter__(self) -> Client:
         return self
@@ -317,7 +317,7 @@ class Client:
             if found.status_code != 304:
                 answer = found
                 job = Job.of(answer.json())
-            # Where the service has no place to hold the call, it answers at once.
+            # A service without a free place to hold the call answers at once.
             if not job.ended and time.monotonic() - asked < FIRST_PAUSE:
                 time.sleep(FIRST_PAUSE)
 
@@ -409,7 +409,7 @@ class Client:
                 raise
 
     def _next(self, page: JSON) -> str | None:
-        """Return the path of the next page: behind a proxy its host may be another than ours."""
+        """Return the path of the next page: behind a proxy its host may differ from ours."""
         if not page["next"]:
             return None
         parts = urlsplit(page["next"])
@@ -450,7 +450,7 @@ class Client:
         )
 
     def _answered(self, send: Sent) -> requests.Response:
-        """Return the answer to a call, sent again while it fails for a reason that passes."""
+        """Return the answer to a call, sent again while it fails for a temporary reason."""
         end = time.monotonic() + self.patience
         pause = FIRST_PAUSE
         while True:
@@ -484,7 +484,7 @@ class Client:
 
 
 def _error_of(answer: requests.Response) -> ClientError:
-    """Return an answer that is no success as an error."""
+    """Return the error for an unsuccessful answer."""
     status = answer.status_code
     if answer.is_redirect:
         place = answer.headers.get("Location", "elsewhere")
@@ -520,7 +520,7 @@ def _retry_after(answer: requests.Response) -> float:
 
 
 def _cause(error: Exception) -> str:
-    """Return the innermost reason of a failed call, which is what people understand."""
+    """Return the innermost reason of a failed call, which is the most readable one."""
     reason: Any = error
     while True:
         inner = getattr(reason, "reason", None) or (
@@ -541,7 +541,7 @@ def _is_loopback(server: str) -> bool:
 
 
 def _id(request_id: str) -> str:
-    """Return an id as a part of a path; what is none becomes no other path."""
+    """Return an id as a part of a path; other text cannot change the path."""
     text = str(request_id)
     if not text or not all(char.isalnum() or char == "-" for char in text):
         raise ClientError("job_not_found", f"{text!r} is not the id of a job.", status=404)

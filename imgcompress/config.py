@@ -31,9 +31,9 @@ from .errors import SettingsError
 from .options import BOUNDS, EFFORTS, MAX_SIDE
 
 SECRET_CHARS = 32
-# A host name, or a domain with all that is below it.
+# A host name, or a domain with all names below it.
 HOST_NAME = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
-# Where keys are asked for, callers are strangers to each other, and none may crowd out the rest.
+# Where keys are required, callers are independent, and none may crowd out the others.
 WITH_KEYS = {"uploads_per_minute": 60, "reads_per_minute": 600}
 
 
@@ -66,7 +66,7 @@ def parse_allowed_hosts(text: str) -> tuple[str, ...]:
 
 
 def parse_secret(text: str, *, required: bool = False) -> str | None:
-    """Read a secret that the operator makes; the fault does not repeat it."""
+    """Read a secret set by the operator; the error message does not repeat it."""
     if not text and not required:
         return None
     if len(text) < SECRET_CHARS:
@@ -117,7 +117,7 @@ class SmtpServer:
 
 
 def parse_smtp_url(text: str) -> SmtpServer | None:
-    """Read the address of a mail server; the fault does not repeat it, for it has a password."""
+    """Read the URL of a mail server; the error does not repeat it, since it has a password."""
     if not text:
         return None
     try:
@@ -306,7 +306,7 @@ def parse_base_url(text: str) -> str | None:
     return text.rstrip("/")
 
 
-# What SQLAlchemy calls the databases that the ledger runs on, and kombu the brokers.
+# The names in SQLAlchemy of the supported databases, and in kombu of the brokers.
 DATABASES = ("sqlite", "postgresql", "postgres", "postgresql+psycopg2")
 BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
 
@@ -742,7 +742,7 @@ class SparseEnv(Env):
 
 
 def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
-    """Read all settings; raise SettingsError with every fault at once.
+    """Read all settings; raise SettingsError with every error at once.
 
     The process environment wins over `.env`, and an empty value counts as unset in either;
     `overrides` (for tests) win over both.
@@ -759,7 +759,7 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     return Settings(**_derive(values))
 
 
-# Postgres in parts, for those who have no URL: the type and the default of each.
+# Postgres in parts, instead of a URL: the type and the default of each.
 DATABASE_PARTS: dict[str, tuple[str, Any]] = {
     "DB_HOST": ("str", ""),
     "DB_PORT": ("int", 5432),
@@ -812,7 +812,7 @@ def _read(env: Env) -> dict[str, Any]:
 
 
 def _parsed(env: Env, name: str, default: Any, parse: Callable[[str], Any]) -> Any:
-    """Read a text and parse it; a ValueError of the parser becomes a fault of this setting.
+    """Read a text and parse it; a ValueError of the parser becomes an error of this setting.
 
     With `...` as its default, the setting has to be set.
     """
@@ -824,7 +824,7 @@ def _parsed(env: Env, name: str, default: Any, parse: Callable[[str], Any]) -> A
             raise ValidationError(str(error)) from error
 
     text = env.str(name, default, validate=check)
-    # A faulty value reads as None here, and is told with all others when the Env is sealed.
+    # An invalid value is None here, and is reported with all others when the Env is sealed.
     return None if text is None else parse(text)
 
 
@@ -873,7 +873,7 @@ def embedded_broker_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"imgcompress-{digest}" / "valkey.sock"
 
 
-# What environs reports of a value that is not of its setting's type, in the words of the checks.
+# Errors of environs for a value of the wrong type, in the words of the checks.
 TYPE_ERRORS = {
     "Not a valid integer.": "must be a whole number",
     "Not a valid number.": "must be a number",
@@ -884,11 +884,11 @@ TYPE_ERRORS = {
 
 def _explain(error: EnvValidationError) -> str:
     by_name = cast("Mapping[str, list[str]]", error.error_messages)
-    faults = [
+    errors = [
         f"  {name}: {' '.join(TYPE_ERRORS.get(each, each) for each in messages)}"
         for name, messages in by_name.items()
     ]
-    return "These settings are wrong:\n" + "\n".join(sorted(faults))
+    return "These settings are wrong:\n" + "\n".join(sorted(errors))
 
 
 # Shorter names, and names that differ more, belong to other programs too often.

@@ -22,13 +22,13 @@ class ImgcompressError(Exception):
 
 
 class SettingsError(ImgcompressError):
-    """One or more settings are wrong; the message lists every fault."""
+    """One or more settings are wrong; the message lists every error."""
 
     code = "bad_settings"
 
 
 class LedgerUnavailable(ImgcompressError):
-    """The database did not answer, or accepted nothing, for a reason that passes."""
+    """The database did not answer, or refused writes, for a temporary reason."""
 
     code = "ledger_unavailable"
     message = "The database is unavailable at the moment. Nothing was changed; try again shortly."
@@ -54,8 +54,8 @@ class NetworkError(ImgcompressError):
     """A server may not be dialled, could not be reached, or broke off its answer.
 
     The code is `url_not_allowed`, `dns_failed`, `connect_failed`, `tls_invalid`, `timeout`,
-    `head_too_large` or `connection_broken`. `found` is what was met, in words that callers may see.
-    `answered` says that the server had answered something before it failed.
+    `head_too_large` or `connection_broken`. `found` is the detail that callers may see.
+    `answered` is true if the server had answered before it failed.
     """
 
     answered = False
@@ -74,8 +74,8 @@ class NetworkError(ImgcompressError):
 class ImageErrorKind:
     """One way in which an image can fail: its code, one sentence of advice, and retryable.
 
-    Where what was found is one of a few texts, a job's failures are grouped by it too. What needs
-    another URL in the catalogue, no retry of the job can help.
+    With `grouped_by_found`, a job's failures are also grouped by `found`, which is one of a few
+    texts. With `needs_other_url`, only another URL in the catalogue helps, not a retry.
     """
 
     code: str
@@ -86,8 +86,8 @@ class ImageErrorKind:
 
 
 IMAGE_ERRORS: dict[str, ImageErrorKind] = {
-    fault.code: fault
-    for fault in (
+    kind.code: kind
+    for kind in (
         ImageErrorKind(
             "url_not_allowed",
             "This service may not fetch from this address; use a public"
@@ -200,9 +200,9 @@ IMAGE_ERRORS: dict[str, ImageErrorKind] = {
 
 
 class ImageError(ImgcompressError):
-    """One image failed, for a reason in IMAGE_FAULTS.
+    """One image failed, for a reason in IMAGE_ERRORS.
 
-    `found` is what was met (a status, a content type) and is shown to the caller before the
+    `found` is the detail (a status, a content type), and is shown to the caller before the
     advice; `retry_after` is the number of seconds that the origin asked us to wait. `answered`
     says that the server had answered something before it failed.
     """
@@ -218,9 +218,9 @@ class ImageError(ImgcompressError):
         retryable: bool | None = None,
         retry_after: float | None = None,
     ) -> None:
-        fault = IMAGE_ERRORS[code]
+        kind = IMAGE_ERRORS[code]
         self.code = code
         self.found = found
-        self.retryable = fault.retryable if retryable is None else retryable
+        self.retryable = kind.retryable if retryable is None else retryable
         self.retry_after = retry_after
-        super().__init__(f"{found}. {fault.advice}" if found else fault.advice, detail=detail)
+        super().__init__(f"{found}. {kind.advice}" if found else kind.advice, detail=detail)

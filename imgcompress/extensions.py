@@ -33,7 +33,7 @@ db = SQLAlchemy(model_class=Base, disable_autonaming=True)
 
 
 def add_migrations(app: Flask) -> None:
-    """Bind Flask-Migrate when something asks for it.
+    """Bind Flask-Migrate on first use.
 
     The servers do without; with Alembic, which it loads, it takes a tenth of their start.
     """
@@ -49,7 +49,7 @@ def add_migrations(app: Flask) -> None:
 
 
 def current_extension(name: str) -> Any:
-    """Return what the running application was given under this name."""
+    """Return the object registered with the running application under this name."""
     return current_app.extensions[name]
 
 

@@ -1,4 +1,4 @@
-"""Names for files that others will save: readable, and harmless on every system."""
+"""Names for files that callers save: readable, and safe on every system."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from urllib.parse import unquote
 
 # File systems take names of 255 bytes; what is appended needs some of them.
 STEM_BYTES = 180
-# What Windows or a path would take for something else.
+# Characters with a special meaning in a path or on Windows.
 RESERVED = frozenset('<>:"/\\|?*')
 # Where a name begins with one of these, a command takes it for an option (-), a shell for a home
 # (~), others for a list of names (@), or a spreadsheet for a formula.
 LEADING = frozenset("-~@+=")
-# What stands in a URL as it is; some shops take no other names of images.
+# Characters that need no encoding in a URL; some shops accept no other image names.
 NOT_IN_URL = re.compile(r"[^A-Za-z0-9._-]+")
 URL_STEM_CHARS = 100
-# The ending of a file name that says what kind of file it is.
+# The extension of a file name.
 ENDING = re.compile(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{1,4}\Z")
 # Windows opens a device whatever follows the first dot ("Naming Files, Paths, and Namespaces").
 DEVICE = re.compile(
@@ -28,8 +28,8 @@ DEVICE = re.compile(
 def safe_stem(text: str) -> str:
     """Return a text as the beginning of a file name, of STEM_BYTES at most; it may be empty.
 
-    What a name cannot have is left out, dots and blanks at both ends too, and an underscore is put
-    before what would be no plain name.
+    Forbidden characters are left out, as are dots and blanks at both ends, and an underscore is
+    put before a reserved name.
     """
     normal = unicodedata.normalize("NFC", text)
     plain = "".join(
@@ -44,7 +44,7 @@ def safe_stem(text: str) -> str:
 
 
 def output_name(source: str, ending: str) -> str:
-    """Return the name of what is made of a caller's file, such as `products-compressed.csv`."""
+    """Return the name of a result of a caller's file, such as `products-compressed.csv`."""
     return (safe_stem(PurePosixPath(source).stem) or "upload") + ending
 
 
@@ -54,7 +54,7 @@ def ascii_name(name: str) -> str:
         return name
     path = PurePosixPath(name)
     plain = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
-    # A letter or a sign that is gone or was folded may have left anything at the start.
+    # Removed or folded characters may have changed the start of the name.
     return (safe_stem(plain) or "upload") + path.suffix
 
 

@@ -1,4 +1,4 @@
-"""How files begin that images, tables and archives are told by."""
+"""The magic bytes by which images, tables and archives are recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The web server's workers: gunicorn's with threads, which here let go of clients that dawdle.
+"""The web server's workers: gunicorn's threaded ones, with timeouts for stalled clients.
 
 gunicorn reads heads and bodies for as long as they take, and each holds a thread. So there are many
 threads (`deploy/gunicorn.conf.py`), and a client that keeps one waiting for too long is cut off.
@@ -19,7 +19,7 @@ from gunicorn.workers.gthread import ThreadWorker
 HEAD_SECONDS = 20.0
 READ_SECONDS = 30.0
 READ_BYTES = 64 * 1024
-# A client that takes nothing of its answer for so long is given up by the kernel.
+# The kernel closes a connection whose client reads nothing for this long.
 STALL_MILLISECONDS = 60_000
 
 Environment = dict[str, Any]
@@ -34,7 +34,7 @@ class Wait(NamedTuple):
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, whose threads wait for a client only so long."""
+    """gunicorn's threaded worker, whose threads wait for a client for a limited time."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,13 +42,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.waits: dict[int, Wait] = {}
 
     def load_wsgi(self) -> None:
-        """Load the application, and have it wait for bodies as heads are waited for."""
+        """Load the application, and bound the wait for bodies like that for heads."""
         super().load_wsgi()
         self.wsgi: Application = _with_patience(self, self.wsgi)
 
     def handle(self, conn: Any) -> Any:
         """Handle one request; its head has to come in time."""
-        with suppress(OSError, AttributeError):  # Other systems than Linux have no such option.
+        with suppress(OSError, AttributeError):  # Only Linux has this option.
             conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALL_MILLISECONDS)
         with self.waiting(conn.sock, HEAD_SECONDS):
             return super().handle(conn)
@@ -64,7 +64,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         now = monotonic()
         for wait in list(self.waits.values()):
             if wait.until < now:
-                # The thread reads that there is no more.
+                # The thread then reads the end of the data.
                 with suppress(OSError):
                     wait.sock.shutdown(socket.SHUT_RD)
 
@@ -85,7 +85,7 @@ class PatientInput:
         self._worker, self._sock, self._body = worker, sock, body
 
     def read(self, size: int = -1) -> bytes:
-        """Read so many bytes, or all that there are."""
+        """Read `size` bytes, or all."""
         if size < 0:
             return b"".join(iter(lambda: self.read(READ_BYTES), b""))
         parts = bytearray()

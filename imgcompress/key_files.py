@@ -1,4 +1,4 @@
-"""Secrets that the service makes itself, each in a file that its owner alone can read."""
+"""Secrets that the service generates, each in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(path: Path) -> tuple[str, ...]:
 
 
 def replace(path: Path, secrets: Iterable[str]) -> None:
-    """Put these secrets in place of those in a file."""
+    """Replace the secrets in a file."""
     _written_beside(path, secrets).replace(path)
 
 

@@ -32,7 +32,7 @@ FIELDS = (
     "bytes",
     "bytes_after",
 )
-# They tell of each message and each tick, of which the service tells itself what is worth knowing.
+# They log each message and each tick; the service logs the relevant ones itself.
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "alembic")
 # What others sent stands behind this mark, so that it cannot pass for a line of its own.
 TRACEBACK_MARK = "    | "
@@ -43,7 +43,7 @@ Line = MutableMapping[str, Any]
 def write_logs(log_format: str, level: str) -> None:
     """Have this process log to standard error: as `console` or `json`, from this level on.
 
-    DEBUG holds for the service alone: libraries would tell secrets, such as the headers they send.
+    DEBUG applies to the service only: libraries would log secrets, such as request headers.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_formatter(log_format))
@@ -87,17 +87,17 @@ def _formatter(log_format: str) -> ProcessorFormatter:
 
 
 def _without_nothing(_logger: object, _method: str, line: Line) -> Line:
-    """Leave out facts that say nothing."""
+    """Leave out empty fields."""
     return {name: fact for name, fact in line.items() if fact not in (None, "")}
 
 
 def _in_words(_logger: object, _method: str, line: Line) -> str:
-    """Write a line for people: when, how grave, who, what, and the facts."""
+    """Format a readable line: time, level, logger, event and fields."""
     time, level, name = line.pop("timestamp"), line.pop("level").upper(), line.pop("logger")
     event, traceback = line.pop("event"), line.pop("exception", "")
     facts = "".join(f"  {key}={_quoted(value)}" for key, value in line.items())
-    told = f"{time[:19]}Z {level:7} {name.removeprefix('imgcompress.')}: {_escaped(event)}{facts}"
-    return "\n".join([told, *(TRACEBACK_MARK + _escaped(part) for part in traceback.splitlines())])
+    text = f"{time[:19]}Z {level:7} {name.removeprefix('imgcompress.')}: {_escaped(event)}{facts}"
+    return "\n".join([text, *(TRACEBACK_MARK + _escaped(part) for part in traceback.splitlines())])
 
 
 def _quoted(value: object) -> str:

@@ -64,7 +64,7 @@ class Share:
             self._wake_saver()
 
     def take(self) -> dict[Sample, float]:
-        """Return all numbers, and begin anew; who cannot save them adds them again."""
+        """Return all numbers and reset them; a caller that fails to save them adds them again."""
         with self._lock:
             self._unsaved.clear()
             values, self._values = self._values, {}
@@ -131,7 +131,7 @@ class Histogram:
 
     @contextmanager
     def timing(self) -> Iterator[None]:
-        """Time what is done inside; the only label tells whether it raised an error."""
+        """Time the block; its only label is whether it raised an error."""
         began, outcome = time.monotonic(), "failed"
         try:
             yield

@@ -1,4 +1,4 @@
-"""Keys: who is calling, which jobs that caller can see, and what is for the operator alone."""
+"""API keys: the caller, the jobs it can see, and the calls for the operator only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..extensions import current_settings
 from ..ledger.api_keys import owner_of
 from .errors import ApiKeyRequired, InvalidApiKey, OperatorKeyRequired, answer_error
 
-# The rooms that everybody may enter: images stand in shop pages, under addresses that nobody can
-# guess. Whatever is added elsewhere needs a key.
+# Blueprints that need no API key: images are shown in shop pages, under URLs that cannot be
+# guessed. All others need a key.
 PUBLIC = frozenset({"health", "image", "docs", "web"})
-# The rooms that tell about the installation as a whole: a caller's key does not open them.
+# Blueprints about the installation as a whole: a caller's key does not give access.
 OPERATOR = frozenset({"metrics"})
 KEY_HEADER = "X-API-Key"
 EMPTY_KEY = (
@@ -31,14 +31,14 @@ _operator = HTTPTokenAuth("Bearer", realm="imgcompress operator")
 
 
 def look_up_keys(app: Flask) -> None:
-    """Find out whose key each call has, so that what follows can count by owner."""
+    """Identify the owner of each call's key, so that limits can count by owner."""
     app.before_request(_look_up)
 
 
 def require_keys(app: Flask, settings: Settings) -> None:
     """Ask for the operator's key where it is needed and, if callers have keys, for a caller's.
 
-    While nobody has a key, everybody may see all jobs, and so the figures as well.
+    While there are no keys, everyone may see all jobs, and so the metrics as well.
     """
     if needs_operator(settings):
         app.before_request(_demand_operator_key)
@@ -47,18 +47,18 @@ def require_keys(app: Flask, settings: Settings) -> None:
 
 
 def needs_operator(settings: Settings) -> bool:
-    """Return whether the rooms of the operator are closed to all others."""
+    """Return whether the operator's blueprints need the operator's key."""
     return settings.require_api_key or settings.metrics_key is not None
 
 
 def current_owner() -> str | None:
-    """Return the name of the caller's key; None where no key is asked for, and all is seen."""
+    """Return the name of the caller's key; None if no key is needed and all jobs are visible."""
     owner: str | None = _auth.current_user()
     return owner
 
 
 def is_public() -> bool:
-    """Return whether the call is open to everybody, or leads nowhere."""
+    """Return whether the call needs no key, or matches no route."""
     return request.endpoint is None or request.blueprint in PUBLIC
 
 

@@ -1,4 +1,4 @@
-"""What the views take from the application and the request."""
+"""Access of the views to the application and the request."""
 
 from __future__ import annotations
 

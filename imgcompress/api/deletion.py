@@ -23,15 +23,15 @@ from .schemas import DeleteAllQuery, DeletedSchema
 log = logging.getLogger(__name__)
 blueprint = Blueprint("deletion", __name__, url_prefix="/job", description="Delete jobs.")
 
-# What takes longer, recovery does: a caller does not wait for a million rows to go.
+# Recovery does the rest: a caller need not wait for the deletion of a million rows.
 ERASE_SECONDS = 5.0
 IMAGES_ERASED_AT_ONCE = 20_000
-# An address that ends in a slash often lacks an id that was meant: here it is an error.
+# A URL that ends in a slash often lacks its id by mistake: here it is an error.
 EXACT: dict[str, Any] = {"methods": ["DELETE"], "strict_slashes": True, "merge_slashes": False}
 
 
 def confirmed(view: View) -> View:
-    """Demand that the query says `all=true`, once and in this very word."""
+    """Require that the query contains exactly `all=true`."""
 
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -78,7 +78,7 @@ def delete_all(_query: dict[str, Any]) -> Any:
 
 
 def _erase(erasures: Sequence[Purge]) -> None:
-    """Take away what is left of deleted jobs; what does not go now, recovery takes away later."""
+    """Purge deleted jobs as far as time allows; recovery purges the rest later."""
     files = JobFiles(current_storage())
     end = time.monotonic() + ERASE_SECONDS
     try:

@@ -67,16 +67,16 @@ def _log(job: JobRequest) -> dict[str, Any]:
 
 
 def _report(logged: LoggedDelivery) -> dict[str, Any]:
-    told = ("id", "event", "channel", "state", "created_at", "delivered_at", "next_attempt_at")
+    names = ("id", "event", "channel", "state", "created_at", "delivered_at", "next_attempt_at")
     delivery = logged.delivery
     circuit = logged.circuit
-    fares = {
+    circuit_report = {
         "receiver": host_of(delivery.receiver),
         "failures": circuit.failures if circuit else 0,
         "open_until": circuit and circuit.open_until,
     }
-    return {name: getattr(delivery, name) for name in told} | {
+    return {name: getattr(delivery, name) for name in names} | {
         "target": logged.target,
-        "circuit": fares,
+        "circuit": circuit_report,
         "attempts": logged.attempts,
     }

@@ -85,7 +85,7 @@ def download(query: dict[str, Any], request_id: str) -> Any:
             chunks = write_output(form, source, workbook, outcomes, job.reading, delimiter)
             name = output_name(job.source_filename, f"-compressed{form.ending}")
             media_type = form.media_type
-        # A fault at the start can still be told as a problem; a later one breaks the answer off.
+        # An error at the start can still be reported as a problem; a later one aborts the answer.
         first = next(chunks)
         response = Response(stream_with_context(chain((first,), chunks)), content_type=media_type)
         response.call_on_close(opened.pop_all().close)
@@ -127,25 +127,25 @@ def archive_name(image: NamedImage) -> str:
     return f"{stem}-{image.row_number}-{image.position + 1}{extension}"
 
 
-# Of what waits for the disk or for the caller, so much is in memory.
+# The most bytes in memory that wait for the disk or the caller.
 SPOOL_BYTES = 256 * 1024
 
 
 class Outlet:
-    """A file that cannot seek: what is written waits here until it is sent."""
+    """A file that cannot seek: data written waits here until it is sent."""
 
     def __init__(self) -> None:
         self._written = spool()
 
     def write(self, data: bytes) -> int:
-        """Take what is to be sent."""
+        """Return the data to send, and forget it."""
         return self._written.write(data)
 
     def flush(self) -> None:
-        """Do nothing: what is written is taken by `drain`."""
+        """Do nothing: `drain` returns the data written."""
 
     def drain(self) -> Iterator[bytes]:
-        """Yield what was written since the last time."""
+        """Yield the data written since the last call."""
         self._written.seek(0)
         while chunk := self._written.read(SPOOL_BYTES):
             yield chunk
@@ -153,7 +153,7 @@ class Outlet:
         self._written.truncate()
 
     def close(self) -> None:
-        """Forget what was not sent."""
+        """Discard the unsent data."""
         self._written.close()
 
 
@@ -162,7 +162,7 @@ class StreamedZip(ZipFile):
 
     zipfile keeps about half a kilobyte of every entry for the directory at the end. It asks its
     list of them for their number and, once, for all of them in order; the names it keeps only to
-    warn of a name that comes twice, and whoever adds entries here sees to that.
+    warn of a duplicate name, which the caller that adds entries prevents.
     """
 
     def __init__(self, outlet: Outlet) -> None:
@@ -214,7 +214,7 @@ archive_blueprint = Blueprint(
 )
 
 CHUNK_BYTES = 256 * 1024
-# It ends in no row and place, so no image can have this name.
+# Without a row and a place at its end, no image can have this name.
 MISSING_IMAGES = "missing-images.txt"
 
 
@@ -237,7 +237,7 @@ def archive(query: dict[str, Any], request_id: str) -> Any:
     if not job.completed_images:
         raise NoImages()
     chunks = _zip(current_storage(), queries.compressed_images(job.request_id), job.updated_at)
-    # A fault at the start can still be told as a problem; a later one breaks the answer off.
+    # An error at the start can still be reported as a problem; a later one aborts the answer.
     first = next(chunks)
     response = Response(
         stream_with_context(chain((first,), chunks)), content_type="application/zip"
@@ -275,7 +275,7 @@ def _add(
     target: StreamedZip, outlet: Outlet, source: IO[bytes], name: str, time: datetime
 ) -> Iterator[bytes]:
     entry = ZipInfo(name, time.timetuple()[:6])
-    # Its size, told in advance, is what decides on ZIP64.
+    # Its size, known in advance, decides on ZIP64.
     entry.file_size = source.seek(0, os.SEEK_END)
     source.seek(0)
     with target.open(entry, "w") as member:

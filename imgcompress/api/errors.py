@@ -28,7 +28,7 @@ from .schemas import ProblemSchema
 ISSUES_SHOWN = 100
 VALUE_CHARS = 200
 CODES = {"file": "missing_file"}
-# What these fields hold is not repeated.
+# The values of these fields are not repeated.
 SECRETS = {"webhook_secret"}
 
 
@@ -55,9 +55,10 @@ def issues_of_file(issues: Sequence[Issue]) -> list[RequestIssue]:
 def issues_of_fields(
     messages: Mapping[str, Sequence[str]], schema: Schema, values: Mapping[str, Any]
 ) -> list[RequestIssue]:
-    """Return what `schema` found in a flat set of values, one issue for each field."""
+    """Return the issues that `schema` found in a flat set of values, one for each field."""
     return [
-        _issue_of_field(field, told, schema, values.get(field)) for field, told in messages.items()
+        _issue_of_field(field, texts, schema, values.get(field))
+        for field, texts in messages.items()
     ]
 
 
@@ -139,7 +140,7 @@ class InvalidApiKey(ImgcompressError):
 
 
 class OperatorKeyRequired(ImgcompressError):
-    """The call tells about the whole installation, and does not come from its operator."""
+    """The call concerns the whole installation, and does not come from its operator."""
 
     code = "operator_key_required"
     message = (
@@ -174,7 +175,7 @@ class TooManyRequests(ImgcompressError):
 
 
 class NotAllConfirmed(ImgcompressError):
-    """All jobs would be deleted, and the call does not say that this is meant."""
+    """All jobs would be deleted, and the call does not confirm it."""
 
     code = "all_not_confirmed"
     message = (
@@ -184,7 +185,7 @@ class NotAllConfirmed(ImgcompressError):
 
 
 class NothingToRetry(ImgcompressError):
-    """The job has no failed image, or none of those that were asked for."""
+    """The job has no failed image, or none of the requested ones."""
 
     code = "nothing_to_retry"
     message = (
@@ -216,7 +217,7 @@ class NoImages(ImgcompressError):
 
 
 class TooManyFetches(ImgcompressError):
-    """As many tables are being fetched as there are places for."""
+    """The maximum number of tables is being fetched already."""
 
     code = "too_many_fetches"
     message = (
@@ -227,7 +228,7 @@ class TooManyFetches(ImgcompressError):
 
 
 class InvalidImageLink(ImgcompressError):
-    """The signature of an image's address is missing or wrong."""
+    """The signature of an image's URL is missing or wrong."""
 
     code = "invalid_image_link"
     message = (
@@ -237,7 +238,7 @@ class InvalidImageLink(ImgcompressError):
 
 
 class ImageLinkExpired(ImgcompressError):
-    """The address of an image was told too long ago."""
+    """The signed URL of an image has expired."""
 
     code = "image_link_expired"
     message = "The image URL has expired. Get a new one from the details of the job."
@@ -292,7 +293,7 @@ def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
         return 405, "method_not_allowed", f"{request.method} is not allowed here. {advice}"
     bare = request.path.rstrip("/")
     exact = adapter and bare != request.path and _rule_at(adapter, bare)
-    # What stands before the slash may be a word of another call, whose id is missing.
+    # The last part before the slash may belong to another call, whose id is missing.
     if exact and (not exact.arguments or parse_id(bare.rpartition("/")[2])):
         return (
             404,
@@ -452,7 +453,7 @@ def answer_error(error: ImgcompressError) -> Response:
 
 def answer_http_error(error: HTTPException) -> Response:
     """Answer an error of the framework; its headers, such as Allow, are kept."""
-    status, code, detail = _told(error)
+    status, code, detail = _described(error)
     response = _problem(status, code, detail)
     for name, value in error.get_headers(request.environ):
         if name != "Content-Type" and (name != "Allow" or status == 405):
@@ -460,7 +461,7 @@ def answer_http_error(error: HTTPException) -> Response:
     return response
 
 
-def _told(error: HTTPException) -> tuple[int, str, str]:
+def _described(error: HTTPException) -> tuple[int, str, str]:
     if isinstance(error, (NotFound, MethodNotAllowed)):
         return diagnose(error)
     status = error.code or 500
@@ -493,7 +494,7 @@ def _answer_unforeseen_error(error: Exception) -> Response:
 def _problem(
     status: int, code: str, detail: str, *, retryable: bool = False, **extra: Any
 ) -> Response:
-    """Return a problem; its type is about:blank, for `code` says what kind it is."""
+    """Return a problem; its type is about:blank, since `code` identifies it."""
     body = ProblemSchema().dump(
         {
             "type": "about:blank",

@@ -1,9 +1,9 @@
 """The hosts that this service is known by; calls that were sent to any other one are refused.
 
-Whoever owns a name can have it lead to this machine, for a browser that has their page open (DNS
-rebinding). For the browser that page and this service then are the same site, so that its scripts
-may read all answers. What they cannot change is the name in the Host header, and an address that is
-no name cannot be led elsewhere.
+The owner of a name can point it to this machine while a browser has a page of that name open (DNS
+rebinding). For the browser, that page and this service are then the same site, so that its scripts
+may read all answers. They cannot change the name in the Host header, and an IP address cannot be
+rebound.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ HIGHEST_PORT = 65535
 
 
 def refuse_unknown_hosts(app: Flask, settings: Settings) -> None:
-    """Refuse every call that was sent to a host which is not known.
+    """Refuse every call to an unknown host.
 
-    It comes before all else that looks at the host, and makes links with it.
+    It comes before all code that uses the host, such as in links.
     """
     app.before_request(partial(_check_hosts, known_hosts(settings)))
 
@@ -46,8 +46,8 @@ def known_hosts(settings: Settings) -> frozenset[str]:
 def _check_hosts(known: frozenset[str]) -> None:
     """Raise MalformedHost or UnknownHost.
 
-    Behind a trusted proxy both are looked at: the host that it says it was called by, and its own
-    Host header, since whoever gets past the proxy can write the first one.
+    Behind a trusted proxy both are checked: the host in its X-Forwarded-Host, and its own Host
+    header, since a caller that bypasses the proxy can set the first one.
     """
     sent = request.environ.get("HTTP_HOST")
     received = request.environ.get("werkzeug.proxy_fix.orig", {}).get("HTTP_HOST")

@@ -68,10 +68,10 @@ EXTENSION = {
 
 
 def _image_call(rule: str, operation: str, *parameters: dict[str, Any]) -> Decorator:
-    """Return what registers a view that gives an image."""
+    """Return a decorator that registers a view of an image."""
     decorators = [
         # Shops and their caches add parameters of their own to the addresses of images.
-        # An empty id or name is an error, and not left out by a redirect to another address.
+        # An empty id or name is an error, and is not removed by a redirect to another URL.
         blueprint.route(rule, any_query=True, parameters=list(parameters), merge_slashes=False),
         blueprint.doc(operationId=operation, **PUBLIC_CALL),
         blueprint.response(200, BYTES, content_type="image/*"),
@@ -116,7 +116,7 @@ def _answer(image_id: str, extension: str) -> Any:
 
 
 def _redirect(image: queries.StoredImage, lifetime: int) -> Response:
-    """Send the caller to the storage itself; a cache forgets the way before its link expires."""
+    """Redirect to the storage; caches forget the redirect before its link expires."""
     seconds = min(LINK_SECONDS, lifetime)
     link = current_storage().link(
         image.storage_key,
@@ -145,7 +145,7 @@ def _stream(image: queries.StoredImage, name: str, lifetime: int) -> Any:
 
 
 def _find(image_id: str, extension: str) -> queries.StoredImage:
-    """Return where the image is stored. Raise ImageNotFound; no text of a caller is a path."""
+    """Return where the image is stored. Raise ImageNotFound; text of a caller is never a path."""
     key = parse_id(image_id)
     found = queries.find_stored_image(key) if key else None
     if found is None or not found.storage_key.endswith(f".{extension}"):
@@ -162,7 +162,7 @@ def _response(file: BinaryIO, length: int, media_type: str) -> Response:
 
 
 def _public(response: Response) -> Response:
-    """Let caches keep the answer, and pages of other sites show it, as an image and no more."""
+    """Let caches keep the answer, and other sites embed it as an image only."""
     response.cache_control.public = True
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return sandbox(response)

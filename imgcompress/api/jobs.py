@@ -42,7 +42,7 @@ from .schemas import (
 
 @dataclass(eq=False)
 class Place:
-    """The place of one who waits for a job; when it is `lost`, somebody else has it."""
+    """The place of a request that waits for a job; once `lost`, another request has it."""
 
     owner: str
     job: str
@@ -50,11 +50,11 @@ class Place:
 
 
 class Places:
-    """So many places in one process.
+    """The places for waiting requests in one process.
 
-    When all are taken, a newcomer gets one from the owner who has the most, if that leaves it with
-    no fewer than the newcomer's: of its job with the most, the place of who has waited longest.
-    Where no owner has too many, it goes likewise among the jobs of the newcomer's.
+    When all are taken, a new request gets one from the owner with the most, if that owner keeps at
+    least as many as the new one's: of its job with the most, the place that is held longest. If no
+    owner has too many, the same holds among the jobs of the new request's owner.
     """
 
     def __init__(self, most: int) -> None:
@@ -65,7 +65,7 @@ class Places:
 
     @contextmanager
     def taken(self, owner: str, job: str) -> Iterator[Place | None]:
-        """Hold a place, or None where there is none to be had."""
+        """Hold a place, or None if none is available."""
         place = Place(owner, job)
         with self._lock:
             has_place = len(self._taken) < self.most or self._make_room(place)
@@ -79,7 +79,7 @@ class Places:
                     self._taken.remove(place)
 
     def _make_room(self, newcomer: Place) -> bool:
-        """Take a place from who has too many; return whether there was one."""
+        """Take a place from the owner or job with too many; return whether there was one."""
         owners = Counter(place.owner for place in self._taken)
         owner = _with_too_many(owners, newcomer.owner)
         others = owner is not None
@@ -98,7 +98,7 @@ class Places:
 
 
 def _with_too_many(places: Counter[str], own: str) -> str | None:
-    """Return who has the most, if that is still as many as one's own with one of them."""
+    """Return the holder of the most places, if it can give one up and keep at least as many."""
     most = max(places, key=places.__getitem__, default=None)
     return most if most is not None and places[most] - 1 >= places[own] + 1 else None
 
@@ -113,8 +113,8 @@ def waiting(view: Callable[[str], Response]) -> Callable[[dict[str, Any], str], 
     """Hold the answer back for up to `wait` seconds while the job's status and percentage stay.
 
     With `wait_for=end`, while the job has not ended. Otherwise a caller whose If-None-Match no
-    longer holds is answered at once. So is one for whom there is no place to wait, or whose place
-    another owner of jobs needs more.
+    longer matches is answered at once; so is one without a place to wait, or that loses its place
+    to another owner of jobs.
     """
 
     @wraps(view)
@@ -139,7 +139,7 @@ def waiting(view: Callable[[str], Response]) -> Callable[[dict[str, Any], str], 
 
 
 def _wait(request_id: str, waits: Callable[[], bool], seconds: float) -> bool:
-    """Wait while `waits` says so; return False when there was no place to wait.
+    """Wait while `waits` returns True; return False if there was no place to wait.
 
     No transaction is open meanwhile.
     """
@@ -158,7 +158,7 @@ def _progress(request_id: str) -> Progress | None:
 
 
 def _serving() -> bool:
-    """Return whether the web server goes on; gunicorn's settings put the function there."""
+    """Return whether the web server keeps running; gunicorn's settings set the function."""
     serving: Callable[[], bool] = current_app.extensions.get("serving", lambda: True)
     return serving()
 
@@ -240,10 +240,10 @@ def cancel(request_id: str) -> Any:
 
 
 def report_of(job: JobRequest) -> dict[str, Any]:
-    """Return what a job's status tells."""
+    """Return the status of a job as callers see it."""
     failures = queries.failures_of(job.request_id) if job.failed_images else ()
-    told = job.webhook_url is not None or job.email is not None
-    return status_report(job, failures, last_delivery(job.request_id) if told else None)
+    notifies = job.webhook_url is not None or job.email is not None
+    return status_report(job, failures, last_delivery(job.request_id) if notifies else None)
 
 
 details_blueprint = Blueprint(
@@ -290,7 +290,7 @@ def details(query: dict[str, Any], request_id: str) -> Any:
 
 
 def _filter_of(query: dict[str, Any]) -> ImageFilter:
-    """Return which images a query asks for; what only some images have implies their status."""
+    """Return the filter of a query; a property that only some images have implies a status."""
     group = {name: query.get(name) for name in ("code", "host", "found")}
     implied = None
     if any(group.values()):

@@ -1,4 +1,4 @@
-"""How often callers may call, and how large their bodies may be."""
+"""Limits of the rate of calls and the size of their bodies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .errors import TooManyRequests, answer_error
 UPLOAD = "upload.upload"
 # It costs the server more than any other call.
 PREVIEW = "preview.preview"
-# Open to everybody, but it takes a key that can be wrong.
+# Open to everyone, but its key may be guessed.
 SESSION = "web.begin"
 MEMORY = "memory://"
 MINUTE = 60.0
@@ -29,17 +29,17 @@ MAX_FORM_PARTS = 50
 MAX_FIELD_BYTES = 256 * 1024
 # No other call needs more than a key in its body.
 MAX_BODY_BYTES = 16 * 1024
-# Addresses share so many counters. Whoever calls from very many, as IPv6 lets one do, leaves no
-# more of them in the broker; that two callers share one is rare.
+# Addresses share this many counters. A caller with very many, as in IPv6, leaves no
+# more than these in the broker; that two callers share one is rare.
 ADDRESS_COUNTERS = 2**16
 # An IPv6 customer has a network with this many bits left over, and may call from all of it.
 IPV6_OWN_BITS = 64
-# A counter that does not answer soon is replaced by one in memory, until it does.
+# A broker that does not answer soon is replaced by counters in memory, until it does.
 COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 
 def bound_bodies(app: Flask, settings: Settings) -> None:
-    """Bound each body by what its call needs, before anything reads it.
+    """Bound each body by the needs of its call, before it is read.
 
     Werkzeug bounds the fields of a multipart form alone: of an urlencoded one it reads all, and a
     field of two bytes takes a hundred.
@@ -61,7 +61,7 @@ def _bound_body(max_upload_bytes: int) -> None:
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
-    """Bound the rate of calls where the settings say so.
+    """Limit the rate of calls as the settings say.
 
     They count by the owner of the key, however it was sent. Calls without a valid key count by
     address, and a valid key is let in however many of them there were: others may have the same
@@ -116,7 +116,7 @@ def counter_uri(broker_url: str) -> str:
 def address_counter(address: str | None) -> str:
     """Return the name of the counter of an address, which is the same for all of an IPv6 network.
 
-    What is no address, as behind a socket that has none, is one caller.
+    All calls without an address, as over a Unix socket, count as one caller.
     """
     try:
         parsed = ip_address(address or "")
@@ -138,7 +138,7 @@ def _is_free() -> bool:
 
 
 def _caller() -> str:
-    """Return who is calling: the owner of the key, or else the address."""
+    """Return the caller: the owner of the key, or else the address."""
     owner = current_owner()
     return address_counter(request.remote_addr) if owner is None else f"owner:{owner}"
 

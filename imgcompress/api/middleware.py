@@ -1,4 +1,4 @@
-"""What every call passes: request log, security headers, conditional answers."""
+"""Middleware of every call: request log, security headers, conditional answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 CALL_ID_HEADER = "X-Request-ID"
 CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Asked for again and again by machines, they would hide the other lines.
+# Machines poll these so often that they would hide the other lines.
 PROBES = frozenset({"health.healthz", "health.readyz", "metrics.metrics"})
 NO_ROUTE = "none"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -31,8 +31,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 def log_calls(app: Flask) -> None:
     """Give each call an id, log its answer, and measure its time.
 
-    It comes before all else that looks at calls, so that a refusal is told as well. The job that
-    the call names is bound to the lines of the call as `request_id`.
+    It comes before everything else that checks calls, so that refused ones are logged too. The
+    job of the call is bound to its log lines as `request_id`.
     """
     app.before_request(_begin)
     app.after_request(_end)
@@ -79,7 +79,7 @@ def _labels(response: Response) -> tuple[str, str, str]:
 
 
 def _level(response: Response) -> int:
-    """Return how much the line matters: probes, files of pages, and polls without news, little."""
+    """Return the log level: low for probes, files of pages, and unchanged polls."""
     if response.status_code >= 500:
         return logging.WARNING
     quiet = (
@@ -93,7 +93,7 @@ def _level(response: Response) -> int:
 
 
 NO_ACTIVE_CONTENT = "default-src 'none'; frame-ancestors 'none'"
-# Content that others made must not run as a page of ours, whatever a browser takes it for.
+# Content from others must not run as a page of ours, whatever type a browser detects.
 USER_CONTENT = "default-src 'none'; sandbox"
 # For a year a browser that came over TLS comes over TLS alone; other names of the domain are free.
 STRICT_TRANSPORT = "max-age=31536000"
@@ -116,13 +116,13 @@ def add_security_headers(response: Response) -> Response:
 
 
 def sandbox(response: Response) -> Response:
-    """Mark an answer as content that others made."""
+    """Mark an answer as content from others."""
     response.headers["Content-Security-Policy"] = USER_CONTENT
     return response
 
 
 def attach(response: Response, filename: str) -> Response:
-    """Have a browser save an answer that others made, under this name, and not show it."""
+    """Have a browser save content from others under this name instead of showing it."""
     response.headers.set("Content-Disposition", "attachment", **_names(filename))
     return sandbox(response)
 
@@ -136,7 +136,7 @@ def _names(filename: str) -> dict[str, str]:
 
 
 def conditional(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Give the answer an ETag of what it says, and answer 304 when the caller has that one."""
+    """Give the answer an ETag of its content, and answer 304 if the caller has that one."""
 
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Response:

@@ -61,11 +61,11 @@ ISSUE_EXAMPLE = {
 
 
 def example_of(status: int) -> dict[str, Any] | None:
-    """Return a problem with this status, or None when no error of ours has it."""
+    """Return a problem with this status, or None if no error of ours has it."""
     error = ERRORS.get(status)
     if error is None:
         return None
-    faults = {"errors": [ISSUE_EXAMPLE], "error_count": 1} if status == 400 else {}
+    issues = {"errors": [ISSUE_EXAMPLE], "error_count": 1} if status == 400 else {}
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -74,7 +74,7 @@ def example_of(status: int) -> dict[str, Any] | None:
         "instance": "/job",
         "code": error.code,
         "retryable": error.retryable,
-        **faults,
+        **issues,
     }
 
 
@@ -96,12 +96,12 @@ class _Parser(FlaskParser):
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **_: Any
     ) -> NoReturn:
-        """Raise InvalidRequest with every fault of the query, or of the form."""
+        """Raise InvalidRequest with every issue of the query, or of the form."""
         ((location, messages),) = error.messages_dict.items()
         if location == "form":
             raise InvalidRequest(issues_of_fields(messages, schema, req.form))
         unknown = [name for name in req.args if name in messages and name not in schema.fields]
-        known = {name: told for name, told in messages.items() if name in schema.fields}
+        known = {name: found for name, found in messages.items() if name in schema.fields}
         raise InvalidRequest(
             [
                 *issues_of_unknown_parameters(unknown, schema.fields, req.args),
@@ -127,16 +127,16 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = _Parser()
 
-    # flask-smorest has no types: these tell mypy what its decorators are.
+    # flask-smorest has no types: these declare its decorators for mypy.
     doc: Callable[..., Decorator]
     arguments: Callable[..., Decorator]
     response: Callable[..., Decorator]
     alt_response: Callable[..., Decorator]
 
     def route(self, rule: str, *, any_query: bool = False, **options: Any) -> Decorator:
-        """Register a view, which takes those query parameters alone that its schema has.
+        """Register a view that accepts only the query parameters of its schema.
 
-        With `any_query` the view looks at the query by itself.
+        With `any_query` the view checks the query itself.
         """
         register: Decorator = super().route(rule, **options)
 
@@ -212,7 +212,7 @@ def document_status_event(api: Api) -> None:
                 "summary": "A job's status has changed",
                 "description": "Sent to the webhook_url of the upload. Answer with 2xx within 15 s;"
                 " otherwise it is sent again, over about three days. 410 stops that.",
-                "parameters": [_header(header, told) for header, told in HEADERS.items()],
+                "parameters": [_header(*header) for header in HEADERS.items()],
                 "requestBody": {"required": True, "content": {"application/json": content}},
                 "responses": {
                     "2XX": {"description": "The event was accepted."},
@@ -263,17 +263,17 @@ SCHEMES = {
         "description": "The key set by METRICS_KEY.",
     },
 }
-# What flask-smorest adds of its own: other errors and pages than ours.
+# Additions of flask-smorest that differ from our errors and pages.
 UNUSED = ("Error", "PaginationMetadata")
-# For doc() of the calls that everybody may make.
+# For doc() of the calls that need no key.
 PUBLIC_CALL: dict[str, Any] = {"security": []}
 
 
 def build_openapi(settings: Settings, rooms: Iterable[flask_smorest.Blueprint]) -> dict[str, Any]:
     """Return the document of the calls in these blueprints.
 
-    It is made with an application of its own, so that only who asks for it pays for it: it takes
-    longer than everything else that an application is made of.
+    It is built on demand with a separate application, because building it takes longer than
+    everything else at the start of an application.
     """
     api = Api(spec_kwargs=_options(settings))
     # Every view names the problems that it can answer with.
@@ -294,7 +294,7 @@ def build_openapi(settings: Settings, rooms: Iterable[flask_smorest.Blueprint]) 
 
 
 def _calls_of_operator(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the calls of the operator's rooms, each of which is a tag."""
+    """Yield the calls of the operator's blueprints, each of which is a tag."""
     for methods in document["paths"].values():
         for method, call in methods.items():
             if method != "parameters" and OPERATOR.intersection(call["tags"]):
@@ -324,7 +324,7 @@ def links_to(*operations: str) -> dict[str, Any]:
     }
 
 
-# Where the application keeps what makes the document.
+# The key of the application's document builder.
 DOCUMENT = "document"
 
 blueprint = flask.Blueprint(

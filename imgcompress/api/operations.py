@@ -33,12 +33,12 @@ from .schemas import HealthSchema, ReadinessSchema
 log = logging.getLogger(__name__)
 
 OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
-# Everybody may ask, and each look writes a file, asks the database and opens a connection.
+# Anyone may call it, and each check writes a file, queries the database and opens a connection.
 KEPT_SECONDS = 3.0
 
 
 class Readiness:
-    """What one process found when it looked last."""
+    """The last result of the checks in one process."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -46,9 +46,9 @@ class Readiness:
         self._until = 0.0
 
     def look(self) -> dict[str, Any]:
-        """Return what was found a moment ago, or look anew.
+        """Return the last result if it is recent, or check again.
 
-        Of all who ask at once, one looks, and the others wait for what it finds.
+        Of concurrent callers one runs the checks, and the others wait for its result.
         """
         with self._lock:
             if not self._found or monotonic() >= self._until:
@@ -58,7 +58,7 @@ class Readiness:
 
 
 def _look_at_all() -> dict[str, Any]:
-    """Look at everything; whatever is raised on the way, this raises nothing."""
+    """Run all checks; their errors are caught."""
     ledger: dict[str, float | None] = {"oldest_slice_seconds": None, "clock_ahead_seconds": None}
     checks = {
         "database": _check("database", lambda: ledger.update(_ask_ledger())),
@@ -74,7 +74,7 @@ def _look_at_all() -> dict[str, Any]:
 
 
 def _ask_ledger() -> dict[str, float]:
-    """Return what the ledger says about work and time."""
+    """Return the ledger's figures on work and time."""
     check_writing()
     return {
         "oldest_slice_seconds": round(oldest_slice_seconds()),
@@ -83,7 +83,7 @@ def _ask_ledger() -> dict[str, float]:
 
 
 def _check(name: str, attempt: Callable[[], None]) -> str:
-    """Return how an attempt ended: whatever it raises, what it needs cannot be used."""
+    """Return the result of a check: any error means that its dependency is unusable."""
     try:
         attempt()
     except Exception as error:
@@ -94,7 +94,7 @@ def _check(name: str, attempt: Callable[[], None]) -> str:
 
 health_blueprint = Blueprint("health", __name__, description="Monitor the service.")
 
-# Where the application keeps what its process found.
+# The key of the application's last result.
 READINESS = "readiness"
 
 
@@ -213,7 +213,7 @@ def _sums(values: Mapping[Sample, float]) -> Iterator[Metric]:
 
 
 def _times(histogram: Histogram, values: Mapping[Sample, float]) -> Metric:
-    """Return a histogram as Prometheus counts: each bucket with what is in those below it."""
+    """Return a histogram as Prometheus counts: each bucket includes those below it."""
     family = HistogramMetricFamily(histogram.name, histogram.help, labels=histogram.labels)
     bounds = [str(float(bound)) for bound in histogram.bounds] + ["+Inf"]
     for labels in _labels_of(f"{histogram.name}_sum", values, len(histogram.labels)):
@@ -231,7 +231,7 @@ def _labels_of(name: str, values: Mapping[Sample, float], number: int) -> Iterab
     )
 
 
-# Rules of proxies are for this very path, so no other spelling leads here.
+# Proxies have rules for this exact path, so no other spelling is accepted.
 @metrics_blueprint.route("/metrics", strict_slashes=True)
 @metrics_blueprint.doc(operationId="getMetrics")
 @metrics_blueprint.response(200, {"type": "string"}, content_type="text/plain")

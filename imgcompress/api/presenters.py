@@ -1,4 +1,4 @@
-"""Turn rows of the ledger into the answers that callers see."""
+"""Turn rows of the ledger into answers for callers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Entry = TypeVar("Entry")
 
 @dataclass(frozen=True)
 class Page:
-    """A page number from 1, and what else the query says; it fills the links."""
+    """A page number from 1, and the rest of the query, for the links."""
 
     number: int
     size: int
@@ -38,17 +38,17 @@ class Page:
 
     @classmethod
     def of(cls, query: dict[str, Any]) -> Page:
-        """Return the page that a loaded PageQuery asks for."""
+        """Return the page of a loaded PageQuery."""
         return cls(query["page"], query["per_page"], query)
 
     @property
     def skip(self) -> int:
-        """Return how many entries stand on the pages before."""
+        """Return the number of entries on earlier pages."""
         return (self.number - 1) * self.size
 
     @property
     def limit(self) -> int:
-        """Return how many entries to read: one more than are shown tells that there are more."""
+        """Return the number of entries to read: one more than shown, to detect a next page."""
         return self.size + 1
 
     def cut(self, entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -80,9 +80,8 @@ def is_active(job: JobRequest) -> bool:
 def eta_seconds(job: JobRequest) -> int | None:
     """Return the seconds to the end at the pace until the last update; None when unknown.
 
-    The pace is that of this epoch: what was done before a retry took none of its time. It follows
-    from the ledger alone, so that two polls between which nothing happened are the same to the
-    byte.
+    The pace is that of this epoch: images done before a retry took none of its time. It follows
+    from the ledger alone, so that two polls without a change in between are identical.
     """
     done = job.completed_images + job.failed_images
     done_now = done - job.done_before
@@ -93,7 +92,7 @@ def eta_seconds(job: JobRequest) -> int | None:
 
 
 def count_images(job: JobRequest, wanted: ImageFilter) -> int | None:
-    """Return how many images are meant, by the counters; None where nobody counts them."""
+    """Return the number of matching images by the counters; None if they are not counted."""
     if wanted.outcome:
         return None
     if wanted.change:

@@ -1,4 +1,4 @@
-"""`POST /preview`: see what options do to one image, before a job."""
+"""`POST /preview`: try options on one image before a job."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ImagePreviewSchema(
 
 
 class PreviewedImageSchema(Schema):
-    """A compressed image that is kept nowhere."""
+    """A compressed image that is not stored."""
 
     input_bytes = fields.Integer(required=True, metadata={"example": 401_408})
     output_bytes = fields.Integer(required=True, metadata={"example": 196_704})

@@ -1,4 +1,4 @@
-"""The fields of an upload that say how its images are asked for at their hosts."""
+"""The fields of an upload for the headers of its image requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACCEPT_LANGUAGE = (
 
 
 def user_agent() -> fields.String:
-    """Return the field that says by which name the hosts of images are asked."""
+    """Return the field for the User-Agent of image requests."""
     return _field(
         r"[!-~](?:[ -~]{0,498}[!-~])?",
         USER_AGENT,
@@ -44,7 +44,7 @@ def user_agent() -> fields.String:
 
 
 def referer() -> fields.String:
-    """Return the field that says from which page the images are asked for."""
+    """Return the field for the Referer of image requests."""
     return _field(
         r"https?://[^\s/?#@\x00-\x20\x7f-\U0010ffff]+(?:[/?#][!-~]*)?",
         REFERER,
@@ -58,7 +58,7 @@ def referer() -> fields.String:
 
 
 def accept_language() -> fields.String:
-    """Return the field that says in which languages the images are asked for."""
+    """Return the field for the Accept-Language of image requests."""
     return _field(
         r"[A-Za-z0-9*](?:[A-Za-z0-9*,;=. -]{0,198}[A-Za-z0-9*])?",
         ACCEPT_LANGUAGE,

@@ -33,7 +33,7 @@ class Time(fields.AwareDateTime):
 
 
 class FaultSchema(Schema):
-    """One thing that is wrong with a request."""
+    """One issue of a request."""
 
     field = fields.String(
         required=True,
@@ -142,7 +142,7 @@ class ColumnsSchema(Schema):
 
 
 class ReadingSchema(Schema):
-    """What was chosen in a catalogue."""
+    """The columns and layout chosen in a catalogue."""
 
     layout = fields.String(
         required=True,
@@ -173,11 +173,11 @@ def page_number(
     name: str, low: int, high: int, *, description: str, default: int | None = None
 ) -> fields.Integer:
     """Return a query field for a whole number within bounds."""
-    fault = f"{name} must be a whole number from {low} to {high:,}."
+    message = f"{name} must be a whole number from {low} to {high:,}."
     return fields.Integer(
         load_default=missing if default is None else default,
-        error_messages={"invalid": fault, "too_large": fault},
-        validate=validate.Range(low, high, error=fault),
+        error_messages={"invalid": message, "too_large": message},
+        validate=validate.Range(low, high, error=message),
         metadata={"description": description},
     )
 
@@ -215,7 +215,7 @@ class HealthSchema(Schema):
 
 
 class ChecksSchema(Schema):
-    """What the service needs."""
+    """The dependencies of the service."""
 
     database = fields.String(required=True, validate=validate.OneOf(["ok", "unavailable"]))
     storage = fields.String(required=True, validate=validate.OneOf(["ok", "unavailable"]))
@@ -364,7 +364,7 @@ class FailureSchema(Schema):
 
 
 class LastDeliverySchema(Schema):
-    """How the delivery of the job's last event stands."""
+    """The delivery state of the job's last event."""
 
     id = fields.String(required=True, metadata={"example": "msg_3f2a9c0d7b5e4f6a8c1d2e3f4a5b6c7d"})
     event = fields.String(required=True, metadata={"example": "job.completed"})
@@ -519,9 +519,9 @@ def _must_be_known(codes: list[str]) -> None:
 
 
 def _short_text(name: str, most: int, description: str, example: str) -> fields.String:
-    fault = f"{name} must have 1 to {most} characters, or be left out."
+    message = f"{name} must have 1 to {most} characters, or be left out."
     return fields.String(
-        validate=validate.Length(1, most, error=fault),
+        validate=validate.Length(1, most, error=message),
         metadata={"description": description, "example": example},
     )
 
@@ -605,7 +605,7 @@ class ImageErrorSchema(Schema):
     )
 
 
-# What is removed is no longer an image of the job.
+# A removed image is no longer one of the job.
 REMOVED = "removed"
 CHANGES = (*Change, REMOVED)
 
@@ -818,7 +818,7 @@ class AttemptSchema(Schema):
 
 
 class CircuitSchema(Schema):
-    """How the receiver fares, over all jobs."""
+    """The state of the receiver, over all jobs."""
 
     receiver = fields.String(
         required=True,
@@ -898,7 +898,7 @@ class EventImageSchema(Schema):
 
 
 class StatusEventSchema(Schema):
-    """What a webhook tells: the job as it stood when its status changed."""
+    """The payload of a webhook: the job at the time its status changed."""
 
     request_id = fields.UUID(required=True)
     status = fields.String(required=True, validate=validate.OneOf(list(JobStatus)))

@@ -1,4 +1,4 @@
-"""The fields of an upload that say with which earlier job its images are compared."""
+"""The fields of an upload that compare its images with those of an earlier job."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def fresh() -> fields.Boolean:
 
 
 def check_together(data: Mapping[str, Any]) -> None:
-    """Raise ValidationError where these fields do not go together."""
+    """Raise ValidationError if these fields contradict each other."""
     for name in ("trust", "fresh"):
         if data.get(name) and "since" not in data:
             raise ValidationError(TRUST_ALONE.format(name=name), name)
@@ -89,7 +89,7 @@ def comparison_of(values: Mapping[str, Any], options: dict[str, Any]) -> dict[st
 
 
 def trust_seconds(text: str) -> int | None:
-    """Return the seconds of a span such as `30d`, or None for what is none."""
+    """Return the seconds of a span such as `30d`, or None for any other text."""
     match = _TRUST.fullmatch(text)
     seconds = int(match[1]) * _SECONDS[match[2]] if match else 0
     return seconds if 0 < seconds <= MAX_TRUST_SECONDS else None

@@ -20,10 +20,10 @@ BAD_DATE = "{name} must be a date such as 2026-11-29."
 
 
 def _date(name: str, about: str) -> fields.Date:
-    fault = BAD_DATE.format(name=name)
+    message = BAD_DATE.format(name=name)
     return fields.Date(
         data_key=name,
-        error_messages={"invalid": fault, "format": fault},
+        error_messages={"invalid": message, "format": message},
         metadata={"description": about, "example": "2026-11-29"},
     )
 

@@ -163,7 +163,7 @@ def _must_be_an_address(value: str) -> None:
     )
     check(value)
     try:
-        Address(addr_spec=value)  # What cannot be a header of a mail is refused here.
+        Address(addr_spec=value)  # Text that cannot be a mail header is refused here.
     except (ValueError, IndexError) as error:
         raise ValidationError(NO_ADDRESS) from error
     if current_settings().smtp_server is None:
@@ -194,7 +194,7 @@ class _Effort(fields.String):
 
 
 class UploadSchema(Schema):
-    """A CSV and how its images are to be compressed.
+    """A CSV and the options for compressing its images.
 
     Defaults are functions, which leave them out of the document: openapi-typescript would take a
     field that has one for one that must be given.
@@ -475,7 +475,7 @@ MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True)
 class UploadForm:
-    """The file, if there is one, the values that are good, and the issues of the others."""
+    """The file, if there is one, the valid values, and the issues of the others."""
 
     file: FileStorage | None
     values: dict[str, Any]
@@ -483,15 +483,15 @@ class UploadForm:
 
     @property
     def csv_url(self) -> str | None:
-        """Return the address of the table, if there is a good one and no file."""
+        """Return the URL of the table, if it is valid and there is no file."""
         url: str | None = None if "file" in self.values else self.values.get("csv_url")
         return url
 
     @property
     def filename(self) -> str:
         """Return the name of the file without its folders and without control characters."""
-        told = (self.file and self.file.filename) or ""
-        name = "".join(filter(str.isprintable, re.split(r"[/\\]", told)[-1])).strip()
+        given = (self.file and self.file.filename) or ""
+        name = "".join(filter(str.isprintable, re.split(r"[/\\]", given)[-1])).strip()
         return name[-FILENAME_CHARS:] or "upload.csv"
 
     @property
@@ -522,11 +522,11 @@ class UploadForm:
 
 
 def read_form() -> UploadForm:
-    """Read the form of the request; nothing is raised for what is wrong with its fields.
+    """Read the form of the request; issues of its fields are collected, not raised.
 
     A field of the form that is left empty counts as left out, as browsers and the page of the
     interface send it. Not so in the URL, and not `dry_run`: there an empty variable of a script
-    would start what was not meant.
+    would start a job that was not intended.
     Raise NotMultipart for a body of another kind, before any of it is read.
     """
     if request.mimetype not in ("", MULTIPART):
@@ -593,14 +593,14 @@ PARAMETER = {
     " response.",
 }
 REPLAYED = {"Idempotency-Replayed": "true"}
-# What an upload is answered: the body, which is kept for a repetition, the status, the headers.
+# The answer to an upload: the body, which is kept for a repetition, the status, the headers.
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 
 
 def answer_once(
     stream: BinaryIO | None, values: Mapping[str, Any], answer: Callable[[KeyClaim | None], Answer]
 ) -> Answer:
-    """Answer an upload, or tell again what the first one with its key was answered.
+    """Answer an upload, or repeat the answer to the first one with its key.
 
     Without a stream the fields alone say whether it is the same upload: what is to be fetched may
     have changed since. `answer` keeps its answer with the claim that it is given. When it raises,
@@ -647,7 +647,7 @@ def _key() -> str | None:
 
 
 def _fingerprint(stream: BinaryIO | None, values: Mapping[str, Any]) -> str:
-    """Return the SHA-256, in hex, of the file and of the fields that stand beside it."""
+    """Return the SHA-256, in hex, of the file and the other fields."""
     file = None
     if stream is not None:
         stream.seek(0)
@@ -661,7 +661,7 @@ log = logging.getLogger(__name__)
 
 # An Idempotency-Key is held for a minute, and the table has to be read in it as well.
 SECONDS = 40.0
-# Each holds a thread of the web server, in each of its processes.
+# Each occupies a thread of the web server; the limit is per process.
 MOST_AT_ONCE = 32
 MOST_OF_OWNER = 8
 HEADERS = {"Accept": "text/csv,*/*;q=0.8"}
@@ -669,7 +669,7 @@ HEADERS = {"Accept": "text/csv,*/*;q=0.8"}
 PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--")
 PAGE_BYTES = 1024
 
-# What is said of each error of the fetch; for all others, that the table could not be fetched.
+# The message for each error of the fetch; for all others, that the table could not be fetched.
 MESSAGES = {
     "csv_url_not_allowed": "This service may not fetch from this URL, or from one that it redirects"
     " to. Use a public http or https URL, or ask the operator to allow the"
@@ -683,7 +683,7 @@ MESSAGES = {
     " browser window, and check that it returns the file.",
 }
 CODES = {"url_not_allowed": "csv_url_not_allowed", "too_large": "csv_url_too_large"}
-# Of the codes of IMAGE_FAULTS; what was found is told where there is something.
+# By the codes of IMAGE_ERRORS; `found` completes the message if there is one.
 REASONS = {
     "dns_failed": "the host name could not be resolved",
     "connect_failed": "could not connect to the server",
@@ -698,7 +698,7 @@ REASONS = {
 
 @contextmanager
 def with_table(form: UploadForm) -> Iterator[UploadForm]:
-    """Yield the form with the table that its `csv_url` names as its file, or with an issue with it.
+    """Yield the form with the table fetched from its `csv_url` as its file, or with an issue.
 
     A form that has a file, or no good `csv_url`, stays as it is. Raise TooManyFetches.
     """
@@ -763,8 +763,8 @@ def _is_page(file: BinaryIO) -> bool:
 
 def _file_name(fetched: Fetched) -> str:
     """Return the name that the server gives to the file, or else the last part of its address."""
-    _, told = parse_options_header(fetched.disposition)
-    return told.get("filename") or unquote(urlsplit(fetched.final_url).path.rpartition("/")[2])
+    _, options = parse_options_header(fetched.disposition)
+    return options.get("filename") or unquote(urlsplit(fetched.final_url).path.rpartition("/")[2])
 
 
 def _issue_of(error: ImageError) -> RequestIssue:
@@ -892,7 +892,7 @@ def _dry_run(
 
 
 def _kept(form: UploadForm, table: Table, found: Validation) -> dict[str, Any] | None:
-    """Return what is kept of how the file was read, and of how the output is to be written."""
+    """Return the layout of the file and the form of the output, as the job keeps them."""
     if found.layout is None:
         return None
     output = kept_output(form.values["output"], table)
@@ -900,7 +900,7 @@ def _kept(form: UploadForm, table: Table, found: Validation) -> dict[str, Any] |
 
 
 def _reading(found: Validation) -> dict[str, Any]:
-    """Return what the answer tells of how the file was read."""
+    """Return how the file was read, for the answer."""
     layout = found.layout if found.layout and found.layout.chosen else None
     kept = kept_layout(layout) if layout else {}
     schema = FaultSchema(many=True)
@@ -975,7 +975,7 @@ def _accept(
 
 
 def _conditions(owner: str | None, claim: KeyClaim | None, body: dict[str, Any]) -> list[Condition]:
-    """Return what must hold when the job is written, and is written with it."""
+    """Return the conditions and the rows that are written with the job, in one transaction."""
     conditions: list[Condition] = []
     if owner is not None:
         most = current_settings().max_active_jobs
@@ -987,9 +987,9 @@ def _conditions(owner: str | None, claim: KeyClaim | None, body: dict[str, Any])
 
 @contextmanager
 def _stored(request_id: UUID, table: Table) -> Iterator[None]:
-    """Store the CSV, and the workbook that it was made of; delete both if what follows fails.
+    """Store the CSV, and the workbook it was made of; delete both if the block fails.
 
-    A database that went away may have committed the job before, so then they stay.
+    A database that became unreachable may have committed the job, so then they stay.
     """
     storage = current_storage()
     key = csv_key(request_id)

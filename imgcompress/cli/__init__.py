@@ -1,4 +1,4 @@
-"""The commands of `flask`, each loaded when it is asked for: the servers need none of them."""
+"""The commands of `flask`, each loaded on demand: the servers need none of them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from .options import Tolerance, end_with, explained
 from .progress import ImageProgress, show_failures, show_totals
 
 POLL_SECONDS = 0.5
-# A run that nobody has continued for so long is given up, with what it had compressed.
+# A run not continued for this long is deleted, with its compressed images.
 FORGOTTEN_SECONDS = 30 * 86_400
 IMAGE_URL = re.compile(rb"https?://127\.0\.0\.1:\d+/image/([0-9a-f-]{36})/[A-Za-z0-9._-]+")
 
@@ -89,7 +89,7 @@ def _folder_of(catalogue: Path, fields: dict[str, Any]) -> Path:
 
 
 def _cache() -> Path:
-    """Return where this user's programs keep what can be made again."""
+    """Return the user's cache folder."""
     if chosen := os.environ.get("XDG_CACHE_HOME"):
         return Path(chosen) / "imgcompress"
     place = "Library/Caches" if sys.platform == "darwin" else ".cache"
@@ -142,7 +142,7 @@ def _save_images(client: Client, job: Job, images: Path, record: Path) -> dict[s
     names: dict[str, str] = {}
     if record.exists():
         for line in record.read_text(encoding="utf-8").splitlines():
-            if line.endswith("}"):  # The last one may have been cut off.
+            if line.endswith("}"):  # The last line may have been cut off.
                 saved = json.loads(line)
                 names[saved["image_id"]] = saved["name"]
     taken = {name.casefold() for name in names.values()}
@@ -166,7 +166,7 @@ def _is_saved(path: Path, size: int | None) -> bool:
 
 
 def _free_name(wanted: str, row: int, taken: set[str]) -> str:
-    """Return a name that no other image has, also where capitals make no difference."""
+    """Return a name that no other image has, even where case is ignored."""
     stem, _, ending = wanted.rpartition(".")
     name, number = wanted, 1
     while name.casefold() in taken:

@@ -49,7 +49,7 @@ from .photos import compress_photos, is_image
     help="For a catalogue: the address at which you will publish that folder; it is written into"
     " the output CSV.  [default: the path of the folder]",
 )
-@click.option("--fresh", is_flag=True, help="Forget an earlier run, and start anew.")
+@click.option("--fresh", is_flag=True, help="Forget an earlier run, and start again.")
 @fail_over
 @compression_options
 @reading_options
@@ -93,7 +93,7 @@ def compress(
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """End with a word on how to continue at Ctrl-C, and at SIGTERM and SIGHUP likewise."""
+    """On Ctrl-C, SIGTERM and SIGHUP, end with a note on how to continue."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`imgcompress demo`: the whole service, a sample catalogue, and what comes of it; then it ends."""
+"""`imgcompress demo`: run the whole service on a sample catalogue, show the result, and end."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Client:
     def __init__(self, url: str) -> None:
         self.url = url
         self._session = requests.Session()
-        self._session.trust_env = False  # The way to this machine leads through no proxy.
+        self._session.trust_env = False  # Requests to this machine bypass proxies.
 
     def upload_command(self, csv: Path) -> list[str]:
         """Return the command that a user types to upload a CSV."""
@@ -169,7 +169,7 @@ def show_totals(status: JSON) -> None:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for people: kB and MB are powers of ten."""
+    """Return a human-readable number of bytes: kB and MB are powers of ten."""
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
@@ -210,7 +210,7 @@ def demo() -> None:
 
 
 def _process(client: Client, folder: Path, origin: str) -> dict[str, Any]:
-    """Upload the catalogue, wait for its end, show what came of it; return the last status."""
+    """Upload the catalogue, wait for its end, and show the result; return the last status."""
     request_id = _upload(client, folder, origin)
     status = _follow(client, request_id)
     _heading("Result")

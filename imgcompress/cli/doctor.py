@@ -1,4 +1,4 @@
-"""`imgcompress doctor`: look an installation over, and tell in words what is wrong and what to do."""
+"""`imgcompress doctor`: check an installation, and report problems with advice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .database import newest_schema
 
 
 class Level(StrEnum):
-    """How grave a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -40,7 +40,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """What was looked at, and in words what was found there and what to do."""
+    """The result of one check: its severity, the name of the check, and a text with advice."""
 
     level: Level
     name: str
@@ -48,17 +48,17 @@ class Finding(NamedTuple):
 
 
 def ok(name: str, text: str) -> Finding:
-    """Return that all is well."""
+    """Return the finding of a passed check."""
     return Finding(Level.OK, name, text)
 
 
 def warning(name: str, text: str) -> Finding:
-    """Return what may do harm."""
+    """Return the finding of a risk."""
     return Finding(Level.WARNING, name, text)
 
 
 def fault(name: str, text: str) -> Finding:
-    """Return what keeps the service from its work."""
+    """Return the finding of a problem that stops the service from working."""
     return Finding(Level.FAULT, name, text)
 
 
@@ -66,16 +66,16 @@ def fault(name: str, text: str) -> Finding:
 # off (Standard Webhooks leaves that to them; its libraries take five minutes).
 HARMFUL_SECONDS = 240.0
 LITTLE_SPACE, NO_SPACE = 2 * 2**30, 200 * 2**20
-# One of them is enough to tell, and a storage may have millions.
-FILES_LOOKED_AT = 1_000
+# The most files that are checked: a storage may have millions.
+FILES_CHECKED = 1_000
 OTHERS_ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
 def check_database(_: Settings) -> Iterator[Finding]:
-    """Return whether the ledger can be read and written, and has the schema of this version."""
+    """Check that the ledger can be read and written, and has the schema of this version."""
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
-        # To look into it would make an empty one.
+        # Connecting would create an empty one.
         yield fault("database", f"There is none at {database}: run imgcompress db upgrade")
         return
     newest = newest_schema()
@@ -102,24 +102,24 @@ def check_database(_: Settings) -> Iterator[Finding]:
 
 
 def check_clock(_: Settings) -> Iterator[Finding]:
-    """Return whether this machine's clock agrees with the database's."""
+    """Check that this machine's clock agrees with the database's."""
     ahead = clock_difference()
-    told = f"This machine's clock and the database's differ by {abs(ahead):.1f} s"
+    text = f"This machine's clock and the database's differ by {abs(ahead):.1f} s"
     if abs(ahead) > HARMFUL_SECONDS:
         yield fault(
             "clock",
-            f"{told}: receivers reject webhooks as forged or old, and links expire"
+            f"{text}: receivers reject webhooks as forged or old, and links expire"
             " at the wrong time. Synchronise the clocks (chrony,"
             " systemd-timesyncd).",
         )
     elif abs(ahead) > TOLERATED_SECONDS:
-        yield warning("clock", f"{told}. Synchronise them (chrony, systemd-timesyncd).")
+        yield warning("clock", f"{text}. Synchronise them (chrony, systemd-timesyncd).")
     else:
-        yield ok("clock", told)
+        yield ok("clock", text)
 
 
 def check_broker(settings: Settings) -> Iterator[Finding]:
-    """Return whether messages can be sent, and are not thrown away when memory is short."""
+    """Check that messages can be sent, and are not dropped when memory is short."""
     try:
         queue.check_broker()
     except Exception as error:
@@ -135,7 +135,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
 
 
 def _policy(settings: Settings) -> Finding | None:
-    """Look at a Redis that would drop messages; one that does not tell its settings is trusted."""
+    """Return a warning about a Redis that drops messages; one without CONFIG is trusted."""
     if not settings.celery_broker_url.startswith(("redis://", "rediss://")):
         return None
     with (
@@ -153,23 +153,23 @@ def _policy(settings: Settings) -> Finding | None:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Return whether files can be written and deleted."""
+    """Check that files can be written and deleted."""
     open_storage(settings).check()
     yield ok("storage", "Files can be written and deleted")
 
 
 def check_space(settings: Settings) -> Iterator[Finding]:
-    """Tell how much room there is where this machine writes."""
+    """Check the free space where this machine writes."""
     for folder in sorted({settings.data_dir, *_stored_here(settings)}):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(there).free
-        told = f"{free / 2**30:.1f} GiB are free in {folder}"
+        text = f"{free / 2**30:.1f} GiB are free in {folder}"
         if free < NO_SPACE:
-            yield fault("space", f"{told}: free some space, or set RETENTION_DAYS")
+            yield fault("space", f"{text}: free some space, or set RETENTION_DAYS")
         elif free < LITTLE_SPACE:
-            yield warning("space", f"{told}: free some space soon, or set RETENTION_DAYS")
+            yield warning("space", f"{text}: free some space soon, or set RETENTION_DAYS")
         else:
-            yield ok("space", told)
+            yield ok("space", text)
 
 
 def _stored_here(settings: Settings) -> list[Path]:
@@ -179,11 +179,11 @@ def _stored_here(settings: Settings) -> list[Path]:
 
 
 def check_privacy(settings: Settings) -> Iterator[Finding]:
-    """Return whether other users of this machine can read what the service keeps."""
+    """Check that other users of this machine cannot read the files of the service."""
     database = db.engine.url.database if db.engine.dialect.name == "sqlite" else None
     places = {settings.data_dir, *_stored_here(settings), *([Path(database)] if database else [])}
     for place in sorted(place for place in places if place.exists()):
-        # Below one of the others it was looked at with that.
+        # A folder below another was checked with that one.
         if places.isdisjoint(place.parents):
             number, first = _readable_by_others(place)
             if number:
@@ -197,18 +197,18 @@ def check_privacy(settings: Settings) -> Iterator[Finding]:
 
 
 def _readable_by_others(place: Path) -> tuple[int, Path | None]:
-    """Return how many files other users can read, FILES_LOOKED_AT at most, and one of them."""
+    """Return how many files other users can read, FILES_CHECKED at most, and one of them."""
     found = [
         path
-        for path, mode in islice(_within_reach(place), FILES_LOOKED_AT)
+        for path, mode in islice(_within_reach(place), FILES_CHECKED)
         if mode & (stat.S_IRGRP | stat.S_IROTH)
     ]
     return len(found), found[0] if found else None
 
 
 def _within_reach(place: Path) -> Iterator[tuple[Path, int]]:
-    """Yield the files that others reach from here, those at the top first, and their modes."""
-    # What is deleted meanwhile is passed over.
+    """Yield the files that other users can reach below a place, and their modes, top down."""
+    # Files deleted meanwhile are skipped.
     with suppress(FileNotFoundError):
         mode = place.lstat().st_mode
         if stat.S_ISREG(mode):
@@ -219,7 +219,7 @@ def _within_reach(place: Path) -> Iterator[tuple[Path, int]]:
 
 
 def check_recovery(settings: Settings) -> Iterator[Finding]:
-    """Return whether recovery, which beat rings for and a courier does, was at work lately."""
+    """Check that recovery, scheduled by Celery beat for a delivery worker, ran recently."""
     age, patience = recovery_age(), 3 * settings.recovery_interval + 2 * WRITTEN_EVERY
     if age is None or age > patience:
         since = "has never run" if age is None else f"last ran {age:.0f} s ago"
@@ -235,7 +235,7 @@ def check_recovery(settings: Settings) -> Iterator[Finding]:
 
 
 def check_workers(_: Settings) -> Iterator[Finding]:
-    """Return whether work is taken up, as far as there is any."""
+    """Check that workers take up queued work, if there is any."""
     gauges = read_gauges()
     if gauges.oldest_slice > STALLED_AFTER.total_seconds():
         yield warning(
@@ -254,7 +254,7 @@ def check_workers(_: Settings) -> Iterator[Finding]:
 
 
 def check_engine(settings: Settings) -> Iterator[Finding]:
-    """Return whether JPEGs are compressed the fast way."""
+    """Check that JPEGs are compressed by the fast engine."""
     # Here, because with it come all decoders, which no other command needs.
     from ..imaging import missing_engine
 
@@ -271,7 +271,7 @@ def check_engine(settings: Settings) -> Iterator[Finding]:
 
 
 def check_mail(settings: Settings) -> Iterator[Finding]:
-    """Return whether the mail server, if there is one, answers and accepts the login."""
+    """Check that the mail server, if there is one, answers and accepts the login."""
     if settings.smtp_server is None:
         yield ok("mail", "No e-mail is sent, because SMTP_URL is unset")
         return
@@ -291,7 +291,7 @@ def check_mail(settings: Settings) -> Iterator[Finding]:
 
 
 def check_user(_: Settings) -> Iterator[Finding]:
-    """Return whether the processes have more rights than they need."""
+    """Check that the processes do not have more rights than they need."""
     if os.geteuid() == 0:
         yield warning("user", "This runs as root: give the service its own user")
     else:
@@ -299,9 +299,9 @@ def check_user(_: Settings) -> Iterator[Finding]:
 
 
 def explain(error: Exception) -> str:
-    """Return what an unforeseen error says, in a line; it may come from a driver."""
-    told = error.detail if isinstance(error, ImgcompressError) else str(error)
-    return " ".join((told or repr(error)).split())
+    """Return the text of an unexpected error in one line; it may come from a driver."""
+    text = error.detail if isinstance(error, ImgcompressError) else str(error)
+    return " ".join((text or repr(error)).split())
 
 
 NAME = "settings"
@@ -309,12 +309,12 @@ DAY = 86_400
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # A decoded pixel, its converted copy, and what the encoder keeps.
 BYTES_PER_PIXEL = 12
-# What a worker process takes beside its images.
+# The memory of a worker process without its images.
 PROCESS_BYTES = 150 * 2**20
 
 
 class Rule(NamedTuple):
-    """What is wrong with settings of which `broken` is true."""
+    """A contradiction between settings, found if `broken` is true."""
 
     broken: Callable[[Settings], bool]
     text: str
@@ -334,7 +334,7 @@ def _longest_task(settings: Settings) -> float:
 
 
 def _needed_memory(settings: Settings) -> int:
-    """Return what a worker process takes at the worst."""
+    """Return the peak memory of a worker process in bytes."""
     return (
         PROCESS_BYTES
         + settings.max_image_pixels * BYTES_PER_PIXEL
@@ -438,7 +438,7 @@ RULES = (
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Yield every contradiction, or that there is none."""
+    """Yield every contradiction between settings, or a passed check."""
     found = [
         warning(NAME, f"{name} is no setting of imgcompress; did you mean {meant}?")
         for name, meant in misspelt_settings().items()
@@ -449,7 +449,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_memory(settings: Settings) -> Iterator[Finding]:
-    """Compare what the worker processes take at the worst with what the machine has."""
+    """Compare the peak memory of the worker processes with the machine's memory."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
@@ -457,8 +457,8 @@ def _check_memory(settings: Settings) -> Iterator[Finding]:
     processes = settings.worker_processes or os.cpu_count() or 1
     each = _needed_memory(settings)
     if processes * each > memory:
-        tell = fault if each > memory else warning
-        yield tell(
+        finding = fault if each > memory else warning
+        yield finding(
             NAME,
             f"{processes} worker processes with the largest images need about"
             f" {processes * each / 2**30:.1f} GiB, and this machine has"
@@ -491,18 +491,18 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "red"}
 @with_appcontext
 def doctor() -> None:
     """Check this installation, one line for each check; the exit code is 1 if one fails."""
-    faults = set()
+    failed = set()
     for finding in _all_findings(current_settings()):
         level = click.style(f"{finding.level:8}", fg=COLOURS[finding.level])
         click.echo(f"{level} {finding.name:9} {finding.text}")
         if finding.level == Level.FAULT:
-            faults.add(finding.name)
-    if faults:
+            failed.add(finding.name)
+    if failed:
         raise click.exceptions.Exit(1)
 
 
 def _all_findings(settings: Settings) -> Iterator[Finding]:
-    """Yield what each check finds; without a database some of them are left out."""
+    """Yield the findings of all checks; without a database some are left out."""
     usable = True
     for name, check in CHECKS.items():
         if not usable and name in NEED_DATABASE:
@@ -514,7 +514,7 @@ def _all_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _findings(name: str, check: Check, settings: Settings) -> Iterator[Finding]:
-    """Yield what a check finds; that it cannot be made is a fault."""
+    """Yield the findings of a check; an exception in it is a finding too."""
     try:
         yield from check(settings)
     except Exception as error:

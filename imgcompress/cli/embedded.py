@@ -1,4 +1,4 @@
-"""A whole service for the length of one run, which only this machine can reach."""
+"""A complete service for one run, which only this machine can reach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .local import answers, free_port, local_url, lock_installation
 START_SECONDS, STOP_SECONDS = 90.0, 90.0
 LOG_LINES = 15
 # Settings of the environment that also hold for a run of its own: how images are fetched and
-# compressed. All others describe an installation, which the run must not touch.
+# compressed. All others describe an installation, which the run must not use.
 KEPT = frozenset(
     (
         "ALLOWED_PORTS",

@@ -12,7 +12,7 @@ from typing import TextIO
 import click
 import requests
 
-# Who listens on every interface is reached on the loopback one.
+# A server that listens on every interface is reached on loopback.
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -29,7 +29,7 @@ def check_port(host: str, port: int) -> None:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As the web server does: connections that linger in TIME_WAIT are no obstacle.
+            # As in the web server: connections in TIME_WAIT do not block the port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
             probe.listen(1)
@@ -46,9 +46,9 @@ def free_port() -> int:
 
 
 def answers(url: str) -> bool:
-    """Return whether the web server at `url`, on this machine, is well."""
+    """Return whether the web server at `url`, on this machine, is healthy."""
     with requests.Session() as session:
-        session.trust_env = False  # The way to this machine leads through no proxy.
+        session.trust_env = False  # Requests to this machine bypass proxies.
         try:
             return session.get(f"{url}/healthz", timeout=1).ok
         except requests.RequestException:
@@ -71,7 +71,7 @@ LOCK_NAME = "serve.lock"
 
 
 def lock_installation(data_dir: Path, place: str) -> TextIO:
-    """Lock `data_dir` until the returned file is closed; `place` tells others where we answer.
+    """Lock `data_dir` until the returned file is closed; `place` is written to it for others.
 
     Raise ClickException, naming the holder, when another process has the lock.
     """

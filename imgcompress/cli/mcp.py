@@ -19,7 +19,7 @@ from .options import WRONG_USE, with_client
 
 Result = TypeVar("Result")
 
-# Those who wait for a tool's answer give up sooner or later; they may ask again.
+# Clients that wait for a tool's answer time out; they may call again.
 MAX_WAIT_SECONDS = 50
 EXAMPLES = 20
 INSTRUCTIONS = (

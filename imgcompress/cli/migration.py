@@ -48,7 +48,7 @@ def migrate(source: str, target: str) -> None:
     database = make_url(source).database
     if source.startswith("sqlite") and not Path(database or "").exists():
         raise click.UsageError(f"There is no database {database}.")
-    # A service of this machine would hold the lock.
+    # A running service on this machine holds the lock.
     with lock_installation(settings.data_dir, "migrating the ledger"):
         for url in (source, target):
             _upgrade(url)

@@ -19,21 +19,21 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # wrong; the service cannot be reached, or refused for another reason.
 DONE, FAILED, WRONG_USE, NO_SERVICE = 0, 1, 2, 3
 INTERRUPTED = 130
-# A service that restarts is waited for, and a mistyped address reported soon.
+# Long enough for a restart of the service, short enough to report a mistyped address soon.
 PATIENCE = 15.0
-# The answers of the service that mean a fault of the file or the options.
+# The statuses of the service for an error in the file or the options.
 WRONG = frozenset((400, 404, 409, 413, 415, 422))
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How many images may fail: a number, or a share of all."""
+    """The number, or share, of images that may fail."""
 
     number: float
     is_share: bool
 
     def is_exceeded(self, failed: int, total: int) -> bool:
-        """Return whether more images failed than may."""
+        """Return whether too many images failed."""
         return failed > (self.number * total if self.is_share else self.number)
 
 
@@ -45,7 +45,7 @@ class ToleranceType(click.ParamType[Tolerance]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Tolerance:
-        """Return the tolerance that a text means."""
+        """Return the tolerance that a text stands for."""
         if isinstance(value, Tolerance):
             return value
         text = str(value).strip()
@@ -187,6 +187,6 @@ def explained() -> Iterator[None]:
 
 
 def end_with(job: Job, tolerance: Tolerance) -> NoReturn:
-    """End the command with the exit code that a job's result means."""
+    """End the command with the exit code for a job's result."""
     failed = job.status != "COMPLETED" or tolerance.is_exceeded(job.failed_images, job.total_images)
     raise SystemExit(FAILED if failed else DONE)

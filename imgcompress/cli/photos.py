@@ -1,7 +1,7 @@
 """Image files and folders on this machine, compressed on every core by codec processes.
 
 The output folder has a record, a line for each image that is done, so that the next run skips what
-has not changed. Originals are never touched, nor are files that an earlier run did not write.
+has not changed. Originals are never modified, nor are files that no earlier run wrote.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .programs import cores
 from .progress import ImageProgress, show_totals
 
 RECORD = ".imgcompress.jsonl"
-# The endings of the files in a folder that are taken for images, with the format that each means.
+# The extensions of image files in a folder, with the format of each.
 ENDINGS = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
@@ -68,7 +68,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of an image: bytes before and after, or why it failed."""
+    """The result of an image: bytes before and after, or why it failed."""
 
     photo: Photo
     before: int = 0
@@ -202,7 +202,7 @@ class _Run:
         self._codec = CodecProcess(settings.compress_timeout)
 
     def results(self, photos: list[Photo]) -> Iterator[Done]:
-        """Yield what came of each image, in the order in which they end.
+        """Yield the result of each image, in the order in which they end.
 
         Each core has one image in memory.
         """
@@ -233,13 +233,13 @@ class _Run:
             return {}
         entries = {}
         for line in self._record.read_text(encoding="utf-8").splitlines():
-            if line.endswith("}"):  # A power cut may have cut the last one off.
+            if line.endswith("}"):  # A power cut may have truncated the last one.
                 entry = json.loads(line)
                 entries[entry["source"]] = entry
         return entries
 
     def _done_before(self, photo: Photo) -> Done | None:
-        """Return what an earlier run made of an image, if neither has changed since."""
+        """Return an earlier run's result for an image, if neither has changed since."""
         entry = self._known.get(str(photo.source.absolute()))
         if entry is None or entry["options"] != self._written_options():
             return None
@@ -267,7 +267,7 @@ class _Run:
             return Done(photo, error="file", found=error.strerror or str(error))
 
     def _write(self, photo: Photo, target: Path, before: int, data: bytes) -> Done:
-        """Write an output at once and whole; files that are not ours stay."""
+        """Write an output atomically; files of other programs stay."""
         path = self._folder / target
         if path.exists() and str(target) not in self._ours:
             return Done(
@@ -278,7 +278,7 @@ class _Run:
         try:
             part.write_bytes(data)
             shutil.copystat(photo.source, part)
-            # First, so that a file that is there after a power cut is known to be ours.
+            # First, so that a file that exists after a power cut is known to be ours.
             self._note(photo, target, len(data))
             part.replace(path)
         finally:
@@ -286,7 +286,7 @@ class _Run:
         return Done(photo, before, len(data), target)
 
     def _note(self, photo: Photo, target: Path, size: int) -> None:
-        """Add an image to the record. Threads share it, so that a line is written at once."""
+        """Add an image to the record, in one write, because threads share it."""
         status = photo.source.stat()
         entry = {
             "source": str(photo.source.absolute()),
@@ -301,14 +301,14 @@ class _Run:
 
 
 def _ended(waiting: set[Future[Done]]) -> Iterator[Done]:
-    """Wait for one image at least, and yield those that have ended."""
+    """Wait for at least one image, and yield those that have ended."""
     ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
     waiting -= ended
     yield from (future.result() for future in ended)
 
 
 def _show_failures(failures: list[Done]) -> None:
-    """Show the failures by reason, each with some of its files and what to do."""
+    """Show the failures by reason, each with some of its files and advice."""
     groups: dict[str, list[Done]] = {}
     for done in failures:
         groups.setdefault(done.error, []).append(done)

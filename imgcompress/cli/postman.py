@@ -28,7 +28,7 @@ AS_DOCUMENTED = """pm.test("{name} answers as documented", function () {{
     pm.expect(pm.response.code).to.be.oneOf({statuses});
     pm.expect(pm.response.code).to.be.below(500);
 }});"""
-# What a call hands on to those after it.
+# The variables that a call sets for later ones.
 SCRIPTS = {
     "upload": """if (pm.response.code === 202) {
     pm.collectionVariables.set("request_id", pm.response.json().request_id);
@@ -49,7 +49,7 @@ if (done) {
 SKIPPED_WITHOUT = """if (!pm.variables.get("{variable}")) {{
     pm.execution.skipRequest();
 }}"""
-# A collection that is run as a whole must not delete what it did not make.
+# A collection that is run as a whole must not delete jobs of others.
 LEFT_OUT = frozenset(("deleteJobs",))
 # Sent by default, where other parameters are there to be switched on.
 SENT = {"getStatus": {"wait": "10"}}

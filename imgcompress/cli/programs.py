@@ -1,4 +1,4 @@
-"""What runs on one machine: the broker, the workers, the clock and the web server."""
+"""The programs of one machine: broker, workers, Celery beat and web server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .local import answers, local_url
 
 # Deliveries and recovery wait for the network and the database: threads are enough for them.
 COURIER_THREADS = 8
-# The workers have nothing to say to one another, and gossip costs idle traffic.
+# The workers need not know of one another, and gossip costs idle traffic.
 ALONE = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-# `serve` says in one line what Celery takes eight for.
+# `serve` prints in one line what takes Celery eight.
 QUIET_AS_ROOT = ("-W", "ignore:You're running the worker with superuser privileges")
 
 
@@ -25,8 +25,8 @@ QUIET_AS_ROOT = ("-W", "ignore:You're running the worker with superuser privileg
 class Program:
     """A program to keep running.
 
-    `stop_seconds` is how long it may take to end, and `traces` the place that tells why it died.
-    One that `starts_last` leaves the cores to those that the first images need.
+    `stop_seconds` is the time it may take to end, and `traces` the place where to look up why it
+    died. One that `starts_last` leaves the cores to those that the first images need.
     """
 
     name: str
@@ -41,8 +41,8 @@ class Program:
 def programs(settings: Settings) -> list[Program]:
     """Return the programs in the reverse order of their end.
 
-    The web server ends first, so that nothing new comes in; the worker before the courier, which
-    delivers its last events; the broker last, so that both can hand back their messages.
+    The web server ends first, so that no new work comes in; the worker before the delivery worker,
+    which delivers its last events; the broker last, so that both can return their messages.
     """
     chosen = [_broker(settings)] if settings.embedded_broker else []
     return chosen + [_courier(settings), _worker(settings), _beat(), _web(settings)]
@@ -84,7 +84,7 @@ def _courier(settings: Settings) -> Program:
 
 def _worker(settings: Settings) -> Program:
     processes = settings.worker_processes or cores()
-    # A plain SIGTERM ends the worker as soon as its slices have handed themselves back. Celery's
+    # A plain SIGTERM ends the worker as soon as it has released its slices. Celery's
     # soft shutdown would sleep for the whole of its timeout whenever a task runs.
     return Program(
         "worker",

@@ -1,4 +1,4 @@
-"""The progress of images on a terminal, and what they came to at the end."""
+"""The progress of images on a terminal, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from rich.text import Text
 from ..client import FailureGroup
 from ..errors import IMAGE_ERRORS
 
-# Where there is no terminal, such as in the log of a cron job, a line comes so often.
+# The seconds between lines where there is no terminal, such as in the log of a cron job.
 LINE_SECONDS = 15.0
 SHOWN_GROUPS = 20
 
 
 class _Rate(ProgressColumn):
-    """The images of a second, by the last half minute."""
+    """The images per second over the last half minute."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -95,7 +95,7 @@ def show_totals(total: int, failed: int, before: int, after: int) -> None:
 
 
 def show_failures(groups: Iterable[FailureGroup]) -> None:
-    """Show the failures by reason, each with what to do."""
+    """Show the failures by reason, each with advice."""
     groups = list(groups)
     for group in groups[:SHOWN_GROUPS]:
         found = f": {group.found}" if group.found else ""
@@ -109,7 +109,7 @@ def show_failures(groups: Iterable[FailureGroup]) -> None:
 
 
 def size(number: int) -> str:
-    """Return a number of bytes for people: kB, MB and GB are powers of ten."""
+    """Return a human-readable number of bytes: kB, MB and GB are powers of ten."""
     for factor, unit in ((1e9, "GB"), (1e6, "MB")):
         if number >= factor:
             return f"{number / factor:.2f} {unit}"

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 
 class Reaper:
-    """The supervisor's side: start the reaper process and tell it what to guard."""
+    """The supervisor's side: start the reaper process and name the groups to guard."""
 
     def __init__(self) -> None:
         self._groups: set[int] = set()
@@ -48,14 +48,14 @@ class Reaper:
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
-        # A reaper that has just died is replaced by `revive`, which tells everything again.
+        # A reaper that has just died is replaced by `revive`, which sends all groups again.
         with suppress(BrokenPipeError):
             self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
 
 
 def _start() -> subprocess.Popen[str]:
-    # A session of its own: what ends the supervisor's whole process group spares the reaper.
+    # A separate session: a signal to the supervisor's process group does not reach the reaper.
     return subprocess.Popen(
         [sys.executable, "-I", "-S", __file__],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Run the programs of one installation, log what they print, and restart what dies."""
+"""Run the programs of one installation, log their output, and restart those that die."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ NAME_WIDTH = 7
 class Console:
     """A place for lines: text for people, or only JSON, where logs are written so.
 
-    Whoever read them may be gone, or their disk be full: the service goes on all the same.
+    The reader may be gone, or the disk full: the service goes on anyway.
     """
 
     json: bool = False
 
     def say(self, text: str, **style: Any) -> None:
-        """Say something of our own."""
+        """Print a line of the supervisor itself."""
         if self.json:
             log.info(text)
         else:
@@ -61,7 +61,7 @@ def _write(line: str) -> None:
 
 LIFELINE = Path(__file__).parents[1] / "process.py"
 POLL_SECONDS = 0.05
-# What a process has written just before its end is still shown.
+# Output written just before the end of a process is still shown.
 LAST_WORDS_SECONDS = 2.0
 
 
@@ -95,7 +95,7 @@ class Child:
         return self._process.poll()
 
     def stop(self, hurry: Callable[[], bool]) -> None:
-        """Ask the program to end; kill it when its time is up, or as soon as `hurry` says so."""
+        """Ask the program to end; kill it when its time is up, or as soon as `hurry` is set."""
         end = time.monotonic() + self.program.stop_seconds
         with suppress(ProcessLookupError):
             self._process.terminate()
@@ -104,7 +104,7 @@ class Child:
         self.sweep()
 
     def sweep(self) -> None:
-        """Kill whatever is left of the process group, and wait for its end."""
+        """Kill the rest of the process group, and wait for its end."""
         # macOS answers EPERM for a group in which only zombies are left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.group, signal.SIGKILL)
@@ -121,22 +121,22 @@ class Child:
 
 TICK_SECONDS = 0.1
 READY_SECONDS = 60.0
-# A program that dies this often within the window, each time soon after its start, will not get
-# well by itself.
+# A program that dies this often within the window, each time soon after its start, will not
+# recover by itself.
 DEATHS_ALLOWED = 5
 DEATHS_WINDOW = 60.0
 FIRST_PAUSE = 0.5
-# One that has lived this long can do its work: then its death has a cause outside, and it is
-# started again however often that happens.
+# One that has run this long works: its death has an external cause, and it is
+# restarted however often that happens.
 STEADY_SECONDS = 3.0
 
 
 class GaveUp(Exception):
-    """A program could not be kept running; the message tells which."""
+    """A program could not be kept running; the message names it."""
 
 
 class ProcessSlot:
-    """The place of one program: its process, and the deaths of those before it."""
+    """One program: its current process, and the deaths of earlier ones."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -162,7 +162,7 @@ class ProcessSlot:
 
 
 class Supervisor:
-    """Keep the programs running until a signal, or `ended`, says that it is enough."""
+    """Keep the programs running until a signal arrives or `ended` is set."""
 
     def __init__(self, programs: list[Program], ended: Event, console: Console = Console()) -> None:
         self._posts = [ProcessSlot(program) for program in programs]
@@ -171,7 +171,7 @@ class Supervisor:
         self._reaper = Reaper()
 
     def start(self) -> bool:
-        """Start all programs; return False when told to stop meanwhile. Raise GaveUp."""
+        """Start all programs; return False if asked to stop meanwhile. Raise GaveUp."""
         for post in sorted(self._posts, key=lambda post: post.program.starts_last):
             self._start(post)
             if not self._wait_until_ready(post):
@@ -179,7 +179,7 @@ class Supervisor:
         return True
 
     def watch(self) -> None:
-        """Restart what dies, until told to stop. Raise GaveUp when something keeps dying."""
+        """Restart programs that die, until asked to stop. Raise GaveUp if one keeps dying."""
         while not self._ended.wait(TICK_SECONDS):
             self._tend()
 

@@ -1,4 +1,4 @@
-"""`imgcompress webhooks`: the secrets that sign, a receiver to try them, and who is spared."""
+"""`imgcompress webhooks`: signing secrets, a test receiver, and suspended receivers."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def listen(port: int, given: str | None) -> None:
 
 @contextmanager
 def _ledger() -> Iterator[None]:
-    """Tell what to do when the ledger cannot be used."""
+    """Print advice if the ledger cannot be used."""
     try:
         yield
     except LedgerUnavailable as error:
@@ -134,7 +134,7 @@ def _ledger() -> Iterator[None]:
 
 
 def _advise(settings: Settings, port: int) -> None:
-    """Tell what the service has to allow before it can send to this machine."""
+    """Print the settings that let the service send to this machine."""
     loopback = any(LOOPBACK in network for network in settings.allowed_private_networks)
     allowed = any(low <= port <= high for low, high in settings.allowed_ports)
     if not (loopback and allowed):
@@ -147,7 +147,7 @@ def _advise(settings: Settings, port: int) -> None:
 
 def _handler(secrets: Sequence[str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """Answers 204 to what verifies and 401 to what does not."""
+        """Answers 204 to a verified webhook and 401 to any other."""
 
         def do_POST(self) -> None:
             length = min(int(self.headers.get("Content-Length") or 0), MAX_BODY_BYTES)
@@ -158,7 +158,7 @@ def _handler(secrets: Sequence[str]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep quiet; what arrives is printed already."""
+            """Log nothing; webhooks are printed already."""
 
     return Handler
 
@@ -174,11 +174,11 @@ def _verifies(secrets: Sequence[str], body: bytes, headers: dict[str, str]) -> b
 
 
 def _show(headers: dict[str, str], body: bytes, verified: bool) -> None:
-    """Print an arrival; in ASCII, for it may come from anybody and hold what moves a terminal."""
-    told = {name.lower(): value for name, value in headers.items()}
+    """Print a request in ASCII: its sender is unknown, and may include terminal escapes."""
+    lowered = {name.lower(): value for name, value in headers.items()}
     judgement = "valid signature" if verified else "INVALID SIGNATURE"
     click.secho(
-        f"{ascii(told.get('webhook-id', ''))}: {judgement}",
+        f"{ascii(lowered.get('webhook-id', ''))}: {judgement}",
         fg="green" if verified else "red",
         bold=True,
     )

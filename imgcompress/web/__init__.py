@@ -11,7 +11,7 @@ __all__ = ["register_web"]
 
 
 def register_web(app: Flask) -> None:
-    """Register the pages, and what guards the calls that browsers make.
+    """Register the pages, and the protection of calls from browsers.
 
     It comes before the HTTP interface is registered, so that a key in the session is in its
     place before the interface asks for it.

@@ -1,4 +1,4 @@
-"""The blueprint of the pages and of their session: all that is open without a key."""
+"""The blueprint of the pages and of their session, which need no key."""
 
 from __future__ import annotations
 

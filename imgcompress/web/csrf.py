@@ -1,8 +1,8 @@
-"""Pages of other sites must not change anything here through the browser of somebody who may.
+"""Protection against CSRF: pages of other sites must not change anything through a user's browser.
 
-Browsers tell where a request comes from: Sec-Fetch-Site by Fetch Metadata (W3C), and Origin (RFC
+Browsers send the origin of a request: Sec-Fetch-Site by Fetch Metadata (W3C), and Origin (RFC
 6454) with every request that can change something. Neither can be set by a page's script. Programs
-like curl send neither, and have no cookies that could be misused, so they are let in. This is the
+like curl send neither, and have no cookies that could be misused, so they are accepted. This is the
 primary defence; that the cookie of the session is SameSite=Strict is the second one.
 """
 

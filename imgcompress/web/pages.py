@@ -25,7 +25,7 @@ from ..options import EFFORTS, FORMATS, MAX_SIDE
 from .blueprint import blueprint
 from .session import cookie_name
 
-# Nothing from elsewhere, nothing inline: what a CSV says can never run as a script.
+# No external and no inline content: text of a CSV can never run as a script.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -80,12 +80,12 @@ def job(request_id: str) -> Response:
         "job",
         images=IMAGES_FROM_ANYWHERE,
         request_id=request_id.lower(),
-        faults=IMAGE_ERRORS.values(),
+        image_errors=IMAGE_ERRORS.values(),
     )
 
 
 def _is_unknown(request_id: UUID) -> bool:
-    """Return whether this person could see the job if it existed, and it does not.
+    """Return whether the job does not exist and the caller may know that.
 
     Without a key that is needed the page asks for it first, and while the ledger is away it waits.
     """
@@ -100,7 +100,7 @@ def _is_unknown(request_id: UUID) -> bool:
 
 @blueprint.app_errorhandler(UnknownHost)
 def _show_unknown_host(error: UnknownHost) -> Response:
-    """Show people a page, wherever they wanted to go; programs get a problem."""
+    """Show browsers an error page; programs get a problem."""
     answer = answer_error(error)
     if _wants_page():
         answer.data = render_template("web/unknown_host.html", advice=error.message)

@@ -1,12 +1,12 @@
-"""The key of somebody who uses the pages: asked for once, then kept in a cookie.
+"""The API key of a user of the pages: asked for once, then kept in a cookie.
 
 The cookie holds the key itself and ends with the browser's session. No script can read it
 (HttpOnly) and no other site can send it (SameSite=Strict). It is not signed, because the key is its
 own proof; so the pages need no secret that several machines would have to share.
 
 Over TLS its name begins with `__Host-`. Browsers take such a cookie from an encrypted page of this
-very host alone, so that no neighbour under the same domain, and nobody on an unencrypted line, can
-put a key of theirs in its place (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
+very host alone, so that no other host of the same domain, and nobody on an unencrypted line, can
+replace the key (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def end() -> Response:
 
 
 def cookie_name() -> str:
-    """Return the name of the cookie: whoever comes over TLS is known by that of TLS alone."""
+    """Return the name of the cookie: over TLS, only the one for TLS is accepted."""
     return BOUND_TO_HOST if _is_encrypted() else PLAIN
 
 
