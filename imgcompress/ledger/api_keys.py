@@ -1,4 +1,4 @@
-"""API keys: only their hashes are kept. A name has one, or two while its callers change theirs."""
+"""API keys: only their hashes are kept. A name has one key, or two during a rotation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TooManyKeys(Exception):
 
 
 def create_key(name: str) -> str:
-    """Give this name a key, and return its token, which cannot be had again.
+    """Create a key for this name, and return its token, which cannot be shown again.
 
     All keys of a name see the same jobs, those that take the place of revoked ones too. Raise
     TooManyKeys when the name has two.
@@ -115,7 +115,7 @@ def owner_of(token: str) -> str | None:
 
 
 def _locked(session: Session, name: str) -> ApiKey | None:
-    """Return the first key of a name, which is locked for whoever changes the keys of the name."""
+    """Return the first key of a name, locked so that its keys are changed one at a time."""
     return session.get(ApiKey, name, with_for_update=True)
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from ..image_columns import ImageColumns
 from .models import CompressedImage, ImageStatus, utcnow
 
-# What becomes of a random byte that is to tell a UUID's version, 7, or its variant.
+# Maps of a random byte to one that includes a UUID's version, 7, or its variant.
 _VERSION = bytes(0x70 | byte & 0x0F for byte in range(256))
 _VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
 
@@ -45,7 +45,7 @@ def time_ordered_ids(count: int) -> list[str]:
 
 Item = TypeVar("Item")
 
-# Who finds SQLite's lock held asks for it again every 0.1 s; a shorter pause may be missed time and
+# A writer that finds SQLite locked tries again every 0.1 s; it may miss a shorter pause time and
 # again (2 s measured). One a second costs a job of a million images a tenth of its time.
 TURN_SECONDS = 1.0
 PAUSE_SECONDS = 0.1
@@ -150,7 +150,7 @@ DEFAULTS = {
     if isinstance(column.default, ScalarElementColumnDefault)
 }
 SHARED = ("request_id", "created_at", "status", *DEFAULTS)
-# What hardly any row has of its own.
+# Columns that hardly any row sets.
 SELDOM = ("duplicate_of", "earlier", "position", "options", "output_name")
 OWN = ("image_id", "ordinal", "row_number", "serial_number", "product_name", "input_url")
 IMAGE_COLUMNS = (*SHARED, *SELDOM, *OWN)

@@ -26,7 +26,7 @@ from .queries import ImagePage, find_job, visible_to
 from .session import reading
 from .slices import Claim, PendingImage
 
-# So many of an owner's last jobs are looked at for one with the same options.
+# The number of an owner's last jobs that are searched for one with the same options.
 LATEST_JOBS = 100
 ROWS_AT_ONCE = 20_000
 
@@ -65,7 +65,7 @@ class EarlierImages:
     def ordinals(self, keys: Iterable[Hashable]) -> list[int | None]:
         """Return for each of some new images the ordinal of the earlier one with its key, or None.
 
-        Two keys may share a hash: who uses an ordinal compares the texts.
+        Two keys may share a hash: users of an ordinal compare the texts.
         """
         found = self._images.find(keys)
         unnamed = self._unnamed
@@ -75,7 +75,7 @@ class EarlierImages:
         return found
 
     def write_removed(self, session: Session, request_id: UUID) -> None:
-        """Write which of them the new job has not named."""
+        """Write which of them the new job does not have."""
         session.execute(
             update(JobRequest)
             .where(JobRequest.request_id == request_id)
@@ -90,7 +90,7 @@ class EarlierImages:
 
 
 def _keys(request_id: UUID, first: int) -> list[Hashable]:
-    """Return what tells images apart that are fetched once; as the keys in bulk.py."""
+    """Return the keys that identify images to fetch; the same as in bulk.py."""
     image = CompressedImage
     with reading() as session:
         rows = session.execute(
@@ -105,7 +105,7 @@ def _keys(request_id: UUID, first: int) -> list[Hashable]:
 
 
 def list_removed(job: JobRequest, *, after: int | None, skip: int, size: int) -> ImagePage:
-    """Return images of the earlier job that this one has no more, in their order.
+    """Return images of the earlier job that this one no longer has, in order.
 
     Those after ordinal `after`, or else after `skip` of them; none, once the earlier job is gone.
     """
@@ -134,7 +134,7 @@ def list_removed(job: JobRequest, *, after: int | None, skip: int, size: int) ->
 
 
 class EarlierResult(NamedTuple):
-    """What an earlier job has of an image; `image_id` is that of its own image."""
+    """The result of an image in an earlier job; `image_id` is that of the earlier image."""
 
     image_id: UUID
     ordinal: int
@@ -155,7 +155,7 @@ class EarlierResult(NamedTuple):
     seen_at: datetime
 
     def is_younger_than(self, seconds: int | None) -> bool:
-        """Return whether its source was seen in so many last seconds; never for None."""
+        """Return whether its source was seen within this many seconds; False for None."""
         return seconds is not None and (about_now() - self.seen_at).total_seconds() < seconds
 
 
@@ -170,7 +170,7 @@ class Earlier(NamedTuple):
 
 
 def earlier_results(claim: Claim, images: Sequence[PendingImage]) -> Earlier:
-    """Return what the earlier job of a claim's job has of these images."""
+    """Return the results of these images in the earlier job of a claim's job."""
     named = {image.earlier: image for image in images if image.earlier is not None}
     if claim.since_id is None or not named:
         return Earlier({})
@@ -191,7 +191,7 @@ def earlier_results(claim: Claim, images: Sequence[PendingImage]) -> Earlier:
     return Earlier(results)
 
 
-# What an EarlierResult tells, in its order.
+# The columns of an EarlierResult, in its order.
 _RESULTS = select(
     *(IMAGES.c[name] for name in EarlierResult._fields if name != "seen_at"),
     func.coalesce(IMAGES.c.seen_at, IMAGES.c.created_at, type_=UTCDateTime),

@@ -1,4 +1,4 @@
-"""The ledger's clock, which is the database's: where machines meet, their own ones decide nothing.
+"""The ledger's clock, which is the database's: machines share it instead of their own clocks.
 
 A statement names moments as spans from now. Postgres takes them from the time at which it received
 the statement; for SQLite, which runs in this process, this machine's clock is the database's.
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 # Machines that are synchronised differ by less.
 TOLERATED_SECONDS = 2.0
-# For so long this machine's clock and the database's are taken to differ by as much as they did.
+# How long a measured difference between this machine's clock and the database's is used.
 KNOWN_FOR_SECONDS = 30.0
-# A measurement that took longer says too little.
+# A measurement that took longer is too inaccurate.
 MEASURED_WITHIN = 1.0
 
 # Tests set it to let time pass.
@@ -119,7 +119,7 @@ def is_due(not_before: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def ledger_now() -> datetime:
-    """Return the present time by the ledger's clock, for what is done seldom: it is asked for."""
+    """Return the present time by the ledger's clock, from a query; for rare uses."""
     with reading() as session:
         return now_in(session)
 
@@ -130,7 +130,7 @@ def now_in(session: Session) -> datetime:
 
 
 def about_now() -> datetime:
-    """Return about the present time by the ledger's clock, for what is done often."""
+    """Return about the present time by the ledger's clock, without a query; for frequent uses."""
     return utcnow() - timedelta(seconds=_DIFFERENCE.recent())
 
 
@@ -147,15 +147,15 @@ def clock_difference() -> float:
 
 
 def note_time(began: datetime, theirs: datetime) -> None:
-    """Take note of the time that a statement told which was begun at `began`, and has just ended.
+    """Note the time returned by a statement that began at `began` and has just ended.
 
-    That costs no trip of its own. The log says when the clocks begin to differ.
+    That needs no extra round trip. A difference between the clocks is logged when it begins.
     """
     _DIFFERENCE.note(began, theirs, utcnow())
 
 
 class _Difference:
-    """By how much this machine's clock is ahead of the database's, as this process last saw it."""
+    """The last measured lead of this machine's clock over the database's."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -163,7 +163,7 @@ class _Difference:
         self._told = False
 
     def note(self, began: datetime, theirs: datetime, ended: datetime) -> float:
-        """Take note of a time that was told between two times of this machine."""
+        """Note a time that was measured between two times of this machine."""
         seconds = ((began - theirs) + (ended - theirs)) / timedelta(seconds=2)
         if abs(ended - began) <= timedelta(seconds=MEASURED_WITHIN):
             self._seconds = seconds
@@ -172,7 +172,7 @@ class _Difference:
         return seconds
 
     def recent(self) -> float:
-        """Return what was seen lately, or else is seen now."""
+        """Return the recent measurement, or else measure now."""
         if time.monotonic() > self._known_until:
             # On SQLite nothing is measured.
             self._known_until = time.monotonic() + KNOWN_FOR_SECONDS

@@ -1,4 +1,4 @@
-"""Put right what was written before the ledger's clock was put back, and now lies in the future.
+"""Correct times that were written before the ledger's clock was set back, and are in the future.
 
 Nothing else asks whether a time can be true: most of them are compared for each image, and there
 are indexes for that. So recovery comes by, every few seconds, and takes a time for wrong that is
@@ -36,7 +36,7 @@ from .receivers import LONGEST_PAUSE
 from .results import LONGEST_POSTPONEMENT
 from .session import reading, rowcount, writing
 
-# What is just being written may be told by a transaction that began a little later.
+# A time being written may be read by a transaction that began a little later.
 LEEWAY = timedelta(seconds=10)
 
 
@@ -55,7 +55,7 @@ class Longest:
 
 
 class _Rule(NamedTuple):
-    """Which rows are wrong, and what they become."""
+    """The rows that are wrong, and their new values."""
 
     table: Any
     wrong: ColumnElement[bool]
@@ -63,7 +63,7 @@ class _Rule(NamedTuple):
 
 
 def correct_future_times(longest: Longest) -> int:
-    """Have all that is due which waits for a time that cannot be true; return how much it was."""
+    """Make everything due that waits for an impossible time; return the number of rows."""
     # The images come before the slices by which they are found.
     images = [_images_of(job) for job in _jobs_postponed_wrongly()]
     rules = [
@@ -73,7 +73,7 @@ def correct_future_times(longest: Longest) -> int:
         *_deliveries(longest, stepped=seconds_put_back() > WRITTEN_EVERY),
     ]
     with reading() as session:
-        # One trip tells that all is well.
+        # One round trip shows that no row is wrong.
         found = session.execute(select(*(exists().where(rule.wrong) for rule in rules))).one()
     wrong = [rule for rule, any_found in zip(rules, found, strict=True) if any_found]
     return sum(map(_apply, images + wrong))
@@ -178,7 +178,7 @@ def _deliveries(longest: Longest, *, stepped: bool) -> list[_Rule]:
         ),
         _Rule(delivery, and_(waiting, _after(delivery.next_attempt_at, longest.delivery)), due),
     ]
-    # Pauses of hours are usual: only the last attempt tells which of them are wrong. It is not
+    # Pauses of hours are usual: only the last attempt shows which of them are wrong. It is not
     # looked up for all that waits unless something is known to have happened.
     return [*rules, repeated] if stepped else rules
 

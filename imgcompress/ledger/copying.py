@@ -25,7 +25,7 @@ STOPPED_SECONDS = 60.0
 
 
 class CopyRefused(ImgcompressError):
-    """The ledger cannot be copied as things are."""
+    """The ledger cannot be copied in its present state."""
 
     code = "copy_refused"
 

@@ -1,13 +1,13 @@
 """Delete jobs with their files, and files that no row names.
 
-A large job has a million rows, so they go in short transactions. Until all is gone the job has a
-row in `job_deletion`; recovery takes up what its deleter left, and looks once more, later, for the
-files of a worker that had not heard of the deletion. One process at a time is at it, however long
-the storage takes: it puts off again and again when others may take the job up.
+A large job has a million rows, so they are deleted in short transactions. Until all is deleted, the
+job has a row in `job_deletion`; recovery finishes an interrupted deletion, and later checks again
+for files of a worker that did not know of it. One process at a time works on a deletion, however
+long the storage takes: it keeps postponing the time when others may take over.
 
-Images of several jobs may share a file; it goes with the last of them. Rows are deleted first, and
-the transaction that has another image share a file locks the row that it comes from: so whoever
-looks for the rows that share a file after rows of it were deleted sees all that there will ever be.
+Images of several jobs may share a file; it is deleted with the last of them. Rows are deleted
+first, and a transaction that lets another image share a file locks the row of the file: so a search
+for the rows that share a file, once its own rows are deleted, finds all that there will ever be.
 
 A worker whose job is cancelled or deleted has stored images that nobody will ask for; it takes them
 away itself. What is left by a worker that dies, or cannot reach the ledger or the storage at that
@@ -40,7 +40,7 @@ from .session import insert_into, reading, rowcount, writing
 
 DELETE_BATCH = 5000
 JOBS_AT_ONCE = 20
-# A deleter from whom nothing is heard for so long has died. A storage may need a minute for a step.
+# A deleter that is silent for this long has died. A storage may need a minute for a step.
 TAKEN_UP_AFTER = timedelta(seconds=90)
 # It shows that it is at work this often.
 HEARD_EVERY = timedelta(seconds=10)
@@ -67,15 +67,15 @@ class JobFiles(Protocol):
 
 
 class PurgeTaken(Exception):
-    """Another process has taken the deletion up, and alone goes on with it."""
+    """Another process has taken over the deletion."""
 
 
 @dataclass
 class Purge:
-    """A deletion in the hands of this process until `due_at`, when others may take it up.
+    """A deletion claimed by this process until `due_at`, when others may take over.
 
-    That time, which is the database's, is its fencing token: whoever takes the deletion up, or goes
-    on with it, moves it. `heard` is when it was moved last, by this process's monotonic clock.
+    That time, which is the database's, is its fencing token: a process that takes over or continues
+    the deletion moves it. `heard` is the time of the last move, by this process's monotonic clock.
     """
 
     request_id: UUID
@@ -83,13 +83,13 @@ class Purge:
     heard: float = -math.inf
 
     def go_on(self) -> None:
-        """Let others hear that this process is at it, if they have not lately. See put_off()."""
+        """Renew the claim unless it was renewed recently. See put_off()."""
         if time.monotonic() - self.heard > HEARD_EVERY.total_seconds():
             with writing() as session:
                 self.put_off(session)
 
     def put_off(self, session: Session, wait: timedelta = TAKEN_UP_AFTER, **values: Any) -> None:
-        """Keep it from others for a while. Raise PurgeTaken where it is another's by now."""
+        """Renew the claim. Raise PurgeTaken if another process has taken over."""
         later = session.scalar(
             update(JobDeletion)
             .where(*self._itself)
@@ -102,7 +102,7 @@ class Purge:
         self.due_at, self.heard = later, time.monotonic()
 
     def end(self, session: Session) -> None:
-        """Forget the deletion. Raise PurgeTaken where it is another's by now."""
+        """Delete the row of the deletion. Raise PurgeTaken if another process has taken over."""
         if not rowcount(session.execute(delete(JobDeletion).where(*self._itself))):
             raise PurgeTaken()
 
@@ -112,9 +112,9 @@ class Purge:
 
 
 def soft_delete(request_id: UUID, owner: str | None) -> Purge | None:
-    """Hide a job for good and stop its work; None for one that this owner cannot see.
+    """Hide a job for good and stop its work; return None for one that this owner cannot see.
 
-    What is left of it is in the caller's hands for a while.
+    The caller then has the claim of its deletion for a while.
     """
     marked = _mark(JobRequest.request_id == request_id, *visible_to(owner))
     return marked[0] if marked else None
@@ -138,7 +138,7 @@ def purge_old_jobs(
 ) -> int:
     """Delete the jobs that ended before a time, until it is `stopped`; return how many.
 
-    What is marked and not erased, recovery erases.
+    Recovery purges jobs that are marked and not yet purged.
     """
     erased = 0
     while not stopped() and (marked := _mark_some(before)):
@@ -210,9 +210,9 @@ def _mark(*conditions: ColumnElement[bool]) -> list[Purge]:
 
 
 def purge_job(erasure: Purge, files: JobFiles) -> bool:
-    """Take away the rows and the files of a job that is marked as deleted.
+    """Delete the rows and the files of a job that is marked as deleted.
 
-    Return False when another process has taken that up.
+    Return False if another process has taken over.
     """
     request_id = erasure.request_id
     try:
@@ -315,9 +315,9 @@ def _take_up(erasure: Purge, erased: bool, files: JobFiles) -> bool:
     return True
 
 
-# A file is written before the ledger knows of it; nothing that is still to be told is as old.
+# A file is written before its row; no file this old can still be without its row.
 ORPHAN_MIN_AGE = timedelta(days=1)
-# So few orphans are deleted without further thought, and any number that is the smaller part.
+# Up to this many orphans are deleted unconditionally, and any number that is a minority.
 FEW = 100
 BATCH = 500
 
@@ -344,7 +344,7 @@ class Sweep:
 
     @property
     def is_strange(self) -> bool:
-        """Return whether so many belong to nothing that something else must be wrong."""
+        """Return whether the orphans are too many to be deleted safely."""
         return self.orphans > max(FEW, self.files / 2)
 
 
@@ -364,7 +364,7 @@ def delete_orphans(
     *,
     even_strange: bool = False,
 ) -> int:
-    """Delete the files that belong to nothing; return how many there were.
+    """Delete the files that belong to no job; return their number.
 
     Raise StrangeFiles, with nothing deleted, when they are the most.
     """

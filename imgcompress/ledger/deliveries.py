@@ -39,7 +39,7 @@ from .receivers import (
 from .seals import unseal
 from .session import reading, rowcount, writing
 
-# What has waited for so long, past its time, for a receiver that stays ill, has failed.
+# A delivery overdue for this long at a failing receiver has failed.
 LONGEST_WAIT = timedelta(days=1)
 # So many receivers are tried, of which others may have been given the last room meanwhile.
 TURNS = 20
@@ -71,12 +71,12 @@ class DueDelivery:
 
 
 def claimable(limit: int) -> int:
-    """Return for how many attempts there is work and room, `limit` at most."""
+    """Return the number of attempts that can start now, `limit` at most."""
     return min(sum(turn.room for turn in turns(limit)), limit)
 
 
 def claim_due(hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
-    """Claim the delivery whose turn it is for one attempt; return None when there is none.
+    """Claim the next delivery for one attempt; return None if there is none.
 
     Should the attempt never be recorded, the delivery is due again after the `hold_seconds` of its
     channel.
@@ -89,7 +89,7 @@ def claim_due(hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
 
 
 def _claim(receiver: str, hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
-    """Claim what is due at this receiver if it still has room.
+    """Claim the due delivery of this receiver if its limit allows.
 
     The lock of the receiver's row makes the count of what is under way certain.
     """
@@ -186,8 +186,8 @@ def record_undelivered(
 ) -> bool:
     """Record a failed attempt; without seconds to the next one, the delivery has FAILED.
 
-    `receiver_failing`: the failure tells of the receiver as a whole and not of this delivery alone;
-    `unanswered`: it tells of the receiver's host as a whole.
+    `receiver_failing`: the failure concerns the receiver as a whole, not only this delivery;
+    `unanswered`: it concerns the receiver's host as a whole.
     Return whether the claim still stood; if not, nothing is written.
     """
     state = DeliveryState.FAILED if next_in is None else DeliveryState.PENDING
@@ -249,7 +249,7 @@ def _record(
 def redeliver(delivery_id: str) -> bool:
     """Make a delivery due again, at once and with the whole schedule before it; the id stays.
 
-    Its receiver's circuit is closed, for who asks expects it to be well. One that is under way is
+    Its receiver's circuit is closed, since the caller expects it to work. One that is under way is
     left alone. Return whether there is such a delivery.
     """
     delivery = WebhookDelivery
@@ -271,7 +271,7 @@ def redeliver(delivery_id: str) -> bool:
 
 
 def fail_suspended_deliveries() -> int:
-    """Fail what has waited too long for an ill receiver; return how many there were."""
+    """Fail deliveries that waited too long for a failing receiver; return their number."""
     delivery, circuit = WebhookDelivery, ReceiverCircuit
     resting = select(circuit.receiver).where(circuit.open_until > NOW, ~circuit.waits_for_host)
     with writing() as session:
@@ -349,5 +349,5 @@ def _attempts(session: Session, request_id: UUID) -> dict[str, list[DeliveryAtte
 
 
 def _target(job: JobRequest, delivery: WebhookDelivery) -> str:
-    told = job.email if delivery.channel == Channel.EMAIL else job.webhook_url
-    return told or ""
+    target = job.email if delivery.channel == Channel.EMAIL else job.webhook_url
+    return target or ""

@@ -1,4 +1,4 @@
-"""What an operator watches: how much there is to do, and what stands still."""
+"""Gauges for operators: the amount of queued work, and stalled jobs."""
 
 from __future__ import annotations
 

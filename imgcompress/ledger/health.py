@@ -18,7 +18,7 @@ CREATE = (
 
 
 def encoding_fault(connection: Connection) -> str | None:
-    """Return in words what is wrong with the encoding of a database, and what to do; or None.
+    """Return the problem with the encoding of a database, with advice, or None.
 
     SQLite has no other than UTF-8 and UTF-16.
     """

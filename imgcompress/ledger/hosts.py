@@ -1,8 +1,8 @@
 """The circuits of hosts that images come from, shared by all workers.
 
-Each owner of jobs has circuits of its own: what its URLs make a host answer says nothing about the
-URLs of others. Where a host cannot be reached at all, that counts for everybody: others wait for
-its pause too, once, and then try it for themselves.
+Each owner of jobs has separate circuits: a host's answers to its URLs say nothing about the URLs of
+others. A host that cannot be reached at all is suspended for everybody: other owners wait for its
+pause too, once, and then try it for themselves.
 
 A circuit is written only when it opens, when one worker takes the right to try, and when it closes.
 """
@@ -20,7 +20,7 @@ from .clock import NOW, from_now
 from .models import FOUND_CHARS, HostCircuit, OwnerCircuit
 from .session import insert_into, reading, rowcount, writing
 
-# A circuit that nobody has come by for so long says nothing about its host any more.
+# A circuit unused for this long says nothing about its host any more.
 FORGOTTEN_AFTER = timedelta(days=1)
 
 

@@ -54,7 +54,7 @@ class KeyReused(ImgcompressError):
 
 
 def claim_key(owner: str | None, key: str, fingerprint: str) -> KeyClaim | dict[str, Any]:
-    """Claim a key for a request, or return what the first request with it was answered.
+    """Claim a key for a request, or return the answer to the first request with it.
 
     Raise KeyInUse and KeyReused.
     """
@@ -114,7 +114,7 @@ def _is_unanswered() -> ColumnElement[bool]:
 
 
 def keep_answer(session: Session, claim: KeyClaim, answer: dict[str, Any]) -> None:
-    """Keep the answer, in the transaction that does what it tells.
+    """Keep the answer, in the transaction that it reports on.
 
     Raise KeyInUse when the claim no longer stands; nothing that the transaction did may stay.
     """

@@ -54,7 +54,7 @@ Condition = Callable[[Session], None]
 
 @dataclass(frozen=True)
 class NewJob:
-    """What an upload asks for."""
+    """The job that an upload creates."""
 
     request_id: UUID
     source_filename: str
@@ -208,7 +208,7 @@ def _verify_repeats(session: Session, request_id: UUID) -> None:
 
 
 def _wanted(image: type[CompressedImage]) -> ColumnElement[str]:
-    """Return what must be the same in two images that are fetched and compressed once."""
+    """Return the key that two images share if they are fetched and compressed once."""
     return image.input_url.concat(" ").concat(func.coalesce(cast(image.options, Text), ""))
 
 

@@ -48,7 +48,7 @@ from .session import reading, rowcount, writing
 
 
 class TooManyJobs(ImgcompressError):
-    """The key has as many jobs going on as one key may have."""
+    """The key has as many active jobs as it may have."""
 
     code = "too_many_active_jobs"
     message = (
@@ -96,7 +96,7 @@ NOTHING_SUCCEEDED = "None of the images could be compressed; see errors for the 
 
 
 def start_job(session: Session, request_id: UUID) -> bool:
-    """Move a PENDING job to PROCESSING and tell it as an event; return whether it was PENDING."""
+    """Move a PENDING job to PROCESSING and record the event; return whether it was PENDING."""
     moved = rowcount(session.execute(_START, {"job": request_id}))
     if moved:
         add_event(session, request_id)
@@ -170,7 +170,7 @@ _HAS_PENDING_IMAGES = select(
 
 
 def repair_counters(session: Session, request_id: UUID) -> bool:
-    """Set the job's counters to what its images say; return whether they differed."""
+    """Recompute the job's counters from its images; return whether they differed."""
     image = CompressedImage
     completed = image.status == ImageStatus.COMPLETED
     truth = (
@@ -226,7 +226,7 @@ def cancel_job(request_id: UUID) -> bool:
 def retry_job(
     request_id: UUID, codes: Collection[str] = (), group: ImageFilter = ANY_IMAGE
 ) -> bool:
-    """Move an ended job back to PENDING, with its failed images; tell it as an event.
+    """Move an ended job back to PENDING, with its failed images, and record the event.
 
     Of the failed images only those with one of these error codes, unless there are none, and of
     this group; those that repeat their URL come along. A cancelled job also goes on with what it
@@ -366,9 +366,9 @@ def _move_counters(session: Session, request_id: UUID, reset: int) -> None:
 def _forget_failures(
     session: Session, request_id: UUID, codes: Collection[str], group: ImageFilter
 ) -> None:
-    """Take the failures out of the summary, and have their hosts tried, however often they failed.
+    """Remove the failures from the summary, and let their hosts be tried again.
 
-    Who retries has reason to think that a host is well again; one image finds out.
+    A caller that retries expects a host to work again; one image probes it.
     """
     failures = [
         JobFailure.request_id == request_id,

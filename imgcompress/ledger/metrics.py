@@ -1,4 +1,4 @@
-"""The sums of what all processes measure, counters, and heartbeats."""
+"""The sums of the measurements of all processes, counters, and heartbeats."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def read_values() -> dict[Sample, float]:
 
 
 class RecoveryCounter(StrEnum):
-    """What is counted."""
+    """The counters."""
 
     LEASES_EXPIRED = "leases_expired"
     MESSAGES_LOST = "messages_lost"
@@ -128,7 +128,7 @@ WRITTEN_EVERY = 30
 
 
 def note_recovery() -> None:
-    """Note that recovery is at work."""
+    """Record a heartbeat of recovery."""
     now, noted = _read()
     if noted is not None and 0 <= now - noted < WRITTEN_EVERY:
         return
@@ -143,8 +143,8 @@ def note_recovery() -> None:
 def recovery_age() -> float | None:
     """Return how many seconds ago recovery was at work, WRITTEN_EVERY too many at most.
 
-    None stands for never. A time in the future was noted before somebody put the clock back, and
-    tells of no work since: the further away it is, the longer that may be.
+    None stands for never. A time in the future was recorded before the clock was set back, and
+    proves no work since: the further away it is, the longer that may be.
     """
     now, noted = _read()
     return None if noted is None else abs(now - noted)

@@ -80,7 +80,7 @@ class ImageStatus(StrEnum):
 
 
 class Change(StrEnum):
-    """How a result stands to that of the job which the upload named in `since`."""
+    """How a result differs from that of the earlier job in `since`."""
 
     NEW = "new"
     CHANGED = "changed"
@@ -88,7 +88,7 @@ class Change(StrEnum):
 
 
 class SliceState(StrEnum):
-    """QUEUED -> LEASED -> DONE, and back to QUEUED when handed back or when the lease ran out."""
+    """QUEUED -> LEASED -> DONE, and back to QUEUED when released or when the lease expires."""
 
     QUEUED = "QUEUED"
     LEASED = "LEASED"
@@ -145,7 +145,7 @@ class JobRequest(Base):
     webhook_url: Mapped[str | None] = mapped_column(Text)
     # Plain, as versions before 0.2 wrote it; recovery seals it.
     webhook_secret: Mapped[str | None] = mapped_column(String(128))
-    # What ledger/seals.py made of it.
+    # Encrypted by ledger/seals.py.
     sealed_secret: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(String(320))
     owner: Mapped[str | None] = mapped_column(String(64))
@@ -166,7 +166,7 @@ class JobRequest(Base):
     unchanged_images: Mapped[int] = mapped_column(default=0, server_default="0")
     changed_images: Mapped[int] = mapped_column(default=0, server_default="0")
     new_images: Mapped[int] = mapped_column(default=0, server_default="0")
-    # Images of the earlier job that this one has no more; None in a job that was not compared.
+    # Images of the earlier job that this one no longer has; None in a job that was not compared.
     removed_images: Mapped[int | None]
     bytes_not_downloaded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # Whether it is in the sums of savings.py.
@@ -237,7 +237,7 @@ class CompressedImage(Base):
     serial_number: Mapped[str] = mapped_column(Text)
     product_name: Mapped[str] = mapped_column(Text)
     input_url: Mapped[str] = mapped_column(Text)
-    # What the row asks for in place of the job's options.
+    # The row's own options, in place of the job's.
     options: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # The name in the archive, when the row gives one.
     output_name: Mapped[str | None] = mapped_column(Text)
@@ -347,7 +347,7 @@ class ApiKey(Base):
     __table_args__ = (UniqueConstraint("token_hash"),)
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    # What the token begins with, so that people can tell which one it is.
+    # The start of the token, by which people recognise it.
     prefix: Mapped[str] = mapped_column(String(16))
     token_hash: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -437,12 +437,12 @@ class DeliveryAttempt(Base):
 
 
 class ReceiverCircuit(Base):
-    """How a receiver of deliveries fares; while its circuit is open, nothing is sent to it."""
+    """The state of a receiver of deliveries; while its circuit is open, nothing is sent to it."""
 
     __tablename__ = "receiver_circuit"
 
     receiver: Mapped[str] = mapped_column(String(RECEIVER_CHARS), primary_key=True)
-    # Failures in a row that tell that the receiver as a whole is ill.
+    # Consecutive failures that concern the receiver as a whole.
     failures: Mapped[int] = mapped_column(default=0)
     open_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Whether it waits, or waited, since others could not reach its host; an attempt of its own ends
@@ -484,12 +484,12 @@ class OwnerCircuit(Base):
     openings: Mapped[int] = mapped_column(default=1)
     open_until: Mapped[datetime] = mapped_column(UTCDateTime)
     probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # The last fault, such as "HTTP 503 Service Unavailable" or "connect_failed".
+    # The last error, such as "HTTP 503 Service Unavailable" or "connect_failed".
     fault: Mapped[str] = mapped_column(String(FOUND_CHARS))
 
 
 class Installation(Base):
-    """What all machines of an installation share beside their settings, by name."""
+    """Values that all machines of an installation share beside their settings, by name."""
 
     __tablename__ = "installation"
 

@@ -1,4 +1,4 @@
-"""What callers read: jobs, images, and the addresses of compressed images."""
+"""Queries for callers: jobs, images, and the URLs of compressed images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUTCOME_BATCH = 2000
 
 
 class Outcome(NamedTuple):
-    """What became of one image so far; neither a URL nor an error while it is PENDING."""
+    """The outcome of one image so far; neither a URL nor an error while it is PENDING."""
 
     ordinal: int
     row_number: int
@@ -92,7 +92,7 @@ class ImageFilter:
 
     @property
     def looks_through(self) -> bool:
-        """Return whether images must be looked at to know whether they are meant."""
+        """Return whether the filter needs the rows of images, not only an index."""
         return any((self.code, self.host, self.found, self.outcome, self.change))
 
 
@@ -100,7 +100,7 @@ ANY_IMAGE = ImageFilter()
 
 
 def visible_to(owner: str | None) -> tuple[ColumnElement[bool], ...]:
-    """Return what a job must be so that its owner can see it; None stands for all owners."""
+    """Return the condition that an owner can see a job; None stands for all owners."""
     deleted = exists().where(JobDeletion.request_id == JobRequest.request_id).correlate(JobRequest)
     return (~deleted,) if owner is None else (~deleted, JobRequest.owner == owner)
 
@@ -183,8 +183,8 @@ def list_jobs(
         return list(session.scalars(query.offset(skip).limit(limit)))
 
 
-# A request for images by a property that no index has looks at so many at most.
-MOST_LOOKED_AT = 20_000
+# The most images that a request by a property without an index scans.
+MOST_SCANNED = 20_000
 
 
 class ImagePage(NamedTuple):
@@ -201,7 +201,7 @@ def list_images(
 
     Ordinals have no gaps, so a page of all images is found at once however late it comes. With a
     status, `after` costs as little, while `skip` walks over that many entries of an index. By other
-    properties at most MOST_LOOKED_AT images are looked at, so that a page may have fewer images
+    properties at most MOST_SCANNED images are scanned, so that a page may have fewer images
     than `size`, or none, although there are more; `skip` is not for these.
     """
     image = CompressedImage
@@ -219,7 +219,7 @@ def list_images(
                 candidates.append(image.ordinal >= _nth_ordinal(candidates, skip))
             query = query.where(*candidates)
             if wanted.looks_through:
-                end = session.scalar(select(_nth_ordinal(candidates, MOST_LOOKED_AT)))
+                end = session.scalar(select(_nth_ordinal(candidates, MOST_SCANNED)))
                 query = query.where(*properties_of(wanted))
                 if end is not None:
                     query = query.where(image.ordinal < end)

@@ -1,4 +1,4 @@
-"""Receivers of webhooks: whose turn it is, and which are suspended.
+"""Receivers of webhooks: which is next, and which are suspended.
 
 Without API keys a receiver is a scheme, host and port. With them it is one URL of one owner, so
 that what a URL answers holds up nobody else. Where a host does not answer at all, the other
@@ -20,8 +20,8 @@ from .clock import NOW, from_now
 from .models import RECEIVER_CHARS, DeliveryState, ReceiverCircuit, WebhookDelivery
 from .session import insert_into, reading, rowcount, writing
 
-# At most so many attempts at once at one receiver, over all couriers. One that failed last gets
-# one at a time, until it is well again.
+# The most concurrent attempts at one receiver, over all delivery workers. A receiver whose last
+# attempt failed gets one at a time, until one succeeds.
 AT_ONCE = 2
 CONCURRENCY_WHILE_FAILING = 1
 
@@ -120,7 +120,7 @@ def first_due(receiver: str) -> Select[str]:
     )
 
 
-# All mail goes through one server, whoever it is for.
+# All mail goes through one server, whatever its recipient.
 MAIL_SERVER = "mail server"
 # In the name of a receiver: as much of the SHA-256 of its URL as keeps it apart from all others.
 DIGEST_CHARS = 32
@@ -180,7 +180,7 @@ def lock_receiver(session: Session, receiver: str) -> int | None:
 
 
 def count_failure(session: Session, receiver: str, *, unanswered: bool = False) -> None:
-    """Count a failure that tells of a failing receiver, and open the circuit when they are many.
+    """Count a failure that concerns the whole receiver; after several, open the circuit.
 
     Where it was `unanswered`, as so many attempts at this host were in a row, the other receivers
     there wait too.

@@ -1,7 +1,7 @@
 """Record the results of images, and close the job with its last one.
 
 They travel as one JSON value, which the database takes apart: a statement for each image would
-cost more than all else that the ledger does for it.
+cost more than everything else that the ledger does for it.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class Success:
 
 @dataclass(frozen=True)
 class Failure:
-    """An image failed for good; `found` tells its failures apart from others with this code."""
+    """An image failed for good; `found` distinguishes failures with the same code."""
 
     image: PendingImage
     error_code: str
@@ -210,7 +210,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Postponement:
-    """An image is tried again after a `delay`; `tried` tells whether it was tried now."""
+    """An image is tried again after a `delay`; `tried` is whether this was an attempt."""
 
     image: PendingImage
     delay: float
@@ -227,7 +227,7 @@ Result = Success | Failure | Postponement
 
 
 class FailureKind(NamedTuple):
-    """Failures that a person would treat alike."""
+    """A group of failures with the same cause."""
 
     code: str
     host: str
@@ -235,7 +235,7 @@ class FailureKind(NamedTuple):
 
 
 class FailureCount(NamedTuple):
-    """How many images failed in one way, and the first spreadsheet row among them."""
+    """The number of images in a group of failures, and the first spreadsheet row among them."""
 
     images: int
     example_row: int
@@ -278,7 +278,7 @@ def _upsert(session: Session, request_id: UUID, kind: FailureKind, found: Failur
 
 @dataclass
 class Tally:
-    """What a batch changed, counted by the rows that did change."""
+    """The changes of a batch, counted by the rows that changed."""
 
     completed: int = 0
     failed: int = 0
@@ -451,8 +451,8 @@ def _write_some(session: Session, claim: Claim, tally: Tally, results: Sequence[
 def _lock_files(session: Session, image_ids: Collection[UUID | None]) -> set[tuple[UUID, str]]:
     """Keep images, and so their files, from being deleted until this transaction has ended.
 
-    Return those that are still there, with the keys of their files. Whoever deletes images locks
-    them in the same order.
+    Return those that still exist, with the keys of their files. Deletions lock images
+    in the same order.
     """
     image = CompressedImage
     rows = session.execute(

@@ -1,6 +1,6 @@
 """What jobs saved, by day and owner: sums that stay when the jobs are deleted.
 
-A job counts on the day of its last end. A retry takes it out again until it has ended anew.
+A job counts on the day of its last end. A retry takes it out until it has ended again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def add_ended(session: Session, request_ids: Collection[UUID]) -> None:
 
 
 def remove_ended(session: Session, request_id: UUID) -> None:
-    """Take a job that is to be opened again out of the sums, while its row says when it ended.
+    """Subtract a job that is to be reopened from the sums, while its row has the time of its end.
 
     One that ended before there were sums is in none.
     """

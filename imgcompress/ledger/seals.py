@@ -29,7 +29,7 @@ from .session import reading, rowcount, writing
 log = logging.getLogger(__name__)
 
 KEY_BYTES = 32
-# How a key is named beside what it sealed: enough to tell it from others, and no help in guessing.
+# How a sealed value names its key: enough to identify it, and no help in guessing it.
 NAME_CHARS = 8
 RESEALED_AT_ONCE = 500
 # Older versions, which know of plain secrets alone, may be at work for so long beside this one.

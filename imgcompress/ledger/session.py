@@ -22,17 +22,17 @@ from sqlalchemy.orm import Session
 from ..errors import LedgerUnavailable
 from ..extensions import Base, db
 
-# A transaction takes milliseconds; one that takes as long has met a way that is down or very slow.
+# A transaction takes milliseconds; one that takes this long met a broken or very slow connection.
 SLOW_SECONDS = 5.0
 # What PostgreSQL says while it cannot do its work, by SQLSTATE: connections and logins that fail,
-# what was rolled back for others' sake, no room, a shutdown or a start, faults of the system; and
+# rollbacks for the sake of others, no space, a shutdown or a start, errors of the system; and
 # one by one: read-only (a standby, a full disk), no database of this name, a transaction that it
 # gave up, rights that were taken away (some hosters do so when the disk is full), locks, and a
 # table that is not there yet, since nobody has brought the schema up to date.
 AWAY_CLASSES = frozenset({"08", "28", "40", "53", "57", "58"})
 READ_ONLY = "25006"
 AWAY_STATES = frozenset({READ_ONLY, "3D000", "25P03", "25P04", "42501", "42P01", "55006", "55P03"})
-# What SQLite says: no right to the file, busy, locked, no memory, read-only, interrupted, a fault
+# What SQLite says: no right to the file, busy, locked, no memory, read-only, interrupted, an error
 # of the disk, full, not to be opened, another process holds the lock for too long.
 AWAY_RESULTS = frozenset({3, 5, 6, 7, 8, 9, 10, 13, 14, 15})
 
@@ -83,7 +83,7 @@ def means_unavailable(error: BaseException) -> bool:
         return False
     state: str | None = getattr(error, "pgcode", None)
     if state is None:
-        # Nobody answered.
+        # No answer.
         return type(error).__name__ in ("OperationalError", "InterfaceError", "DatabaseError")
     return state[:2] in AWAY_CLASSES or state in AWAY_STATES
 
@@ -94,14 +94,14 @@ def _note_trouble() -> None:
 
 
 def met_trouble(within: float) -> bool:
-    """Return whether this process met trouble on its way to the database in so many last seconds."""
+    """Return whether the database failed for this process within the last `seconds`."""
     return time.monotonic() - _met_trouble_at < within
 
 
 BUSY_SECONDS = 30
 # A server that is cut off without a word is noticed after 10 + 3 * 5 s; the kernel would ask after
 # two hours for the first time. libpq passes over what a system does not know. Without an encoding
-# the connection would have the database's own, in which not every text can be sent or told.
+# the connection would have the database's own, in which not every text can be sent or read.
 POSTGRES = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -169,7 +169,7 @@ def insert_into(session: Session, table: type[Base]) -> postgresql.Insert:
 
 
 def rowcount(result: Result[Any]) -> int:
-    """Return how many rows a statement changed."""
+    """Return the number of rows that a statement changed."""
     return cast("CursorResult[Any]", result).rowcount
 
 

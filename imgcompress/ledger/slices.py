@@ -1,7 +1,7 @@
 """Claim, renew, release and recover slices, shared fairly between owners and jobs.
 
 A job may spread over every idle worker. But where others wait, no owner of jobs may hold two slices
-more than one who waits, however many jobs it has; and among the jobs of one owner it is the same.
+more than a waiting one, however many jobs it has; and among the jobs of one owner it is the same.
 So a job whose origins hang cannot keep all workers waiting with it. A worker that waits for the
 last images of its slices takes another slice meanwhile, of the owner and then the job that holds
 the fewest.
@@ -56,7 +56,7 @@ from .unreadable import replace_unreadable_fields
 
 
 def lease_holders() -> list[str]:
-    """Return the processes that hold leases of active jobs, as `claim_slice` was told them."""
+    """Return the processes that hold leases of active jobs, as passed to `claim_slice`."""
     with reading() as session:
         return list(
             session.scalars(
@@ -110,7 +110,7 @@ def end_leases(
     return ended
 
 
-# A parameter for each: a list as one parameter is taken apart anew by each execution.
+# A parameter for each: a list as one parameter would be parsed by each execution.
 IS_ACTIVE = JOBS.c.status.in_([literal(status) for status in ACTIVE_JOB])
 
 
@@ -322,7 +322,7 @@ class PendingImage(NamedTuple):
     output_name: str | None = None
     # The ordinal of the same image in the earlier job.
     earlier: int | None = None
-    # Whether its row told all that is asked for; if not, the image is to fail.
+    # Whether its row could be read; if not, the image must fail.
     readable: bool = True
 
 
@@ -360,7 +360,7 @@ _PUBLISH = (
 
 
 def release_reservations(request_id: UUID, slice_nos: Sequence[int]) -> None:
-    """Take back reservations whose messages could not be published, or are not to be heeded."""
+    """Cancel reservations whose messages could not be published, or must be ignored."""
     with writing() as session:
         _unpublish(session, request_id, slice_nos)
 
@@ -381,7 +381,7 @@ def _unpublish(session: Session, request_id: UUID, slice_nos: Sequence[int]) -> 
 def claim_slice(
     request_id: UUID, slice_no: int, *, lease_seconds: float, holder: str | None = None
 ) -> Claim | None:
-    """Claim the slice by compare-and-swap; return None if it is not to be had.
+    """Claim the slice by compare-and-swap; return None if it is not available.
 
     A slice can be claimed when it is QUEUED and due, or when the lease of its claimant ran out,
     and only while its job is active. Where its job is ahead of one that waits for a worker, the
@@ -418,18 +418,18 @@ def _take_over(session: Session, lease: dict[str, Any]) -> dict[str, Any] | None
 
 
 def _swap_to_leased(session: Session, lease: dict[str, Any]) -> dict[str, Any] | None:
-    """Claim a slice that is due; return what a Claim tells."""
+    """Claim a slice that is due; return the fields of a Claim."""
     began = utcnow()
     row = session.execute(_LEASE, lease).one_or_none()
     if row is None:
         return None
-    told = dict(row._mapping)
-    note_time(began, told.pop("now"))
-    return told
+    fields = dict(row._mapping)
+    note_time(began, fields.pop("now"))
+    return fields
 
 
 def _of_job(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    # By the parameter: in RETURNING, SQLite is told the columns' names without their tables'.
+    # By the parameter: in RETURNING, SQLite gets the columns' names without their tables'.
     value = select(column).where(JOBS.c.request_id == bindparam("job")).scalar_subquery()
     return value.label(column.key)
 
@@ -445,7 +445,7 @@ _LEASE = (
         lease_until=from_now_by("lease"),
         progressed=False,
     )
-    # What a Claim tells, and the time.
+    # The columns of a Claim, and the time.
     .returning(
         SLICES.c.request_id,
         SLICES.c.slice_no,
@@ -517,7 +517,7 @@ _REPEATED = select(IMAGES.c.duplicate_of).where(
     IMAGES.c.request_id == bindparam("job"),
     IMAGES.c.duplicate_of.between(bindparam("first"), bindparam("last")),
 )
-# What a PendingImage tells, in its order.
+# The columns of a PendingImage, in its order.
 _PENDING_IMAGES = (
     select(
         IMAGES.c.image_id,
@@ -624,7 +624,7 @@ def republish_lost_slices(in_queue: int, *, older_than: float) -> int:
 def jobs_to_publish(limit: int) -> list[UUID]:
     """Return active jobs that have due slices nobody has published: the oldest of each owner first.
 
-    Then the second of each, and so on: whoever has many jobs takes the place of nobody else.
+    Then the second of each, and so on: an owner of many jobs does not displace others.
     """
     # A scalar subquery is one look into an index for each job; of EXISTS, SQLite makes a walk over
     # all slices that wait, again for each job (seconds for 3,000 jobs, measured).

@@ -17,7 +17,7 @@ from .session import reading, writing
 
 log = logging.getLogger(__name__)
 
-# What people write into an image's row, and what takes its place.
+# The columns that people edit in an image's row, and their replacements.
 STAND_INS = {
     "input_url": "",
     "options": None,
@@ -28,10 +28,10 @@ STAND_INS = {
 
 
 def replace_unreadable_fields(request_id: UUID, ordinal: int) -> bool:
-    """Put stand-ins into an image's row where it cannot be read; return whether that was needed.
+    """Replace unreadable values in an image's row; return whether that was needed.
 
-    Otherwise nothing that tells of all images of the job could be read either: its webhooks, its
-    details, its archive. An image whose row was mended must not be made, but fail.
+    Otherwise no list of all images of the job could be read either: its webhooks, its details, its
+    archive. An image whose row was repaired must not be compressed, but fail.
     """
     unreadable = [name for name in STAND_INS if not _is_readable(request_id, ordinal, name)]
     if not unreadable:

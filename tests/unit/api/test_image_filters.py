@@ -107,7 +107,7 @@ def test_images_are_found_by_their_failure_outcome_and_size(
     client: FlaskClient, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for looked_at, per_page in [(3, 1), (3, 2), (20_000, 2), (20_000, 100)]:
-        monkeypatch.setattr(queries, "MOST_LOOKED_AT", looked_at)
+        monkeypatch.setattr(queries, "MOST_SCANNED", looked_at)
         for query, numbers in FOUND.items():
             path = f"/job/details/{job}?{query}&per_page={per_page}"
             assert walk(client, path) == numbers, path
