@@ -1,7 +1,7 @@
 """Compress suspects in a process of their own, whose death condemns one image and nothing else.
 
 A slice whose worker died is suspect as a whole: one of its images may have killed it, by memory or
-by a fault of a decoder, or it was an operator. So its next worker gives each image to this process.
+by a bug of a decoder, or it was an operator. So its next worker gives each image to this process.
 Messages are a line of JSON and the bytes that it announces; nothing is unpickled, since a decoder
 that was taken over may write anything.
 """
@@ -45,7 +45,7 @@ class _Process(subprocess.Popen[bytes]):
 
 
 class CodecProcess(threading.local):
-    """A process that compresses one image at a time, started anew when an image ends it.
+    """A process that compresses one image at a time, restarted when an image ends it.
 
     Each thread has one of its own: an abandoned thread may still wait for its image, and Linux
     ends a process together with the thread that started it (see prctl(2), PR_SET_PDEATHSIG).
@@ -98,7 +98,7 @@ class CodecProcess(threading.local):
 
 @contextmanager
 def _ended_after(seconds: float, process: _Process) -> Iterator[threading.Event]:
-    """End the process when the block takes longer; the event tells whether that happened."""
+    """End the process when the block takes longer; the event is set if that happened."""
     overdue = threading.Event()
 
     def end() -> None:
@@ -148,13 +148,13 @@ def _answer(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
         return {"error": error.code, "found": error.found}, b""
     except MemoryError:
         return {"error": "out_of_memory", "found": ""}, b""
-    told = asdict(replace(made, data=b""))
-    del told["data"]
-    return {"compressed": told}, made.data
+    fields = asdict(replace(made, data=b""))
+    del fields["data"]
+    return {"compressed": fields}, made.data
 
 
 def main() -> None:
-    """Compress what comes by standard input until it ends."""
+    """Compress images from standard input until it ends."""
     die_with_parent(os.getppid())
     # Ctrl-C in a terminal is for the process that started this one, and ends it by its pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

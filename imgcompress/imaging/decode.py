@@ -45,7 +45,7 @@ def _drop_opaque(image: Image.Image) -> Image.Image:
 def _from_deep(image: Image.Image) -> Image.Image:
     """Scale grey values of more than 8 bits to 8; clipping would turn them white.
 
-    I;16 has a known range. Files with 32-bit integers or floats do not tell theirs; it is taken
+    I;16 has a known range. Files with 32-bit integers or floats do not state theirs; it is taken
     from the largest value: 1 (floats), 8 bits, 16 bits, or else from the darkest to the lightest.
     """
     pixels = np.asarray(image).astype(np.float32)
@@ -195,8 +195,8 @@ MAX_DURATION = 65_535
 class Picture:
     """Decoded pixels: frames in mode L, LA, RGB or RGBA, all of one size and mode.
 
-    `durations` are milliseconds per frame; `loop` is how often an animation plays, 0 for ever,
-    None where the file does not say. `untouched` tells that the pixels were not turned, resized
+    `durations` are milliseconds per frame; `loop` is how often an animation plays, 0 means forever,
+    None where the file does not say. `untouched` means that the pixels were not turned, resized
     or converted, so that the file's own compressed data show the same. `source_pixels` counts
     those of one frame before resizing. `quantization` and `subsampling` are those of a JPEG, the
     latter as Pillow counts: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0. `pixels` are those of a plain JPEG
@@ -219,7 +219,7 @@ class Picture:
 
     @property
     def has_alpha(self) -> bool:
-        """Tell whether any pixel is not solid."""
+        """Return whether any pixel is not solid."""
         return self.first.mode in ("LA", "RGBA")
 
     def on_white(self) -> Picture:
@@ -233,14 +233,14 @@ class Picture:
 
     @property
     def animated(self) -> bool:
-        """Tell whether there is more than one frame."""
+        """Return whether there is more than one frame."""
         return len(self.frames) > 1
 
 
 def decode(source: Source, options: CompressOptions, *, animated: bool) -> Picture:
     """Return the pixels of the image; all frames if `animated`, else the first alone.
 
-    May raise whatever Pillow raises; imaging/errors.py knows what it means.
+    May raise any error of Pillow; imaging/errors.py classifies them.
     """
     with source.image as image:
         is_jpeg = source.format == "jpeg"

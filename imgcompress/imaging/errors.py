@@ -31,7 +31,7 @@ _SAID = re.compile(
 
 
 def exhausted(error: Exception, pixels: int) -> bool:
-    """Tell whether an error was, or may have been, for lack of memory for so many pixels.
+    """Return whether an error was, or may have been, for lack of memory for so many pixels.
 
     It may where this process has a ceiling, and less below it than such an image can take.
     """
@@ -111,13 +111,13 @@ def decoder_errors(pixels: int = 0) -> Iterator[None]:
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError("too_many_pixels", detail=_told(error)) from error
+        raise ImageError("too_many_pixels", detail=_detail_of(error)) from error
     except Exception as error:
         if exhausted(error, pixels):
-            raise ImageError("out_of_memory", detail=_told(error)) from error
+            raise ImageError("out_of_memory", detail=_detail_of(error)) from error
         cut = isinstance(error, EOFError) or _TRUNCATED.search(str(error))
         raise ImageError(
-            "truncated_image" if cut else "corrupt_image", detail=_told(error)
+            "truncated_image" if cut else "corrupt_image", detail=_detail_of(error)
         ) from error
 
 
@@ -133,19 +133,19 @@ def encoder_errors(pixels: int = 0) -> Iterator[None]:
         raise
     except Exception as error:
         code = "out_of_memory" if exhausted(error, pixels) else "internal_error"
-        raise ImageError(code, detail=_told(error)) from error
+        raise ImageError(code, detail=_detail_of(error)) from error
 
 
 def let_go(error: BaseException) -> None:
-    """Forget the pixels that an error holds on to by its traceback, and by what it came from.
+    """Free the pixels that an error holds by its traceback, and by its causes.
 
-    Who is told of the error may keep it for a while, and other images need the memory.
+    The handler of the error may keep it for a while, and other images need the memory.
     """
-    told: BaseException | None = error
-    while told is not None:
-        traceback.clear_frames(told.__traceback__)
-        told = told.__cause__ or told.__context__
+    current: BaseException | None = error
+    while current is not None:
+        traceback.clear_frames(current.__traceback__)
+        current = current.__cause__ or current.__context__
 
 
-def _told(error: BaseException) -> str:
+def _detail_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

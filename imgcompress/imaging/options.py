@@ -1,4 +1,4 @@
-"""What is asked of a compression, and what comes of it."""
+"""The options of a compression, and its result."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Compressed:
       the input. With `keep` and any other format it happens only to a drawing of about 100 bytes
       that was resized: its new edges have more colours than it had.
 
-    `jpeg_engine` tells of a JPEG that stays one whether the engine made it (`used`), or in a word
+    `jpeg_engine` says of a JPEG that stays one whether the engine made it (`used`), or in a word
     why not; None for all others.
     """
 

@@ -136,7 +136,7 @@ class Source:
 
     @property
     def animated(self) -> bool:
-        """Tell whether there is more than one frame."""
+        """Return whether there is more than one frame."""
         return self.shape[2] > 1
 
     @cached_property

@@ -128,7 +128,7 @@ def progress_of(request_id: UUID) -> Progress | None:
 
 
 def failures_of(request_id: UUID) -> list[JobFailure]:
-    """Return the summary of a job's failures, the most frequent first, FAILURES_TOLD at most."""
+    """Return the FAILURE_GROUPS_SHOWN most frequent failures of a job."""
     with reading() as session:
         return list(
             session.scalars(

@@ -27,7 +27,7 @@ _REDIS = {"socket_timeout": ANSWER_SECONDS, "retry_on_timeout": False}
 class BrokerBlocked(IrrecoverableConnectionError):  # type: ignore[misc]
     """RabbitMQ reads nothing from this connection, since its memory or its disk is short.
 
-    It is not recoverable in kombu's sense: kombu would connect anew, and RabbitMQ, which does not
+    It is not recoverable in kombu's sense: kombu would reconnect, and RabbitMQ, which does not
     read from the old connections either, would not notice that they are closed.
     """
 
@@ -105,7 +105,7 @@ def publisher(celery: Celery) -> Iterator[Producer]:
 
 
 def check(producer: Producer) -> None:
-    """Raise what says why the broker takes no messages.
+    """Raise an error that says why the broker accepts no messages.
 
     RabbitMQ accepts connections in spite of an alarm; only a message finds it out. The one that is
     sent has a routing key that leads nowhere, so RabbitMQ confirms it and drops it.

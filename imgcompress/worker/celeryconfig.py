@@ -1,7 +1,7 @@
 """Celery settings that hold for every installation; the broker's address comes from config.py.
 
-The truth is in the ledger and a message is only a doorbell, so these settings need not make the
-broker reliable. They keep it quick, and keep a fault in one task from spreading.
+The state is in the ledger and a message is only a notification, so these settings need not make the
+broker reliable. They keep it fast, and keep an error in one task from spreading.
 """
 
 import socket
@@ -24,10 +24,10 @@ task_reject_on_worker_lost = True
 task_acks_on_failure = True
 # A hard time limit would otherwise acknowledge the message in spite of acks_late.
 task_acks_on_timeout = False
-# For so many seconds a task takes on slices, and a slice begins with images; what is left is handed
-# back. The longest download and compression come on top of it.
+# The seconds in which a task claims slices, and a slice starts images; the rest is released
+# after that. The longest download and compression come on top of it.
 SLICE_SECONDS = 60.0
-# A slice hands itself back after its time budget; these limits end only what truly hangs.
+# A slice is released after its time budget; these limits end only tasks that hang.
 task_soft_time_limit = 240
 task_time_limit = 300
 
@@ -36,10 +36,10 @@ worker_prefetch_multiplier = 1
 # Image libraries fragment memory; a fresh process now and then keeps it bounded (KiB).
 worker_max_tasks_per_child = 500
 worker_max_memory_per_child = 700_000
-# At SIGTERM slices hand themselves back within seconds, and the worker ends. At SIGQUIT it waits
+# At SIGTERM slices are released within seconds, and the worker ends. At SIGQUIT it waits
 # for this long, whatever goes on, and then cuts off what still runs.
 worker_soft_shutdown_timeout = 30.0
-# A slice works on while the broker is away: its lease, and not the broker, keeps others off it.
+# A slice continues while the broker is away: its lease, not the broker, reserves it.
 worker_cancel_long_running_tasks_on_connection_loss = False
 # Not used, and RabbitMQ 4.3 refuses the transient queues of remote control.
 worker_enable_remote_control = False
@@ -72,7 +72,7 @@ _KEEPALIVE = {
 }
 # Redis. The visibility timeout exceeds twice the hard time limit, so that no slice is redelivered
 # while it runs. kombu looks for lost messages every `unacked_restore_interval` seconds times the
-# throttle, which is 10 unless told otherwise: 100 s.
+# throttle, which is 10 by default: 100 s.
 REDIS_TRANSPORT = {
     "socket_keepalive_options": _KEEPALIVE,
     "visibility_timeout": 900,

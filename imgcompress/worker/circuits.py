@@ -25,9 +25,9 @@ FAILURES_TO_OPEN = 10
 # After so many openings in a row, the owner's images of the host fail instead of waiting on, once
 # this process has tried one of their job: it may be that another job's URLs alone are to blame.
 OPENINGS_TO_FAIL = 3
-# Where another worker tries the host, its verdict is awaited for so long at a time.
+# The pause between two looks while another worker probes the host.
 VERDICT_SECONDS = 5.0
-# Where these may pass, the host is to blame for them, and not the one image.
+# If retryable, these errors are those of the host, not of the one image.
 HOST_FAULTS = frozenset(
     ("dns_failed", "connect_failed", "source_timeout", "source_status", "source_broken")
 )
@@ -63,9 +63,9 @@ class HostCircuits:
         self._tried: set[tuple[UUID, str]] = set()
 
     def look_up(self, owner: str, authorities: Collection[str]) -> None:
-        """Learn which of these hosts are left alone, and try those whose turn it is.
+        """Look up which of these hosts are suspended, and probe those that are due.
 
-        While the ledger is away, none is left alone.
+        While the ledger is unavailable, none is suspended.
         """
         unknown = [
             source
@@ -80,7 +80,7 @@ class HostCircuits:
             log.warning("The host circuits cannot be read: %s", error)
 
     def check(self, source: Source, job: UUID) -> None:
-        """Raise ImageError `host_suspended` for an image of a job whose host is left alone.
+        """Raise ImageError `host_suspended` for an image of a job whose host is suspended.
 
         It is Deferred while waiting may help, and else a failure, for which the host was tried.
         """
@@ -97,17 +97,17 @@ class HostCircuits:
         )
 
     def trying(self, source: Source) -> bool:
-        """Tell whether this process tries the host, whose circuit is half-open, for an owner."""
+        """Return whether this process tries the host, whose circuit is half-open, for an owner."""
         found = self._suspended.get(source)
         return found is not None and found.trying
 
     def one_at_a_time(self, source: Source) -> bool:
-        """Tell whether the host is to be tried by one image at a time."""
+        """Return whether the host is to be tried by one image at a time."""
         found = self._suspended.get(source)
         return found is not None and (found.trying or found.final)
 
     def note(self, source: Source, error: ImageError | None, job: UUID) -> None:
-        """Take note of how an image of a job ended, which may open or close its host's circuit."""
+        """Note the result of an image of a job, which may open or close its host's circuit."""
         if error is not None and error.code in ("host_suspended", "internal_error"):
             return  # It says nothing about the host.
         if len(self._tried) >= REMEMBERED_TRIALS:

@@ -23,8 +23,8 @@ from kombu.transport import redis, virtual
 log = logging.getLogger(__name__)
 
 REASON_CHARS = 200
-# What Python raises over something that is not what it should be. kombu counts KeyError among the
-# faults of a connection to Redis.
+# Exceptions of Python for malformed data. kombu counts KeyError among the
+# errors of a connection to Redis.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -52,7 +52,7 @@ _read_from_redis = redis.Channel._brpop_read
 
 
 def _read_or_drop(channel: Any, **options: Any) -> Any:
-    """Read a message from Redis; what is no message of kombu's has left the queue, and is gone."""
+    """Read a message from Redis; anything else in the queue is dropped."""
     try:
         return _read_from_redis(channel, **options)
     except OSError:
@@ -107,5 +107,5 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
 
 def _log_dropped(reason: object) -> None:
-    told = repr(reason) if isinstance(reason, Exception) else str(reason)
-    log.warning("A message that this worker cannot read was dropped: %s", told[:REASON_CHARS])
+    text = repr(reason) if isinstance(reason, Exception) else str(reason)
+    log.warning("A message that this worker cannot read was dropped: %s", text[:REASON_CHARS])

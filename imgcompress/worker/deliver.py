@@ -115,7 +115,7 @@ ROUND_SECONDS = 60.0
 # A mail takes some ten answers of the server, each of 15 s at most.
 MAIL_HOLD_SECONDS = 300.0
 
-# The courier's other threads stay free for recovery, however many receivers hang.
+# The delivery worker's other threads stay free for recovery, however many receivers hang.
 _rounds = BoundedSemaphore(ROUNDS_AT_ONCE)
 
 
@@ -123,8 +123,8 @@ _rounds = BoundedSemaphore(ROUNDS_AT_ONCE)
 def deliver_due() -> None:
     """Attempt due deliveries, one after the other, until none is left that may be claimed.
 
-    The message is only a doorbell: when enough rounds go on in this process, one of them sees to
-    what is due.
+    The message is only a notification: if enough rounds run in this process, one of them attempts
+    the due deliveries.
     """
     if not _rounds.acquire(blocking=False):
         return
@@ -165,7 +165,7 @@ def _attempt(delivery: DueDelivery) -> None:
         # The claim runs out, and the delivery is due again.
         raise
     except Exception:
-        # A fault of ours must not stop the others, nor be repeated without a pause.
+        # An internal error must not stop the others, or be repeated without a pause.
         log.exception("The delivery could not be attempted")
         attempt = Attempt(False, error="internal_error")
     _record(delivery, attempt, time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""The tasks that beat sends: recover what was lost, prune what is old, delete what is orphaned."""
+"""The tasks of Celery beat: recover lost work, prune old jobs, delete orphaned files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .queue import publish_due_deliveries, publish_slices, slices_in_queue
 
 log = logging.getLogger(__name__)
 
-# A slice that was published so many rounds of recovery ago is claimed, or stands in the queue.
+# A slice published this many rounds of recovery ago is claimed, or still in the queue.
 LOST_AFTER_ROUNDS = 2
 JOBS_AT_ONCE = 500
 
@@ -43,10 +43,10 @@ _began = -math.inf
 
 @shared_task(name="recover")
 def recover() -> None:
-    """End leases, publish what stands unpublished, close finished jobs, relay deliveries.
+    """Expire leases, publish unpublished slices, close finished jobs, relay deliveries.
 
-    While there was no courier, messages have piled up: a round that is asked for right after
-    another one of this process is left out.
+    Messages pile up while there is no delivery worker: a round right after another one of this
+    process is skipped.
     """
     global _began
     now = time.monotonic()
@@ -72,7 +72,7 @@ def recover() -> None:
 
 
 def put_clock_right() -> int:
-    """Have all that is due which waits for a time that cannot be true; return how much it was."""
+    """Make everything due that waits for an impossible time; return the number of rows."""
     settings = current_settings()
     return clock_steps.correct_future_times(
         clock_steps.Longest(
@@ -87,7 +87,7 @@ def put_clock_right() -> int:
 
 
 def end_leases() -> None:
-    """End the leases that ran out, and those that dead processes of this machine held."""
+    """Expire overdue leases, and those of dead processes of this machine."""
     dead = [holder for holder in slices.lease_holders() if is_dead(holder)]
     _log_recovered("leases expired", slices.expire_leases(dead))
 
@@ -103,7 +103,7 @@ def recover_lost_messages() -> None:
 
 
 def purge_deleted_jobs() -> None:
-    """Take away what is left of deleted jobs. It comes last, since it may take a minute."""
+    """Purge deleted jobs. It comes last, since it may take a minute."""
     storage = open_storage(current_settings())
     try:
         _log_recovered("deleted jobs were erased", purge_due_jobs(JobFiles(storage)))

@@ -1,4 +1,4 @@
-"""What events say: to a system by webhook, to a person by mail."""
+"""The payloads of events: for systems by webhook, for people by mail."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _counts(job: JobRequest) -> dict[str, Any]:
 
 
 def _changes(job: JobRequest) -> dict[str, Any]:
-    """Return what changed since the earlier job, for a job that is compared with one."""
+    """Return the changes since the earlier job, for a job that is compared with one."""
     if not job.is_compared:
         return {}
     return {

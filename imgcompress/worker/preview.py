@@ -1,7 +1,7 @@
-"""Fetch and compress one image at once, for somebody who tries options before a job.
+"""Fetch and compress one image at once, to try options before a job.
 
 It runs in the web server, so it may take little: a few images at a time, smaller ones than those of
-jobs, and for a few seconds. The image is decoded in a process of its own, whose death harms nobody.
+jobs, and for a few seconds. The image is decoded in a subprocess, whose crash fails only it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WAIT_SECONDS = 5.0
 
 
 class TooManyPreviews(ImgcompressError):
-    """As many previews are being made as there are places for."""
+    """The maximum number of previews is being made already."""
 
     code = "too_many_previews"
     message = "Too many previews are being made at the moment. Try again in a few seconds."
@@ -48,7 +48,7 @@ class PreviewFailed(ImgcompressError):
 
 @dataclass(frozen=True)
 class Preview:
-    """A compressed image that is kept nowhere, and the bytes of its source."""
+    """A compressed image that is not stored, and the bytes of its source."""
 
     input_bytes: int
     output: Compressed
@@ -90,7 +90,7 @@ def _fetch(settings: Settings, url: str, headers: Mapping[str, str]) -> bytes:
 
 
 def _compress(settings: Settings, data: bytes, options: Mapping[str, Any]) -> Compressed:
-    # The codecs take memory, which a web server has no use for until somebody asks for a preview.
+    # The codecs take memory, which a web server needs only for the first preview.
     from ..imaging import CompressOptions
     from ..imaging.codec_process import CodecProcess
 

@@ -1,10 +1,10 @@
 """A pool process of a worker: how it starts, its memory, its name as a holder of leases, its end.
 
-What an image costs is bounded by its headers (imaging/decode.py). The limit of memory is for what
-nobody thought of: the kernel refuses more, Python raises MemoryError, and the image is
+The cost of an image is bounded by its headers (imaging/decode.py). The limit of memory is for
+unforeseen cases: the kernel refuses more, Python raises MemoryError, and the image is
 `out_of_memory`.
 
-A lease is there for workers on machines that fall silent. Where the worker was a process of this
+A lease is for workers on machines that become unreachable. Where the worker was a process of this
 machine, the kernel knows at once that it is gone.
 """
 
@@ -28,12 +28,12 @@ from ..process import die_with_parent
 # One byte that is shared with the pool processes, which are forked later: they do not hear the
 # signal that ends the worker, and must hand back their slices.
 _stopping = mmap.mmap(-1, 1)
-# Images keep all cores busy for hours; who asks for a status meanwhile shall not wait for them.
+# Images keep all cores busy for hours; status requests must not wait for them.
 BEHIND_CALLERS = 5
 
 
 def stopping() -> bool:
-    """Tell whether this worker is shutting down."""
+    """Return whether this worker is shutting down."""
     return _stopping[0] != 0
 
 
@@ -53,7 +53,7 @@ def begin_process(settings: Settings) -> None:
     os.nice(BEHIND_CALLERS)
     tune_malloc()
     limit_memory(settings.max_process_memory, settings.fetch_concurrency)
-    gc.freeze()  # What is loaded by now stays for ever: no search for garbage must look at it.
+    gc.freeze()  # Modules loaded by now stay forever: the garbage collector need not scan them.
 
 
 # The names of malloc.h, with their numbers.
@@ -62,14 +62,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 # raises this up to 32 MiB, and holes between smaller things stay.
 MAPPED_BYTES = 16 * 2**20
 # Those of smaller images are used again. By default all free memory beyond 128 KiB would go back
-# after each image and come anew for the next: a third of the time that a photo of 0.5 MP takes.
+# after each image and be allocated again for the next: a third of the time of a 0.5 MP photo.
 KEPT_BYTES = 32 * 2**20
 # By default each download thread may get an arena of its own, from which it gives nothing back.
 ARENAS = 2
 
 
 def tune_malloc() -> bool:
-    """Tell malloc to give large blocks back at once; return False where it is not glibc's."""
+    """Have malloc return large blocks at once; return False if it is not glibc's."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(
         mallopt(name, value)
@@ -91,7 +91,7 @@ OTHER_THREADS = 24
 
 
 def limit_memory(most: int, concurrency: int) -> None:
-    """Let this process, and those that it starts, have so many bytes each; 0 limits nothing.
+    """Limit the memory in bytes of this process, and of each that it starts; 0 for no limit.
 
     Stacks count from the start, though they are hardly touched, so those of its threads come on
     top: of all that download at this concurrency, and some more. Only what a process writes to for
@@ -122,7 +122,7 @@ def process_name() -> str | None:
 
 
 def is_dead(holder: str) -> bool:
-    """Tell whether a holder was a process of this machine and has ended."""
+    """Return whether a holder was a process of this machine and has ended."""
     try:
         machine, pid, start_time = holder.rsplit("/", 2)
         if machine != _machine():
@@ -132,7 +132,7 @@ def is_dead(holder: str) -> bool:
     except ProcessLookupError:
         return True
     except (OSError, ValueError):
-        return False  # It cannot be seen: its lease will tell.
+        return False  # It cannot be seen: only its lease decides.
 
 
 def _machine() -> str:

@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 # This many unclaimed slices of one job stand in the queue. Each claim publishes the next ones, so
 # a job still spreads over every idle worker, and a small job waits behind a few slices only.
 SLICES_AHEAD = 2
-# A courier makes so many rounds of deliveries at once.
+# The concurrent rounds of deliveries in a delivery worker.
 ROUNDS_AT_ONCE = 6
 # A connection that the broker closed meanwhile fails at once, and a new one is tried. What fails
 # more slowly than that is a broker that hangs.
 QUICK_SECONDS = 0.5
-# A broker that hangs is left alone for so long: who publishes must not wait for it each time.
+# The pause after a broker hangs: publishers must not wait for it each time.
 AWAY_SECONDS = 5.0
 
 _away_until: dict[str, float] = {}
@@ -91,14 +91,14 @@ def send(task: str, *args: object) -> bool:
 
 
 def check_broker() -> None:
-    """Raise what says why the broker takes no messages, within some 2 s."""
+    """Raise an error that says why the broker accepts no messages, within some 2 s."""
     error = _error_of(broker.check)
     if error:
         raise error
 
 
 def _error_of(use: Callable[[Producer], object]) -> BaseException | None:
-    """Return what went wrong as a producer was used, if anything did."""
+    """Return the error of using a producer, or None."""
     url = str(celery.conf.broker_write_url)
     began = time.monotonic()
     if began < _away_until.get(url, 0.0):
@@ -147,7 +147,7 @@ def _queue_length(channel: Any, queue: Any) -> int:
 
 @cache
 def _broker_errors() -> tuple[type[BaseException], ...]:
-    """Return what the broker's client raises when the broker is down, full, or refuses."""
+    """Return the exceptions of the broker's client if the broker is down, full, or refuses."""
     with celery.connection_for_write() as connection:
         return (
             OperationalError,

@@ -24,7 +24,7 @@ REMEMBERED_CONTENTS = 10_000
 
 
 class Original(NamedTuple):
-    """The bytes of an image, and what is kept to see later whether they have changed."""
+    """The bytes of an image, and the data to check later whether they have changed."""
 
     data: bytes
     source_hash: str
@@ -32,7 +32,7 @@ class Original(NamedTuple):
 
 
 class Reuse:
-    """What the images of a slice may take over from the earlier job."""
+    """The results that the images of a slice may take over from the earlier job."""
 
     def __init__(self, claim: Claim, images: Sequence[PendingImage]) -> None:
         self._claim = claim
@@ -47,12 +47,12 @@ class Reuse:
         return replace(kept, seen_at=earlier.seen_at)
 
     def validator(self, image: PendingImage) -> str | None:
-        """Return by what to ask the source of an image whether it has changed."""
+        """Return the validator for a conditional request for an image."""
         earlier = self._earlier.results.get(image.ordinal)
         return earlier.validator if earlier and not self._claim.fresh else None
 
     def unchanged(self, image: PendingImage, fetched: Fetched) -> Success | Original:
-        """Return the earlier result of an image that has not changed, or else what was fetched."""
+        """Return the earlier result of an unchanged image, or else the fetched source."""
         earlier = self._earlier.results.get(image.ordinal)
         if earlier and fetched.not_modified:
             return _taken_over(image, earlier, fetched.validator or earlier.validator, spared=True)

@@ -86,7 +86,7 @@ def retry_while_unavailable(act: Callable[[], Value], seconds: float = HOLD_SECO
 
 
 def claimed(request_id: UUID, slice_no: int) -> Claim | None:
-    """Claim a slice for this process; return None if it is not to be had."""
+    """Claim a slice for this process; return None if it is not available."""
     return claim_slice(
         request_id, slice_no, lease_seconds=current_settings().lease_seconds, holder=process_name()
     )
@@ -162,7 +162,7 @@ class ActiveSlice:
     When it has `ended`, by its release or since its claim was lost, its results are nobody's here.
     Before that it is `closing`, when its time is up: none of its images is begun any more. What the
     codec has by then is waited for, or an image that outlasts the time of a slice would be tried
-    again for ever. The task's thread alone changes it.
+    again forever. The task's thread alone changes it.
     """
 
     def __init__(self, claim: Claim, reuse: Reuse | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a worker process does with each image: fetch, compress, store; and what it needs for that."""
+"""The stages of each image in a worker process: fetch, compress, store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CODEC_PROCESS_SECONDS = 60.0
 
 
 class Encoded(NamedTuple):
-    """A compressed image, and what becomes of it once it is stored."""
+    """A compressed image, and its result once it is stored."""
 
     output: Compressed
     result: Success

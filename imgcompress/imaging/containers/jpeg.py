@@ -134,7 +134,7 @@ def check_supported(found: Sequence[Segment], data: bytes) -> None:
 
 
 def is_plain(found: Sequence[Segment]) -> bool:
-    """Tell whether the image is coded as nearly all are: by DCT and Huffman's code."""
+    """Return whether the image is coded as nearly all are: by DCT and Huffman's code."""
     return any(segment.marker in _SEQUENTIAL or segment.marker == _PROGRESSIVE for segment in found)
 
 
@@ -174,7 +174,7 @@ def _components(found: Sequence[Segment], data: bytes) -> bytes:
 
 
 def _is_complete(components: bytes, scans: list[bytes]) -> bool:
-    """Tell whether every component's mean and every detail of the first one were sent.
+    """Return whether every component's mean and every detail of the first one were sent.
 
     The details of colour may be left out by an encoder that found none (T.81, G.1.1.1).
     """

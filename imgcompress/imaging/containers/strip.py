@@ -3,7 +3,7 @@
 The source's own file is never stored. What decodes as its pixels is copied segment by segment;
 metadata, private data and whatever follows the image stay behind. As a second lock the result is
 refused if it still holds something that another program would take for its own: then the image
-has to be encoded anew.
+has to be encoded again.
 """
 
 from __future__ import annotations
@@ -46,6 +46,6 @@ def strip_metadata(data: bytes, format: str, most: int | None = None) -> bytes |
 
 
 def has_payload(data: bytes) -> bool:
-    """Tell whether there is something that another program would take for its own."""
+    """Return whether there is something that another program would take for its own."""
     small = data.lower()
     return any(payload in small for payload in _PAYLOADS)

@@ -63,7 +63,7 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
 def expected_quality(budget: float, picture: Picture, source: Source) -> int:
     """Return the quality at which a JPEG at 4:2:0 is expected to have about `budget` bytes.
 
-    A JPEG source tells the level of the curve by its own quantisation and size; otherwise the
+    A JPEG source gives the level of the curve by its own quantisation and size; otherwise the
     usual photo does.
     """
     size = max(1.0, FIRST_AIM * budget)

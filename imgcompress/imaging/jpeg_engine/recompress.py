@@ -153,7 +153,7 @@ class _Result:
 
 
 def _is_suspect(made: Requantised) -> bool:
-    """Tell whether what was taken over from the source could be something to another program."""
+    """Return whether what was taken over from the source could be something to another program."""
     if made.lossless:
         return has_payload(made.data)
     return not made.own_tables and has_payload(made.data[:_TABLES_END])

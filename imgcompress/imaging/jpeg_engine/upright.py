@@ -1,4 +1,4 @@
-"""What metadata tell of how an image has to be turned to be seen upright."""
+"""The orientation of an image by its metadata, to show it upright."""
 
 from __future__ import annotations
 
