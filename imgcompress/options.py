@@ -9,8 +9,10 @@ OPTION_NAMES = (
     "max_width",
     "max_height",
     "effort",
+    "formats",
 )
-FORMATS = ("keep", "jpeg", "png", "webp", "avif")
+OUTPUT_FORMATS = ("jpeg", "png", "webp", "avif")
+FORMATS = ("keep", "auto", *OUTPUT_FORMATS)
 # How much time an image may take: the fastest that is good, the usual, the best at any cost.
 EFFORTS = ("low", "medium", "high")
 # No JPEG is wider or higher than this.

@@ -41,6 +41,7 @@ from ..csvfile import (
     opened_table,
     parse_effort,
     parse_format,
+    parse_formats,
     read_images,
     read_preview,
     validate_file,
@@ -57,7 +58,7 @@ from ..links import job_url
 from ..logs import bind
 from ..net import DialPolicy
 from ..net.fetcher import Fetched, Fetcher, FetchLimits
-from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES
+from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES, OUTPUT_FORMATS
 from ..storage import csv_key, workbook_key
 from ..tracing import UPLOAD, record
 from ..worker.queue import publish_slices
@@ -185,6 +186,18 @@ class _Format(fields.String):
         return parse_format(name) or name
 
 
+class _Formats(fields.String):
+    """A list of output formats, as parse_formats returns it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        formats = parse_formats(super()._deserialize(value, attr, data, **kwargs))
+        if formats is None:
+            raise ValidationError(
+                f"formats must be some of {', '.join(OUTPUT_FORMATS)}, separated by commas."
+            )
+        return formats
+
+
 class _Effort(fields.String):
     """An effort in letters of any case; one that is not known is left to the validator."""
 
@@ -277,7 +290,7 @@ class UploadSchema(Schema):
         error_messages={"invalid": "row_options must be true or false."},
         metadata={
             "description": "Read `format`, `quality`, `compression_percentage`, `max_width`,"
-            " `max_height` and `effort` from columns with these names. Columns called"
+            " `max_height`, `effort` and `formats` from columns with these names. Columns called"
             " `imgcompress format` and so on are always read."
         },
     )
@@ -317,7 +330,15 @@ class UploadSchema(Schema):
         load_default=lambda: "keep",
         metadata={
             "description": "The format of the compressed images; `keep`, the default, keeps that of"
-            " each original. `jpg` means `jpeg`."
+            " each original, and `auto` chooses for each image the one that needs the fewest bytes"
+            " for the same looks. `jpg` means `jpeg`."
+        },
+    )
+    formats = _Formats(
+        metadata={
+            "description": "With `format=auto`: the formats to choose from, separated by commas;"
+            f" {', '.join(OUTPUT_FORMATS)} if left out.",
+            "example": "webp,jpeg",
         },
     )
     max_width = _whole_number("max_width", "Maximum width in pixels; wider images are scaled down.")
@@ -503,6 +524,9 @@ class UploadForm:
             "effort": settings.effort,
         }
         options = {name: (default | self.values).get(name) for name in OPTION_NAMES}
+        if options["formats"] is None:
+            # Jobs from before this option are otherwise none with the same options.
+            del options["formats"]
         headers = headers_of(self.values)
         return options | {REQUEST_HEADERS: headers} if headers else options
 

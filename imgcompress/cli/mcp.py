@@ -71,7 +71,7 @@ class Tools:
         path: str,
         compression_percentage: int | None = None,
         quality: int | None = None,
-        format: Literal["keep", "jpeg", "png", "webp", "avif"] | None = None,
+        format: Literal["keep", "auto", "jpeg", "png", "webp", "avif"] | None = None,
         max_width: int | None = None,
         max_height: int | None = None,
         dry_run: bool = False,

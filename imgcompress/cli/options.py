@@ -11,7 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from ..client import DEFAULT_SERVER, Client, ClientError, Job
-from ..options import BOUNDS, EFFORTS, FORMATS
+from ..csvfile import parse_formats
+from ..options import BOUNDS, EFFORTS, FORMATS, OUTPUT_FORMATS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -65,6 +66,13 @@ def _bounded(name: str) -> click.IntRange:
     return click.IntRange(*BOUNDS[name])
 
 
+def _formats(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    formats = parse_formats(text) if text else None
+    if text and formats is None:
+        raise click.BadParameter(f"give some of {', '.join(OUTPUT_FORMATS)}, separated by commas.")
+    return formats
+
+
 def together(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
     """Return several options as one decorator."""
     return lambda function: reduce(lambda done, add: add(done), reversed(options), function)
@@ -91,7 +99,17 @@ compression_options = together(
         metavar="1-95",
         help="A fixed quality instead of a percentage.",
     ),
-    click.option("--format", type=click.Choice(FORMATS), help="The format of the output."),
+    click.option(
+        "--format",
+        type=click.Choice(FORMATS),
+        help="The format of the output; auto chooses the smallest for each image.",
+    ),
+    click.option(
+        "--formats",
+        callback=_formats,
+        metavar="NAMES",
+        help="The formats that auto may choose from, such as webp,jpeg.",
+    ),
     click.option(
         "--max-width",
         type=_bounded("max_width"),
@@ -124,7 +142,7 @@ reading_options = together(
     ),
 )
 OPTION_FIELDS = (
-    "compression_percentage quality format max_width max_height effort url_columns name_column"
+    "compression_percentage quality format max_width max_height effort formats url_columns name_column"
     " id_column base_url sheet encoding on_row_error"
 ).split()
 

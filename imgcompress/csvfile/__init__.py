@@ -10,7 +10,7 @@ from .model import (
     Validation,
     Wishes,
 )
-from .options import parse_effort, parse_format
+from .options import parse_effort, parse_format, parse_formats
 from .output import CSV_TYPE, OUTPUTS, OutputForm, kept_output, output_form, write_output
 from .preview import Preview, read_preview
 from .reader import read_images
@@ -43,6 +43,7 @@ __all__ = [
     "output_form",
     "parse_effort",
     "parse_format",
+    "parse_formats",
     "read_images",
     "read_preview",
     "validate_file",

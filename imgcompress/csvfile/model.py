@@ -192,6 +192,8 @@ MESSAGES = {
     "url_not_allowed": "{reason}",
     "invalid_format": "This is not an image format. Enter one of {formats}, leave the cell empty,"
     " or rename the column if it means something else.",
+    "invalid_formats": "This is not a list of image formats. Enter some of {formats}, separated by"
+    " commas, leave the cell empty, or rename the column if it means something else.",
     "invalid_effort": "This is not an effort. Enter one of {efforts}, leave the cell empty, or"
     " rename the column if it means something else.",
     "invalid_number": "This is not a whole number from {low} to {high:,}. Enter one, leave the cell"

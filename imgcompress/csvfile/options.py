@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-from ..options import BOUNDS, EFFORTS, FORMATS
+from .. import options as known
+from ..options import BOUNDS, EFFORTS, OUTPUT_FORMATS
 from .columns import (
     COMPRESSION_PERCENTAGE,
     EFFORT,
     FORMAT,
+    FORMATS,
     OPTION_COLUMNS,
     OUTPUT_NAME,
     QUALITY,
@@ -23,6 +25,8 @@ from .model import Issue, RowOptions, enumerated, issue
 from .parser import ColumnBatch
 
 MAX_NAME_CHARS = 150
+# The most names in a list of formats; names may come twice, as `jpg` and `jpeg`.
+MAX_FORMATS = 20
 
 _SPELLINGS = {"jpg": "jpeg"}
 _BOUNDS = {column: BOUNDS[column.name] for column in OPTION_COLUMNS if column.name in BOUNDS}
@@ -123,7 +127,9 @@ def places_of_values(column: Column, sample: Sample) -> list[int]:
 
 def _issue_of(column: Column) -> FoundIssue:
     if column is FORMAT:
-        return column, "invalid_format", {"formats": enumerated(FORMATS)}
+        return column, "invalid_format", {"formats": enumerated(known.FORMATS)}
+    if column is FORMATS:
+        return column, "invalid_formats", {"formats": enumerated(OUTPUT_FORMATS)}
     if column is EFFORT:
         return column, "invalid_effort", {"efforts": enumerated(EFFORTS)}
     low, high = _BOUNDS[column]
@@ -134,7 +140,20 @@ def parse_format(text: str) -> str | None:
     """Return the format that a text names, or None; `jpg` means `jpeg`, and case is ignored."""
     name = text.casefold()
     name = _SPELLINGS.get(name, name)
-    return name if name in FORMATS else None
+    return name if name in known.FORMATS else None
+
+
+def parse_formats(text: str) -> str | None:
+    """Return the output formats that a text names, separated by commas, or None.
+
+    They come in the order of OUTPUT_FORMATS, each once.
+    """
+    if text.count(",") >= MAX_FORMATS:
+        return None
+    names = {parse_format(name.strip()) for name in text.split(",")}
+    if not names <= set(OUTPUT_FORMATS):
+        return None
+    return ",".join(name for name in OUTPUT_FORMATS if name in names)
 
 
 def parse_effort(text: str) -> str | None:
@@ -154,6 +173,7 @@ def _number_parser(low: int, high: int) -> Callable[[str], int | None]:
 _PARSERS: dict[Column, Callable[[str], str | int | None]] = {
     FORMAT: parse_format,
     EFFORT: parse_effort,
+    FORMATS: parse_formats,
     **{column: _number_parser(*bounds) for column, bounds in _BOUNDS.items()},
 }
 

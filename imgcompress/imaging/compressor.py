@@ -6,10 +6,14 @@ from dataclasses import replace
 from math import prod
 
 from ..errors import ImageError
+from .auto_format import LOSSLESS_WEBP, allowed_formats, choose, lossless_of_few_colours
 from .containers.strip import strip_metadata
 from .decode import Picture, decode
 from .encoders import MAX_SIDE, SHRINK
+from .encoders.avif import on_avif_scale
 from .encoders.common import EncodeTarget
+from .encoders.png import WORTH_LOSSES
+from .encoders.webp import lossless
 from .errors import decoder_errors, encoder_errors, let_go, suppress_pillow_warnings
 from .jpeg_engine import recompressed
 from .options import Compressed, CompressOptions
@@ -28,17 +32,92 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
     """
     try:
         with suppress_pillow_warnings():
-            with decoder_errors():
-                made = recompressed(data, options)
-            if isinstance(made, Compressed):
-                return made
-            return replace(_from_pixels(data, options), jpeg_engine=made)
+            if options.format == "auto":
+                return _in_the_best_format(data, options)
+            return _in_one_format(data, options)
     except ImageError as error:
         let_go(error)
         raise
 
 
-def _from_pixels(data: bytes, options: CompressOptions) -> Compressed:
+def _in_one_format(data: bytes, options: CompressOptions) -> Compressed:
+    with decoder_errors():
+        made = recompressed(data, options)
+    if isinstance(made, Compressed):
+        return made
+    source, picture, pixels = _decoded(data, options)
+    with encoder_errors(pixels):
+        return replace(_compressed(source, picture, options), jpeg_engine=made)
+
+
+def _in_the_best_format(data: bytes, options: CompressOptions) -> Compressed:
+    """Return the image in the format of the fewest bytes, or in its own where that is smaller."""
+    allowed = allowed_formats(options)
+    if len(allowed) == 1:
+        return _in_one_format(data, replace(options, format=allowed[0]))
+    keep = replace(options, format="keep")
+    with decoder_errors():
+        made = recompressed(data, keep) if "jpeg" in allowed else None
+    engine = made if isinstance(made, Compressed) else None
+    if engine and engine.quality is None and engine.outcome == "target_met":
+        return engine
+    source, picture, pixels = _decoded(data, options)
+    with encoder_errors(pixels):
+        format, result = _chosen(source, picture, options, engine)
+    del picture
+    if format == source.format == "jpeg":
+        # libjpeg-turbo wants pixels of its own.
+        return result or _in_one_format(data, keep)
+    assert result is not None
+    if result.outcome == "larger" and (not options.formats or source.format in allowed):
+        return _in_one_format(data, keep)
+    return result
+
+
+def _chosen(
+    source: Source, picture: Picture, options: CompressOptions, engine: Compressed | None
+) -> tuple[str, Compressed | None]:
+    """Return the format, and the image in it; None for a JPEG that stays one without the engine."""
+    goal = _goal(source, options)
+    spare = engine
+    if exact := lossless_of_few_colours(picture, goal, options):
+        outcome = _outcome(exact[0], len(source.data), goal)
+        spare = _result(*exact, picture, outcome, looks=BEST)
+        if exact[0].size <= goal.budget:
+            return spare.format, spare
+    format = choose(source, picture, goal, options, engine)
+    if format == LOSSLESS_WEBP:
+        attempt, format = lossless(picture, goal), "webp"
+        if attempt.size <= goal.budget:
+            return format, _result(attempt, format, picture, "target_met", looks=BEST)
+    if format == source.format == "jpeg":
+        return format, engine
+    result = _compressed(source, picture, _in_format(format, source, options))
+    if spare and _is_better(spare, result, options):
+        return spare.format, spare
+    return format, result
+
+
+def _is_better(spare: Compressed, result: Compressed, options: CompressOptions) -> bool:
+    """Return whether a file without losses, or that of the JPEG engine, is to be taken instead.
+
+    What misses the target must save enough of its bytes to be worth the losses.
+    """
+    if result.outcome == "target_met" and not options.quality:
+        return False
+    return len(spare.data) * WORTH_LOSSES <= len(result.data)
+
+
+def _in_format(format: str, source: Source, options: CompressOptions) -> CompressOptions:
+    """Return the options for the format that was chosen, with a fixed quality on its scale."""
+    quality = options.quality
+    if quality and format == "avif":
+        quality = on_avif_scale(quality)
+    return replace(options, format="keep" if format == source.format else format, quality=quality)
+
+
+def _decoded(data: bytes, options: CompressOptions) -> tuple[Source, Picture, int]:
+    """Return the source, its pixels, and how many there are in all frames."""
     with decoder_errors():
         source = inspect(data, options)
     animated = source.animated and options.format != "jpeg"
@@ -46,21 +125,24 @@ def _from_pixels(data: bytes, options: CompressOptions) -> Compressed:
     with decoder_errors(pixels):
         picture = decode(source, options, animated=animated)
     source.let_go()
-    with encoder_errors(pixels):
-        return _compressed(source, picture, options)
+    return source, picture, pixels
+
+
+def _goal(source: Source, options: CompressOptions) -> EncodeTarget:
+    return EncodeTarget(
+        options.budget(len(source.data)), options.min_quality, options.quality, options.effort
+    )
 
 
 def _compressed(source: Source, picture: Picture, options: CompressOptions) -> Compressed:
     source_size = len(source.data)
-    goal = EncodeTarget(
-        options.budget(source_size), options.min_quality, options.quality, options.effort
-    )
-    if not goal.quality and (lossless := _rewrapped(source, picture, options, goal.budget)):
-        return _result(lossless, source.format, picture, "target_met", looks=BEST)
+    goal = _goal(source, options)
+    if not goal.quality and (copy := _rewrapped(source, picture, options, goal.budget)):
+        return _result(copy, source.format, picture, "target_met", looks=BEST)
     attempt, format = _smallest(source, picture, goal, options)
     if attempt.size > goal.budget or goal.quality:
-        if lossless := _rewrapped(source, picture, options, attempt.size):
-            return _result(lossless, source.format, picture, "already_small", looks=BEST)
+        if copy := _rewrapped(source, picture, options, attempt.size):
+            return _result(copy, source.format, picture, "already_small", looks=BEST)
     outcome = _outcome(attempt, source_size, goal)
     if outcome == "larger" and format == source.format and options.format == "keep":
         # Not even the floor is below a source that was worse still: match it, whatever it takes.

@@ -10,7 +10,9 @@ class CompressOptions:
     """How one image is to be compressed.
 
     `compression_percentage` is the share of the input's bytes to be saved, 1 to 95; `quality`
-    (1 to 95) replaces that search with a fixed quality. `format` is keep, jpeg, png, webp or avif.
+    (1 to 95) replaces that search with a fixed quality, on the scale of the output format, or of
+    JPEG with `format` auto. `format` is keep, auto, jpeg, png, webp or avif; `formats` are those
+    that auto may choose from, separated by commas, or None for all.
     `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
     `min_quality` is the floor of the search on the JPEG scale; `max_pixels` counts width x height
     x frames, and `max_frames` the frames alone. `effort` is low, medium or high: how much time the
@@ -21,6 +23,7 @@ class CompressOptions:
     compression_percentage: int = 50
     quality: int | None = None
     format: str = "keep"
+    formats: str | None = None
     max_width: int | None = None
     max_height: int | None = None
     effort: str = "medium"

@@ -30,6 +30,8 @@ from .decode import to_plain
 from .turbo import START_OF_JPEG, Pixels, decoded_again
 
 BEST = 100.0
+# Points that a JPEG loses when the logarithm of its quantisation step grows by 1.
+POINTS_PER_STEP = 13.385
 TILE = 32
 TILES = 100
 # An image of little more than TILES tiles is compared as a whole.
@@ -76,7 +78,7 @@ def estimated_score(quality: int) -> float:
     less, with a mean error of 6 points. `quality` is on libjpeg's scale.
     """
     percent = 5000 / quality if quality < 50 else max(1, 200 - 2 * quality)
-    return min(BEST, max(0.0, 131.98 - 13.385 * math.log(percent)))
+    return min(BEST, max(0.0, 131.98 - POINTS_PER_STEP * math.log(percent)))
 
 
 def lowest_quality(score: float) -> int:

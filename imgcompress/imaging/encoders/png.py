@@ -54,20 +54,16 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     """Return the best PNG within the goal."""
     frames = picture.frames
     pixels = sum(frame.width * frame.height for frame in frames)
-    lossy_level, lossless_level = LEVELS["high" if goal.smallest else goal.effort]
+    lossy_level = LEVELS["high" if goal.smallest else goal.effort][0]
 
-    def encode(images: list[Image.Image], **settings: Any) -> bytes:
-        return saved(images[0], "PNG", **settings, **_animation(picture, images))
-
-    def lossless(images: list[Image.Image]) -> Attempt:
-        quick = {"compress_level": 1} if optimiser() else {}
-        return Attempt(optimised(encode(images, **quick), lossless_level, pixels), None)
+    def encode(images: list[Image.Image]) -> bytes:
+        return saved(images[0], "PNG", **_animation(picture, images))
 
     exact = palette.exact(frames)
     expected = expected_lossless(exact or frames)
     best = None
     if expected <= goal.budget * PROSPECT and (exact or not goal.quality):
-        best = lossless(exact or frames)
+        best = lossless(picture, exact or frames, goal)
         if best.size <= goal.budget:
             return best
     always = goal.smallest or goal.effort == "high"
@@ -77,8 +73,16 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     # What misses the target must save enough of the lossless bytes to be worth its losses.
     worth = 1.0 if lossy.size <= goal.budget or goal.smallest else WORTH_LOSSES
     if not best and lossy.size > expected * worth * (SURE_INDEXED if exact else SURE):
-        best = lossless(exact or frames)
+        best = lossless(picture, exact or frames, goal)
     return best if best and best.size * worth <= lossy.size else lossy
+
+
+def lossless(picture: Picture, images: list[Image.Image], goal: EncodeTarget) -> Attempt:
+    """Return these frames of the picture, which may have a palette, without losses."""
+    quick = {"compress_level": 1} if optimiser() else {}
+    level = LEVELS["high" if goal.smallest else goal.effort][1]
+    data = saved(images[0], "PNG", **quick, **_animation(picture, images))
+    return Attempt(optimised(data, level, sum(i.width * i.height for i in images)), None)
 
 
 def _lossy(

@@ -54,6 +54,13 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     return highest_quality(encode, goal.budget, CURVE, Range(goal.floor, CEILING, start))
 
 
+def lossless(picture: Picture, goal: EncodeTarget) -> Attempt:
+    """Return the same pixels as a WebP; colours that are clear may change."""
+    method = METHODS[goal.effort]
+    data = saved(picture.first, "WEBP", lossless=True, method=method, **_animation(picture))
+    return Attempt(data, None)
+
+
 def _animation(picture: Picture) -> dict[str, Any]:
     if not picture.animated:
         return {}

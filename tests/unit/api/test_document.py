@@ -102,6 +102,7 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
         "max_width",
         "max_height",
         "effort",
+        "formats",
         "user_agent",
         "referer",
         "accept_language",

@@ -84,6 +84,7 @@ EMPTY_FIELDS = [
     ("max_width", None),
     ("max_height", None),
     ("effort", None),
+    ("formats", None),
     ("url_columns", None),
     ("name_column", None),
     ("id_column", None),

@@ -124,6 +124,12 @@ def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
     assert kept.webhook_url == "https://shop.test/hook"
 
 
+def test_the_formats_of_auto_are_kept_in_one_spelling(app: Flask, upload: Upload) -> None:
+    answer = upload(format="auto", formats="WebP, jpg")
+    options = job(app, answer.json["request_id"]).options
+    assert (options["format"], options["formats"]) == ("auto", "jpeg,webp")
+
+
 @pytest.mark.parametrize("name", ["jpg", "JPG", "JPEG"])
 def test_a_format_may_go_by_its_other_names(app: Flask, upload: Upload, name: str) -> None:
     answer = upload(format=name)

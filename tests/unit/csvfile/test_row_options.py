@@ -34,6 +34,8 @@ def faults_of(content: str) -> list[tuple[int | None, str | None, str, str | Non
         ("Max Width", "800", {"max_width": 800}),
         ("max-height", "65535", {"max_height": 65_535}),
         ("Effort", " High ", {"effort": "high"}),
+        ("format", "Auto", {"format": "auto"}),
+        ("Formats", '"WebP, jpg,jpeg"', {"formats": "jpeg,webp"}),
         ("quality", "", None),
         ("quality", "  ", None),
     ],
@@ -90,6 +92,8 @@ def test_a_row_may_name_its_files(cell: str, name: str | None) -> None:
         ("max_width", "65536", "invalid_number"),
         ("max_height", "wide", "invalid_number"),
         ("effort", "most", "invalid_effort"),
+        ("formats", "webp;jpeg", "invalid_formats"),
+        ("formats", "keep", "invalid_formats"),
         ("output name", "a/b", "invalid_output_name"),
         ("output name", "..", "invalid_output_name"),
         ("output name", "a\\b", "invalid_output_name"),
@@ -126,7 +130,7 @@ def test_an_option_column_may_not_be_there_twice() -> None:
 def test_the_advice_says_what_to_write() -> None:
     (issue,) = surveyed(table("Format", "tiff"), row_options=True).issues
     assert issue.message == (
-        "This is not an image format. Enter one of “keep”, “jpeg”, “png”, “webp”, “avif”, leave the"
+        "This is not an image format. Enter one of “keep”, “auto”, “jpeg”, “png”, “webp”, “avif”,"
         " cell empty, or rename the column if it means something else."
     )
 

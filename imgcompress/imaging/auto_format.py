@@ -1,0 +1,187 @@
+"""Choose the format that needs the fewest bytes for the same looks, for `format=auto`.
+
+A sample of the picture is encoded once in each candidate, at qualities that look about alike, and
+scored (score.py). What is left of a difference in looks is converted to bytes. The usual search
+then runs in the chosen format alone. A JPEG source is recompressed by the JPEG engine first, which
+takes less time than a sample and looks better than a JPEG that is encoded anew.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from PIL import Image
+
+from .decode import Picture
+from .encoders import MAX_SIDE, avif, palette, png, webp
+from .encoders.common import DITHER, EncodeTarget, saved
+from .encoders.jpeg import EXPONENT, expected_quality
+from .encoders.quantiser import Quantiser
+from .options import Compressed, CompressOptions
+from .probe import Source
+from .score import BEST, POINTS_PER_STEP, compared, score
+from .score import sample as pixels_sample
+from .search import Attempt
+from .turbo import decoded_again
+
+# By the time that an encode takes, the shortest first.
+_OPAQUE = ("jpeg", "webp", "avif")
+_ALPHA = ("webp", "avif")
+# How motion is coded decides about animations, which a sample does not show.
+_ANIMATED = ("webp",)
+# Where none of these is allowed, the first allowed of all.
+_OTHERWISE = ("webp", "avif", "png", "jpeg")
+LOSSLESS_WEBP = "lossless webp"
+# Sources whose pixels have, as a rule, no losses.
+_WITHOUT_LOSSES = ("png", "gif", "tiff", "bmp")
+# A slower format has to save this share: about what the comparison of two samples may miss.
+WORTH = 0.1
+# The qualities, on the JPEG scale, at which formats are compared; between them, the quality that
+# the budget lets expect.
+LOWEST, HIGHEST = 40, 90
+# The sample is GRID x GRID squares of SQUARE pixels; each seam costs bytes. They start at multiples
+# of 16, so that the blocks of a JPEG source lie in it as they do in the source.
+SQUARE = 256
+GRID = 2
+_ALIGNED = 16
+# log(bytes) per point of the score; both are linear in the logarithm of JPEG's quantisation step.
+BYTES_PER_POINT = EXPONENT / POINTS_PER_STEP
+# The usual effort's. Optimised codes are those of the JPEG engine.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "jpeg": {"optimize": True},
+    "webp": {"method": webp.METHODS["medium"]},
+    "avif": {"speed": avif.SPEEDS["medium"], "max_threads": 1},
+}
+# libwebp needs about a second and 50 MB per megapixel for a lossless image.
+LOSSLESS_WEBP_PIXELS = 8_000_000
+
+
+def allowed_formats(options: CompressOptions) -> tuple[str, ...]:
+    """Return the formats that `auto` may choose from."""
+    return tuple(options.formats.split(",")) if options.formats else _OTHERWISE
+
+
+def choose(
+    source: Source,
+    picture: Picture,
+    goal: EncodeTarget,
+    options: CompressOptions,
+    engine: Compressed | None,
+) -> str:
+    """Return the format that the picture needs the fewest bytes in, or LOSSLESS_WEBP.
+
+    `engine` is what the JPEG engine made of the file, if it did.
+    """
+    candidates = _candidates(picture, options)
+    if engine and engine.quality is None:
+        candidates = [format for format in candidates if format != "jpeg"] or candidates
+    if len(candidates) == 1:
+        return candidates[0]
+    sample = _sample(picture.first)
+    if engine and engine.quality:
+        quality = engine.quality
+    else:
+        expected = goal.quality or expected_quality(goal.budget, picture, source)
+        quality = min(HIGHEST, max(LOWEST, goal.floor, expected))
+    share = picture.first.width * picture.first.height / (sample.width * sample.height)
+    sizes: dict[str, float] = {}
+    for format in candidates:
+        if format == "jpeg" and engine:
+            size, looks = len(engine.data) / share, _looks_of_engine(source, engine, picture)
+        else:
+            data = _encoded(sample, format, quality)
+            size, looks = len(data), score(sample, data)
+        sizes[format] = size * math.exp(-BYTES_PER_POINT * looks)
+    if source.format in _WITHOUT_LOSSES and not goal.quality and not picture.animated:
+        sizes |= _of_drawings(sample, picture, goal, options)
+    best = candidates[0]
+    for format, size in sizes.items():
+        if size <= sizes[best] * (1 - WORTH):
+            best = format
+    return best
+
+
+def _looks_of_engine(source: Source, engine: Compressed, picture: Picture) -> float:
+    """Return the score of what the JPEG engine made, which keeps small colour profiles."""
+    before, after = decoded_again(source.data), decoded_again(engine.data)
+    if before.shape == after.shape:
+        return compared(pixels_sample(before), pixels_sample(after))
+    return score(picture.first, engine.data)
+
+
+def _of_drawings(
+    sample: Image.Image, picture: Picture, goal: EncodeTarget, options: CompressOptions
+) -> dict[str, float]:
+    """Return the comparable sizes of the formats that suit drawings."""
+    sizes: dict[str, float] = {}
+    allowed = allowed_formats(options)
+    pixels = picture.first.width * picture.first.height
+    share = pixels / (sample.width * sample.height)
+    if "webp" in allowed and pixels <= LOSSLESS_WEBP_PIXELS:
+        size = webp.lossless(replace(picture, frames=[sample]), goal).size
+        if size * share <= goal.budget:
+            sizes[LOSSLESS_WEBP] = size * math.exp(-BYTES_PER_POINT * BEST)
+    if "png" in allowed:
+        data = saved(Quantiser([sample]).mapped(palette.MAX_COLOURS, DITHER)[0], "PNG")
+        sizes["png"] = len(data) * math.exp(-BYTES_PER_POINT * score(sample, data))
+    return sizes
+
+
+def _candidates(picture: Picture, options: CompressOptions) -> list[str]:
+    allowed = allowed_formats(options)
+    usual = _ANIMATED if picture.animated else _ALPHA if picture.has_alpha else _OPAQUE
+    formats = [format for format in usual if format in allowed]
+    formats = formats or [format for format in _OTHERWISE if format in allowed][:1]
+    side = max(picture.first.size)
+    return [format for format in formats if side <= MAX_SIDE[format]] or formats[:1]
+
+
+def lossless_of_few_colours(
+    picture: Picture, goal: EncodeTarget, options: CompressOptions
+) -> tuple[Attempt, str] | None:
+    """Return a picture of at most 256 colours without losses, and its format: WebP or PNG.
+
+    None where there are more colours, or neither format is allowed.
+    """
+    allowed = allowed_formats(options)
+    exact = palette.exact(picture.frames)
+    if exact is None:
+        return None
+    best: tuple[Attempt, str] | None = None
+    pixels = sum(frame.width * frame.height for frame in picture.frames)
+    is_small = pixels <= LOSSLESS_WEBP_PIXELS and max(picture.first.size) <= MAX_SIDE["webp"]
+    if "webp" in allowed and is_small:
+        best = webp.lossless(picture, goal), "webp"
+    if "png" in allowed and (not best or png.expected_lossless(exact) < best[0].size):
+        attempt = png.lossless(picture, exact, goal)
+        if not best or attempt.size < best[0].size:
+            best = attempt, "png"
+    return best
+
+
+def _sample(image: Image.Image) -> Image.Image:
+    """Return squares spread evenly over the image, side by side; a small image as it is."""
+    side = SQUARE * GRID
+    if image.width <= side or image.height <= side:
+        return image.crop((0, 0, min(image.width, side * 2), min(image.height, side * 2)))
+    sample = Image.new(image.mode, (side, side))
+    for row in range(GRID):
+        for column in range(GRID):
+            left = _start(column, image.width)
+            top = _start(row, image.height)
+            square = image.crop((left, top, left + SQUARE, top + SQUARE))
+            sample.paste(square, (column * SQUARE, row * SQUARE))
+    return sample
+
+
+def _start(number: int, length: int) -> int:
+    """Return where a square starts, in the middle of its share of the length."""
+    middle = (number + 0.5) * length / GRID
+    return int(middle - SQUARE / 2) // _ALIGNED * _ALIGNED
+
+
+def _encoded(sample: Image.Image, format: str, quality: int) -> bytes:
+    number = avif.on_avif_scale(quality) if format == "avif" else quality
+    return saved(sample, format.upper(), quality=number, **_SETTINGS[format])
