@@ -10,6 +10,7 @@ import pytest
 from .buckets import bucket, s3_endpoint  # noqa: F401
 from .databases import (
     ledger_url,
+    postgres_ledger,  # noqa: F401
     postgres_ledger_url,  # noqa: F401
     postgres_template,
     sqlite_template,

@@ -1,10 +1,10 @@
-"""Fresh, migrated databases: a copy of one that the migrations built once per run."""
+"""Fresh, migrated databases: copies of one that the migrations built once per run."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -54,11 +54,19 @@ def postgres_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         yield urlsplit(url).path.lstrip("/")
 
 
+@pytest.fixture(scope="session")
+def postgres_ledger(postgres_template: str) -> Iterator[PostgresLedger]:
+    """Return the Postgres ledger that the tests of this process use one after another."""
+    ledger = PostgresLedger(postgres_template)
+    yield ledger
+    ledger.drop()
+
+
 @pytest.fixture
-def postgres_ledger_url(postgres_template: str) -> Iterator[str]:
-    """Return the URL of a fresh Postgres ledger."""
-    with fresh_database(template=postgres_template) as url:
-        yield url
+def postgres_ledger_url(postgres_ledger: PostgresLedger) -> Iterator[str]:
+    """Return the URL of a Postgres ledger without any rows."""
+    yield postgres_ledger.url()
+    postgres_ledger.clear()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -67,6 +75,65 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
     name = "sqlite_url" if request.param == "sqlite" else "postgres_ledger_url"
     url: str = request.getfixturevalue(name)
     return url
+
+
+class PostgresLedger:
+    """A migrated database that is emptied between tests.
+
+    PostgreSQL takes seconds to create and drop a database on a busy disk, and milliseconds to
+    delete a test's rows. A test that changed more than rows gets its database dropped.
+    """
+
+    # Whatever a test may change besides the rows of the ledger's own tables.
+    FINGERPRINT = """
+        SELECT encoding, datconnlimit, datallowconn,
+            pg_database_size(oid) > 50000000,
+            (SELECT array_agg(setconfig) FROM pg_db_role_setting WHERE setdatabase = d.oid),
+            (SELECT array_agg(version_num) FROM alembic_version),
+            (SELECT array_agg(oid ORDER BY oid) FROM pg_namespace WHERE oid >= 16384),
+            (SELECT array_agg(oid ORDER BY oid) FROM pg_class WHERE oid >= 16384),
+            (SELECT array_agg(oid ORDER BY oid) FROM pg_proc WHERE oid >= 16384),
+            (SELECT array_agg(oid ORDER BY oid) FROM pg_trigger WHERE oid >= 16384),
+            (SELECT array_agg(oid ORDER BY oid) FROM pg_constraint WHERE oid >= 16384),
+            (SELECT array_agg((attrelid, attname, atttypid, attnotnull)::text
+                ORDER BY attrelid, attnum) FROM pg_attribute WHERE attrelid >= 16384)
+        FROM pg_database d WHERE datname = current_database()
+        """
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.database: ExitStack | None = None
+
+    def url(self) -> str:
+        """Return the URL of the database, which has no rows."""
+        if self.database is None:
+            self.database = ExitStack()
+            self._url = self.database.enter_context(fresh_database(template=self.template))
+            self._fresh = self._fingerprint()
+        return self._url
+
+    def clear(self) -> None:
+        """End all connections, and delete all rows, or the database if more than rows changed."""
+        end_connections(self._url)
+        if self._fingerprint() != self._fresh:
+            self.drop()
+            return
+        execute(
+            self._url,
+            "SET synchronous_commit = off",
+            ";".join(f'DELETE FROM "{t.name}"' for t in reversed(db.metadata.sorted_tables)),
+        )
+
+    def drop(self) -> None:
+        """Drop the database."""
+        if self.database is not None:
+            self.database.close()
+            self.database = None
+
+    def _fingerprint(self) -> tuple[object, ...] | None:
+        with closing(psycopg2.connect(self._url)) as connection, connection.cursor() as cursor:
+            cursor.execute(self.FINGERPRINT)
+            return cursor.fetchone()
 
 
 @contextmanager
