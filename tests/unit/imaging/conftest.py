@@ -10,6 +10,18 @@ from imgcompress.imaging.jpeg_engine import library
 
 Raises = Callable[..., AbstractContextManager[None]]
 
+# The engine makes JPEGs of JPEGs, and its quantiser makes palettes for PNGs and GIFs.
+WITHOUT_ENGINE = [pytest.param(format, marks=pytest.mark.one_way) for format in ("webp", "avif")]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep one of the two ways for what is marked `one_way`, since the engine has no part in it."""
+    items[:] = [
+        item
+        for item in items
+        if not item.get_closest_marker("one_way") or item.callspec.params.get("way") != "engine"  # type: ignore[attr-defined]
+    ]
+
 
 @pytest.fixture(autouse=True, scope="module", params=["engine", "pixels"])
 def way(request: pytest.FixtureRequest) -> Iterator[str]:

@@ -87,6 +87,7 @@ def test_a_bomb_is_refused(name, raises):
         compress(BOMBS[name], CompressOptions())
 
 
+@pytest.mark.one_way  # Its process has the engine, whichever way this one goes.
 def test_a_bomb_takes_no_memory():
     script = """if True:
         import resource, sys

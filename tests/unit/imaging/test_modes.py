@@ -7,6 +7,7 @@ from PIL import Image, ImageCms
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.decode import to_plain
 
+from .conftest import WITHOUT_ENGINE
 from .images import cutout, difference, encoded, opened, photo
 
 GREY = photo().convert("L")
@@ -52,7 +53,7 @@ MODES = {
 }
 
 
-@pytest.mark.parametrize("format", ["keep", "jpeg", "png", "webp", "avif"])
+@pytest.mark.parametrize("format", ["keep", "jpeg", "png", *WITHOUT_ENGINE])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_mode_comes_out_right(mode, format):
     image, stored_as, look = MODES[mode]

@@ -7,6 +7,8 @@ import pytest
 from imgcompress.imaging.encoders.jpeg import CURVE
 from imgcompress.imaging.search import MAX_ENCODES, Range, highest_quality
 
+pytestmark = pytest.mark.one_way
+
 QUALITIES = Range(floor=30, ceiling=95, start=60)
 
 

@@ -8,6 +8,8 @@ from imgcompress.imaging.containers import jpeg
 
 from .images import encoded, photo
 
+pytestmark = pytest.mark.one_way
+
 SOS, EOI = 0xDA, 0xD9
 STANDALONE = (0x01, *range(0xD0, EOI))
 WITHIN_SCANS = (0x00, *range(0xD0, 0xD8), 0xFF)
