@@ -4,6 +4,7 @@ from ..api.conftest import (
     app,
     client,
     database_url,  # noqa: F401
+    dead_broker,  # noqa: F401
     request_id,
     settings,
     upload,
