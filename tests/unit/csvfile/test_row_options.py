@@ -131,7 +131,7 @@ def test_the_advice_says_what_to_write() -> None:
     (issue,) = surveyed(table("Format", "tiff"), row_options=True).issues
     assert issue.message == (
         "This is not an image format. Enter one of “keep”, “auto”, “jpeg”, “png”, “webp”, “avif”,"
-        " cell empty, or rename the column if it means something else."
+        " leave the cell empty, or rename the column if it means something else."
     )
 
 
