@@ -281,8 +281,11 @@ class TestTheCommands:
     ) -> None:
         wait_until(lambda: service.log.count('"Delivered"') == 2, 30, lambda: service.log)
         lines = [line for line in _log(service) if line.get("request_id") == request_id]
-        (upload,) = (line for line in lines if line.get("call_id") == call_id)
+        accepted, upload = (line for line in lines if line.get("call_id") == call_id)
+        assert (accepted["event"], accepted["rows"], accepted["images"]) == ("Job accepted", 2, 2)
         assert (upload["path"], upload["status"]) == ("/upload", 202)
+        (ended,) = (line for line in lines if line["event"] == "Job completed")
+        assert (ended["completed"], ended["failed"]) == (1, 1)
         tasks = {line["task"] for line in lines if "task" in line}
         assert {"process_csv", "deliver_due"} <= tasks
         delivered = [line for line in lines if line["event"] == "Delivered"]
