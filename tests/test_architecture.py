@@ -107,10 +107,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"config", "app"},
     "__main__": {"__init__", "errors", "wsgi", "cli"},
 }
-# What the packages above the worker may import of it: what enqueues, the Celery application, and
-# the preview of one image, which leaves the codecs to a process of its own.
+# What the packages above the worker may import of it: what enqueues, what makes a job of a
+# table, the Celery application, and the preview of one image, which leaves the codecs to a process of
+# its own.
 WORKER_FOR_ALL = {
     "worker.queue",
+    "worker.intake",
     "worker.celery_app",
     "worker.celeryconfig",
     "worker.preview",
@@ -190,7 +192,6 @@ IMAGE_ERRORS = {
     "cli/photos.py",
     "net/body.py",
     "net/fetcher.py",
-    "api/upload.py",
 }
 
 

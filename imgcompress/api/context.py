@@ -6,10 +6,9 @@ from uuid import UUID
 
 from flask import current_app, request
 
-from ..errors import IMAGE_ERRORS, NetworkError
 from ..extensions import current_settings
-from ..net import DialPolicy, check_url
 from ..storage import Storage
+from ..worker import intake
 
 CHARS = 36
 
@@ -35,10 +34,4 @@ def base_url() -> str:
 
 def refusal_of(url: str) -> str | None:
     """Return the public reason why a URL may not be dialled, or None when it may."""
-    settings = current_settings()
-    policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
-    try:
-        check_url(url, policy)
-    except NetworkError as error:
-        return IMAGE_ERRORS[error.code].advice
-    return None
+    return intake.refusal_of(current_settings(), url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -13,19 +12,16 @@ from dataclasses import dataclass, replace
 from email.headerregistry import Address
 from functools import partial
 from hashlib import file_digest, sha256
-from io import SEEK_END, BufferedIOBase
-from pathlib import PurePosixPath
+from io import BufferedIOBase
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO, Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from flask import Response, g, jsonify, request
 from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.http import parse_options_header
 
 from ..config import check_webhook_secret
 from ..csvfile import (
@@ -36,31 +32,34 @@ from ..csvfile import (
     Validation,
     Wishes,
     kept_layout,
-    kept_output,
     known_encoding,
     opened_table,
     parse_effort,
     parse_format,
     parse_formats,
-    read_images,
     read_preview,
     validate_file,
 )
-from ..errors import ImageError, LedgerUnavailable
+from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.bulk import time_ordered_ids
 from ..ledger.idempotency import KeyClaim, claim_key, free_key, keep_answer
-from ..ledger.intake import Condition, NewJob, create_job
+from ..ledger.intake import Condition, NewJob
 from ..ledger.jobs import check_job_quota, check_quota
 from ..ledger.models import JobStatus
 from ..ledger.slices import REQUEST_HEADERS
 from ..links import job_url
 from ..logs import bind
-from ..net import DialPolicy
-from ..net.fetcher import Fetched, Fetcher, FetchLimits
 from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES, OUTPUT_FORMATS
-from ..storage import csv_key, workbook_key
 from ..tracing import UPLOAD, record
+from ..worker.intake import (
+    TableNotFetched,
+    clean_name,
+    fetch_table,
+    fetched_name,
+    kept_reading,
+    take_in,
+)
 from ..worker.queue import publish_slices
 from . import request_headers
 from . import since as comparison
@@ -68,7 +67,6 @@ from .auth import current_owner
 from .context import base_url, current_storage, refusal_of
 from .errors import (
     ISSUES_SHOWN,
-    MEBIBYTE,
     SECRETS,
     VALUE_CHARS,
     InvalidRequest,
@@ -490,7 +488,6 @@ class DryRunSchema(ReadingSchema):
     error_count = fields.Integer(required=True, metadata={"example": 0})
 
 
-FILENAME_CHARS = 200
 MULTIPART = "multipart/form-data"
 
 
@@ -511,9 +508,7 @@ class UploadForm:
     @property
     def filename(self) -> str:
         """Return the name of the file without its folders and without control characters."""
-        given = (self.file and self.file.filename) or ""
-        name = "".join(filter(str.isprintable, re.split(r"[/\\]", given)[-1])).strip()
-        return name[-FILENAME_CHARS:] or "upload.csv"
+        return clean_name((self.file and self.file.filename) or "")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -683,41 +678,9 @@ def _fingerprint(stream: BinaryIO | None, values: Mapping[str, Any]) -> str:
 
 log = logging.getLogger(__name__)
 
-# An Idempotency-Key is held for a minute, and the table has to be read in it as well.
-SECONDS = 40.0
 # Each occupies a thread of the web server; the limit is per process.
 MOST_AT_ONCE = 32
 MOST_OF_OWNER = 8
-HEADERS = {"Accept": "text/csv,*/*;q=0.8"}
-# A page begins with one of these, behind blanks and a byte order mark.
-PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--")
-PAGE_BYTES = 1024
-
-# The message for each error of the fetch; for all others, that the table could not be fetched.
-MESSAGES = {
-    "csv_url_not_allowed": "This service may not fetch from this URL, or from one that it redirects"
-    " to. Use a public http or https URL, or ask the operator to allow the"
-    " network or the port.",
-    "csv_url_too_large": "The table at this URL is larger than {limit:g} MiB, the maximum. Split"
-    " it.",
-    "csv_url_not_a_table": "The URL returns a web page, not a table. Use the URL of the file"
-    " itself: for a Google sheet, the URL that ends in /export?format=csv,"
-    " with the sheet shared with anyone who has the link.",
-    "csv_url_unreachable": "The table could not be fetched: {reason}. Open the URL in a private"
-    " browser window, and check that it returns the file.",
-}
-CODES = {"url_not_allowed": "csv_url_not_allowed", "too_large": "csv_url_too_large"}
-# By the codes of IMAGE_ERRORS; `found` completes the message if there is one.
-REASONS = {
-    "dns_failed": "the host name could not be resolved",
-    "connect_failed": "could not connect to the server",
-    "tls_invalid": "the server's certificate is not valid for this host",
-    "source_timeout": "the server took too long to respond",
-    "source_broken": "the server's response was incomplete or invalid",
-    "head_too_large": "the server sent too many headers, or too long ones",
-    "bad_encoding": "the server sent the table with an unsupported Content-Encoding",
-    "too_many_redirects": "the URL redirects too many times",
-}
 
 
 @contextmanager
@@ -732,30 +695,15 @@ def with_table(form: UploadForm) -> Iterator[UploadForm]:
     with TemporaryFile() as file:
         try:
             with _place(current_owner() or ""):
-                fetched = _fetch(form, file)
-        except ImageError as error:
+                fetched = fetch_table(
+                    current_settings(), form.csv_url, file, headers_of(form.values)
+                )
+        except TableNotFetched as error:
             log.info("A table could not be fetched: %s", error)
-            yield replace(form, issues=[*form.issues, _issue_of(error)])
+            issue = RequestIssue("csv_url", None, None, error.code, error.message, None)
+            yield replace(form, issues=[*form.issues, issue])
             return
-        if _is_page(file):
-            yield replace(form, issues=[*form.issues, _issue("csv_url_not_a_table")])
-            return
-        yield replace(form, file=FileStorage(cast("IO[bytes]", file), _file_name(fetched)))
-
-
-def _fetch(form: UploadForm, file: BinaryIO) -> Fetched:
-    settings = current_settings()
-    policy = DialPolicy(settings.allowed_private_networks, settings.allowed_ports)
-    limits = FetchLimits(
-        total_seconds=SECONDS,
-        connect_seconds=settings.fetch_connect_timeout,
-        max_bytes=settings.max_upload_bytes,
-    )
-    fetcher = Fetcher(policy, limits, per_host=1)
-    try:
-        return fetcher.fetch_to(file, form.csv_url or "", headers=HEADERS | headers_of(form.values))
-    finally:
-        fetcher.session.close()
+        yield replace(form, file=FileStorage(cast("IO[bytes]", file), fetched_name(fetched)))
 
 
 _lock = Lock()
@@ -776,30 +724,6 @@ def _place(owner: str) -> Iterator[None]:
             _under_way[owner] -= 1
             if not _under_way[owner]:
                 del _under_way[owner]
-
-
-def _is_page(file: BinaryIO) -> bool:
-    file.seek(0)
-    beginning = file.read(PAGE_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    file.seek(0)
-    return beginning.startswith(PAGE)
-
-
-def _file_name(fetched: Fetched) -> str:
-    """Return the name that the server gives to the file, or else the last part of its address."""
-    _, options = parse_options_header(fetched.disposition)
-    return options.get("filename") or unquote(urlsplit(fetched.final_url).path.rpartition("/")[2])
-
-
-def _issue_of(error: ImageError) -> RequestIssue:
-    code = CODES.get(error.code, "csv_url_unreachable")
-    limit = current_settings().max_upload_bytes / MEBIBYTE
-    reason = error.found or REASONS.get(error.code, "the server refused to send it")
-    return _issue(code, limit=limit, reason=reason)
-
-
-def _issue(code: str, **found: object) -> RequestIssue:
-    return RequestIssue("csv_url", None, None, code, MESSAGES[code].format(**found), None)
 
 
 blueprint = Blueprint("upload", __name__, description="Upload a CSV of image URLs.")
@@ -875,7 +799,7 @@ def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
             found = validate_file(table.csv, limits, refusal_of, form.wishes)
             if table.warning:
                 found = replace(found, warnings=(*found.warnings, table.warning))
-        return _answer(form, stream, table, found, limits, claim)
+        return _answer(form, stream, table, found, claim)
 
 
 def _answer(
@@ -883,7 +807,6 @@ def _answer(
     stream: BinaryIO,
     table: Table,
     found: Validation,
-    limits: CatalogueLimits,
     claim: KeyClaim | None,
 ) -> Any:
     issues = [*form.issues, *issues_of_file(found.issues)]
@@ -892,7 +815,7 @@ def _answer(
         return _dry_run(table.csv, found, issues, issue_count)
     if issues:
         raise InvalidUpload(issues, issue_count)
-    accept = partial(_accept, form, table, found, limits)
+    accept = partial(_accept, form, table, found)
     # For a table that was fetched, the key was claimed before.
     return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
@@ -915,14 +838,6 @@ def _dry_run(
     )
 
 
-def _kept(form: UploadForm, table: Table, found: Validation) -> dict[str, Any] | None:
-    """Return the layout of the file and the form of the output, as the job keeps them."""
-    if found.layout is None:
-        return None
-    output = kept_output(form.values["output"], table)
-    return kept_layout(found.layout) | output | {"skipped_rows": found.skipped_rows}
-
-
 def _reading(found: Validation) -> dict[str, Any]:
     """Return how the file was read, for the answer."""
     layout = found.layout if found.layout and found.layout.chosen else None
@@ -940,7 +855,6 @@ def _accept(
     form: UploadForm,
     table: Table,
     found: Validation,
-    limits: CatalogueLimits,
     claim: KeyClaim | None,
 ) -> Answer:
     owner = current_owner()
@@ -952,7 +866,7 @@ def _accept(
         base_url=base_url(),
         total_rows=found.total_rows,
         total_images=found.total_images,
-        reading=_kept(form, table, found),
+        reading=kept_reading(table, found, form.values["output"]),
         owner=owner,
         webhook_url=form.values.get("webhook_url"),
         webhook_secret=form.values.get("webhook_secret"),
@@ -972,27 +886,20 @@ def _accept(
     }
     # With the ledger away, or no room for one more job, there is no reason to store the file.
     check_job_quota(owner, current_settings().max_active_jobs)
-    with _stored(job.request_id, table):
-        create_job(
-            job,
-            read_images(table.csv, limits, found.layout),
-            slice_size=current_settings().slice_size,
-            conditions=_conditions(owner, claim, body),
-        )
+    take_in(
+        current_settings(),
+        current_storage(),
+        job,
+        table,
+        found,
+        conditions=_conditions(owner, claim, body),
+    )
     record(
         UPLOAD,
         job.request_id,
         time.monotonic() - g.call_began,
         rows=job.total_rows,
         images=job.total_images,
-    )
-    log.info(
-        "Job accepted",
-        extra={
-            "rows": job.total_rows,
-            "images": job.total_images,
-            "bytes": table.csv.seek(0, SEEK_END),
-        },
     )
     publish_slices(job.request_id)
     return body, 202, {"Location": status_url}
@@ -1007,25 +914,3 @@ def _conditions(owner: str | None, claim: KeyClaim | None, body: dict[str, Any])
     if claim is not None:
         conditions.append(partial(keep_answer, claim=claim, answer=body))
     return conditions
-
-
-@contextmanager
-def _stored(request_id: UUID, table: Table) -> Iterator[None]:
-    """Store the CSV, and the workbook it was made of; delete both if the block fails.
-
-    A database that became unreachable may have committed the job, so then they stay.
-    """
-    storage = current_storage()
-    key = csv_key(request_id)
-    try:
-        table.csv.seek(0)
-        storage.copy_from(key, table.csv)
-        if table.workbook:
-            table.workbook.seek(0)
-            storage.copy_from(workbook_key(request_id), table.workbook)
-        yield
-    except LedgerUnavailable:
-        raise
-    except BaseException:
-        storage.delete_folder(str(PurePosixPath(key).parent))
-        raise

@@ -99,7 +99,7 @@ def test_the_job_is_bound_to_the_lines_of_its_calls(client: FlaskClient, upload:
 def test_the_acceptance_of_a_job_is_one_line_with_its_size(
     caplog: pytest.LogCaptureFixture, upload: Upload
 ) -> None:
-    caplog.set_level(logging.INFO, "imgcompress.api.upload")
+    caplog.set_level(logging.INFO, "imgcompress.worker.intake")
     body = upload().json
     (accepted,) = (line for line in caplog.records if line.getMessage() == "Job accepted")
     facts = vars(accepted)

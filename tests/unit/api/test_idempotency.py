@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from imgcompress.api import upload as upload_call
 from imgcompress.ledger.idempotency import claim_key
 from imgcompress.ledger.models import IdempotencyKey, utcnow
 from imgcompress.ledger.session import writing
+from imgcompress.worker import intake
 
 from ...parallel import in_parallel
 from .conftest import CATALOGUE
@@ -113,7 +113,7 @@ def test_an_upload_that_failed_leaves_its_key_free(
         raise RuntimeError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(upload_call, "create_job", fail)
+        patch.setattr(intake, "create_job", fail)
         assert send().status_code == 500
     assert send(content=OTHER).status_code == 202
 
@@ -122,7 +122,7 @@ def test_a_key_in_use_is_worth_another_try(
     app: Flask, client: FlaskClient, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes: list[tuple[int, str]] = []
-    create = upload_call.create_job
+    create = intake.create_job
 
     def send_again_meanwhile(*args: object, **options: object) -> None:
         answer = app.test_client().post(
@@ -133,7 +133,7 @@ def test_a_key_in_use_is_worth_another_try(
         codes.append((answer.status_code, answer.json["code"]))
         create(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(upload_call, "create_job", send_again_meanwhile)
+    monkeypatch.setattr(intake, "create_job", send_again_meanwhile)
     assert send().status_code == 202
     assert codes == [(409, "idempotency_key_in_use")]
 
@@ -146,7 +146,7 @@ def test_who_lost_the_key_makes_no_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A request that hangs for longer than its lease finds that another one has answered."""
-    create = upload_call.create_job
+    create = intake.create_job
 
     def lose_the_key_first(*args: object, **options: object) -> None:
         with writing() as session:
@@ -156,7 +156,7 @@ def test_who_lost_the_key_makes_no_job(
         claim_key(None, "order-1", "another")
         create(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(upload_call, "create_job", lose_the_key_first)
+    monkeypatch.setattr(intake, "create_job", lose_the_key_first)
     assert send().json["code"] == "idempotency_key_in_use"
     assert _jobs(client) == [] and stored_files() == []
 

@@ -18,6 +18,7 @@ from imgcompress.api import upload as upload_call
 from imgcompress.config import Settings
 from imgcompress.errors import LedgerUnavailable, StorageUnavailable
 from imgcompress.ledger import slices
+from imgcompress.worker import intake
 
 from .conftest import CATALOGUE, Upload
 from .work import images, job
@@ -386,7 +387,7 @@ def test_the_csv_is_kept_only_where_the_job_may_have_been_committed(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(upload_call, "create_job", fail)
+    monkeypatch.setattr(intake, "create_job", fail)
     assert upload().status_code in (500, 503)
     assert len(stored_files()) == kept
 
