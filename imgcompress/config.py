@@ -536,6 +536,11 @@ class Settings:
     )
     reads_per_minute: int = setting(None, check=NOT_NEGATIVE)
     max_active_jobs: int = setting(100, "Most running jobs of one key.", check=POSITIVE)
+    max_feeds: int = setting(
+        20,
+        "Most feeds of one key, or of all callers together without REQUIRE_API_KEY.",
+        check=POSITIVE,
+    )
     signed_image_urls: bool = setting(
         False,
         "Make image URLs expire after this many seconds. They are signed with a secret of at least"

@@ -18,6 +18,7 @@ from werkzeug.routing import MapAdapter, RequestRedirect, Rule
 
 from ..csvfile import Issue
 from ..errors import ImgcompressError, LedgerUnavailable, StorageNotFound, StorageUnavailable
+from ..ledger.feeds import FeedPaused, TooManyFeeds
 from ..ledger.idempotency import KeyInUse, KeyReused
 from ..ledger.jobs import TooManyJobs
 from ..worker.preview import PreviewFailed, TooManyPreviews
@@ -256,6 +257,8 @@ REFUSALS: Mapping[type, int] = {
     RetryCannotHelp: 409,
     NoImages: 409,
     KeyInUse: 409,
+    FeedPaused: 409,
+    TooManyFeeds: 409,
     NotMultipart: 415,
     UnknownHost: 421,
     KeyReused: 422,
@@ -390,6 +393,13 @@ class DeliveryNotFound(ImgcompressError):
     )
 
 
+class FeedNotFound(ImgcompressError):
+    """There is no feed with this id."""
+
+    code = "feed_not_found"
+    message = "There is no feed with this id. List your feeds with GET /feeds."
+
+
 class JobRunning(ImgcompressError):
     """The job has to end first."""
 
@@ -414,6 +424,7 @@ STATUSES: Mapping[type, int] = {
     JobNotFound: 404,
     ImageNotFound: 404,
     DeliveryNotFound: 404,
+    FeedNotFound: 404,
     StorageNotFound: 404,
     JobRunning: 409,
     JobEnded: 409,

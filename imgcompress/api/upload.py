@@ -145,7 +145,9 @@ def _must_be_a_file(value: Any) -> None:
         raise ValidationError(NO_FILE)
 
 
-def _callable_url(example: str) -> Callable[[str], None]:
+def callable_url(example: str) -> Callable[[str], None]:
+    """Return the validator of a URL that this service calls; `example` is named to who errs."""
+
     def check(url: str) -> None:
         if not url.lower().startswith(("http://", "https://")):
             raise ValidationError(NO_SCHEME.format(example=example))
@@ -220,7 +222,7 @@ class UploadSchema(Schema):
         },
     )
     csv_url = fields.String(
-        validate=_callable_url(EXAMPLE_TABLE),
+        validate=callable_url(EXAMPLE_TABLE),
         metadata={
             "description": "The URL of the catalogue, instead of `file`. It is fetched once, during the"
             " upload.",
@@ -293,7 +295,7 @@ class UploadSchema(Schema):
         },
     )
     webhook_url = fields.String(
-        validate=_callable_url(EXAMPLE_HOOK),
+        validate=callable_url(EXAMPLE_HOOK),
         metadata={
             "description": "Every change of the job's status is sent to this URL.",
             "format": "uri",

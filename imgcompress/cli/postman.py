@@ -20,6 +20,7 @@ VARIABLES = {
     "apiKey": "",
     "request_id": "",
     "image_id": "",
+    "feed_id": "",
     "name": "image",
     "extension": "jpg",
 }
@@ -32,6 +33,9 @@ AS_DOCUMENTED = """pm.test("{name} answers as documented", function () {{
 SCRIPTS = {
     "upload": """if (pm.response.code === 202) {
     pm.collectionVariables.set("request_id", pm.response.json().request_id);
+}""",
+    "createFeed": """if (pm.response.code === 201) {
+    pm.collectionVariables.set("feed_id", pm.response.json().feed_id);
 }""",
     "getStatus": """if (["PENDING", "PROCESSING"].includes(pm.response.json().status)) {
     pm.execution.setNextRequest(pm.info.requestName);  // Ask again until the job has ended.
@@ -133,7 +137,7 @@ def _item(
 
 def _skips(path: str) -> Iterator[dict[str, Any]]:
     """Yield the script that skips a request while the id in its address is unknown."""
-    for variable in ("request_id", "image_id"):
+    for variable in ("request_id", "image_id", "feed_id"):
         if f"{{{variable}}}" in path:
             lines = SKIPPED_WITHOUT.format(variable=variable).splitlines()
             yield {"listen": "prerequest", "script": {"type": "text/javascript", "exec": lines}}

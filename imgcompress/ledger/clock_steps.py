@@ -16,12 +16,15 @@ from sqlalchemy import ColumnElement, and_, exists, select, update
 
 from .clock import NOW, from_now
 from .deletion import LAST_ROUND_AFTER
+from .feeds import LEASE as FEED_LEASE
+from .feeds import MAX_EVERY
 from .metrics import WRITTEN_EVERY, seconds_put_back
 from .models import (
     ACTIVE_JOB,
     CompressedImage,
     DeliveryAttempt,
     DeliveryState,
+    Feed,
     HostCircuit,
     ImageStatus,
     JobDeletion,
@@ -70,6 +73,8 @@ def correct_future_times(longest: Longest) -> int:
         *_slices(longest),
         *_jobs(),
         *_circuits(longest),
+        _Rule(Feed, _after(Feed.next_run_at, MAX_EVERY), {"next_run_at": NOW}),
+        _Rule(Feed, _after(Feed.held_until, FEED_LEASE), {"held_until": NOW}),
         *_deliveries(longest, stepped=seconds_put_back() > WRITTEN_EVERY),
     ]
     with reading() as session:

@@ -103,6 +103,21 @@ class DeliveryState(StrEnum):
     FAILED = "FAILED"
 
 
+class FeedState(StrEnum):
+    """ACTIVE <-> PAUSED."""
+
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+
+
+class FeedOutcome(StrEnum):
+    """How the last run of a feed ended."""
+
+    JOB = "job"
+    NOT_MODIFIED = "not_modified"
+    FAILED = "failed"
+
+
 class Channel(StrEnum):
     """How an event is delivered."""
 
@@ -486,6 +501,40 @@ class OwnerCircuit(Base):
     probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # The last error, such as "HTTP 503 Service Unavailable" or "connect_failed".
     fault: Mapped[str] = mapped_column(String(FOUND_CHARS))
+
+
+class Feed(Base):
+    """A table that is fetched again and again; each run that finds it changed makes a job."""
+
+    __tablename__ = "feed"
+    __table_args__ = (Index(None, "state", "next_run_at"), Index(None, "owner", "created_at"))
+
+    feed_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    owner: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    csv_url: Mapped[str] = mapped_column(Text)
+    every_seconds: Mapped[int]
+    # Those of its jobs.
+    options: Mapped[dict[str, Any]] = mapped_column(JSON)
+    # The caller's instructions for reading the table and for writing the output.
+    reading: Mapped[dict[str, Any]] = mapped_column(JSON)
+    base_url: Mapped[str] = mapped_column(Text)
+    webhook_url: Mapped[str | None] = mapped_column(Text)
+    trust_seconds: Mapped[int | None]
+    fresh: Mapped[bool]
+    state: Mapped[str] = mapped_column(String(8))
+    next_run_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # The fencing token: raised by each claim, and named by the write that ends the run.
+    attempt: Mapped[int] = mapped_column(default=0)
+    # While a run is under way: when its worker counts as dead.
+    held_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_run_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_outcome: Mapped[str | None] = mapped_column(String(16))
+    error_code: Mapped[str | None] = mapped_column(String(32))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    # The job that was made last, and the validator of the table that it was made of.
+    last_request_id: Mapped[UUID | None] = mapped_column(Uuid)
+    validator: Mapped[str | None] = mapped_column(Text)
 
 
 class Installation(Base):

@@ -32,12 +32,14 @@ TASK_MODULES = (
     "imgcompress.worker.tasks",
     "imgcompress.worker.deliver",
     "imgcompress.worker.maintenance",
+    "imgcompress.worker.feeds",
 )
 ROUTES = {
     "process_csv": IMAGES,
     "process_waiting": IMAGES,
     "deliver_due": DELIVERIES,
     "recover": RECOVERY,
+    "run_feeds": RECOVERY,
     "prune": RECOVERY,
     "sweep": RECOVERY,
     "reseal": RECOVERY,
@@ -124,6 +126,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
             }
             for task, seconds in (
                 ("recover", settings.recovery_interval),
+                ("run_feeds", settings.recovery_interval),
                 ("prune", HOUR),
                 ("sweep", HOUR),
                 ("reseal", HOUR),

@@ -201,6 +201,7 @@ class Watch(StartStopStep):  # type: ignore[misc]
         at_once = {
             "process_waiting": worker.pool.limit,
             "recover": 1,
+            "run_feeds": 1,
             "deliver_due": ROUNDS_AT_ONCE,
         }
         now = time.monotonic()

@@ -62,6 +62,13 @@ def test_the_document_names_every_call(app: Flask, document: Any) -> None:
         ("GET", "/readyz"),
         ("GET", "/stats"),
         ("GET", "/metrics"),
+        ("GET", "/feeds"),
+        ("POST", "/feeds"),
+        ("GET", "/feeds/{feed_id}"),
+        ("DELETE", "/feeds/{feed_id}"),
+        ("POST", "/feeds/{feed_id}/pause"),
+        ("POST", "/feeds/{feed_id}/resume"),
+        ("POST", "/feeds/{feed_id}/run"),
     }
 
 
