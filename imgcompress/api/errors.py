@@ -85,7 +85,7 @@ def issues_of_unknown_parameters(
 def _issue_of_field(
     field: str, messages: Sequence[str], schema: Schema, value: Any
 ) -> RequestIssue:
-    known = field in schema.fields
+    known = field in {each.data_key or name for name, each in schema.fields.items()}
     code = CODES.get(field, f"invalid_{field}") if known else "unknown_field"
     message = messages[0] if known else _advice_on_unknown(field, schema)
     shown = value[:VALUE_CHARS] if isinstance(value, str) and field not in SECRETS else None

@@ -223,7 +223,8 @@ def create(values: dict[str, Any]) -> Any:
     return _shown(feed)
 
 
-@blueprint.route("")
+# With a slash at its end, it is the address of a feed whose id is empty.
+@blueprint.route("", strict_slashes=True)
 @blueprint.doc(operationId="listFeeds")
 @blueprint.response(200, FeedListSchema)
 @blueprint.problems(503)

@@ -100,11 +100,12 @@ class _Parser(FlaskParser):
         ((location, messages),) = error.messages_dict.items()
         if location == "form":
             raise InvalidRequest(issues_of_fields(messages, schema, req.form))
-        unknown = [name for name in req.args if name in messages and name not in schema.fields]
-        known = {name: found for name, found in messages.items() if name in schema.fields}
+        names = [field.data_key or name for name, field in schema.fields.items()]
+        unknown = [name for name in req.args if name in messages and name not in names]
+        known = {name: found for name, found in messages.items() if name in names}
         raise InvalidRequest(
             [
-                *issues_of_unknown_parameters(unknown, schema.fields, req.args),
+                *issues_of_unknown_parameters(unknown, names, req.args),
                 *issues_of_fields(known, schema, req.args),
             ]
         )
@@ -141,8 +142,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         register: Decorator = super().route(rule, **options)
 
         def decorate(view: View) -> View:
-            has_schema = "arguments" in getattr(view, "_apidoc", {})
-            return register(view if any_query or has_schema else without_query(view))
+            arguments = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", ())
+            has_query = any(each["in"] == "query" for each in arguments)
+            return register(view if any_query or has_query else without_query(view))
 
         return decorate
 

@@ -77,7 +77,7 @@ class PreviewedImageSchema(Schema):
 blueprint = Blueprint("preview", __name__, description="Try options on one image.")
 
 
-@blueprint.route("/preview", methods=["POST"], any_query=True)
+@blueprint.route("/preview", methods=["POST"])
 @blueprint.doc(operationId="previewImage")
 @blueprint.arguments(ImagePreviewSchema, location="form")
 @blueprint.response(200, PreviewedImageSchema)

@@ -213,7 +213,7 @@ def test_the_documented_receiver_prints_and_verifies_what_arrives(
     serve, listen, upload = (
         sample.replace("8080", str(port)) for sample in samples("docs/webhooks.md", "sh")
     )
-    assert serve.split()[-2:] == ["flask", "serve"]
+    assert serve.split()[-2:] == ["imgcompress", "serve"]
     listener = subprocess.Popen(
         [sys.executable, "-m", *listen.split()],
         cwd=ROOT,

@@ -66,7 +66,7 @@ def crowd(photo: bytes, *, good: int, of_each: int) -> Iterator[Crowd]:
     """Run a good origin with `good` images, and hostile ones with `of_each` images each."""
     files = {f"/{number}.jpg": (200, "image/jpeg", photo) for number in range(good)}
     with ExitStack() as stack:
-        origin = stack.enter_context(PlainOrigin(files))
+        origin = stack.enter_context(PlainOrigin(files, distinct=True))
         urls = {}
         for path, codes in HOSTILE.items():
             host = stack.enter_context(HostileOrigin(image=photo))

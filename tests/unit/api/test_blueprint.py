@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -37,7 +38,7 @@ def _calls(document: Any, request_id: str) -> Iterator[Call]:
                     for parameter in call.get("parameters", ())
                     if parameter["in"] == "query"
                 ]
-                yield method, path.format(request_id=request_id), names
+                yield method, path.format(request_id=request_id, feed_id=uuid4()), names
 
 
 def test_every_call_names_a_parameter_that_it_does_not_know(

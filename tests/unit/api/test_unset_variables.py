@@ -29,6 +29,11 @@ EMPTY_PATHS = [
     ("cancelJob", "request_id", 404, "missing_id"),
     ("getWebhooks", "request_id", 404, "missing_id"),
     ("redeliverWebhook", "request_id", 404, "missing_id"),
+    ("getFeed", "feed_id", 404, "missing_id"),
+    ("deleteFeed", "feed_id", 404, "missing_id"),
+    ("pauseFeed", "feed_id", 404, "missing_id"),
+    ("resumeFeed", "feed_id", 404, "missing_id"),
+    ("runFeed", "feed_id", 404, "missing_id"),
     ("getImage", "image_id", 404, "missing_id"),
     ("getImage", "name", 404, "missing_id"),
     ("getImage", "extension", 404, "not_found"),
@@ -251,8 +256,10 @@ def test_nobody_is_told_to_delete_at_another_address(client: FlaskClient, call: 
 def test_what_languages_write_for_nothing_is_no_id(
     client: FlaskClient, document: Any, operation: str
 ) -> None:
-    expected = "image_not_found" if "Image" in operation else "job_not_found"
+    (kind,) = [kind for kind in ("Image", "Feed") if kind in operation] or ["Job"]
+    expected = f"{kind.lower()}_not_found"
     for word in ("null", "undefined", "None", "$ID", "%20", "{request_id}", "%00"):
-        values = {"request_id": word, "image_id": word, "name": word, "extension": "jpg"}
+        values = dict.fromkeys(("request_id", "feed_id", "image_id", "name"), word)
+        values["extension"] = "jpg"
         answer = _send(client, document, operation, values)
         assert (answer.status_code, answer.json["code"]) == (404, expected), word
