@@ -45,9 +45,10 @@ def test_a_box_is_that_of_the_upright_image(orientation):
 def test_a_turned_image_below_the_floor_is_turned_and_no_larger(orientation):
     data = oriented("JPEG", {"quality": 15}, orientation, photo(600, 400))
     result = compress(data, CompressOptions())
-    # The engine turns some of them without a loss, and its Huffman codes may save a few bytes.
-    lossless = result.jpeg_engine == "used" and len(result.data) < len(data)
-    assert result.outcome == ("floor_reached" if lossless else "already_small")
+    # Turned without a loss, some of them happen to spell what a browser might take for a script. The
+    # engine makes these once more, with a slight loss, and then they have a quality.
+    made_again = result.jpeg_engine == "used" and result.quality is not None
+    assert result.outcome == ("floor_reached" if made_again else "already_small")
     assert len(result.data) <= len(data)
     assert difference(opened(result.data), ImageOps.exif_transpose(opened(data))) < 5
 
