@@ -84,7 +84,9 @@ def test_a_plain_jpeg_comes_out_as_by_pillow(name, options, by_pillow):
     source, *outputs = (opened(data) for data in (PLAIN[name], ours.data, theirs.data))
     assert outputs[0].mode == outputs[1].mode
     assert difference(outputs[0], source) < difference(outputs[1], source) * 1.05 + 0.1
-    assert ours.score == pytest.approx(theirs.score, abs=5)
+    # A point of quality is worth about two of the score here.
+    apart = abs((ours.quality or 0) - (theirs.quality or 0))
+    assert ours.score == pytest.approx(theirs.score, abs=5 + 2 * apart)
 
 
 @pytest.mark.parametrize("name", NOT_PLAIN)
