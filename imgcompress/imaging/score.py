@@ -136,7 +136,8 @@ def _planes(pixels: Pixels) -> NDArray[Any]:
     rgb = pixels[..., :3].reshape(-1, min(3, pixels.shape[2])).T.astype(np.float32)
     if len(rgb) == 1:
         rgb = np.repeat(rgb, 3, axis=0)
-    planes: NDArray[Any] = (_YCC @ rgb).reshape(3, *pixels.shape[:2])
+    # Not a matrix product: where memory is short, OpenBLAS ends the process (seen).
+    planes: NDArray[Any] = np.einsum("ij,jk->ik", _YCC, rgb).reshape(3, *pixels.shape[:2])
     missing = [max(0, TILE - side) for side in pixels.shape[:2]]
     if any(missing):
         planes = np.pad(planes, ((0, 0), (0, missing[0]), (0, missing[1])), mode="edge")

@@ -84,7 +84,7 @@ class Quantiser:
         """Return how far pixels are from the nearest colour, as a root mean square of levels."""
         seen, counts = self._sampled
         _, distances = _nearest(_points(seen), _points(self.table(colours)))
-        return float((distances @ counts / counts.sum()) ** 0.5)
+        return float(((distances * counts).sum() / counts.sum()) ** 0.5)
 
 
 def _chosen(seen: Table, counts: NDArray[Any], colours: int) -> Table:
@@ -137,8 +137,8 @@ def _split(
 
     def add(chosen: NDArray[Any], kind: int) -> None:
         inside, weight = points[chosen], weights[chosen]
-        middle = weight @ inside / weight.sum()
-        errors = weight @ (inside - middle) ** 2
+        middle = np.einsum("i,ij->j", weight, inside) / weight.sum()
+        errors = np.einsum("i,ij->j", weight, (inside - middle) ** 2)
         widest = int(errors.argmax())
         heapq.heappush(boxes, (-float(errors.sum()), next(numbers), chosen, middle, widest, kind))
 
@@ -193,7 +193,7 @@ def _nearest(points: Points, colours: Points) -> tuple[NDArray[np.uint8], NDArra
     lengths = (colours**2).sum(axis=1)
     for start in range(0, len(points), _ROWS_AT_ONCE):
         some = points[start : start + _ROWS_AT_ONCE]
-        apart = lengths - 2 * (some @ colours.T)
+        apart = lengths - 2 * np.einsum("nd,kd->nk", some, colours)
         best = apart.argmin(axis=1)
         indices[start : start + len(some)] = best
         distances[start : start + len(some)] = apart[np.arange(len(some)), best] + (some**2).sum(1)
