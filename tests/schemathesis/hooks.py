@@ -67,12 +67,15 @@ def map_case(_context: schemathesis.HookContext, case: schemathesis.Case) -> sch
 
 
 @schemathesis.hook
-def filter_body(_context: schemathesis.HookContext, body: Any) -> bool:
+def filter_body(context: schemathesis.HookContext, body: Any) -> bool:
     """Leave out forms with an empty field: some count as left out, which a schema cannot say.
 
-    Nor can it say that a form has a file or a `csv_url`.
+    Nor can it say that an upload has a file or a `csv_url`.
     """
-    return not isinstance(body, dict) or ("file" in body and not any(map(_is_empty, body.values())))
+    if not isinstance(body, dict):
+        return True
+    is_upload = context.operation is not None and context.operation.path == "/upload"
+    return ("file" in body or not is_upload) and not any(map(_is_empty, body.values()))
 
 
 def _is_empty(value: Any) -> bool:
