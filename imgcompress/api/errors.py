@@ -280,7 +280,9 @@ PROPOSED = ("GET", "POST")
 def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
     """Return the status, the code and the public detail for a request that reached no call."""
     adapter = current_app.create_url_adapter(request)
-    without_id = adapter and _call_without_id(adapter)
+    # An address that has all its parts is right, and only the method is wrong.
+    is_whole = isinstance(error, MethodNotAllowed) and not MISSING.search(request.path)
+    without_id = adapter and not is_whole and _call_without_id(adapter)
     if without_id:
         return (
             404,
