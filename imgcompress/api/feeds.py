@@ -23,7 +23,7 @@ from .openapi import Blueprint
 from .request_headers import REQUEST_HEADERS
 from .schemas import Time
 from .since import trust_seconds
-from .upload import EXAMPLE_TABLE, UploadForm, UploadSchema, callable_url
+from .upload import EXAMPLE_TABLE, UploadForm, UploadSchema, callable_url, form_like_upload
 
 BAD_EVERY = (
     "every must be a number of minutes, hours or days from 15m to 30d, such as 30m, 12h or 1d."
@@ -52,11 +52,7 @@ def _must_be_an_interval(value: str) -> None:
         raise ValidationError(BAD_EVERY)
 
 
-class NewFeedSchema(
-    Schema.from_dict(  # type: ignore[misc]
-        {name: UploadSchema._declared_fields[name] for name in LIKE_UPLOAD}
-    )
-):
+class NewFeedSchema(form_like_upload(*LIKE_UPLOAD)):  # type: ignore[misc]
     """A table, how often it is fetched, and options as an upload has them."""
 
     csv_url = fields.String(
@@ -96,9 +92,7 @@ class NewFeedSchema(
     )
 
     @validates_schema
-    def _one_of_each(self, data: dict[str, Any], **_: Any) -> None:
-        if "quality" in data and "compression_percentage" in data:
-            raise ValidationError("Give quality or compression_percentage, not both.", "quality")
+    def _trust_or_fresh(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("trust") and data.get("fresh"):
             raise ValidationError(comparison.TRUST_AND_FRESH, "trust")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate
 
 from ..extensions import current_settings
 from ..options import OPTION_NAMES, RATINGS, rating_of
@@ -14,10 +14,9 @@ from .context import refusal_of
 from .openapi import Blueprint
 from .request_headers import REQUEST_HEADERS, headers_of
 from .schemas import OUTCOMES
-from .upload import UploadSchema
+from .upload import form_like_upload
 
 MAX_URL_CHARS = 8_000
-LIKE_UPLOAD = (*OPTION_NAMES, *REQUEST_HEADERS)
 
 
 def _must_be_fetchable(url: str) -> None:
@@ -26,11 +25,7 @@ def _must_be_fetchable(url: str) -> None:
         raise ValidationError(reason)
 
 
-class ImagePreviewSchema(
-    Schema.from_dict(  # type: ignore[misc]
-        {name: UploadSchema._declared_fields[name] for name in LIKE_UPLOAD}
-    )
-):
+class ImagePreviewSchema(form_like_upload(*OPTION_NAMES, *REQUEST_HEADERS)):  # type: ignore[misc]
     """An image, and options as an upload has them."""
 
     url = fields.String(
@@ -46,11 +41,6 @@ class ImagePreviewSchema(
             "example": "https://shop.example.com/front.jpg",
         },
     )
-
-    @validates_schema
-    def _one_measure(self, data: dict[str, Any], **_: Any) -> None:
-        if "quality" in data and "compression_percentage" in data:
-            raise ValidationError("Give quality or compression_percentage, not both.", "quality")
 
 
 class PreviewedImageSchema(Schema):

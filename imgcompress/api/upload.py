@@ -206,7 +206,16 @@ class _Effort(fields.String):
         return parse_effort(name) or name
 
 
-class UploadSchema(Schema):
+class CompressionForm(Schema):
+    """A form with options for compressing images."""
+
+    @validates_schema
+    def _one_measure(self, data: dict[str, Any], **_: Any) -> None:
+        if "quality" in data and "compression_percentage" in data:
+            raise ValidationError("Give quality or compression_percentage, not both.", "quality")
+
+
+class UploadSchema(CompressionForm):
     """A CSV and the options for compressing its images.
 
     Defaults are functions, which leave them out of the document: openapi-typescript would take a
@@ -376,11 +385,6 @@ class UploadSchema(Schema):
             raise ValidationError(NO_FILE, "file")
 
     @validates_schema
-    def _one_measure(self, data: dict[str, Any], **_: Any) -> None:
-        if "quality" in data and "compression_percentage" in data:
-            raise ValidationError("Give quality or compression_percentage, not both.", "quality")
-
-    @validates_schema
     def _comparison(self, data: dict[str, Any], **_: Any) -> None:
         comparison.check_together(data)
 
@@ -388,6 +392,11 @@ class UploadSchema(Schema):
     def _something_to_sign(self, data: dict[str, Any], **_: Any) -> None:
         if "webhook_secret" in data and "webhook_url" not in data:
             raise ValidationError(NOTHING_TO_SIGN, "webhook_secret")
+
+
+def form_like_upload(*names: str) -> Any:
+    """Return a base for forms that have these fields of an upload, under the same rules."""
+    return CompressionForm.from_dict({name: UploadSchema._declared_fields[name] for name in names})
 
 
 def _warnings() -> fields.Field[Any]:
