@@ -16,17 +16,17 @@ import os
 import sqlite3
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 
+from .intake import ledger
 from .peers.measured import cpu_of_tree
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import Verdict, print_verdicts
-from tests.databases import fresh_database, migrate
 from tests.functional.service import Service
 from tests.origin import PlainOrigin
 
@@ -67,14 +67,8 @@ def main() -> None:
     parser.add_argument("--only", choices=DATABASES)
     options = parser.parse_args()
     for name in [options.only] if options.only else DATABASES:
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            url = (
-                f"sqlite:///{folder}/ledger.sqlite3"
-                if name == "sqlite"
-                else stack.enter_context(fresh_database())
-            )
-            migrate(url, Path(folder))
-            measure(name, url, Path(folder), options.images, options.changed)
+        with ledger(name) as (url, folder):
+            measure(name, url, folder, options.images, options.changed)
 
 
 def measure(name: str, url: str, folder: Path, images: int, changed: float) -> None:
@@ -164,8 +158,8 @@ def bytes_added(url: str) -> float:
 def _on_sqlite(url: str) -> float:
     sizes = []
     with tempfile.TemporaryDirectory() as folder:
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as ledger:
-            ledger.execute("VACUUM INTO ?", (f"{folder}/with",))
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            connection.execute("VACUUM INTO ?", (f"{folder}/with",))
         with closing(sqlite3.connect(f"{folder}/with", isolation_level=None)) as copy:
             (rows,) = copy.execute("SELECT count(*) FROM compressed_images").fetchone()
             copy.execute(f"UPDATE compressed_images SET {' = NULL, '.join(ADDED)} = NULL")
