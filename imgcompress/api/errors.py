@@ -280,8 +280,13 @@ PROPOSED = ("GET", "POST")
 def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
     """Return the status, the code and the public detail for a request that reached no call."""
     adapter = current_app.create_url_adapter(request)
-    # An address that has all its parts is right, and only the method is wrong.
-    is_whole = isinstance(error, MethodNotAllowed) and not MISSING.search(request.path)
+    # An address that has all its parts is right, and only the method is wrong. A word such as
+    # `status` in the place of a job's id belongs to another call, whose own id is missing.
+    is_whole = (
+        isinstance(error, MethodNotAllowed)
+        and not MISSING.search(request.path)
+        and not _deletes_what_is_no_job(error)
+    )
     without_id = adapter and not is_whole and _call_without_id(adapter)
     if without_id:
         return (
