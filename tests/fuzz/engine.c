@@ -117,7 +117,6 @@ static void demand_result(const uint8_t *data, size_t size, struct engine_reques
     if (verdict == ENGINE_EDGES && request.orientation > 1)
         return;
     DEMAND(verdict == ENGINE_OK);
-    DEMAND(result.similarity >= 0 && result.similarity <= 1);
     DEMAND(!request.budget || result.size <= request.budget || result.step >= request.step);
     DEMAND(engine_inspect(result.data, result.size, &facts) == ENGINE_OK);
     size_t made;

@@ -26,7 +26,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 NOT_BUILT = "not_built"
 
 
@@ -92,7 +92,6 @@ class _Result(ctypes.Structure):
         ("size", c_uint64),
         ("step", c_double),
         ("pixel_bytes", c_uint64),
-        ("similarity", c_double),
         ("lossless", c_int32),
         ("own_tables", c_int32),
         ("samplings", c_int32),
@@ -106,7 +105,6 @@ class Requantised:
     def __init__(self, data: bytes, result: _Result) -> None:
         self.data = data
         self.step: float = result.step
-        self.similarity: float = result.similarity
         self.lossless = bool(result.lossless)
         self.own_tables = bool(result.own_tables)
         self.pixel_bytes: int = result.pixel_bytes
@@ -168,7 +166,8 @@ def requantise(
     With a budget the step is the finest that fits into so many bytes, and `step` the coarsest that
     may be used: the result is larger than the budget where not even that fits. `orientation` is
     EXIF's, by which the image is turned upright. Without a budget, `at_once` writes the result while
-    the image is decoded, which takes less time and a few more bytes. Raise Refused.
+    the image is decoded, which takes less time and a few more bytes, unless they make it no smaller
+    than its source. Raise Refused.
     """
     engine, result = _loaded(), _Result()
     request = _Request(step, budget, orientation, at_once)

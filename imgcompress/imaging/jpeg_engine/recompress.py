@@ -84,7 +84,9 @@ def _recompressed(
     budget = 0 if options.quality else options.budget(len(data))
     coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
     room = budget and max(1, budget - len(kept))
-    made = _requantised(data, coarsest, room, turn, options)
+    # In one pass, what keeps every coefficient would only get worse codes.
+    at_once = options.effort == "low" and coarsest > FINEST
+    made = requantise(data, coarsest, room, turn, at_once=at_once)
     if _is_suspect(made):
         # Steps of quantisation that only happen to spell something do not with others beside them.
         # Finer ones where these are the coarsest allowed, or the floor of quality would be undercut.
@@ -102,17 +104,6 @@ def _recompressed(
         return result.lossless(output, budget)
     outcome = "target_met" if options.quality or len(output) <= budget else "floor_reached"
     return result.of(output, outcome, quality_of(made.step, facts.luma_sum))
-
-
-def _requantised(
-    data: bytes, step: float, budget: int, turn: int, options: CompressOptions
-) -> Requantised:
-    """Return the result; with low effort in one pass, unless its codes make it no smaller."""
-    if options.effort == "low" and not budget and step > FINEST:
-        made = requantise(data, step, orientation=turn, at_once=True)
-        if len(made.data) < len(data):
-            return made
-    return requantise(data, step, budget, turn)
 
 
 def _segment(profile: bytes) -> bytes:

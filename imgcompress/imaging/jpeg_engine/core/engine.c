@@ -72,10 +72,10 @@ static int decode(struct image *image, int orientation, struct stream *stream, d
     if (!verdict && turned)
         verdict = turn_upright(image, orientation);
     if (!verdict && stream && !image->stream) {
-        int has_memory = stream_begin(stream, image, percent);
-        for (size_t mcu = 0; has_memory && mcu < image->mcus; mcu++)
-            has_memory = stream_mcu(stream, mcu);
-        verdict = has_memory ? ENGINE_OK : ENGINE_NO_MEMORY;
+        if (!stream_begin(stream, image, percent))
+            return ENGINE_NO_MEMORY;
+        for (size_t mcu = 0; mcu < image->mcus; mcu++)
+            stream_mcu(stream, mcu);
     }
     return verdict;
 }
@@ -91,12 +91,12 @@ int engine_requantise(const uint8_t *data, size_t size, const struct engine_requ
     int verdict = decode(&image, request->orientation, at_once ? &stream : NULL, percent);
     result->pixel_bytes = image.position - image.first_scan;
     result->data = stream.data;
-    if (!verdict && at_once) {
+    if (!verdict && at_once)
         result->size = stream_end(&stream);
+    if (result->size) {
         result->step = percent;
         result->lossless = stream.quantisation.lossless;
         result->own_tables = stream.quantisation.own_tables;
-        result->similarity = similarity(&image, &stream.quantisation, 0);
     } else if (!verdict)
         verdict = recode(&image, request, result);
     image_release(&image);

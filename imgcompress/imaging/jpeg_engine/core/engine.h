@@ -54,7 +54,8 @@ struct engine_request {
     double step;      /* the step to use; with a budget, the coarsest that may be used */
     uint64_t budget;  /* the most bytes of the result; 0: no search, `step` as it is */
     int32_t orientation;  /* EXIF's: how the image is to be turned; 0 or 1: not at all */
-    int32_t at_once;  /* without a budget: write while decoding, with codes that fit every image */
+    int32_t at_once;  /* without a budget: write while decoding, with codes that fit every image, if
+                       * the result is smaller than its source then */
 };
 
 struct engine_result {
@@ -62,14 +63,13 @@ struct engine_result {
     uint64_t size;
     double step;          /* the step that was used, in per cent of the table's */
     uint64_t pixel_bytes; /* of the source, from the first scan to the end of the image */
-    double similarity;    /* about the SSIM against the source, 0 to 1 */
     int32_t lossless;     /* whether every coefficient is what it was */
     int32_t own_tables;   /* whether no step of quantisation is the source's rather than ours */
     int32_t samplings, countings;  /* passes over some and over all coefficients */
 };
 
 /* To be raised with every change of what is declared here: whoever loads the library compares. */
-enum { ENGINE_VERSION = 3 };
+enum { ENGINE_VERSION = 4 };
 ENGINE_API int engine_version(void);
 
 /* Read the headers up to the first scan, and nothing behind them. */

@@ -80,8 +80,7 @@ static int read_codes(struct image *image, struct body body)
     return ENGINE_OK;
 }
 
-/* Lay out the blocks: T.81, A.1 and A.2. */
-static int lay_out(struct image *image)
+int lay_out(struct image *image)
 {
     struct component *components = image->component;
     int count = image->facts.components, blocks = 0;
@@ -102,8 +101,10 @@ static int lay_out(struct image *image)
             return ENGINE_SAMPLING;
         if (blocks + component->h * component->v > MAX_MCU_BLOCKS)
             return ENGINE_SAMPLING;
+        component->begin = blocks;
         for (int i = 0; i < component->h * component->v; i++)
-            image->block_component[blocks++] = (uint8_t)c;
+            image->unit[blocks++] = (struct unit){(uint8_t)c, (uint8_t)(i % component->h),
+                                                  (uint8_t)(i / component->h)};
         component->width = image->mcus_wide * own_h;
         component->height = image->mcus_high * own_v;
         component->own_width = ((width * own_h + h - 1) / h + 7) / 8;

@@ -25,9 +25,15 @@ struct decoder {
 
 struct component {
     int id, h, v, table;
+    int begin;                      /* where its blocks begin in an MCU */
     int dc, ac;                     /* which decoders the scan uses */
     uint32_t width, height;         /* in blocks, with those that only fill MCUs */
     uint32_t own_width, own_height; /* in blocks, without them */
+};
+
+/* Where a block of an MCU belongs. */
+struct unit {
+    uint8_t component, column, row;
 };
 
 struct scan {
@@ -45,7 +51,7 @@ struct image {
     int has_table[4], has_frame, scanned, jfif, adobe;
     uint32_t mcus_wide, mcus_high;
     int mcu_blocks;
-    uint8_t block_component[MAX_MCU_BLOCKS];
+    struct unit unit[MAX_MCU_BLOCKS];  /* the blocks of an MCU, in their order */
     size_t mcus, blocks;
     uint8_t *entropy;  /* one interval of a scan without its stuffed bytes, and the padding */
     /* What is decoded: a token for each coefficient that is not zero, place << 16 | value, block by
@@ -60,6 +66,8 @@ struct image {
 
 /* header.c: go on to the next scan; *found is 0 at the end of the image. */
 int read_to_scan(struct image *image, struct scan *scan, int *found);
+/* Lay out the blocks by the sides and the sampling of the components: T.81, A.1 and A.2. */
+int lay_out(struct image *image);
 void image_release(struct image *image);
 void image_release_tokens(struct image *image);
 
@@ -92,16 +100,5 @@ int edges_move(struct image *image, uint32_t pixels_left, uint32_t pixels_above)
 /* search.c: the finest steps that fit a budget, or the given ones with the best codes. */
 int recode(const struct image *image, const struct engine_request *request,
            struct engine_result *result);
-
-/* similarity.c: of a result by this quantisation, thinned out in a share of the MCUs. */
-struct quantisation;
-double similarity(const struct image *image, const struct quantisation *quantisation,
-                  uint32_t share);
-
-/* Hash the number of an MCU to 0 ... 65535. */
-static inline uint32_t hashed(size_t mcu)
-{
-    return ((uint32_t)mcu * 2654435761u) >> 16;
-}
 
 #endif

@@ -190,23 +190,29 @@ static inline struct block *block_at(const struct image *image, const struct can
     return canvas->blocks + canvas->begin[c] + row * image->component[c].width + column;
 }
 
+/* Return a block of an MCU. */
+static inline struct block *block_of(const struct image *image, const struct canvas *canvas,
+                                     size_t mcu_row, size_t mcu_column, const struct unit *unit)
+{
+    const struct component *component = image->component + unit->component;
+    return block_at(image, canvas, unit->component, mcu_row * (size_t)component->v + unit->row,
+                    mcu_column * (size_t)component->h + unit->column);
+}
+
 /* Decode the blocks of one MCU of a scan of several components. */
 static int decode_mcu(const struct image *image, const struct scan *scan,
                       const struct canvas *canvas, struct pass *pass, size_t mcu_row,
                       size_t mcu_column)
 {
-    for (int i = 0; i < scan->count; i++) {
+    int verdict = ENGINE_OK;
+    for (int i = 0; !verdict && i < scan->count; i++) {
         int c = scan->component[i];
-        int h = image->component[c].h, v = image->component[c].v;
-        for (int j = 0; j < h * v; j++) {
-            int verdict = decode_block(image, scan, pass, c, block_at(
-                image, canvas, c, mcu_row * (size_t)v + (size_t)(j / h),
-                mcu_column * (size_t)h + (size_t)(j % h)));
-            if (verdict)
-                return verdict;
-        }
+        const struct unit *unit = image->unit + image->component[c].begin;
+        for (; !verdict && unit < image->unit + image->mcu_blocks && unit->component == c; unit++)
+            verdict = decode_block(image, scan, pass, c,
+                                   block_of(image, canvas, mcu_row, mcu_column, unit));
     }
-    return ENGINE_OK;
+    return verdict;
 }
 
 static int decode_scan(struct image *image, const struct scan *scan, const struct canvas *canvas)
@@ -263,14 +269,9 @@ static int to_tokens(struct image *image, const struct canvas *canvas)
     for (size_t mcu = 0; mcu < image->mcus; mcu++) {
         size_t mcu_row = mcu / image->mcus_wide, mcu_column = mcu % image->mcus_wide;
         image->first_token[mcu] = (uint32_t)(out - image->tokens);
-        for (int i = 0, j = 0; i < image->mcu_blocks; i++, j++, block++) {
-            int c = image->block_component[i];
-            int h = image->component[c].h, v = image->component[c].v;
-            if (i && image->block_component[i - 1] != c)
-                j = 0;
-            const struct block *from = block_at(
-                image, canvas, c, mcu_row * (size_t)v + (size_t)(j / h),
-                mcu_column * (size_t)h + (size_t)(j % h));
+        for (int i = 0; i < image->mcu_blocks; i++, block++) {
+            const struct block *from = block_of(image, canvas, mcu_row, mcu_column,
+                                                image->unit + i);
             const uint32_t *begin = out;
             for (uint64_t left = from->present; left; left &= left - 1) {
                 uint32_t k = (uint32_t)__builtin_ctzll(left);

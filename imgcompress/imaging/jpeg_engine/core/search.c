@@ -69,7 +69,7 @@ static uint32_t *count_mcu(struct job *job, struct tally *tally, size_t mcu, int
     const uint32_t *tokens = image->tokens + image->first_token[mcu];
     size_t block = mcu * (size_t)image->mcu_blocks;
     for (int i = 0; i < image->mcu_blocks; i++, block++) {
-        int c = image->block_component[i];
+        int c = image->unit[i].component;
         const uint32_t *ratio = job->quantisation.ratio[c];
         int count = quantise_block(tokens, image->counts[block], ratio, out);
         int32_t mean = quantised_mean(image->means[block], ratio[0]);
@@ -91,7 +91,7 @@ static void means_after(const struct job *job, size_t mcu, int32_t *means)
 {
     const struct image *image = job->image;
     for (int i = 0; i < image->mcu_blocks; i++) {
-        int c = image->block_component[i];
+        int c = image->unit[i].component;
         means[c] = quantised_mean(image->means[mcu * (size_t)image->mcu_blocks + (size_t)i],
                                   job->quantisation.ratio[c][0]);
     }
@@ -137,12 +137,11 @@ static double size_at(struct job *job, double step)
     job->result->step = step;
     if (job->stride == 1)
         job->result->countings++;
-    else {
-        /* What the sample is to the whole: by MCUs for means, by tokens for what is left of them. */
-        means_bits *= (double)image->mcus / (double)sampled;
-        bits *= (image->first_token[image->mcus] + 1.0) / (tokens + 1.0);
+    else
         job->result->samplings++;
-    }
+    /* What the sample is to the whole: by MCUs for means, by tokens for what is left of them. */
+    means_bits *= (double)image->mcus / (double)sampled;
+    bits *= (image->first_token[image->mcus] + 1.0) / (tokens + 1.0);
     return (double)header_size(image, &job->quantisation, &job->codes) + (means_bits + bits) / 8 * STUFFING;
 }
 
@@ -301,8 +300,6 @@ int recode(const struct image *image, const struct engine_request *request,
     }
     result->lossless = job.quantisation.lossless;
     result->own_tables = job.quantisation.own_tables;
-    if (written)
-        result->similarity = similarity(image, &job.quantisation, thinning.share);
     free(job.blocks.tokens);
     free(job.blocks.differences);
     free(job.blocks.counts);

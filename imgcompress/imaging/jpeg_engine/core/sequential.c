@@ -83,7 +83,7 @@ static int decode_mcu(struct image *image, struct bits *in, size_t mcu, int32_t 
     uint32_t *next = *tokens;
     image->first_token[mcu] = (uint32_t)(next - image->tokens);
     for (int i = 0; i < image->mcu_blocks; i++, block++) {
-        int c = image->block_component[i];
+        int c = image->unit[i].component;
         const struct component *component = image->component + c;
         int32_t difference;
         int count = decode_block(in, image->dc + component->dc, image->ac + component->ac,
@@ -141,8 +141,8 @@ int decode_sequential(struct image *image, const struct scan *scan)
             verdict = decode_mcu(image, &in, mcu, means, &tokens);
             if (verdict)
                 return marker ? verdict : ENGINE_TRUNCATED;
-            if (image->stream && !stream_mcu(image->stream, mcu))
-                return ENGINE_NO_MEMORY;
+            if (image->stream)
+                stream_mcu(image->stream, mcu);
         }
         verdict = bits_finish(&in, image, marker, interval, mcu == image->mcus);
         if (verdict)

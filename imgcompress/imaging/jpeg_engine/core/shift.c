@@ -60,14 +60,16 @@ static void set_shift(struct shift *shift, const struct image *image, int c, int
     }
 }
 
-/* Find a block of a component; `begin` is the place of its first one in an MCU. */
-static const uint32_t *find_block(const struct image *image, int c, int begin, const uint32_t *at,
+/* Find a block of a component, by its column and row. */
+static const uint32_t *find_block(const struct image *image, int c, const uint32_t *at,
                                   size_t *block)
 {
-    uint32_t h = (uint32_t)image->component[c].h, v = (uint32_t)image->component[c].v;
+    const struct component *component = image->component + c;
+    uint32_t h = (uint32_t)component->h, v = (uint32_t)component->v;
     size_t mcu = (size_t)(at[1] / v) * image->mcus_wide + at[0] / h;
     const uint32_t *tokens = image->tokens + image->first_token[mcu];
-    size_t end = mcu * (size_t)image->mcu_blocks + (size_t)begin + at[1] % v * h + at[0] % h;
+    size_t end = mcu * (size_t)image->mcu_blocks + (size_t)component->begin + at[1] % v * h
+                 + at[0] % h;
     for (*block = mcu * (size_t)image->mcu_blocks; *block < end; ++*block)
         tokens += image->counts[*block];
     return tokens;
@@ -84,11 +86,11 @@ static inline void add_moved(float *restrict sum, const struct shift *shift, uin
         to[i] += factor * from[i];
 }
 
-static void add_block(const struct image *image, const struct shift *shift, int c, int begin,
+static void add_block(const struct image *image, const struct shift *shift, int c,
                       const uint32_t *at, const matrix by, float *sum)
 {
     size_t block;
-    const uint32_t *tokens = find_block(image, c, begin, at, &block);
+    const uint32_t *tokens = find_block(image, c, at, &block);
     add_moved(sum, shift, 0, image->means[block], by);
     for (int i = 0; i < image->counts[block]; i++)
         add_moved(sum, shift, place_of(tokens[i]), value_of(tokens[i]), by);
@@ -127,8 +129,7 @@ static int copy_tokens(const uint32_t *from, int count, int factor, uint32_t *to
 }
 
 /* Make one block from those that it is moved over; return how many tokens it has. */
-static int move_block(const struct image *from, const struct shift *shift, int c, int begin,
-                      uint32_t *at, int16_t *mean, uint32_t *tokens)
+static int move_block(const struct image *from, const struct shift *shift, int c, uint32_t *at, int16_t *mean, uint32_t *tokens)
 {
     const struct component *component = from->component + c;
     uint32_t *moving = at + shift->vertical;
@@ -138,17 +139,17 @@ static int move_block(const struct image *from, const struct shift *shift, int c
     if (*moving >= end) {
         int is_last = *moving == end;
         *moving = end;
-        add_block(from, shift, c, begin, at, is_last ? shift->last : shift->beyond, sum);
+        add_block(from, shift, c, at, is_last ? shift->last : shift->beyond, sum);
     } else if (shift->aligned) {
         size_t block;
-        const uint32_t *source = find_block(from, c, begin, at, &block);
+        const uint32_t *source = find_block(from, c, at, &block);
         int factor = FINENESS / from->fineness;
         *mean = (int16_t)(from->means[block] * factor);
         return copy_tokens(source, from->counts[block], factor, tokens);
     } else {
-        add_block(from, shift, c, begin, at, shift->first, sum);
+        add_block(from, shift, c, at, shift->first, sum);
         ++*moving;
-        add_block(from, shift, c, begin, at, shift->next, sum);
+        add_block(from, shift, c, at, shift->next, sum);
     }
     return to_tokens(sum, shift, mean, tokens);
 }
@@ -161,15 +162,12 @@ static int move_blocks(const struct image *from, struct image *to,
     int verdict = tokens_allocate(to, room);
     for (size_t mcu = 0; !verdict && mcu < from->mcus; mcu++) {
         to->first_token[mcu] = (uint32_t)used;
-        for (int i = 0, begin = 0; i < from->mcu_blocks; i++, block++) {
-            int c = from->block_component[i];
-            if (i && from->block_component[i - 1] != c)
-                begin = i;
-            const struct component *component = from->component + c;
-            uint32_t h = (uint32_t)component->h, v = (uint32_t)component->v;
-            uint32_t j = (uint32_t)(i - begin);
-            uint32_t at[2] = {(uint32_t)(mcu % from->mcus_wide) * h + j % h,
-                              (uint32_t)(mcu / from->mcus_wide) * v + j / h};
+        for (int i = 0; i < from->mcu_blocks; i++, block++) {
+            const struct unit *unit = from->unit + i;
+            int c = unit->component;
+            uint32_t h = (uint32_t)from->component[c].h, v = (uint32_t)from->component[c].v;
+            uint32_t at[2] = {(uint32_t)(mcu % from->mcus_wide) * h + unit->column,
+                              (uint32_t)(mcu / from->mcus_wide) * v + unit->row};
             if (used + BLOCK > room) {
                 uint32_t *tokens = realloc(to->tokens, 2 * room * sizeof *tokens);
                 if (!tokens)
@@ -177,7 +175,7 @@ static int move_blocks(const struct image *from, struct image *to,
                 to->tokens = tokens;
                 room *= 2;
             }
-            int count = move_block(from, shifts + c, c, begin, at, to->means + block,
+            int count = move_block(from, shifts + c, c, at, to->means + block,
                                    to->tokens + used);
             to->counts[block] = (uint8_t)count;
             used += (size_t)count;

@@ -91,50 +91,39 @@ static uint32_t *turn_mcu(const struct image *from, size_t source, struct image 
     for (size_t i = 0; i < blocks; i++)
         tokens[i + 1] = tokens[i] + from->counts[old + i];
     to->first_token[target] = (uint32_t)(out - to->tokens);
-    int begin = 0;
     for (int c = 0; c < from->facts.components; c++) {
         int h = from->component[c].h, v = from->component[c].v;
         for (int i = 0; i < h * v; i++, new++) {
             int row = turn.transposed ? i % v : i / h, column = turn.transposed ? i / v : i % h;
             row = turn.from_bottom ? v - 1 - row : row;
             column = turn.from_right ? h - 1 - column : column;
-            int block = begin + row * h + column;
+            int block = from->component[c].begin + row * h + column;
             out = turn_block(tokens[block], from->counts[old + (size_t)block], moves, out);
             to->counts[new] = from->counts[old + (size_t)block];
             to->means[new] = from->means[old + (size_t)block];
         }
-        begin += h * v;
     }
     return out;
-}
-
-static void swap(int32_t *one, int32_t *other)
-{
-    int32_t kept = *one;
-    *one = *other;
-    *other = kept;
 }
 
 /* Let rows and columns change places in all that is known of the image. */
 static void transpose_layout(struct image *image, const struct moves *moves)
 {
     uint16_t tables[4][BLOCK];
-    uint32_t wide = image->mcus_wide;
+    int32_t width = image->facts.width;
     memcpy(tables, image->tables, sizeof tables);
     for (int t = 0; t < 4; t++)
         for (int k = 0; k < BLOCK; k++)
             image->tables[t][moves->place[k]] = tables[t][k];
-    image->mcus_wide = image->mcus_high;
-    image->mcus_high = wide;
-    swap(&image->facts.width, &image->facts.height);
+    image->facts.width = image->facts.height;
+    image->facts.height = width;
     for (int c = 0; c < image->facts.components; c++) {
         struct component *component = image->component + c;
-        uint32_t width = component->width;
-        component->width = component->height;
-        component->height = width;
-        swap(&component->h, &component->v);
-        image->facts.sampling[c] = component->h << 4 | component->v;
+        int h = component->h;
+        component->h = component->v;
+        component->v = h;
     }
+    lay_out(image);
 }
 
 int turn_upright(struct image *image, int orientation)

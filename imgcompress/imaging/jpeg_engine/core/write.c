@@ -189,34 +189,35 @@ static int thin_out(const uint32_t *tokens, int count, const struct code *ac, ui
     return last < BLOCK - 1 && !ac->length[0] ? -1 : left;
 }
 
-/* Set the share so that what is still to be saved is saved by the MCUs that follow. */
-static void set_share(struct thinning *thinning, double saved, double thinned, size_t left,
-                      size_t all)
+/* Return the share of the MCUs that follow, in 1 / 65536, by which the rest is saved. */
+static uint32_t share_of(const struct thinning *thinning, double saved, double thinned,
+                         size_t left, size_t all)
 {
     /* What they save is known better with each that is thinned; at first it is an estimate. */
     double each = (thinning->available / (double)all * 64 + saved) / (64 + thinned);
     double share = each > 0 ? (thinning->wanted - saved) / each / (double)left : 0;
-    thinning->share = (uint32_t)(65536 * (share < 0 ? 0 : share > 1 ? 1 : share));
+    return (uint32_t)(65536 * (share < 0 ? 0 : share > 1 ? 1 : share));
 }
 
 size_t write_image(const struct image *image, const struct quantisation *quantisation,
                    const struct codes *codes, const struct blocks *blocks,
-                   struct thinning *thinning, uint8_t *out, size_t room)
+                   const struct thinning *thinning, uint8_t *out, size_t room)
 {
     const uint32_t *tokens = blocks->tokens;
     double saved = 0, thinned = 0;
     if (room < header_size(image, quantisation, codes) + BLOCK_BYTES)
         return 0;
-    thinning->share = 0;
+    uint32_t share = 0;
     struct writer writer = {put_header(out, image, quantisation, codes), 0, 0};
     const uint8_t *last = out + room - BLOCK_BYTES;
     for (size_t mcu = 0, block = 0; mcu < image->mcus; mcu++) {
         if (thinning->wanted > 0 && mcu % image->mcus_wide == 0)
-            set_share(thinning, saved, thinned, image->mcus - mcu, image->mcus);
-        int thin = hashed(mcu) < thinning->share;
+            share = share_of(thinning, saved, thinned, image->mcus - mcu, image->mcus);
+        /* Multiplying by 2^32 / phi scatters the MCUs that are thinned out (Knuth, TAOCP 6.4). */
+        int thin = (uint32_t)mcu * 2654435761u >> 16 < share;
         for (int i = 0; i < image->mcu_blocks; i++, block++) {
-            const struct code *dc = codes->dc + (image->block_component[i] > 0);
-            const struct code *ac = codes->ac + (image->block_component[i] > 0);
+            const struct code *dc = codes->dc + (image->unit[i].component > 0);
+            const struct code *ac = codes->ac + (image->unit[i].component > 0);
             uint32_t kept[BLOCK];
             int count = blocks->counts[block], left = -1;
             if (writer.next > last)
@@ -240,39 +241,24 @@ int stream_begin(struct stream *stream, const struct image *image, double percen
     quantisation_set(&stream->quantisation, image, percent);
     for (int i = 0; i < 2; i++)
         code_fixed(stream->codes.dc + i, stream->codes.ac + i, i);
-    /* Results are smaller than their sources, but for codes that fit no image exactly. */
-    stream->room = image->size + header_size(image, &stream->quantisation, &stream->codes)
-                   + MAX_MCU_BLOCKS * BLOCK_BYTES;
-    stream->data = malloc(stream->room);
+    size_t header = header_size(image, &stream->quantisation, &stream->codes);
+    stream->data = malloc(header + image->size + MAX_MCU_BLOCKS * BLOCK_BYTES);
     if (!stream->data)
         return 0;
     stream->writer.next = put_header(stream->data, image, &stream->quantisation, &stream->codes);
-    stream->last = stream->data + stream->room - MAX_MCU_BLOCKS * BLOCK_BYTES;
+    stream->last = stream->writer.next + image->size;
     return 1;
 }
 
-static int stream_grow(struct stream *stream)
-{
-    size_t written = (size_t)(stream->writer.next - stream->data);
-    uint8_t *data = realloc(stream->data, 2 * stream->room);
-    if (!data)
-        return 0;
-    stream->room *= 2;
-    stream->data = data;
-    stream->last = data + stream->room - MAX_MCU_BLOCKS * BLOCK_BYTES;
-    stream->writer.next = data + written;
-    return 1;
-}
-
-int stream_mcu(struct stream *stream, size_t mcu)
+void stream_mcu(struct stream *stream, size_t mcu)
 {
     const struct image *image = stream->image;
     const uint32_t *tokens = image->tokens + image->first_token[mcu];
     size_t block = mcu * (size_t)image->mcu_blocks;
-    if (stream->writer.next > stream->last && !stream_grow(stream))
-        return 0;
+    if (stream->writer.next > stream->last)
+        return;
     for (int i = 0; i < image->mcu_blocks; i++, block++) {
-        int c = image->block_component[i];
+        int c = image->unit[i].component;
         const uint32_t *ratio = stream->quantisation.ratio[c];
         uint32_t kept[BLOCK];
         int count = quantise_block(tokens, image->counts[block], ratio, kept);
@@ -282,10 +268,10 @@ int stream_mcu(struct stream *stream, size_t mcu)
         stream->means[c] = mean;
         tokens += image->counts[block];
     }
-    return 1;
 }
 
 size_t stream_end(struct stream *stream)
 {
-    return (size_t)(put_end(&stream->writer) - stream->data);
+    size_t size = (size_t)(put_end(&stream->writer) - stream->data);
+    return size < stream->image->size ? size : 0;
 }

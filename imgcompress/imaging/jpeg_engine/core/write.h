@@ -19,7 +19,6 @@ struct blocks {
 /* Which blocks are written without the tokens that are marked: a share of the MCUs, by a hash. */
 struct thinning {
     double wanted, available;  /* bits to be saved, and about those that all MCUs would save */
-    uint32_t share;            /* of the MCUs, in 1 / 65536; the last one that was in use */
 };
 
 size_t header_size(const struct image *image, const struct quantisation *quantisation,
@@ -28,7 +27,7 @@ size_t header_size(const struct image *image, const struct quantisation *quantis
 /* Write the whole image; return its size, or 0 if it would take more than `room`. */
 size_t write_image(const struct image *image, const struct quantisation *quantisation,
                    const struct codes *codes, const struct blocks *blocks,
-                   struct thinning *thinning, uint8_t *out, size_t room);
+                   const struct thinning *thinning, uint8_t *out, size_t room);
 
 struct writer {
     uint8_t *next;
@@ -44,14 +43,13 @@ struct stream {
     struct writer writer;
     int32_t means[MAX_COMPONENTS];
     uint8_t *data, *last;  /* what is written, and from where on an MCU might not fit */
-    size_t room;
 };
 
-/* Begin, as soon as the header is read. All return whether there was memory. */
+/* Begin, as soon as the header is read; return whether there was memory. */
 int stream_begin(struct stream *stream, const struct image *image, double percent);
-/* Write the next MCU that was decoded. */
-int stream_mcu(struct stream *stream, size_t mcu);
-/* Return the size of the whole. */
+/* Write the next MCU that was decoded, unless the result is larger than its source already. */
+void stream_mcu(struct stream *stream, size_t mcu);
+/* Return the size of the whole, or 0 where it is not smaller than its source. */
 size_t stream_end(struct stream *stream);
 
 #endif

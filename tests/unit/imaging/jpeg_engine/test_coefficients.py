@@ -14,7 +14,7 @@ from .sources import CODINGS, SAMPLINGS, SIZES, pixels, source
 def test_an_image_that_keeps_its_steps_keeps_its_pixels(size, sampling, coding):
     data = source(size, sampling, coding)
     made = requantise(data, FINEST)
-    assert made.lossless and made.similarity == 1
+    assert made.lossless
     assert (pixels(made.data) == pixels(data)).all()
     assert coefficients(made.data) == coefficients(data)
 
@@ -55,7 +55,6 @@ def test_libjpeg_has_no_complaint_about_any_result(size, sampling, coding, step)
     data = source(size, sampling, coding)
     made = requantise(data, step)
     assert pixels(made.data).shape == pixels(data).shape
-    assert 0 <= made.similarity <= 1
 
 
 @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:0", "grey"])
@@ -66,7 +65,7 @@ def test_what_is_written_at_once_has_the_same_coefficients(sampling, coding, ste
     usual, at_once = requantise(data, step), requantise(data, step, at_once=True)
     assert coefficients(at_once.data) == coefficients(usual.data)
     assert pixels(at_once.data).shape == pixels(data).shape
-    assert (at_once.similarity, at_once.lossless) == (usual.similarity, usual.lossless)
+    assert (at_once.step, at_once.lossless) == (usual.step, usual.lossless)
     assert len(at_once.data) >= len(usual.data)
 
 
