@@ -19,3 +19,12 @@ def shipped(name: str) -> Path:
 MIGRATIONS = shipped("migrations")
 SAMPLES = shipped("samples")
 GUNICORN_SETTINGS = shipped("deploy/gunicorn.conf.py")
+# Catalogues name the sample photos under this host. No name server knows it (RFC 6761, section 6.4),
+# and the service reads them from its own files, so that they need no network and no open port.
+SAMPLE_HOST = "samples.imgcompress.invalid"
+SAMPLE_CATALOGUE = "products.csv"
+
+
+def sample_file(name: str) -> Path | None:
+    """Return the path of a sample photo, or of the catalogue of them; None for any other name."""
+    return next((path for path in SAMPLES.glob("*.*") if path.name == name), None)

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"options", "errors"},
     "extensions": {"errors", "config", "shipped"},
     "links": {"config", "extensions", "file_names"},
-    "net": {"urls", "errors", "config"},
+    "net": {"urls", "errors", "config", "shipped"},
     "storage": {"storage_keys", "errors", "config"},
     "csvfile": {"file_types", "image_columns", "options", "urls", "errors", "config"},
     "imaging": {"file_types", "errors", "config", "process"},
@@ -82,7 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ledger",
         "worker",
     },
-    "web": {"options", "errors", "config", "extensions", "csvfile", "ledger", "api"},
+    "web": {"options", "errors", "config", "extensions", "shipped", "csvfile", "ledger", "api"},
     "cli": {
         "__init__",
         "client",

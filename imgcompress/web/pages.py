@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, jsonify, render_template, request, url_for
+from flask import Response, abort, jsonify, render_template, request, send_file, url_for
 from werkzeug.exceptions import NotFound
 
 from ..api.context import base_url, parse_id
@@ -22,6 +22,7 @@ from ..ledger.api_keys import owner_of
 from ..ledger.models import JobStatus
 from ..ledger.queries import find_job
 from ..options import EFFORTS, FORMATS, MAX_SIDE
+from ..shipped import SAMPLE_CATALOGUE, sample_file
 from .blueprint import blueprint
 from .session import cookie_name
 
@@ -51,7 +52,17 @@ def home() -> Response:
         mail=settings.smtp_server is not None,
         max_mebibytes=settings.max_upload_bytes / 2**20,
         max_images=settings.max_images_per_job,
+        sample_catalogue=url_for("web.sample", name=SAMPLE_CATALOGUE),
     )
+
+
+@blueprint.get("/samples/<name>")
+def sample(name: str) -> Response:
+    """Send a sample photo or the catalogue of them, which their host's name would not lead to."""
+    path = sample_file(name)
+    if path is None:
+        abort(404)
+    return send_file(path)
 
 
 @blueprint.get("/jobs", strict_slashes=False)

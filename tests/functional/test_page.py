@@ -153,6 +153,28 @@ def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
     expect(page.locator(".job .pill").first).to_have_text("Done")
 
 
+def test_sample_photos_are_tried_on_an_empty_installation(browser: Browser, tmp_path: Path) -> None:
+    # As shipped: no private network and no other port may be called.
+    sealed = {"ALLOWED_PRIVATE_NETWORKS": "", "ALLOWED_PORTS": "80,443"}
+    with Service(tmp_path / "var", **sealed) as service, watched_page(browser) as page:
+        page.goto(service.url)
+        page.get_by_role("button", name="Try it with sample photos").click()
+        expect(page.locator("#verdict")).to_contain_text("8 images in 6 rows")
+        expect(page.get_by_role("button", name="Compress the images")).to_be_focused()
+        page.get_by_role("button", name="Preview the first 6 images").click()
+        expect(page.locator("#preview-list img")).to_have_count(6, timeout=LONG_MS)
+        page.get_by_role("button", name="Compress the images").click()
+        page.wait_for_url("**/jobs/*")
+        expect(state_of(page)).to_have_text("Done", timeout=LONG_MS)
+        expect(page.locator("#completed")).to_have_text("8")
+        page.get_by_role("button", name="Compare before and after: Espresso Cup").click()
+        expect(page.locator("#compare-said")).to_be_empty()
+        expect(page.locator("#compare-numbers dd").first).to_contain_text("600 × 400")
+        page.goto(service.url)
+        expect(page.locator(".job-name")).to_have_text("sample-photos.csv")
+        expect(page.get_by_role("button", name="Try it with sample photos")).to_be_hidden()
+
+
 def test_options_go_with_the_upload_and_into_the_command(
     page: Page, service: Service, origin: PlainOrigin, tmp_path: Path
 ) -> None:

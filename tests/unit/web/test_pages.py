@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from imgcompress import web
 from imgcompress.errors import IMAGE_ERRORS
 from imgcompress.ledger.api_keys import create_key
+from imgcompress.shipped import SAMPLE_HOST, SAMPLES
 from imgcompress.web.session import PLAIN
 
 WEB = Path(str(web.__file__)).parent
@@ -68,6 +69,16 @@ def test_what_does_not_exist_is_a_page_for_people_and_a_problem_for_programs(
         for accept in ("*/*", "application/json"):
             answer = client.get(path, headers={"Accept": accept})
             assert (answer.status_code, answer.json["code"]) == (404, code)
+
+
+def test_the_sample_photos_are_shown_beside_their_results(client: FlaskClient) -> None:
+    for name in ("products.csv", "coffee.png"):
+        with client.get(f"/samples/{name}") as answer:
+            assert answer.data == (SAMPLES / name).read_bytes()
+    for name in ("none.png", "..%2fsetup.py"):
+        assert client.get(f"/samples/{name}").status_code == 404
+    script = (WEB / "static/js/common/images.js").read_text(encoding="utf-8")
+    assert f'"https://{SAMPLE_HOST}/"' in script
 
 
 def test_programs_are_led_from_the_page_of_all_jobs_to_the_call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from imgcompress import __version__
 from imgcompress.errors import ImageError
 from imgcompress.net import DialPolicy
 from imgcompress.net.fetcher import Fetcher, FetchLimits
+from imgcompress.shipped import SAMPLE_CATALOGUE, SAMPLE_HOST, SAMPLES
 
 from tests.origin import HostileOrigin, PlainOrigin
 from tests.parallel import in_parallel
@@ -49,6 +51,25 @@ def test_an_image_is_fetched(fetcher, origin):
     fetched = fetcher.fetch(origin.url("/a.jpg"))
     assert fetched.data == IMAGE
     assert fetched.final_url == origin.url("/a.jpg")
+
+
+def test_sample_photos_need_no_network_and_no_allowed_port():
+    sealed = Fetcher(DialPolicy((), ()), LIMITS, per_host=1)
+    for url in (
+        url
+        for row in csv.DictReader((SAMPLES / SAMPLE_CATALOGUE).read_text("utf-8").splitlines())
+        for url in row["Input Image Urls"].split(",")
+    ):
+        assert sealed.fetch(url).data == (SAMPLES / url.rpartition("/")[2]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path", ["", "none.jpg", "../setup.py", "..%2fsetup.py", "/etc/passwd", "*.csv", "."]
+)
+def test_the_host_of_the_samples_gives_nothing_else(fetcher, path):
+    with pytest.raises(ImageError) as caught:
+        fetcher.fetch(f"https://{SAMPLE_HOST}/{path}")
+    assert (caught.value.code, caught.value.retryable) == ("source_status", False)
 
 
 def test_path_and_query_arrive_as_they_are(fetcher, origin):

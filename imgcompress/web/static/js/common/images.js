@@ -4,6 +4,12 @@ import { byId, make } from "./dom.js";
 import { bytes, percent, saved } from "./format.js";
 import { outcomeWord } from "./states.js";
 
+const SAMPLE_HOST = "https://samples.imgcompress.invalid/";
+
+/** Return where a browser finds the original of an image; sample photos come from the service. */
+export const originalOf = (url) => (url.startsWith(SAMPLE_HOST)
+  ? `/samples/${url.slice(SAMPLE_HOST.length)}` : url);
+
 /** Return by how much an image has become smaller. */
 export function savedOf(image) {
   const share = saved(image.input_bytes, image.output_bytes);

@@ -1,5 +1,6 @@
 // The first page: a file is picked, checked, and sent; beside it stand the jobs and the command.
 
+import { SILENCE } from "../common/api.js";
 import { offerCopy } from "../common/copy.js";
 import { byId } from "../common/dom.js";
 import { KEY_TAKEN, offerToForget } from "../common/key.js";
@@ -26,10 +27,22 @@ function addressChanged() {
   showCommand(form, intake.file);
 }
 
-pickFiles(byId("drop"), byId("file"), (file) => {
+function fileChosen(file) {
   address.value = "";
-  intake.take(file);
   showCommand(form, file);
+  return intake.take(file);
+}
+
+pickFiles(byId("drop"), byId("file"), fileChosen);
+byId("try-samples").addEventListener("click", async () => {
+  try {
+    const answer = await fetch(byId("try-samples").dataset.catalogue);
+    await fileChosen(new File([await answer.blob()], "sample-photos.csv", { type: "text/csv" }));
+    byId("start").focus();
+  } catch {
+    // The line on top of the page says that the service does not respond.
+    window.dispatchEvent(new Event(SILENCE));
+  }
 });
 form.addEventListener("input", optionsChanged);
 form.addEventListener("change", (event) => {

@@ -3,7 +3,7 @@
 import { Refusal, Unreachable, call } from "../common/api.js";
 import { byId, make, show, tell, unseen } from "../common/dom.js";
 import { bytes } from "../common/format.js";
-import { details, savedOf, showSides } from "../common/images.js";
+import { details, originalOf, savedOf, showSides } from "../common/images.js";
 import { Stage } from "../common/stage.js";
 import { imageOptions } from "./options.js";
 
@@ -110,7 +110,7 @@ export class Preview {
     const after = make("img", { src: made.image, alt: "Compressed", draggable: "false" });
     const shown = { after, captions: ["Original", "Compressed"], width: made.width,
       height: made.height };
-    const before = make("img", { src: url, alt: "Original", referrerpolicy: "no-referrer",
+    const before = make("img", { src: originalOf(url), alt: "Original", referrerpolicy: "no-referrer",
       draggable: "false" });
     before.addEventListener("load", () => before.isConnected
       && showSides(made, `${before.naturalWidth} × ${before.naturalHeight}`));

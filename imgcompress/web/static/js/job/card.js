@@ -3,7 +3,7 @@
 import { offerCopy } from "../common/copy.js";
 import { make, unseen } from "../common/dom.js";
 import { bytes } from "../common/format.js";
-import { details, savedOf } from "../common/images.js";
+import { details, originalOf, savedOf } from "../common/images.js";
 
 /** Return the card of an image; `compare` opens the slider. */
 export function makeCard(image, says, { compare, cancelled }) {
@@ -58,5 +58,5 @@ function failure(image) {
   return make("div", {},
     make("p", {}, image.error?.message ?? ""),
     make("p", { class: "quiet" }, make("a", {
-      href: image.input_url, rel: "noreferrer noopener", target: "_blank" }, "Open the original")));
+      href: originalOf(image.input_url), rel: "noreferrer noopener", target: "_blank" }, "Open the original")));
 }

@@ -4,7 +4,7 @@
 // dialog; the host is not told from which page. When it cannot be shown, the page says so.
 
 import { byId, make, tell } from "../common/dom.js";
-import { showSides } from "../common/images.js";
+import { originalOf, showSides } from "../common/images.js";
 import { Stage } from "../common/stage.js";
 
 /** The dialog. */
@@ -49,7 +49,7 @@ export class Compare {
     showSides(image);
     const shown = { after: compressed(image), captions: ["Original", "Compressed"],
       width: image.width, height: image.height };
-    const before = make("img", { src: image.input_url, alt: `Original: ${image.product_name}`,
+    const before = make("img", { src: originalOf(image.input_url), alt: `Original: ${image.product_name}`,
       referrerpolicy: "no-referrer", draggable: "false" });
     before.addEventListener("load", () => {
       if (!before.isConnected) return;
