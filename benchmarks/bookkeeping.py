@@ -23,7 +23,7 @@ from .peers.measured import cpu_of_tree
 from .peers.origin import Origin, serving
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import Verdict, children, cpu_seconds, print_verdicts
-from tests.functional.service import ROOT, Service
+from tests.support.service import ROOT, Service
 
 TIMED = Path(__file__).parent / "peers" / "timed"
 WARM_UP = 300

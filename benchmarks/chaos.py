@@ -5,7 +5,7 @@
     python -m benchmarks.chaos postgres-failover --images 300 --seconds 20
     python -m benchmarks.chaos soak --minutes 30
 
-It needs PostgreSQL and RabbitMQ as the tests do (see tests/servers.py), and Linux. The full disk
+It needs PostgreSQL and RabbitMQ as the tests do (see tests/support/servers.py), and Linux. The full disk
 takes the right to mount one, the killed worker the right to make a cgroup, and others programs of
 Debian: faketime, pgbouncer, and the servers, of which they start their own.
 """
@@ -25,7 +25,6 @@ from pathlib import Path
 
 from imgcompress.worker.process import WITH_SLOW
 
-from tests.databases import fresh_database, migrate
 from tests.faults import (
     clock,
     fairness,
@@ -43,6 +42,7 @@ from tests.faults.private import NotInstalled
 from tests.faults.soak import soak
 from tests.faults.upgrade import upgrade
 from tests.faults.verdict import Verdict, Watched, through
+from tests.support.databases import fresh_database, migrate
 
 COLUMNS = (
     "fault",

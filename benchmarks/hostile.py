@@ -21,9 +21,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.functional.photos import SAMPLES
-from tests.functional.service import FINAL, Service
 from tests.origin.crowd import HOSTILE, Crowd, crowd
+from tests.support.photos import SAMPLES
+from tests.support.service import FINAL, Service
 
 HOSTS = len(HOSTILE) + 1
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.hostile_images [--only TEXT]
 
-Each trick of tests/unit/imaging/tricks.py is compressed by the service's own call, with
+Each trick of tests/support/tricks.py is compressed by the service's own call, with
 its default limits, in a process of its own without the ceiling of MAX_PROCESS_MEMORY: so what is
 measured is what the limits hold. Targets: less than 600 MiB at the highest, and COMPRESS_TIMEOUT.
 """
@@ -20,7 +20,7 @@ from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress
 
 from .verdicts import resident
-from tests.unit.imaging.tricks import TRICKS
+from tests.support.tricks import TRICKS
 
 MOST_MIB = 600
 

@@ -5,7 +5,7 @@ It comes back when the job has ended, or later; a second job, a fifth as large, 
     python -m benchmarks.hosts                  # 1,000 images on each broker: about five minutes
     python -m benchmarks.hosts redis --images 300
 
-It needs PostgreSQL, Redis and RabbitMQ as the tests do (see tests/servers.py), Linux, and the right
+It needs PostgreSQL, Redis and RabbitMQ as the tests do (see tests/support/servers.py), Linux, and the right
 to make network namespaces.
 """
 

@@ -36,9 +36,9 @@ from imgcompress.ledger.models import CompressedImage, JobRequest, utcnow
 from imgcompress.ledger.session import writing
 
 from .verdicts import Verdict, children, print_verdicts, resident
-from tests.databases import fresh_database, migrate
-from tests.functional.service import ROOT, free_port, wait_until
-from tests.new_images import NewImage, by_columns
+from tests.support.databases import fresh_database, migrate
+from tests.support.new_images import NewImage, by_columns
+from tests.support.service import ROOT, free_port, wait_until
 
 URL = "https://cdn.shop.example.com/images/2026/product-{:08d}.jpg"
 HEADER = "S. No.,Product Name,Input Image Urls\r\n"

@@ -21,7 +21,7 @@ from PIL import Image
 from .peers.origin import serving
 from .peers.photos import SAMPLES, mirrored
 from .verdicts import Verdict, children, print_verdicts, resident
-from tests.functional.service import FINAL, Service
+from tests.support.service import FINAL, Service
 
 PHOTO, HUGE = (3150, 2100), (8660, 5773)
 DIFFERENT = 3

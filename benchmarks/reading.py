@@ -35,9 +35,9 @@ from imgcompress.ledger.api_keys import create_key
 from imgcompress.worker.deliver import deliver_due
 from imgcompress.worker.tasks import process_csv
 
-from tests.databases import migrate
 from tests.origin import PlainOrigin
-from tests.receiver import Receiver
+from tests.support.databases import migrate
+from tests.support.receiver import Receiver
 
 PACKAGE = str(Path(imgcompress.__file__).parent)
 INNER = {"<lambda>", "<listcomp>", "<genexpr>", "<setcomp>", "<dictcomp>", "<module>"}

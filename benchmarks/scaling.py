@@ -30,8 +30,8 @@ from .peers.measured import cpu_of_tree
 from .peers.origin import serving
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import cpu_seconds
-from tests.databases import fresh_database
-from tests.functional.service import FINAL, Service
+from tests.support.databases import fresh_database
+from tests.support.service import FINAL, Service
 
 TABLES = ("compressed_images", "job_slice", "job_request")
 # Postgres tells what a session did within a second of its end or of its last command.

@@ -27,8 +27,8 @@ from .intake import ledger
 from .peers.measured import cpu_of_tree
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import Verdict, print_verdicts
-from tests.functional.service import Service
 from tests.origin import PlainOrigin
+from tests.support.service import Service
 
 DATABASES = ("sqlite", "postgres")
 JOB_SECONDS = 3600

@@ -30,7 +30,7 @@ from .peers.measured import Disturbed, Measured
 from .peers.origin import Origin, serving
 from .peers.photos import CATALOGUE, KINDS, Photos, photos_of
 from .peers.scoreboard import BARE, BULK, DISTANT, FIXED, HALVED, LOW, NAIVE, Scoreboard
-from tests.functional.service import Service
+from tests.support.service import Service
 
 Contest = dict[str, Callable[[], Measured]]
 WARM_UP = 100

@@ -21,7 +21,7 @@ from .peers.measured import cpu_of_tree
 from .peers.origin import serving
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import Verdict, print_verdicts
-from tests.functional.service import ROOT, Service
+from tests.support.service import ROOT, Service
 
 POLL_SECONDS = 0.02
 

@@ -36,8 +36,8 @@ from .intake import HEADER, PART_ROWS, URL, by_columns, create_job, images, new_
 from .peers.origin import serving
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import Verdict, children, cpu_seconds, print_verdicts, resident
-from tests.databases import fresh_database, migrate
-from tests.functional.service import Service
+from tests.support.databases import fresh_database, migrate
+from tests.support.service import Service
 
 POLLS_PER_SECOND = 100
 PER_PAGE = 100

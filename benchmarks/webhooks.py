@@ -22,10 +22,10 @@ from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 
-from tests.databases import migrate
-from tests.functional.service import Service, wait_until
-from tests.new_images import NewImage, by_columns
-from tests.receiver import Arrival, Receiver
+from tests.support.databases import migrate
+from tests.support.new_images import NewImage, by_columns
+from tests.support.receiver import Arrival, Receiver
+from tests.support.service import Service, wait_until
 
 LONGER_THAN_AN_ATTEMPT = 60.0
 GIVE_UP_SECONDS = 600.0

@@ -7,8 +7,8 @@ from collections.abc import Generator
 
 import pytest
 
-from .buckets import bucket, s3_endpoint  # noqa: F401
-from .databases import (
+from tests.support.buckets import bucket, s3_endpoint  # noqa: F401
+from tests.support.databases import (
     ledger_url,
     postgres_ledger,  # noqa: F401
     postgres_ledger_url,  # noqa: F401

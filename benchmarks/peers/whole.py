@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from .measured import Measured, cpu_of_tree
-from tests.functional.service import FINAL, Service
+from tests.support.service import FINAL, Service
 
 # Callers who ask more often than this cost the service a part of what is measured.
 POLL_SECONDS = 0.5

@@ -15,9 +15,9 @@ from kombu import Connection
 from imgcompress.cli.broker import _server as valkey_server
 from imgcompress.worker.celery_app import QUEUES
 
-from ..functional.service import free_port
-from ..servers import fresh_broker
 from .proxy import Proxy
+from tests.support.servers import fresh_broker
+from tests.support.service import free_port
 
 
 class Broker(Protocol):

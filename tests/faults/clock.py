@@ -13,14 +13,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from ..databases import fresh_database
-from ..functional.service import wait_until
-from ..receiver import Receiver
 from .brokers import redis_server
 from .installation import Installation, installation
 from .private import end, program
 from .scenarios import flush_broker, kill_worker, watch
 from .verdict import Verdict, Watched, through_one, watched_job
+from tests.support.databases import fresh_database
+from tests.support.receiver import Receiver
+from tests.support.service import wait_until
 
 LIBRARY = "/usr/lib/*/faketime"
 HOURS = 3

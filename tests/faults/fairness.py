@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from ..functional.service import wait_until
 from ..origin import SilentOrigin
-from ..receiver import Receiver
 from .installation import Installation
 from .verdict import Watched, catalogue_of, photo_origin, watched_job
+from tests.support.receiver import Receiver
+from tests.support.service import wait_until
 
 
 class Company(NamedTuple):

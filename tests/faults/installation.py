@@ -17,10 +17,10 @@ from sqlalchemy import Engine, create_engine, text
 
 from imgcompress.config import embedded_broker_socket, load_settings
 
-from ..databases import fresh_database
-from ..functional.service import ROOT, Service, wait_until
 from .brokers import Broker, rabbit_queues, redis_server
 from .proxy import Proxy
+from tests.support.databases import fresh_database
+from tests.support.service import ROOT, Service, wait_until
 
 HARM = Path(__file__).parent / "harm"
 SHAPES = ("embedded", "postgres+redis", "postgres+rabbitmq")

@@ -22,7 +22,7 @@ from imgcompress.ledger.queries import find_job
 from imgcompress.ledger.results import Success, record_results
 from imgcompress.ledger.slices import Claim, claim_slice, pending_images
 
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
 
 START = multiprocessing.get_context("spawn")
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from ..functional.service import wait_until
 from .installation import Installation, installation
 from .verdict import Verdict, watched_job
+from tests.support.service import wait_until
 
 CGROUPS = Path("/sys/fs/cgroup")
 # What a worker with two pool processes needs, and some images.

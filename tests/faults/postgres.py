@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import psycopg2
 
-from ..databases import fresh_database
-from ..functional.service import free_port, wait_until
 from .installation import installation
 from .private import as_user, end, folder_of, program
 from .proxy import Proxy
 from .scenarios import watch
 from .verdict import Verdict, Watched, through_one
+from tests.support.databases import fresh_database
+from tests.support.service import free_port, wait_until
 
 USER = "postgres"
 BINARIES = "/usr/lib/postgresql/*/bin"

@@ -11,12 +11,12 @@ from uuid import uuid4
 import redis
 from kombu import Connection, Exchange, Producer
 
-from ..databases import fresh_database
 from .brokers import redis_server
 from .installation import installation
 from .rabbit_node import rabbit_node
 from .scenarios import watch
 from .verdict import Verdict, Watched, catalogue_of, through_one
+from tests.support.databases import fresh_database
 
 # Broken text, other formats, and messages of Celery that are not for this version.
 BODIES = (

@@ -11,11 +11,11 @@ from uuid import uuid4
 
 from kombu import Connection
 
-from ..functional.service import free_port, wait_until
 from .installation import installation
 from .private import as_user, end, folder_of, program
 from .scenarios import watch
 from .verdict import Verdict, Watched, through_one
+from tests.support.service import free_port, wait_until
 
 USER = "rabbitmq"
 BINARIES = "/usr/lib/rabbitmq/bin"

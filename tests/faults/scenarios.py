@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import requests
 
-from ..functional.service import wait_until
-from ..receiver import Receiver
 from .disk import fill
 from .installation import Installation
 from .verdict import Verdict, Watched, catalogue_of, photo_origin, through, watched_job
+from tests.support.receiver import Receiver
+from tests.support.service import wait_until
 
 # What an image can do to the process that compresses it, and what it then fails with.
 HARMS = {"KILL": "worker_crashed", "HANG": "compress_timeout", "MEMORY": "out_of_memory"}

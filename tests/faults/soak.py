@@ -14,12 +14,12 @@ from uuid import UUID
 
 import requests
 
-from ..functional.service import FINAL, wait_until
 from ..origin import PlainOrigin
-from ..receiver import Receiver
 from .installation import Installation, installation
 from .scenarios import flush_broker, kill_child, kill_worker
 from .verdict import Watched, catalogue_of, photo_origin
+from tests.support.receiver import Receiver
+from tests.support.service import FINAL, wait_until
 
 IMAGES = 60
 # Of the images that the origin has, these answer badly.

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..buckets import Bucket, s3_server
 from .installation import Installation, installation
 from .private import program
 from .scenarios import watch
 from .verdict import Verdict, Watched, through_one
+from tests.support.buckets import Bucket, s3_server
 
 AWAY = (503, "storage_unavailable")
 ERROR = """<?xml version="1.0" encoding="UTF-8"?>

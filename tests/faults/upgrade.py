@@ -8,10 +8,10 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..databases import fresh_database
-from ..functional.service import ROOT
 from .installation import installation
 from .verdict import Verdict, watched_job
+from tests.support.databases import fresh_database
+from tests.support.service import ROOT
 
 # The first state that callers could install, 0.1.0.
 FIRST = "f3810ce"

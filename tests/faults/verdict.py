@@ -12,10 +12,10 @@ from typing import Any
 import requests
 from PIL import Image
 
-from ..functional.service import FINAL, wait_until
 from ..origin import PlainOrigin
-from ..receiver import Receiver
 from .installation import Installation
+from tests.support.receiver import Receiver
+from tests.support.service import FINAL, wait_until
 
 TALLY = """
 SELECT count(*) AS images,

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from ..databases import fresh_database
 from ..origin import PlainOrigin
-from ..receiver import Receiver
-from ..servers import fresh_broker
-from .node import install_packages
-from .service import Service
+from tests.support.databases import fresh_database
+from tests.support.node import install_packages
+from tests.support.receiver import Receiver
+from tests.support.servers import fresh_broker
+from tests.support.service import Service
 
 SHAPES = {
     "embedded": (),

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .service import ROOT
+from tests.support.service import ROOT
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))

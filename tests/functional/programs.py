@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from .service import ROOT, Service
+from tests.support.service import ROOT, Service
 
 
 def words(command: str) -> list[str]:

@@ -13,10 +13,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from ..origin import PlainOrigin
-from ..receiver import Receiver
-from .browser import chromium
-from .photos import SAMPLES, sample
-from .service import ROOT, Service, wait_until
+from tests.support.browser import chromium
+from tests.support.photos import SAMPLES, sample
+from tests.support.receiver import Receiver
+from tests.support.service import ROOT, Service, wait_until
 
 FOLDER = ROOT / "docs" / "screenshots"
 PRODUCTS = (

@@ -19,10 +19,10 @@ import pytest
 import requests
 
 from ..origin import PlainOrigin
-from ..parallel import in_parallel
-from ..receiver import Receiver
-from .photos import sample
-from .service import ROOT, Service, wait_until
+from tests.support.parallel import in_parallel
+from tests.support.photos import sample
+from tests.support.receiver import Receiver
+from tests.support.service import ROOT, Service, wait_until
 
 PHOTO = (200, "image/jpeg", sample("rocket.jpg"))
 BROKEN = (404, "text/plain", b"Not yet.\n")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ..databases import fresh_database
 from ..faults.installation import QUICK, Installation
 from ..faults.verdict import Watched, catalogue_of, photo_origin
-from ..rabbit_node import RabbitNode
-from ..receiver import Receiver
-from .service import wait_until
+from tests.support.databases import fresh_database
+from tests.support.rabbit_node import RabbitNode
+from tests.support.receiver import Receiver
+from tests.support.service import wait_until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 

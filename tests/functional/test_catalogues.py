@@ -22,8 +22,8 @@ import pytest
 
 from ..origin import PlainOrigin
 from .catalogues import Export, exports
-from .photos import sample
-from .service import Service
+from tests.support.photos import sample
+from tests.support.service import Service
 
 OUTPUT_COLUMNS = ["Output Image Urls", "Image Errors"]
 NAMES = [export.file_name for export in exports(str)]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import ROOT, Service
+from tests.support.photos import sample
+from tests.support.service import ROOT, Service
 
 CLIENTS = ROOT / "tests" / "clients"
 BIN = Path(sys.executable).parent

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import ROOT
 from .terminal import Terminal
+from tests.support.photos import sample
+from tests.support.service import ROOT
 
 NAMES = [f"photo-{number}.jpg" for number in range(12)]
 COMMAND = (sys.executable, "-m", "imgcompress", "compress")

@@ -20,15 +20,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from imgcompress.config import load_settings
 
-from ..databases import fresh_database
 from ..origin import PlainOrigin
-from ..receiver import Receiver
-from ..servers import fresh_broker
 from . import deployment
 from .deployment import DEPLOY, INSTALLED, UNITS
-from .photos import sample
 from .programs import answers, running, words
-from .service import ROOT, Service, free_port, wait_until
+from tests.support.databases import fresh_database
+from tests.support.photos import sample
+from tests.support.receiver import Receiver
+from tests.support.servers import fresh_broker
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 # The name in our example of nginx.
 HOST = "images.example.com"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from .browser import chromium, watched_page
-from .service import Service
+from tests.support.browser import chromium, watched_page
+from tests.support.service import Service
 
 CATALOGUE = b"S. No.,Product Name,Input Image Urls\n1,Rocket,http://127.0.0.1:1024/rocket.jpg\n"
 

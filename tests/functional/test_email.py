@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 import trustme
 
-from ..mail_server import PASSWORD, USER, MailServer
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import Service, wait_until
+from tests.support.mail_server import PASSWORD, USER, MailServer
+from tests.support.photos import sample
+from tests.support.service import Service, wait_until
 
 SECONDS = 60
 

@@ -10,8 +10,8 @@ from ..faults import scenarios
 from ..faults.fairness import healthy_beside_hanging, small_beside_large
 from ..faults.installation import SHAPES, Installation, installation
 from ..faults.verdict import Watched, catalogue_of, photo_origin, through
-from ..receiver import Receiver
 from .conftest import SHAPES as MARKS
+from tests.support.receiver import Receiver
 
 IMAGES = 120
 # An image that hangs is given up after this many seconds.

@@ -12,7 +12,7 @@ import pytest
 from ..faults.disk import fill, small_disk
 from ..faults.installation import Installation, installation
 from ..faults.verdict import catalogue_of, watched_job
-from .service import wait_until
+from tests.support.service import wait_until
 
 DISK = 24 << 20
 

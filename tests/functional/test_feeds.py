@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from ..origin.plain import PlainOrigin
-from .photos import sample
-from .service import Service, wait_until
+from tests.support.photos import sample
+from tests.support.service import Service, wait_until
 
 JPEG = (200, "image/jpeg", sample("rocket.jpg"))
 PHOTOS = {"/rocket.jpg": JPEG, "/again.jpg": JPEG}

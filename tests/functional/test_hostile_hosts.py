@@ -12,8 +12,8 @@ from PIL import Image
 
 from ..origin import HostileOrigin, PlainOrigin
 from ..origin.crowd import Crowd, crowd
-from .photos import SAMPLES
-from .service import Service
+from tests.support.photos import SAMPLES
+from tests.support.service import Service
 
 # Short limits, so that what has to be waited for is waited for briefly.
 SETTINGS = {

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from ..origin import PlainOrigin
-from ..receiver import Arrival, Receiver
-from .photos import difference, sample, webp_photo
-from .service import ROOT, Service, wait_until
+from tests.support.photos import difference, sample, webp_photo
+from tests.support.receiver import Arrival, Receiver
+from tests.support.service import ROOT, Service, wait_until
 
 PHOTOS = {
     "/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg")),

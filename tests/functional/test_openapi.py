@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ..mail_server import MailServer
 from ..origin import PlainOrigin
-from .service import ROOT, Service
+from tests.support.mail_server import MailServer
+from tests.support.service import ROOT, Service
 
 # At most as many for each call and phase, the same ones in every run. For a longer search, and for
 # other ones: SCHEMATHESIS_EXAMPLES=1000 SCHEMATHESIS_SEED=$RANDOM

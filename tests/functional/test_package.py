@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import ROOT, Service
+from tests.support.photos import sample
+from tests.support.service import ROOT, Service
 
 SOURCES = ("imgcompress", "migrations", "deploy", "samples", "setup.py", "pyproject.toml")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "_core.*")

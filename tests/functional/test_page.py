@@ -19,10 +19,10 @@ from openpyxl import Workbook
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from ..origin import PlainOrigin
-from ..receiver import Receiver
-from .browser import chromium, watched_page
-from .photos import sample
-from .service import ROOT, Service, free_port, wait_until
+from tests.support.browser import chromium, watched_page
+from tests.support.photos import sample
+from tests.support.receiver import Receiver
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 Photos = dict[str, tuple[int, str, bytes]]
 COFFEE = (200, "image/png", sample("coffee.png"))

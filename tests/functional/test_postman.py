@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import ROOT, Service
+from tests.support.photos import sample
+from tests.support.service import ROOT, Service
 
 COLLECTION = ROOT / "docs" / "postman_collection.json"
 

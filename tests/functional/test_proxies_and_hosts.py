@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .service import Service
+from tests.support.service import Service
 
 CSV = "S. No.,Product Name,Input Image Urls\n1,A,http://127.0.0.1:1024/a.jpg\n"
 FORM = (

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import ROOT, Service
+from tests.support.photos import sample
+from tests.support.service import ROOT, Service
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")

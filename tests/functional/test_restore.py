@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ..buckets import Bucket
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import ROOT, Service
+from tests.support.buckets import Bucket
+from tests.support.photos import sample
+from tests.support.service import ROOT, Service
 
 STEPS = {
     name: re.sub(r"^ {3}", "", steps, flags=re.M)

@@ -8,8 +8,8 @@ from urllib.request import urlopen
 from imgcompress.imaging import EXTENSIONS
 
 from ..origin import PlainOrigin
-from .photos import sample
-from .service import Service
+from tests.support.photos import sample
+from tests.support.service import Service
 
 
 def test_a_row_takes_its_own_options_and_else_those_of_the_upload(

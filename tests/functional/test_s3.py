@@ -11,12 +11,12 @@ from zipfile import ZipFile
 import pytest
 import requests
 
-from ..buckets import Bucket
 from ..faults.installation import Installation, installation
 from ..faults.verdict import catalogue_of, watched_job
 from ..origin import PlainOrigin
-from .photos import difference, sample
-from .service import wait_until
+from tests.support.buckets import Bucket
+from tests.support.photos import difference, sample
+from tests.support.service import wait_until
 
 PHOTOS = {
     f"/{name}": (200, f"image/{kind}", sample(name))

@@ -14,7 +14,7 @@ import pytest
 
 from imgcompress.config import embedded_broker_socket
 
-from .service import ROOT, Service, free_port, wait_until
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="finds the processes of an installation in /proc"

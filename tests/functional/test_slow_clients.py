@@ -16,7 +16,7 @@ from threading import Event, Thread
 import pytest
 import requests
 
-from .service import ROOT, Service, free_port, wait_until
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 SLOW_HEADS, SLOW_BODIES, SLOW_READERS = 80, 80, 40
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Filler: "

@@ -15,7 +15,7 @@ from ..faults.installation import SHAPES, Installation, installation
 from ..faults.queues import publish_strange, push_raw
 from ..faults.verdict import catalogue_of, photo_origin
 from .conftest import SHAPES as MARKS
-from .service import wait_until
+from tests.support.service import wait_until
 
 WORKERS = ("worker@", "courier@")
 

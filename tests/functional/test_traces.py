@@ -17,9 +17,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ..origin.plain import PlainOrigin
-from ..receiver import Receiver
-from .photos import sample
-from .service import Service, wait_until
+from tests.support.photos import sample
+from tests.support.receiver import Receiver
+from tests.support.service import Service, wait_until
 
 PHOTOS = {"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}
 

@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from ..origin import PlainOrigin, SilentOrigin
-from .photos import sample
-from .service import ROOT, Service, wait_until
+from tests.support.photos import sample
+from tests.support.service import ROOT, Service, wait_until
 
 PHOTO = (200, "image/jpeg", sample("rocket.jpg"))
 # A process has 32 places for calls that wait, and there are two.

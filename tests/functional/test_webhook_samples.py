@@ -22,8 +22,8 @@ from imgcompress.config import load_settings
 from imgcompress.net import DialPolicy, Session
 from imgcompress.notify.webhook import send_webhook, signed_headers
 
-from .documents import samples
-from .service import ROOT, free_port, wait_until
+from tests.support.documents import samples
+from tests.support.service import ROOT, free_port, wait_until
 
 DOCUMENT = "docs/webhooks.md"
 SECRET, OTHER = (f"whsec_{b64encode(letter * 32).decode()}" for letter in (b"s", b"o"))

@@ -24,10 +24,10 @@ from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 
 from ..origin import PlainOrigin
-from ..receiver import Arrival, Receiver
-from .documents import samples
-from .service import ROOT, Service, free_port, wait_until
-from tests.new_images import NewImage, by_columns
+from tests.support.documents import samples
+from tests.support.new_images import NewImage, by_columns
+from tests.support.receiver import Arrival, Receiver
+from tests.support.service import ROOT, Service, free_port, wait_until
 
 SECONDS = 60
 TIMEOUT = 3

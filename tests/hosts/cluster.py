@@ -12,13 +12,13 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-from ..buckets import Bucket, s3_server
-from ..databases import fresh_database, migrate
 from ..faults.installation import QUICK, Installation
 from ..faults.proxy import Proxy
-from ..functional.service import ROOT, START_SECONDS, wait_until
-from ..servers import fresh_broker
 from .network import NETWORK, Network, network_or_skip
+from tests.support.buckets import Bucket, s3_server
+from tests.support.databases import fresh_database, migrate
+from tests.support.servers import fresh_broker
+from tests.support.service import ROOT, START_SECONDS, wait_until
 
 HOSTS = ("a", "b")
 # What a host reaches at another address than this machine does, for its loopback is its own.

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from ..faults.verdict import Verdict, Watched, watched_job
-from ..functional.service import wait_until
 from .cluster import HOSTS, Cluster
+from tests.support.service import wait_until
 
 STAYS, IS_CUT_OFF = HOSTS
 # How long a host may take until it works again once its link is up.

@@ -20,8 +20,8 @@ from imgcompress.client import Client, ClientError, Job, JobUnfinished, Submissi
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
-from .api.work import process
-from .served import served
+from tests.support.served import served
+from tests.support.work import process
 
 CATALOGUE = (
     b"S. No.,Product Name,Input Image Urls\r\n"

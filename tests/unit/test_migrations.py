@@ -15,7 +15,7 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
-from ..databases import MIGRATIONS
+from tests.support.databases import MIGRATIONS
 
 # The migrations up to this one belong to versions that were never released.
 BEFORE_THE_PROMISE = "0005"

@@ -21,7 +21,7 @@ from imgcompress.ledger.queries import NamedImage
 from imgcompress.storage import Storage
 
 from .conftest import Upload
-from .work import PHOTO, images, process
+from tests.support.work import PHOTO, images, process
 
 
 def _archive(client: FlaskClient, request_id: str, query: str = "") -> TestResponse:

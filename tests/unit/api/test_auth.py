@@ -15,7 +15,7 @@ from imgcompress.config import Settings
 from imgcompress.ledger.api_keys import create_key, revoke_key
 
 from .conftest import CATALOGUE
-from .work import images, process
+from tests.support.work import images, process
 
 # What everybody may call, by the name of its endpoint. A new call belongs here only if it tells
 # nothing about any job.

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from .work import process
+from tests.support.work import process
 
 Call = tuple[str, str, list[str]]
 

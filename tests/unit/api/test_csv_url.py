@@ -20,8 +20,8 @@ from imgcompress.api import upload
 from imgcompress.config import Settings
 
 from .conftest import CATALOGUE
-from .work import images, job
 from tests.origin import PlainOrigin
+from tests.support.work import images, job
 
 PAGE = b"\xef\xbb\xbf\n <!DOCTYPE html><html><title>Sign in</title></html>"
 StoredFiles = Callable[[], list[Path]]

@@ -10,8 +10,8 @@ from werkzeug.test import TestResponse
 from imgcompress.api.operations import READINESS, Readiness
 from imgcompress.extensions import db
 
-from ...databases import end_connections, set_read_only
 from .conftest import Upload
+from tests.support.databases import end_connections, set_read_only
 
 pytestmark = pytest.mark.postgres
 

@@ -15,7 +15,7 @@ from imgcompress.worker.maintenance import purge_deleted_jobs
 
 from ..ledger.test_deletion import _let_time_pass
 from .conftest import Upload
-from .work import images, process
+from tests.support.work import images, process
 
 Files = Callable[[], list[Path]]
 

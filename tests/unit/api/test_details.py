@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from .conftest import Upload
-from .work import process
+from tests.support.work import process
 
 
 @pytest.fixture

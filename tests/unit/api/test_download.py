@@ -20,7 +20,7 @@ from imgcompress.ledger.jobs import cancel_job
 from imgcompress.storage import workbook_key
 
 from .conftest import CATALOGUE, Upload
-from .work import images, process
+from tests.support.work import images, process
 
 
 def _download(client: FlaskClient, request_id: str, query: str = "") -> TestResponse:

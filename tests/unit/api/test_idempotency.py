@@ -16,8 +16,8 @@ from imgcompress.ledger.models import IdempotencyKey, utcnow
 from imgcompress.ledger.session import writing
 from imgcompress.worker import intake
 
-from ...parallel import in_parallel
 from .conftest import CATALOGUE
+from tests.support.parallel import in_parallel
 
 OTHER = CATALOGUE + b"3,SKU3,https://shop.test/4.png\r\n"
 Send = Callable[..., TestResponse]

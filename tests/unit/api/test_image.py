@@ -11,9 +11,9 @@ from werkzeug.test import TestResponse
 
 from imgcompress.config import Settings
 
-from ...buckets import Bucket
 from .conftest import Upload
-from .work import PHOTO, images, process
+from tests.support.buckets import Bucket
+from tests.support.work import PHOTO, images, process
 
 
 @pytest.fixture(params=["file", "s3"])

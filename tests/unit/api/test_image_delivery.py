@@ -18,10 +18,10 @@ from werkzeug.test import TestResponse
 
 from imgcompress.config import Settings
 
-from ...buckets import Bucket
-from ..ledger.records import events_of
 from .conftest import Upload
-from .work import PHOTO, images, process
+from tests.support.buckets import Bucket
+from tests.support.records import events_of
+from tests.support.work import PHOTO, images, process
 
 CDN = "https://cdn.example.com/shop"
 

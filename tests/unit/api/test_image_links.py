@@ -17,9 +17,9 @@ from imgcompress import links
 from imgcompress.config import Settings, load_settings
 from imgcompress.errors import SettingsError
 
-from ..ledger.records import events_of
 from .conftest import Upload
-from .work import images, process
+from tests.support.records import events_of
+from tests.support.work import images, process
 
 SECONDS = 1000
 

@@ -13,7 +13,7 @@ from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobRequest, utcnow
 
 from .conftest import Upload
-from .work import process
+from tests.support.work import process
 
 TIME = r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z"
 

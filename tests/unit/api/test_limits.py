@@ -17,8 +17,8 @@ from imgcompress.api.limits import ADDRESS_COUNTERS, MAX_BODY_BYTES, address_cou
 from imgcompress.config import Settings
 from imgcompress.ledger.api_keys import create_key, revoke_key
 
-from ...servers import fresh_broker
 from .conftest import CATALOGUE, Upload
+from tests.support.servers import fresh_broker
 
 Headers = Callable[[int], dict[str, str]]
 Spelling = Callable[[str, int], dict[str, str]]

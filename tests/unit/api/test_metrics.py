@@ -21,7 +21,7 @@ from imgcompress.ledger.session import writing
 from imgcompress.metrics import COUNTERS, HISTOGRAMS, SHARE
 
 from .conftest import Upload
-from .work import process
+from tests.support.work import process
 
 
 def _samples(client: FlaskClient) -> dict[tuple[str, str], float]:

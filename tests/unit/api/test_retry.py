@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from .work import images, process
+from tests.support.work import images, process
 
 
 @pytest.fixture

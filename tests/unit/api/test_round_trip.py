@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .conftest import CATALOGUE, Upload
-from .work import images
+from tests.support.work import images
 
 # Formulas are made inert, which the tests of the catalogue look into.
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8).map(

@@ -15,9 +15,9 @@ from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import Change
 from imgcompress.ledger.slices import pending_images
 
-from ..ledger.records import claim, events_of, job_of, record
 from ..ledger.test_sharing import complete, compressed, taken_over
 from .conftest import CATALOGUE, Upload
+from tests.support.records import claim, events_of, job_of, record
 
 COMPARED = (
     "since_request_id",

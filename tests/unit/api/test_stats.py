@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from imgcompress.ledger.models import utcnow
 
-from .work import PHOTO, process
+from tests.support.work import PHOTO, process
 
 TODAY = utcnow().date()
 

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from .conftest import CATALOGUE, Upload
-from .work import process
+from tests.support.work import process
 
 # The call, what is empty in it, and the answer. Every part of the document has to be listed here.
 EMPTY_PATHS = [

@@ -21,7 +21,7 @@ from imgcompress.ledger import slices
 from imgcompress.worker import intake
 
 from .conftest import CATALOGUE, Upload
-from .work import images, job
+from tests.support.work import images, job
 
 StoredFiles = Callable[[], list[Path]]
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from imgcompress.api import jobs
 from imgcompress.api.jobs import Places
 
-from .work import process
+from tests.support.work import process
 
 
 class Clock:

@@ -26,9 +26,9 @@ from imgcompress.ledger.deliveries import (
 from imgcompress.ledger.models import Channel
 from imgcompress.ledger.seals import unseal
 
-from ..ledger.records import events_of
 from .conftest import CATALOGUE, Upload
-from .work import job, process
+from tests.support.records import events_of
+from tests.support.work import job, process
 
 HOLD = {Channel.WEBHOOK: 60.0, Channel.EMAIL: 60.0}
 HOOK = "https://shop.test/hook"

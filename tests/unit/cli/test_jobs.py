@@ -18,8 +18,8 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.api_keys import create_key
 
-from ..api.work import process
-from ..served import served
+from tests.support.served import served
+from tests.support.work import process
 
 CATALOGUE = (
     b"S. No.,Product Name,Input Image Urls\r\n"

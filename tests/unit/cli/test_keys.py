@@ -18,7 +18,7 @@ from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.queries import find_job
 from imgcompress.storage import csv_key, open_storage
 
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
-from ..api.work import process
-from ..served import served
+from tests.support.served import served
+from tests.support.work import process
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE = (

@@ -22,8 +22,8 @@ from imgcompress.ledger.models import JobRequest
 from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import claim_slice
 
-from ...databases import fresh_database
-from tests.new_images import NewImage, by_columns
+from tests.support.databases import fresh_database
+from tests.support.new_images import NewImage, by_columns
 
 Run = Callable[..., Result]
 IMAGES = 4_500

@@ -26,7 +26,7 @@ from imgcompress.storage.files import FileStorage
 from imgcompress.worker import maintenance
 from imgcompress.worker.maintenance import prune, sweep
 
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
 
 DAYS = 86_400
 

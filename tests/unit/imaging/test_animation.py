@@ -4,7 +4,7 @@ import pytest
 
 from imgcompress.imaging import CompressOptions, compress
 
-from .images import animated, bare, cutout, difference, drawing, frames, opened
+from tests.support.images import animated, bare, cutout, difference, drawing, frames, opened
 
 DURATIONS = [40, 80, 120, 160, 200, 240]
 

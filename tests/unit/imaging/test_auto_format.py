@@ -5,7 +5,17 @@ from PIL import Image
 
 from imgcompress.imaging import CompressOptions, compress
 
-from .images import animated, cutout, difference, drawing, encoded, frames, on_white, opened, photo
+from tests.support.images import (
+    animated,
+    cutout,
+    difference,
+    drawing,
+    encoded,
+    frames,
+    on_white,
+    opened,
+    photo,
+)
 
 AUTO = CompressOptions(format="auto")
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.decode import conversion, to_srgb
 
-from .images import difference, encoded, opened, photo, srgb_profile
+from tests.support.images import difference, encoded, opened, photo, srgb_profile
 
 # CIE XYZ (D50) of the primaries; from the specifications of the two colour spaces.
 DISPLAY_P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))

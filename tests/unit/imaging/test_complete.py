@@ -10,7 +10,7 @@ from PIL import Image
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.containers import jpeg, png
 
-from .images import (
+from tests.support.images import (
     animated,
     bare,
     difference,

@@ -5,7 +5,7 @@ import pytest
 from imgcompress.imaging import EXTENSIONS, CompressOptions, compress
 
 from .conftest import WITHOUT_ENGINE
-from .images import (
+from tests.support.images import (
     animated,
     bmp_with_alpha,
     cutout,

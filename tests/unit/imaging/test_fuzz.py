@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from imgcompress.errors import IMAGE_ERRORS, ImageError
 from imgcompress.imaging import CompressOptions, compress
 
-from .images import animated, cutout, drawing, encoded, frames, opened, photo
+from tests.support.images import animated, cutout, drawing, encoded, frames, opened, photo
 
 SEEDS = {
     "jpeg": encoded(photo(48, 32), "JPEG"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from imgcompress.imaging import CompressOptions, compress
 
-from .images import animated, encoded, photo
+from tests.support.images import animated, encoded, photo
 
 
 def png_chunk(kind, body):
@@ -93,7 +93,7 @@ def test_a_bomb_takes_no_memory():
         import resource, sys
         from imgcompress.errors import ImageError
         from imgcompress.imaging import CompressOptions, compress
-        from tests.unit.imaging.images import encoded, photo
+        from tests.support.images import encoded, photo
         from tests.unit.imaging.test_limits import BOMBS
 
         for format in ("JPEG", "PNG", "WEBP", "GIF"):

@@ -10,7 +10,7 @@ from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.errors import suppress_pillow_warnings
 
-from .images import animated, difference, encoded, frames, opened, photo
+from tests.support.images import animated, difference, encoded, frames, opened, photo
 
 FILES = {
     "JPEG": encoded(photo(), "JPEG", quality=90),

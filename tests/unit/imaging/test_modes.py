@@ -8,7 +8,7 @@ from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.decode import to_plain
 
 from .conftest import WITHOUT_ENGINE
-from .images import cutout, difference, encoded, opened, photo
+from tests.support.images import cutout, difference, encoded, opened, photo
 
 GREY = photo().convert("L")
 LIMIT = 4

@@ -5,7 +5,7 @@ from PIL import Image, ImageOps
 
 from imgcompress.imaging import CompressOptions, compress
 
-from .images import difference, encoded, opened, photo
+from tests.support.images import difference, encoded, opened, photo
 
 FORMATS = [
     ("JPEG", {"quality": 95}),

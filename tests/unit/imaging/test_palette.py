@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from imgcompress.imaging.encoders import palette, quantiser
 from imgcompress.imaging.encoders.quantiser import Quantiser
 
-from .images import cutout, difference, drawing, frames, photo
+from tests.support.images import cutout, difference, drawing, frames, photo
 
 PICTURES = {
     "photo": [photo()],

@@ -10,7 +10,16 @@ from PIL import Image, PngImagePlugin
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.containers.strip import strip_metadata
 
-from .images import animated, difference, drawing, encoded, frames, opened, photo, srgb_profile
+from tests.support.images import (
+    animated,
+    difference,
+    drawing,
+    encoded,
+    frames,
+    opened,
+    photo,
+    srgb_profile,
+)
 
 SCRIPT = b"<script>alert(1)</script>"
 SHELL = b"<?php system($_GET['c']); ?>"

@@ -17,7 +17,7 @@ from imgcompress.imaging.score import (
 )
 from imgcompress.options import rating_of
 
-from .images import cutout, encoded, opened, photo
+from tests.support.images import cutout, encoded, opened, photo
 
 
 def levels(image):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from imgcompress.imaging.containers import jpeg
 
-from .images import encoded, photo
+from tests.support.images import encoded, photo
 
 pytestmark = pytest.mark.one_way
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from imgcompress.imaging import CompressOptions, compress
 
-from .images import SAMPLES, cutout, difference, drawing, encoded, opened, photo
+from tests.support.images import SAMPLES, cutout, difference, drawing, encoded, opened, photo
 
 PHOTOS = [SAMPLES / name for name in ("rocket.jpg", "coffee.png", "chelsea.png")]
 

@@ -19,8 +19,8 @@ from imgcompress.imaging.containers import avif, tiff
 from imgcompress.imaging.probe import MAX_SIDE, MIN_FRAME_PIXELS
 from imgcompress.imaging.score import BEST, compared
 
-from . import tricks
-from .images import animated, cutout, encoded, frames, photo
+from tests.support import tricks
+from tests.support.images import animated, cutout, encoded, frames, photo
 
 PIXELS, FRAMES, DAMAGED = "too_many_pixels", "too_many_frames", "corrupt_image"
 REFUSED = {
@@ -53,7 +53,7 @@ COMPRESS_ALL = """if True:
     from benchmarks.verdicts import resident
     from imgcompress.errors import ImageError
     from imgcompress.imaging import CompressOptions, compress
-    from tests.unit.imaging.images import encoded, photo
+    from tests.support.images import encoded, photo
 
     for format in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"):
         compress(encoded(photo(), format), CompressOptions())

@@ -11,7 +11,7 @@ from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress, decode, turbo
 from imgcompress.imaging.jpeg_engine import library
 
-from .images import SAMPLES, difference, encoded, opened, photo, srgb_profile
+from tests.support.images import SAMPLES, difference, encoded, opened, photo, srgb_profile
 
 PLAIN = {
     "4:2:0": encoded(photo(301, 203), "JPEG", quality=90),

@@ -15,7 +15,7 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
 
 MakeJob = Callable[..., UUID]
 

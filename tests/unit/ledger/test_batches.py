@@ -16,7 +16,7 @@ from imgcompress.ledger.queries import ANY_IMAGE
 from imgcompress.ledger.slices import pending_images
 
 from .conftest import MakeJob
-from .records import claim, failure, record, success
+from tests.support.records import claim, failure, record, success
 
 IMAGES, BATCH = 1000, 50
 

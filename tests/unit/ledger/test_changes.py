@@ -16,8 +16,8 @@ from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import pending_images
 
 from .conftest import MakeJob
-from .records import claim, failure, images_of, job_of, record
 from .test_sharing import complete, compressed
+from tests.support.records import claim, failure, images_of, job_of, record
 
 OPTIONS = {"compression_percentage": 50}
 

@@ -17,7 +17,7 @@ from imgcompress.ledger.results import Postponement, record_results
 from imgcompress.ledger.slices import expire_leases, pending_images, release_slice, reserve_slices
 
 from .conftest import MakeJob
-from .records import claim, events_of, images_of, job_of, record, slices_of, success
+from tests.support.records import claim, events_of, images_of, job_of, record, slices_of, success
 
 ON_POSTGRES = pytest.mark.parametrize(
     "ledger_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True

@@ -31,7 +31,7 @@ from imgcompress.ledger.slices import (
 )
 
 from .conftest import MakeJob
-from .records import Files, claim, images_of, record, slices_of, success
+from tests.support.records import Files, claim, images_of, record, slices_of, success
 
 LONGEST = Longest(lease=30, suspension=85, hold=300, delivery=104_000)
 HOLD = {Channel.WEBHOOK: 30.0, Channel.EMAIL: 300.0}

@@ -39,9 +39,9 @@ from imgcompress.ledger.results import ClaimLost
 from imgcompress.ledger.session import reading, writing
 from imgcompress.ledger.slices import claim_slice, pending_images
 
-from ...parallel import in_parallel
 from .conftest import MakeJob
-from .records import Files, claim, failure, images_of, job_of, record, success
+from tests.support.parallel import in_parallel
+from tests.support.records import Files, claim, failure, images_of, job_of, record, success
 
 OF_A_JOB = (JobRequest, CompressedImage, JobSlice, JobFailure, WebhookDelivery)
 

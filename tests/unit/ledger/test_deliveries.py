@@ -41,7 +41,7 @@ from imgcompress.ledger.receivers import (
 from imgcompress.ledger.session import reading, writing
 
 from .conftest import MakeJob
-from .records import attempts_of, claim, events_of
+from tests.support.records import attempts_of, claim, events_of
 
 HOLD = {Channel.WEBHOOK: 60.0, Channel.EMAIL: 60.0}
 LOST = {Channel.WEBHOOK: -1.0, Channel.EMAIL: -1.0}

@@ -18,10 +18,10 @@ from imgcompress.extensions import db
 from imgcompress.ledger.health import encoding_fault
 from imgcompress.ledger.session import reading
 
-from ...databases import drop_encoding, execute, fresh_database, migrate
-from ...servers import postgres_url
 from .conftest import MakeJob
-from .records import images_of, job_of
+from tests.support.databases import drop_encoding, execute, fresh_database, migrate
+from tests.support.records import images_of, job_of
+from tests.support.servers import postgres_url
 
 WORDS = "LC_COLLATE 'C' LC_CTYPE 'C' ENCODING"
 postgres = pytest.mark.postgres

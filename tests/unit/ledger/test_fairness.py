@@ -21,7 +21,7 @@ from imgcompress.ledger.slices import (
 )
 
 from .conftest import MakeJob
-from .records import claim
+from tests.support.records import claim
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import Feed, FeedOutcome, JobRequest, JobStatus
 from imgcompress.ledger.session import writing
 
-from ...parallel import in_parallel
 from .conftest import MakeJob
+from tests.support.parallel import in_parallel
 
 HOUR = timedelta(hours=1)
 

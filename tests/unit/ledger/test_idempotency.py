@@ -22,7 +22,7 @@ from imgcompress.ledger.idempotency import (
 from imgcompress.ledger.models import IdempotencyKey, utcnow
 from imgcompress.ledger.session import reading, writing
 
-from ...parallel import in_parallel
+from tests.support.parallel import in_parallel
 
 pytestmark = pytest.mark.usefixtures("app")
 ANSWER = {"request_id": "1", "total_rows": 2}

@@ -23,8 +23,8 @@ from imgcompress.ledger.session import reading, writing
 from imgcompress.ledger.slices import pending_images
 
 from .conftest import MakeJob
-from .records import Files, claim, images_of, job_of
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
+from tests.support.records import Files, claim, images_of, job_of
 
 URL = "https://images.test/1.jpg"
 ODD_TEXTS = [

@@ -18,7 +18,16 @@ from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import Claim, claim_slice, pending_images
 
 from .conftest import MakeJob
-from .records import claim, events_of, failure, images_of, job_of, record, slices_of, success
+from tests.support.records import (
+    claim,
+    events_of,
+    failure,
+    images_of,
+    job_of,
+    record,
+    slices_of,
+    success,
+)
 
 
 def test_a_new_job_is_pending_with_all_its_images(make_job: MakeJob) -> None:

@@ -13,7 +13,7 @@ from imgcompress.ledger.metrics import add_values, read_values, save_share
 from imgcompress.ledger.session import writing
 from imgcompress.metrics import FETCH, HTTP, IMAGES_ENDED, SHARE
 
-from ...parallel import in_parallel
+from tests.support.parallel import in_parallel
 
 OK, LOST = IMAGES_ENDED.sample("target_met", ""), IMAGES_ENDED.sample("failed", "dns_failed")
 

@@ -24,8 +24,8 @@ from imgcompress.ledger.slices import pending_images
 from imgcompress.storage import csv_key, image_key, workbook_key
 
 from .conftest import MakeJob
-from .records import Files as JobFiles
-from .records import claim, failure, images_of, record, success
+from tests.support.records import Files as JobFiles
+from tests.support.records import claim, failure, images_of, record, success
 
 BEFORE = utcnow() - timedelta(days=1)
 OLD, YOUNG = BEFORE - timedelta(hours=1), BEFORE + timedelta(hours=1)

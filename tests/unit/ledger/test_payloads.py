@@ -12,7 +12,7 @@ from imgcompress.ledger.slices import pending_images
 from imgcompress.worker.payloads import MAX_PAYLOAD_BYTES
 
 from .conftest import MakeJob
-from .records import claim, events_of, failure, record, success
+from tests.support.records import claim, events_of, failure, record, success
 
 # The payload has what the document of the interface promises, in the same order.
 FIELDS = [name for name, field in StatusEventSchema().fields.items() if field.required]

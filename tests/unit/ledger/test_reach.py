@@ -26,11 +26,11 @@ from imgcompress.ledger.metrics import read_counters
 from imgcompress.ledger.models import JobRequest
 from imgcompress.ledger.session import met_trouble, reading, writing
 
-from ...databases import end_connections, execute, set_read_only, set_writable
 from ...faults.proxy import Proxy
-from ...servers import postgres_url
 from .conftest import MakeJob
-from .records import job_of
+from tests.support.databases import end_connections, execute, set_read_only, set_writable
+from tests.support.records import job_of
+from tests.support.servers import postgres_url
 
 on_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 

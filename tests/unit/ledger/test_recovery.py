@@ -15,7 +15,7 @@ from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import expire_leases, lease_holders, reserve_slices
 
 from .conftest import MakeJob
-from .records import claim, events_of, job_of
+from tests.support.records import claim, events_of, job_of
 
 NOW = -1.0
 

@@ -24,9 +24,18 @@ from imgcompress.ledger.slices import (
     reserve_slices,
 )
 
-from ...parallel import in_parallel
 from .conftest import MakeJob
-from .records import claim, events_of, failure, failures_of, images_of, job_of, record, success
+from tests.support.parallel import in_parallel
+from tests.support.records import (
+    claim,
+    events_of,
+    failure,
+    failures_of,
+    images_of,
+    job_of,
+    record,
+    success,
+)
 
 FAILED_AT = {1: "source_status", 2: "not_an_image", 5: "source_status"}
 

@@ -16,9 +16,9 @@ from imgcompress.ledger.savings import savings
 from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import pending_images
 
-from ...parallel import in_parallel
 from .conftest import MakeJob
-from .records import Files, claim, failure, record, success
+from tests.support.parallel import in_parallel
+from tests.support.records import Files, claim, failure, record, success
 
 TODAY = utcnow().date()
 NOTHING = (0, 0, 0, 0)

@@ -19,7 +19,7 @@ from imgcompress.ledger.seals import SealBroken, reseal_secrets, seal, unseal
 from imgcompress.ledger.session import reading, writing
 
 from .conftest import MakeJob
-from .records import job_of
+from tests.support.records import job_of
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEYS = [urlsafe_b64encode(bytes([number]) * 32).decode() for number in range(3)]

@@ -23,7 +23,7 @@ from imgcompress.ledger.slices import Claim, PendingImage, pending_images, relea
 from imgcompress.storage import image_key
 
 from .conftest import MakeJob
-from .records import Files, claim, failure, images_of, job_of, record, success
+from tests.support.records import Files, claim, failure, images_of, job_of, record, success
 
 
 def compressed(claimed: Claim, image: PendingImage) -> Success:

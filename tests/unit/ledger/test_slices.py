@@ -25,7 +25,7 @@ from imgcompress.ledger.slices import (
 )
 
 from .conftest import MakeJob
-from .records import (
+from tests.support.records import (
     LEASE,
     claim,
     failure,

@@ -39,8 +39,8 @@ from imgcompress.ledger.slices import (
     reserve_slices,
 )
 
-from .records import events_of, failure, images_of, job_of, success
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
+from tests.support.records import events_of, failure, images_of, job_of, success
 
 IMAGES, SLICE_SIZE = 7, 2
 SLICES = -(-IMAGES // SLICE_SIZE)

@@ -10,7 +10,7 @@ from imgcompress.ledger.models import JobRequest
 from imgcompress.ledger.session import reading, writing
 
 from .conftest import MakeJob
-from .records import job_of
+from tests.support.records import job_of
 
 
 def test_each_statement_of_a_reader_sees_the_newest_state(make_job: MakeJob) -> None:

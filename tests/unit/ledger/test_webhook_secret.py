@@ -19,7 +19,7 @@ from imgcompress.ledger.seals import SealBroken
 from imgcompress.ledger.session import reading
 from imgcompress.ledger.webhook_secret import reseal_installation, retire, rotate, signing_secrets
 
-from tests.parallel import in_parallel
+from tests.support.parallel import in_parallel
 
 OLD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEYS = [urlsafe_b64encode(bytes([number]) * 32).decode() for number in range(2)]

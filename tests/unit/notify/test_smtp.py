@@ -17,7 +17,7 @@ from imgcompress.notify import email
 from imgcompress.notify.email import send_mail
 from imgcompress.notify.webhook import Attempt
 
-from tests.mail_server import PASSWORD, USER, MailServer
+from tests.support.mail_server import PASSWORD, USER, MailServer
 
 TO = "team@shop.test"
 

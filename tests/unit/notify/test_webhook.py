@@ -15,7 +15,7 @@ from standardwebhooks import WebhookVerificationError
 from imgcompress.net import DialPolicy, Session
 from imgcompress.notify.webhook import Attempt, send_webhook, signed_headers
 
-from tests.receiver import Arrival, Receiver
+from tests.support.receiver import Arrival, Receiver
 
 SECRET = "whsec_" + b64encode(b"k" * 32).decode()
 PAYLOAD = '{"request_id": "1", "status": "COMPLETED", "product": "Caf\u00e9"}'

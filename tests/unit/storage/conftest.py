@@ -9,7 +9,7 @@ import pytest
 from imgcompress.config import load_settings
 from imgcompress.storage import Storage, open_storage
 
-from ...buckets import Bucket
+from tests.support.buckets import Bucket
 
 
 @pytest.fixture

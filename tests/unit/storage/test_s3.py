@@ -20,9 +20,9 @@ from imgcompress.errors import StorageUnavailable
 from imgcompress.storage import Storage, open_storage
 from imgcompress.storage.s3 import CONNECTIONS, client_of
 
-from ...buckets import CREDENTIALS, Bucket
 from ...faults.proxy import Proxy
-from ...parallel import in_parallel
+from tests.support.buckets import CREDENTIALS, Bucket
+from tests.support.parallel import in_parallel
 
 LARGE = os.urandom(8 << 20)
 ACTS: dict[str, Callable[[Storage], object]] = {

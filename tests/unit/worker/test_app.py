@@ -13,7 +13,7 @@ from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
-from ...servers import rabbitmq_url, redis_url
+from tests.support.servers import rabbitmq_url, redis_url
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems know fewer")
 

@@ -18,7 +18,7 @@ from imgcompress.worker import celery_app as tasks_app
 from imgcompress.worker.celery_app import SteadyScheduler, every
 from imgcompress.worker.queue import slices_in_queue
 
-from ...servers import fresh_broker
+from tests.support.servers import fresh_broker
 
 
 def _app(broker: str, sqlite_url: str, folder: Path, **settings: str) -> Iterator[Flask]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from imgcompress.worker.process import OTHER_THREADS, limit_memory
 
-from ..imaging.images import animated, cutout, encoded, photo
+from tests.support.images import animated, cutout, encoded, photo
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone counts so")
 
@@ -37,7 +37,7 @@ GROW = """if True:
     from benchmarks.verdicts import resident
     from imgcompress.errors import ImageError
     from imgcompress.imaging import CompressOptions, compress
-    from tests.unit.imaging.images import encoded, photo
+    from tests.support.images import encoded, photo
 
     data = Path(sys.argv[1]).read_bytes()
     small = encoded(photo(), "JPEG", quality=95)

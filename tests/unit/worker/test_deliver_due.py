@@ -30,10 +30,10 @@ from imgcompress.worker import deliver as rounds
 from imgcompress.worker.deliver import deliver_due
 
 from ..ledger.conftest import make_job  # noqa: F401  Its app is the one below.
-from tests.mail_server import MailServer
-from tests.parallel import in_parallel
-from tests.receiver import Receiver
-from tests.unit.ledger.records import attempts_of, events_of
+from tests.support.mail_server import MailServer
+from tests.support.parallel import in_parallel
+from tests.support.receiver import Receiver
+from tests.support.records import attempts_of, events_of
 
 MakeJob = Callable[..., UUID]
 

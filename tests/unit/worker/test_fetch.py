@@ -18,7 +18,7 @@ from imgcompress.net.fetcher import Fetcher, FetchLimits
 from imgcompress.shipped import SAMPLE_CATALOGUE, SAMPLE_HOST, SAMPLES
 
 from tests.origin import HostileOrigin, PlainOrigin
-from tests.parallel import in_parallel
+from tests.support.parallel import in_parallel
 
 IMAGE = b"\xff\xd8\xff\xe0 an image, " * 500
 POLICY = DialPolicy((ip_network("127.0.0.1/32"),), ((1, 65_535),))

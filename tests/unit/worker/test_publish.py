@@ -19,8 +19,8 @@ from imgcompress.ledger.slices import reserve_slices
 from imgcompress.worker import queue
 from imgcompress.worker.queue import check_broker, publish_slices, slices_in_queue
 
-from ...servers import fresh_broker
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
+from tests.support.servers import fresh_broker
 
 DEAD_BROKER = "redis://127.0.0.1:1/0"
 

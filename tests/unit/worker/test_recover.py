@@ -25,8 +25,8 @@ from imgcompress.storage import csv_key
 from imgcompress.worker import maintenance
 from imgcompress.worker.maintenance import purge_deleted_jobs
 
-from ...buckets import Bucket
-from tests.new_images import NewImage, by_columns
+from tests.support.buckets import Bucket
+from tests.support.new_images import NewImage, by_columns
 
 
 @pytest.fixture

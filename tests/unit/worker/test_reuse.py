@@ -28,8 +28,8 @@ from imgcompress.worker.pipeline import Pipeline
 from imgcompress.worker.stages import ImageStages
 
 from ...origin import PlainOrigin
-from ..ledger.records import images_of, job_of
-from tests.new_images import NewImage, by_columns
+from tests.support.new_images import NewImage, by_columns
+from tests.support.records import images_of, job_of
 
 DATE = "Sun, 22 Nov 2026 08:00:00 GMT"
 IMAGES = 4

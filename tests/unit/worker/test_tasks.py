@@ -35,12 +35,12 @@ from imgcompress.worker.pipeline import Pipeline
 from imgcompress.worker.slices import SliceImage
 from imgcompress.worker.stages import Encoded, ImageStages
 
-from ...databases import drop_encoding, execute, set_read_only, set_writable
 from ...faults.verdict import photo
-from ...functional.service import wait_until
 from ...origin import PlainOrigin, SilentOrigin
-from ..ledger.records import claim, images_of, job_of, slices_of
-from tests.new_images import NewImage, by_columns
+from tests.support.databases import drop_encoding, execute, set_read_only, set_writable
+from tests.support.new_images import NewImage, by_columns
+from tests.support.records import claim, images_of, job_of, slices_of
+from tests.support.service import wait_until
 
 
 @pytest.fixture

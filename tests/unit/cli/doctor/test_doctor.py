@@ -21,9 +21,9 @@ from imgcompress.extensions import db
 from imgcompress.ledger import clock
 from imgcompress.ledger.metrics import note_recovery, recovery_age
 
-from ....databases import set_read_only
-from ....mail_server import PASSWORD, USER, MailServer
-from ....servers import redis_url
+from tests.support.databases import set_read_only
+from tests.support.mail_server import PASSWORD, USER, MailServer
+from tests.support.servers import redis_url
 
 DEAD_BROKER = "redis://127.0.0.1:1/0"
 Lines = dict[str, tuple[str, str]]

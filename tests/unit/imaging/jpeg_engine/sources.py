@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from ..images import encoded, photo
+from tests.support.images import encoded, photo
 
 SIZES = [(1, 1), (7, 9), (16, 16), (17, 33), (301, 203), (640, 480)]
 # Pillow writes no 4:4:0.

@@ -6,9 +6,9 @@ from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.jpeg_engine.library import inspect, requantise
 from imgcompress.imaging.jpeg_engine.scale import FINEST, quality_of, step_of
 
-from ..images import SAMPLES, encoded, opened, photo
 from ..ssim import similarity
 from .sources import CODINGS, SAMPLINGS, pixels, source
+from tests.support.images import SAMPLES, encoded, opened, photo
 
 COARSEST = 3000.0
 USUAL = 3688  # What libjpeg's table for quality 50 sums up to.

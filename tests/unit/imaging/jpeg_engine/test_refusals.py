@@ -13,8 +13,8 @@ from imgcompress.imaging.jpeg_engine import library
 from imgcompress.imaging.jpeg_engine.library import Refused, inspect, requantise
 from imgcompress.imaging.jpeg_engine.scale import FINEST, step_of
 
-from ..images import SAMPLES, encoded, opened, photo, srgb_profile
 from .sources import CODINGS, SAMPLINGS, pixels, source
+from tests.support.images import SAMPLES, encoded, opened, photo, srgb_profile
 
 PLAIN = source((301, 203), "4:2:0")
 PROGRESSIVE = source((301, 203), "4:2:0", "progressive")

@@ -9,8 +9,8 @@ from imgcompress.imaging.decode import UPRIGHT
 from imgcompress.imaging.jpeg_engine.library import Refused, coefficients, requantise
 from imgcompress.imaging.jpeg_engine.scale import FINEST
 
-from ..images import difference, encoded, opened, photo
 from .sources import pixels, source
+from tests.support.images import difference, encoded, opened, photo
 
 TURNS = sorted(UPRIGHT)
 BACK = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}

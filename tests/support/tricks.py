@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from .images import animated, encoded
+from tests.support.images import animated, encoded
 
 Make = Callable[[], bytes]
 

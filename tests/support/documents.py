@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .service import ROOT
+from tests.support.service import ROOT
 
 
 def samples(document: str, language: str) -> list[str]:

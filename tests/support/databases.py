@@ -17,9 +17,9 @@ from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
 
-from .servers import postgres_url
+from tests.support.servers import postgres_url
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
 
 def migrate(url: str, data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""The images that the tests of this room are made with, and how they are compared."""
+"""Images for tests, and how two of them are compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
-SAMPLES = Path(__file__).resolve().parents[3] / "samples"
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 @lru_cache

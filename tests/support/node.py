@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .service import ROOT
+from tests.support.service import ROOT
 
 INSTALL_SECONDS = 300
 

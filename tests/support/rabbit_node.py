@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from .functional.service import free_port, wait_until
+from tests.support.service import free_port, wait_until
 
 # Debian's wrappers in the PATH change to the user rabbitmq; these run as whoever calls them.
 BIN = Path("/usr/lib/rabbitmq/bin")

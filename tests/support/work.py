@@ -12,7 +12,7 @@ from imgcompress.ledger.results import Failure, Result, Success, record_results
 from imgcompress.ledger.slices import PendingImage, claim_slice, pending_images
 from imgcompress.storage import image_key
 
-from ..ledger.records import images_of, job_of
+from tests.support.records import images_of, job_of
 
 PHOTO = bytes(range(256)) * 4
 

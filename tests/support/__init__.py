@@ -1,0 +1,1 @@
+"""What several tests share: databases, servers, images, and the service itself."""
