@@ -10,7 +10,6 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from ..config import Settings
 from ..storage import open_storage
 from . import (
-    deletion,
     deliveries,
     downloads,
     feeds,
@@ -24,9 +23,13 @@ from . import (
 )
 from .auth import look_up_keys, require_keys
 from .errors import register_error_handlers
-from .hosts import refuse_unknown_hosts
-from .limits import bound_bodies, limit_requests
-from .middleware import add_security_headers, log_calls
+from .middleware import (
+    add_security_headers,
+    bound_bodies,
+    limit_requests,
+    log_calls,
+    refuse_unknown_hosts,
+)
 from .openapi import build_openapi
 from .operations import Readiness
 
@@ -40,7 +43,7 @@ BLUEPRINTS = (
     downloads.download_blueprint,
     downloads.archive_blueprint,
     jobs.retry_blueprint,
-    deletion.blueprint,
+    jobs.deletion_blueprint,
     deliveries.blueprint,
     images.blueprint,
     feeds.blueprint,

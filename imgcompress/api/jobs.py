@@ -1,11 +1,12 @@
-"""Follow, list, cancel and retry jobs, and read their images."""
+"""Follow, list, cancel, retry and delete jobs, and read their images."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -13,23 +14,34 @@ from typing import Any
 
 from flask import Response, current_app, request
 
-from ..errors import IMAGE_ERRORS
+from ..errors import IMAGE_ERRORS, ImgcompressError
 from ..ledger import queries
 from ..ledger.changes import list_removed
+from ..ledger.deletion import Purge, purge_job, soft_delete, soft_delete_all
 from ..ledger.deliveries import last_delivery
 from ..ledger.jobs import cancel_job, retry_job
 from ..ledger.models import ImageStatus, JobRequest, JobStatus
 from ..ledger.queries import ImageFilter, Progress, progress_of
+from ..storage import JobFiles
 from ..worker.queue import publish_due_deliveries, publish_slices
 from .auth import current_owner
-from .context import parse_id
-from .errors import JobEnded, JobNotFound, JobRunning, NothingToRetry, RetryCannotHelp
+from .context import current_storage, parse_id
+from .errors import (
+    JobEnded,
+    JobNotFound,
+    JobRunning,
+    NotAllConfirmed,
+    NothingToRetry,
+    RetryCannotHelp,
+)
 from .middleware import conditional
-from .openapi import JOB_ID, Blueprint
+from .openapi import JOB_ID, Blueprint, View
 from .presenters import Page, count_images, image_report, is_active, job_report, status_report
 from .schemas import (
     MAX_WAIT_SECONDS,
     REMOVED,
+    DeleteAllQuery,
+    DeletedSchema,
     DetailsQuery,
     DetailsSchema,
     JobListQuery,
@@ -38,6 +50,8 @@ from .schemas import (
     StatusQuery,
     StatusSchema,
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -335,3 +349,72 @@ def retry(query: dict[str, Any], request_id: str) -> Any:
     publish_slices(job.request_id)
     publish_due_deliveries()
     return report_of(find_job(request_id))
+
+
+deletion_blueprint = Blueprint("deletion", __name__, url_prefix="/job", description="Delete jobs.")
+
+# Recovery does the rest: a caller need not wait for the deletion of a million rows.
+ERASE_SECONDS = 5.0
+IMAGES_ERASED_AT_ONCE = 20_000
+# A URL that ends in a slash often lacks its id by mistake: here it is an error.
+EXACT: dict[str, Any] = {"methods": ["DELETE"], "strict_slashes": True, "merge_slashes": False}
+
+
+def confirmed(view: View) -> View:
+    """Require that the query contains exactly `all=true`."""
+
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if request.args.getlist("all") != ["true"]:
+            raise NotAllConfirmed()
+        return view(*args, **kwargs)
+
+    return wrapper
+
+
+@deletion_blueprint.route("/<request_id>", parameters=[JOB_ID], **EXACT)
+@deletion_blueprint.doc(operationId="deleteJob")
+@deletion_blueprint.response(204)
+@deletion_blueprint.problems(404, 503)
+def delete(request_id: str) -> Any:
+    """Delete a job
+
+    Its images, its CSV and its deliveries are deleted too. A running job is cancelled first. The
+    job disappears at once; the last files of a very large job are removed within minutes.
+    """
+    job = find_job(request_id)
+    erasure = soft_delete(job.request_id, current_owner())
+    if erasure is None:
+        raise JobNotFound()
+    if job.total_images <= IMAGES_ERASED_AT_ONCE:
+        _erase([erasure])
+
+
+@deletion_blueprint.route("", **EXACT)
+@confirmed
+@deletion_blueprint.arguments(DeleteAllQuery, location="query")
+@deletion_blueprint.doc(operationId="deleteJobs")
+@deletion_blueprint.response(200, DeletedSchema)
+@deletion_blueprint.problems(400, 503)
+def delete_all(_query: dict[str, Any]) -> Any:
+    """Delete all jobs
+
+    Every job of the API key in use, or every job if no keys are required. Nothing is deleted
+    without `all=true`.
+    """
+    marked = soft_delete_all(current_owner())
+    _erase(marked)
+    return {"deleted_jobs": len(marked)}
+
+
+def _erase(erasures: Sequence[Purge]) -> None:
+    """Purge deleted jobs as far as time allows; recovery purges the rest later."""
+    files = JobFiles(current_storage())
+    end = time.monotonic() + ERASE_SECONDS
+    try:
+        for erasure in erasures:
+            if time.monotonic() > end:
+                return
+            purge_job(erasure, files)
+    except ImgcompressError as error:
+        log.warning("Recovery will erase deleted jobs: %s", error)

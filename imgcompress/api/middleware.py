@@ -1,4 +1,8 @@
-"""Middleware of every call: request log, security headers, conditional answers."""
+"""What every call passes before and after its view, in the order of this file.
+
+Its log line, the host that it was sent to, the size of its body, the rate of its caller; then the
+security headers and the ETag of its answer.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,24 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
+from hashlib import sha256
+from ipaddress import IPv6Address, ip_address
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from flask import Flask, Response, g, request
+from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
+from werkzeug.exceptions import RequestEntityTooLarge
 
+from ..config import Settings
 from ..file_names import ascii_name
 from ..logs import begin, bind
 from ..metrics import HTTP
+from .auth import current_owner, is_public
 from .context import parse_id
+from .errors import MalformedHost, TooManyRequests, UnknownHost, answer_error
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +101,207 @@ def _level(response: Response) -> int:
         or (request.blueprint == "image" and response.status_code < 400)
     )
     return logging.DEBUG if quiet else logging.INFO
+
+
+ANY = "*"
+LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+NAME_CHARS = 253
+HOST = re.compile(
+    rf"(?:(?P<name>{LABEL}(?:\.{LABEL})*)\.?|\[(?P<ipv6>[0-9a-f:.]+)\])(?::(?P<port>[1-9][0-9]*))?",
+    re.ASCII | re.IGNORECASE,
+)
+HIGHEST_PORT = 65535
+
+
+def refuse_unknown_hosts(app: Flask, settings: Settings) -> None:
+    """Refuse every call to a host that this service is not known by.
+
+    The owner of a name can point it to this machine while a browser has a page of that name open
+    (DNS rebinding). For the browser, that page and this service are then the same site, so that
+    its scripts may read all answers. They cannot change the name in the Host header, and an IP
+    address cannot be rebound. It comes before all code that uses the host, such as in links.
+    """
+    app.before_request(partial(_check_hosts, known_hosts(settings)))
+
+
+def known_hosts(settings: Settings) -> frozenset[str]:
+    """Return the names that the settings know; `.example.com` stands for all that end so."""
+    urls = (settings.public_base_url, settings.image_base_url)
+    own = (settings.host, *(urlsplit(url).hostname or "" for url in urls if url))
+    return frozenset({".localhost", *(name.lower() for name in own), *settings.allowed_hosts})
+
+
+def _check_hosts(known: frozenset[str]) -> None:
+    """Raise MalformedHost or UnknownHost.
+
+    Behind a trusted proxy both are checked: the host in its X-Forwarded-Host, and its own Host
+    header, since a caller that bypasses the proxy can set the first one.
+    """
+    sent = request.environ.get("HTTP_HOST")
+    received = request.environ.get("werkzeug.proxy_fix.orig", {}).get("HTTP_HOST")
+    hosts = {host for host in (sent, received) if host is not None}
+    if not hosts and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
+        raise MalformedHost
+    for host in hosts:
+        _check_host(host, known)
+
+
+def _check_host(host: str, known: frozenset[str]) -> None:
+    name = _name_in(host)
+    if name is not None and not _is_known(name, known):
+        raise UnknownHost(name)
+
+
+def _name_in(host: str) -> str | None:
+    """Return the name in a Host header, or None for an IP address. Raise MalformedHost."""
+    match = HOST.fullmatch(host)
+    if not match or int(match["port"] or 1) > HIGHEST_PORT:
+        raise MalformedHost
+    try:
+        address = IPv6Address(match["ipv6"]) if match["ipv6"] else ip_address(match["name"])
+    except ValueError:
+        address = None
+    if address is None and (match["ipv6"] or len(match["name"]) > NAME_CHARS):
+        raise MalformedHost
+    return match["name"].lower() if address is None else None
+
+
+def _is_known(name: str, known: frozenset[str]) -> bool:
+    suffixes = tuple(entry for entry in known if entry.startswith("."))
+    return ANY in known or name in known or f".{name}".endswith(suffixes)
+
+
+UPLOAD = "upload.upload"
+# It costs the server more than any other call.
+PREVIEW = "preview.preview"
+# Open to everyone, but its key may be guessed.
+SESSION = "web.begin"
+MEMORY = "memory://"
+MINUTE = 60.0
+# The form of an upload has about ten fields, together shorter than this, beside its file. Werkzeug
+# bounds by the same number what it holds of a file at once, which is 64 KiB and the rest before.
+MAX_FORM_PARTS = 50
+MAX_FIELD_BYTES = 256 * 1024
+# No other call needs more than a key in its body.
+MAX_BODY_BYTES = 16 * 1024
+# Addresses share this many counters. A caller with very many, as in IPv6, leaves no
+# more than these in the broker; that two callers share one is rare.
+ADDRESS_COUNTERS = 2**16
+# An IPv6 customer has a network with this many bits left over, and may call from all of it.
+IPV6_OWN_BITS = 64
+# A broker that does not answer soon is replaced by counters in memory, until it does.
+COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
+
+
+def bound_bodies(app: Flask, settings: Settings) -> None:
+    """Bound each body by the needs of its call, before it is read.
+
+    Werkzeug bounds the fields of a multipart form alone: of an urlencoded one it reads all, and a
+    field of two bytes takes a hundred.
+    """
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
+        MAX_FORM_MEMORY_SIZE=MAX_FIELD_BYTES,
+    )
+    app.before_request(partial(_bound_body, settings.max_upload_bytes))
+
+
+def _bound_body(max_upload_bytes: int) -> None:
+    """Refuse a body whose length says that it is too large; others are bounded as they are read."""
+    if request.endpoint == UPLOAD:
+        request.max_content_length = max_upload_bytes
+    if (request.content_length or 0) > (request.max_content_length or 0):
+        raise RequestEntityTooLarge
+
+
+def limit_requests(app: Flask, settings: Settings) -> None:
+    """Limit the rate of calls as the settings say.
+
+    They count by the owner of the key, however it was sent. Calls without a valid key count by
+    address, and a valid key is let in however many of them there were: others may have the same
+    address, as behind a proxy.
+    """
+    limits: list[str | Callable[[], str] | ApplicationLimit] = []
+    if settings.uploads_per_minute:
+        limits.append(
+            ApplicationLimit(
+                f"{settings.uploads_per_minute}/minute",
+                scope="uploads",
+                exempt_when=lambda: request.endpoint != UPLOAD,
+            )
+        )
+        limits.append(
+            ApplicationLimit(
+                f"{settings.uploads_per_minute}/minute",
+                scope="previews",
+                exempt_when=lambda: request.endpoint != PREVIEW,
+            )
+        )
+    if settings.reads_per_minute:
+        limits.append(
+            ApplicationLimit(
+                f"{settings.reads_per_minute}/minute",
+                scope="reads",
+                exempt_when=lambda: request.endpoint == UPLOAD or _is_free(),
+            )
+        )
+    if not limits:
+        return
+    uri = counter_uri(settings.celery_broker_url)
+    limiter = Limiter(
+        _caller,
+        app=app,
+        application_limits=limits,
+        storage_uri=uri,
+        storage_options=dict(COUNTER_OPTIONS) if uri != MEMORY else {},
+        key_prefix=settings.queue_prefix,
+        in_memory_fallback_enabled=True,
+    )
+    app.register_error_handler(RateLimitExceeded, partial(_refuse, limiter))
+
+
+def counter_uri(broker_url: str) -> str:
+    """Return where calls are counted: in the broker if it is a Redis, else in each process."""
+    scheme, _, rest = broker_url.partition("://")
+    known = {"redis": "redis", "rediss": "rediss", "redis+socket": "redis+unix"}
+    return f"{known[scheme]}://{rest}" if scheme in known else MEMORY
+
+
+def address_counter(address: str | None) -> str:
+    """Return the name of the counter of an address, which is the same for all of an IPv6 network.
+
+    All calls without an address, as over a Unix socket, count as one caller.
+    """
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        network = "none"
+    else:
+        if isinstance(parsed, IPv6Address):
+            mapped = parsed.ipv4_mapped
+            network = str(mapped or int(parsed) >> IPV6_OWN_BITS)
+        else:
+            network = str(parsed)
+    number = int.from_bytes(sha256(network.encode()).digest()) % ADDRESS_COUNTERS
+    return f"address:{number}"
+
+
+def _is_free() -> bool:
+    """Return whether a call is counted by no limit."""
+    return is_public() and request.endpoint != SESSION
+
+
+def _caller() -> str:
+    """Return the caller: the owner of the key, or else the address."""
+    owner = current_owner()
+    return address_counter(request.remote_addr) if owner is None else f"owner:{owner}"
+
+
+def _refuse(limiter: Limiter, _error: RateLimitExceeded) -> Response:
+    limit = limiter.current_limit
+    left = limit.reset_at - time.time() if limit else MINUTE
+    return answer_error(TooManyRequests(min(max(left, 1), MINUTE)))
 
 
 NO_ACTIVE_CONTENT = "default-src 'none'; frame-ancestors 'none'"

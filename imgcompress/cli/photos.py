@@ -26,8 +26,8 @@ from ..file_types import SIGNATURES
 from ..imaging.codec_process import CodecProcess
 from ..imaging.options import EXTENSIONS, CompressOptions
 from .options import DONE, FAILED, Tolerance
-from .programs import cores
 from .progress import ImageProgress, show_totals
+from .serve import cores
 
 RECORD = ".imgcompress.jsonl"
 # The extensions of image files in a folder, with the format of each.

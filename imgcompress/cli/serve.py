@@ -1,19 +1,136 @@
-"""`imgcompress serve`: everything that one machine needs, under one supervisor."""
+"""`imgcompress serve`: run the programs of one machine, broker, workers, Celery beat and web server."""
 
 from __future__ import annotations
 
 import os
+import sys
 from threading import Event, Thread
 
 import click
 from flask.cli import with_appcontext
 
-from ..config import Settings
+from ..config import Settings, embedded_broker_socket
 from ..extensions import current_settings
+from ..shipped import GUNICORN_SETTINGS
+from ..worker.celery_app import DELIVERIES, IMAGES, RECOVERY
+from .broker import broker_answers, broker_command, broker_log
 from .database import migrate
-from .local import check_port, local_url, lock_installation
-from .programs import programs
-from .supervisor import Console, GaveUp, StopSignals, Supervisor
+from .local import answers, check_port, local_url, lock_installation
+from .supervisor import Console, GaveUp, Program, StopSignals, Supervisor
+
+# Deliveries and recovery wait for the network and the database: threads are enough for them.
+COURIER_THREADS = 8
+# The workers need not know of one another, and gossip costs idle traffic.
+ALONE = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+# `serve` prints in one line what takes Celery eight.
+QUIET_AS_ROOT = ("-W", "ignore:You're running the worker with superuser privileges")
+
+
+def programs(settings: Settings) -> list[Program]:
+    """Return the programs in the reverse order of their end.
+
+    The web server ends first, so that no new work comes in; the worker before the delivery worker,
+    which delivers its last events; the broker last, so that both can return their messages.
+    """
+    chosen = [_broker(settings)] if settings.embedded_broker else []
+    return chosen + [_courier(settings), _worker(settings), _beat(), _web(settings)]
+
+
+def _broker(settings: Settings) -> Program:
+    socket = embedded_broker_socket(settings.data_dir)
+    return Program(
+        "broker",
+        tuple(broker_command(settings)),
+        "blue",
+        stop_seconds=10,
+        ready=lambda: broker_answers(socket),
+        traces=str(broker_log(settings.data_dir)),
+    )
+
+
+def _courier(settings: Settings) -> Program:
+    """Return the worker for light tasks, which must never wait behind images."""
+    return Program(
+        "courier",
+        _celery(
+            "worker",
+            "-n",
+            "courier@%h",
+            "-P",
+            "threads",
+            "-c",
+            str(COURIER_THREADS),
+            "-Q",
+            _queues(settings, DELIVERIES, RECOVERY),
+            *ALONE,
+        ),
+        "magenta",
+        stop_seconds=settings.webhook_timeout + 5,
+        starts_last=True,
+    )
+
+
+def _worker(settings: Settings) -> Program:
+    processes = settings.worker_processes or cores()
+    # A plain SIGTERM ends the worker as soon as it has released its slices. Celery's
+    # soft shutdown would sleep for the whole of its timeout whenever a task runs.
+    return Program(
+        "worker",
+        _celery(
+            "worker",
+            "-n",
+            "worker@%h",
+            "-P",
+            "prefork",
+            "-c",
+            str(processes),
+            "-Q",
+            _queues(settings, IMAGES),
+            *ALONE,
+        ),
+        "green",
+        stop_seconds=settings.fetch_timeout + 20,
+    )
+
+
+def _beat() -> Program:
+    return Program("beat", _celery("beat"), "yellow", stop_seconds=5, starts_last=True)
+
+
+def _web(settings: Settings) -> Program:
+    url = local_url(settings.host, settings.port)
+    return Program(
+        "web",
+        (sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_SETTINGS), "imgcompress.wsgi:app"),
+        "cyan",
+        stop_seconds=25,
+        ready=lambda: answers(url),
+    )
+
+
+def _celery(*arguments: str) -> tuple[str, ...]:
+    return (
+        sys.executable,
+        *QUIET_AS_ROOT,
+        "-m",
+        "celery",
+        "-q",
+        "-A",
+        "imgcompress.wsgi:celery_app",
+        *arguments,
+    )
+
+
+def _queues(settings: Settings, *names: str) -> str:
+    return ",".join(f"{settings.queue_prefix}.{name}" for name in names)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
 
 PARENT_SECONDS = 0.5
 

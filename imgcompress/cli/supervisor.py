@@ -20,12 +20,28 @@ from typing import Any
 
 import click
 
-from .programs import Program
 from .reaper import Reaper
 
 log = logging.getLogger(__name__)
 
 NAME_WIDTH = 7
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program to keep running.
+
+    `stop_seconds` is the time it may take to end, and `traces` the place where to look up why it
+    died. One that `starts_last` leaves the cores to those that the first images need.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    colour: str
+    stop_seconds: float
+    ready: Callable[[], bool] = lambda: True
+    traces: str = "its lines above"
+    starts_last: bool = False
 
 
 @dataclass(frozen=True)

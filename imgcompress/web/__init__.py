@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from . import csrf, pages, session  # noqa: F401 (pages registers its views)
-from .blueprint import blueprint
+from . import pages, session  # noqa: F401 (pages registers its views)
 
 __all__ = ["register_web"]
 
@@ -16,6 +15,6 @@ def register_web(app: Flask) -> None:
     It comes before the HTTP interface is registered, so that a key in the session is in its
     place before the interface asks for it.
     """
-    csrf.refuse_cross_site(app)
+    session.refuse_cross_site(app)
     session.forward_keys(app)
-    app.register_blueprint(blueprint)
+    app.register_blueprint(session.blueprint)

@@ -23,8 +23,7 @@ from ..ledger.models import JobStatus
 from ..ledger.queries import find_job
 from ..options import EFFORTS, FORMATS, MAX_SIDE
 from ..shipped import SAMPLE_CATALOGUE, sample_file
-from .blueprint import blueprint
-from .session import cookie_name
+from .session import blueprint, cookie_name
 
 # No external and no inline content: text of a CSV can never run as a script.
 POLICY = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
 
 from ..containers.strip import has_payload, strip_metadata
@@ -9,8 +11,6 @@ from ..decode import conversion, fitted_size
 from ..options import Compressed, CompressOptions
 from ..score import BEST, estimated_score
 from .library import Facts, Refused, Requantised, inspect, requantise
-from .scale import FINEST, quality_of, step_of
-from .upright import turn_of
 
 USED = "used"
 # libjpeg decodes no larger ones.
@@ -148,3 +148,76 @@ def _is_suspect(made: Requantised) -> bool:
     if made.lossless:
         return has_payload(made.data)
     return not made.own_tables and has_payload(made.data[:_TABLES_END])
+
+
+# The step, in per cent of the engine's table, that makes a JPEG look as one that was made of its
+# pixels by Annex K's tables at 100 per cent. By SSIMULACRA2 it is about 0.60, at every quality
+# (docs/jpeg-engine.md); this is slightly less.
+FACTOR = 0.58
+# At this step and below every step of quantisation stays the source's.
+FINEST = 0.4
+# The sum of the luminance table of ITU-T T.81, annex K, which quality 50 uses as it is.
+_STANDARD_LUMA_SUM = 3688
+
+
+def step_of(quality: int, luma_sum: int) -> float:
+    """Return the step whose result looks as a JPEG of this quality, 1 to 95, made of pixels.
+
+    A source of that quality or less by its own luminance table is to stay as it is.
+    """
+    if quality >= _source_quality(luma_sum):
+        return FINEST
+    return FACTOR * (5000 / quality if quality < 50 else 200.0 - 2 * quality)
+
+
+def quality_of(step: float, luma_sum: int) -> int:
+    """Return the highest quality that a result of this step looks as good as; the source's at most."""
+    # A step that was made of a quality has to give that one back.
+    of_step = math.floor(_quality(step / FACTOR) + 1e-6)
+    return min(95, max(1, min(of_step, _source_quality(luma_sum))))
+
+
+def _source_quality(luma_sum: int) -> int:
+    """Return the nearest quality: the steps of a table are rounded, and so is their sum."""
+    return round(_quality(100 * luma_sum / _STANDARD_LUMA_SUM))
+
+
+def _quality(percent: float) -> float:
+    """Return what libjpeg would make so many per cent of annex K's tables of."""
+    return 5000 / percent if percent > 100 else (200 - percent) / 2
+
+
+_ORIENTATION = 0x0112
+_SHORT = 3
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+
+
+def turn_of(data: bytes, facts: Facts) -> int | None:
+    """Return the orientation of the image, 1 to 8; None in doubt, which is left to others."""
+    if facts.exif.size:
+        try:
+            turn = _orientation(facts.exif.of(data))
+        except (struct.error, KeyError):
+            return None
+        if turn is not None:
+            return turn if 1 <= turn <= 8 else 1
+    if facts.xmp.size and b"tiff:Orientation" in facts.xmp.of(data):
+        return None
+    return 1
+
+
+def _orientation(exif: bytes) -> int | None:
+    """Return what EXIF says of the orientation (CIPA DC-008, 4.6), None where it says nothing.
+
+    Raise struct.error or KeyError where it is damaged, or says it in an unusual way.
+    """
+    order = _ORDERS[exif[:4]]
+    (start,) = struct.unpack_from(order + "I", exif, 4)
+    (count,) = struct.unpack_from(order + "H", exif, start)
+    for number in range(count):
+        tag, kind, values, value = struct.unpack_from(order + "HHIH", exif, start + 2 + 12 * number)
+        if tag == _ORIENTATION:
+            if (kind, values) != (_SHORT, 1):
+                raise KeyError(kind)
+            return int(value)
+    return None

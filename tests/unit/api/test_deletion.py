@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgcompress.api import deletion
+from imgcompress.api import jobs
 from imgcompress.errors import StorageUnavailable
 from imgcompress.worker.maintenance import purge_deleted_jobs
 
@@ -146,7 +146,7 @@ def test_what_could_not_be_erased_recovery_erases(
     def fail(*_: object) -> None:
         raise StorageUnavailable(detail="the disk is away")
 
-    monkeypatch.setattr(deletion.JobFiles, "delete_job", fail)
+    monkeypatch.setattr(jobs.JobFiles, "delete_job", fail)
     assert client.delete(f"/job/{request_id}").status_code == 204
     assert client.get(f"/job/status/{request_id}").status_code == 404
     assert len(stored_files()) == 1
@@ -160,7 +160,7 @@ def test_what_could_not_be_erased_recovery_erases(
 def test_a_large_job_is_left_to_recovery(
     client: FlaskClient, request_id: str, stored_files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deletion, "IMAGES_ERASED_AT_ONCE", 2)
+    monkeypatch.setattr(jobs, "IMAGES_ERASED_AT_ONCE", 2)
     assert client.delete(f"/job/{request_id}").status_code == 204
     assert client.get(f"/job/status/{request_id}").status_code == 404
     assert len(stored_files()) == 1

@@ -13,7 +13,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress import create_app
-from imgcompress.api.limits import ADDRESS_COUNTERS, MAX_BODY_BYTES, address_counter, counter_uri
+from imgcompress.api.middleware import (
+    ADDRESS_COUNTERS,
+    MAX_BODY_BYTES,
+    address_counter,
+    counter_uri,
+)
 from imgcompress.config import Settings
 from imgcompress.ledger.api_keys import create_key, revoke_key
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imgcompress.cli.programs import Program, programs
+from imgcompress.cli.serve import programs
+from imgcompress.cli.supervisor import Program
 from imgcompress.config import load_settings
 
 

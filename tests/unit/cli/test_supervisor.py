@@ -9,9 +9,8 @@ from threading import Event, Timer
 
 import pytest
 
-from imgcompress.cli.programs import Program
 from imgcompress.cli.reaper import Reaper
-from imgcompress.cli.supervisor import DEATHS_ALLOWED, GaveUp, ProcessSlot, Supervisor
+from imgcompress.cli.supervisor import DEATHS_ALLOWED, GaveUp, ProcessSlot, Program, Supervisor
 
 # A program that leaves its process id, and says so when it is asked to end.
 POLITE = """

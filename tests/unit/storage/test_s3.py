@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from imgcompress.cli.programs import GUNICORN_SETTINGS
 from imgcompress.config import load_settings
 from imgcompress.errors import StorageUnavailable
+from imgcompress.shipped import GUNICORN_SETTINGS
 from imgcompress.storage import Storage, open_storage
 from imgcompress.storage.s3 import CONNECTIONS, client_of
 

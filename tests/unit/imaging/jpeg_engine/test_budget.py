@@ -4,7 +4,7 @@ import pytest
 
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.jpeg_engine.library import inspect, requantise
-from imgcompress.imaging.jpeg_engine.scale import FINEST, quality_of, step_of
+from imgcompress.imaging.jpeg_engine.recompress import FINEST, quality_of, step_of
 
 from ..ssim import similarity
 from .sources import CODINGS, SAMPLINGS, pixels, source

@@ -3,7 +3,7 @@
 import pytest
 
 from imgcompress.imaging.jpeg_engine.library import coefficients, inspect, requantise
-from imgcompress.imaging.jpeg_engine.scale import FINEST
+from imgcompress.imaging.jpeg_engine.recompress import FINEST
 
 from .sources import CODINGS, SAMPLINGS, SIZES, pixels, source
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.jpeg_engine.library import Refused, coefficients, requantise
-from imgcompress.imaging.jpeg_engine.scale import FINEST
+from imgcompress.imaging.jpeg_engine.recompress import FINEST
 
 from .sources import pixels, source
 

@@ -11,7 +11,7 @@ from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.containers import strip
 from imgcompress.imaging.jpeg_engine import library
 from imgcompress.imaging.jpeg_engine.library import Refused, inspect, requantise
-from imgcompress.imaging.jpeg_engine.scale import FINEST, step_of
+from imgcompress.imaging.jpeg_engine.recompress import FINEST, step_of
 
 from .sources import CODINGS, SAMPLINGS, pixels, source
 from tests.support.images import SAMPLES, encoded, opened, photo, srgb_profile

@@ -7,7 +7,7 @@ from PIL import Image
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.decode import UPRIGHT
 from imgcompress.imaging.jpeg_engine.library import Refused, coefficients, requantise
-from imgcompress.imaging.jpeg_engine.scale import FINEST
+from imgcompress.imaging.jpeg_engine.recompress import FINEST
 
 from .sources import pixels, source
 from tests.support.images import difference, encoded, opened, photo
