@@ -17,7 +17,15 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from flask import Response, stream_with_context
 
-from ..csvfile import CSV_TYPE, ImageFailure, OutputForm, output_form, write_errors, write_output
+from ..csvfile import (
+    CSV_TYPE,
+    MEDIA_TYPES,
+    ImageFailure,
+    OutputForm,
+    output_form,
+    write_errors,
+    write_output,
+)
 from ..errors import StorageNotFound
 from ..file_names import output_name, safe_stem
 from ..ledger import queries
@@ -42,7 +50,6 @@ _NO_DELIMITER = RequestIssue(
     "The delimiter cannot be changed with output=replace. Leave it out, or send output=append.",
     None,
 )
-WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 download_blueprint = Blueprint(
     "download", __name__, url_prefix="/job", description="Download the output CSV."
 )
@@ -52,7 +59,13 @@ download_blueprint = Blueprint(
 @download_blueprint.doc(
     operationId="downloadCsv",
     responses={
-        200: {"content": {WORKBOOK_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+        200: {
+            "content": {
+                media_type: {"schema": {"type": "string", "format": "binary"}}
+                for media_type in MEDIA_TYPES.values()
+                if media_type != CSV_TYPE
+            }
+        }
     },
 )
 @download_blueprint.arguments(DownloadQuery, location="query")

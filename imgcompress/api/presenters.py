@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from flask import request
 
+from ..csvfile import output_form
 from ..errors import IMAGE_ERRORS
 from ..ledger.gauges import stalled_since
 from ..ledger.models import (
@@ -158,6 +159,7 @@ def status_report(
         "layout": reading.get("layout"),
         "columns": reading.get("columns"),
         "skipped_rows": reading.get("skipped_rows", 0),
+        "download_format": output_form(job.reading).file_format,
         "stalled_since": stalled_since(job),
         "eta_seconds": eta_seconds(job),
         "finished_in_run": job.completed_images + job.failed_images - job.done_before,

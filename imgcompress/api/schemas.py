@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing, validate, validates_schema
 
-from ..csvfile import OUTPUTS
+from ..csvfile import FILE_FORMATS, OUTPUTS
 from ..errors import IMAGE_ERRORS
 from ..ledger.models import (
     FOUND_CHARS,
@@ -160,6 +160,15 @@ class ReadingSchema(Schema):
         metadata={
             "description": "Rows that were left out because of an error, with `on_row_error=skip`.",
             "example": 0,
+        },
+    )
+    download_format = fields.String(
+        required=True,
+        validate=validate.OneOf(FILE_FORMATS),
+        metadata={
+            "description": "The file format of the output: that of an uploaded Excel workbook, else"
+            " `csv`.",
+            "example": "csv",
         },
     )
 

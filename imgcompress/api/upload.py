@@ -823,7 +823,7 @@ def _answer(
     issues = [*form.issues, *issues_of_file(found.issues)]
     issue_count = len(form.issues) + found.issue_count
     if form.values.get("dry_run"):
-        return _dry_run(table.csv, found, issues, issue_count)
+        return _dry_run(table, found, issues, issue_count)
     if issues:
         raise InvalidUpload(issues, issue_count)
     accept = partial(_accept, form, table, found)
@@ -832,7 +832,7 @@ def _answer(
 
 
 def _dry_run(
-    table: BinaryIO, found: Validation, issues: list[RequestIssue], issue_count: int
+    table: Table, found: Validation, issues: list[RequestIssue], issue_count: int
 ) -> Response:
     return jsonify(
         DryRunSchema().dump(
@@ -840,8 +840,8 @@ def _dry_run(
                 "message": WITH_ISSUES if issues else NO_ISSUES,
                 "total_rows": found.total_rows,
                 "total_images": found.total_images,
-                **_reading(found),
-                "preview": read_preview(table, found.layout) if found.layout else None,
+                **_reading(table, found),
+                "preview": read_preview(table.csv, found.layout) if found.layout else None,
                 "errors": issues[:ISSUES_SHOWN],
                 "error_count": issue_count,
             }
@@ -849,7 +849,7 @@ def _dry_run(
     )
 
 
-def _reading(found: Validation) -> dict[str, Any]:
+def _reading(table: Table, found: Validation) -> dict[str, Any]:
     """Return how the file was read, for the answer."""
     layout = found.layout if found.layout and found.layout.chosen else None
     kept = kept_layout(layout) if layout else {}
@@ -858,6 +858,7 @@ def _reading(found: Validation) -> dict[str, Any]:
         "layout": kept.get("layout"),
         "columns": kept.get("columns"),
         "skipped_rows": found.skipped_rows,
+        "download_format": (table.ending or ".csv").removeprefix("."),
         "warnings": schema.dump(issues_of_file(found.warnings)),
     }
 
@@ -893,7 +894,7 @@ def _accept(
         "total_rows": job.total_rows,
         "total_images": job.total_images,
         "status_url": status_url,
-        **_reading(found),
+        **_reading(table, found),
     }
     # With the ledger away, or no room for one more job, there is no reason to store the file.
     check_job_quota(owner, current_settings().max_active_jobs)

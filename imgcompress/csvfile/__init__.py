@@ -11,7 +11,16 @@ from .model import (
     Wishes,
 )
 from .options import parse_effort, parse_format, parse_formats
-from .output import CSV_TYPE, OUTPUTS, OutputForm, kept_output, output_form, write_output
+from .output import (
+    CSV_TYPE,
+    FILE_FORMATS,
+    MEDIA_TYPES,
+    OUTPUTS,
+    OutputForm,
+    kept_output,
+    output_form,
+    write_output,
+)
 from .preview import Preview, read_preview
 from .reader import read_images
 from .sniff import KeptLayout, kept_layout
@@ -25,10 +34,12 @@ __all__ = [
     "CSV_TYPE",
     "CatalogueLimits",
     "CheckUrl",
+    "FILE_FORMATS",
     "ImageFailure",
     "ImageOutcome",
     "Issue",
     "KeptLayout",
+    "MEDIA_TYPES",
     "OUTPUTS",
     "OutputForm",
     "Preview",

@@ -13,11 +13,13 @@ from .writer import write_catalogue
 
 APPEND, REPLACE = OUTPUTS = ("append", "replace")
 CSV_TYPE = "text/csv; charset=utf-8"
-_MEDIA_TYPES = {
+# By the ending of the file name.
+MEDIA_TYPES = {
     ".csv": CSV_TYPE,
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
 }
+FILE_FORMATS = tuple(ending.removeprefix(".") for ending in MEDIA_TYPES)
 
 
 class OutputForm(NamedTuple):
@@ -35,7 +37,12 @@ class OutputForm(NamedTuple):
     @property
     def media_type(self) -> str:
         """Return the media type of the output."""
-        return _MEDIA_TYPES[self.ending]
+        return MEDIA_TYPES[self.ending]
+
+    @property
+    def file_format(self) -> str:
+        """Return the file format of the output, one of FILE_FORMATS."""
+        return self.ending.removeprefix(".")
 
     def as_csv(self) -> OutputForm:
         """Return the form for a job whose workbook is unavailable or not wanted."""

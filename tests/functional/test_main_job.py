@@ -94,6 +94,7 @@ def test_the_upload_tells_what_it_took(job: Job) -> None:
         "layout": "imgcompress",
         "columns": {"urls": ["Input Image Urls"], "name": "Product Name", "id": "S. No."},
         "skipped_rows": 0,
+        "download_format": "csv",
         "warnings": [],
     }
 

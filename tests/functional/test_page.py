@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import requests
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from ..origin import PlainOrigin
@@ -317,6 +317,14 @@ def test_a_workbook_is_previewed(
     expect(page.locator("#verdict")).to_contain_text("2 images in 2 rows")
     expect(page.locator("#layout-told")).to_contain_text("One column holds image URLs.")
     expect(page.locator(".rows tbody tr")).to_have_count(2)
+    page.locator("#start").click()
+    page.wait_for_url("**/jobs/*")
+    with page.expect_download(timeout=LONG_MS) as download:
+        page.get_by_role("link", name="Download the XLSX").click(timeout=LONG_MS)
+    assert download.value.suggested_filename == "shop-compressed.xlsx"
+    rows = list(load_workbook(download.value.path()).active.values)
+    assert rows[0][-2:] == ("Output Image Urls", "Image Errors")
+    assert all("/image/" in str(row[-2]) for row in rows[1:])
 
 
 def test_the_first_images_are_previewed_with_the_options(

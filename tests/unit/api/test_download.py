@@ -286,6 +286,7 @@ def test_a_workbook_comes_back_as_one(
     request_id = upload(content, filename="Tassen.xlsx", output="replace").json["request_id"]
     process(app, request_id)
     new = images(app, request_id)[0].image_url
+    assert client.get(f"/job/status/{request_id}").json["download_format"] == "xlsx"
     answer = _download(client, request_id)
     assert _cells(answer) == [["Product Name", "Photo"], ["Mug", new]]
     assert answer.headers["Content-Type"] == (

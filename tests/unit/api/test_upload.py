@@ -55,6 +55,7 @@ def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None
         "layout": "imgcompress",
         "columns": COLUMNS,
         "skipped_rows": 0,
+        "download_format": "csv",
         "warnings": [],
     }
     assert answer.headers["Location"] == url
@@ -176,6 +177,7 @@ def test_a_dry_run_tells_the_counts_and_stores_nothing(
         "layout": "imgcompress",
         "columns": COLUMNS,
         "skipped_rows": 0,
+        "download_format": "csv",
         "preview": answer.json["preview"],
         "errors": [],
         "error_count": 0,
@@ -295,7 +297,7 @@ def test_a_workbook_is_kept_beside_the_csv_of_its_sheet(
     workbook = BytesIO()
     book.save(workbook)
     told = upload(workbook.getvalue(), sheet="Shop").json
-    assert (told["layout"], told["total_images"]) == ("shopify", 1)
+    assert (told["layout"], told["total_images"], told["download_format"]) == ("shopify", 1, "xlsx")
     assert images(app, told["request_id"])[0].product_name == "Mug"
     table, book_file = stored_files()
     assert table.read_bytes().decode("utf-8-sig") == (
@@ -306,13 +308,18 @@ def test_a_workbook_is_kept_beside_the_csv_of_its_sheet(
     assert (fault["field"], fault["code"], fault["value"]) == ("file", "unknown_sheet", "Prices")
 
 
-def test_an_opendocument_file_is_told_to_become_a_csv(upload: Upload) -> None:
+def test_an_opendocument_file_comes_back_as_a_csv(upload: Upload, client: FlaskClient) -> None:
     target = BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         archive.writestr("content.xml", ODS)
-    (warning,) = upload(target.getvalue()).json["warnings"]
+    accepted = upload(target.getvalue(), filename="shop.ods", output="replace").json
+    (warning,) = accepted["warnings"]
     assert (warning["code"], warning["row"]) == ("workbook_as_csv", None)
+    assert accepted["download_format"] == "csv"
+    answer = client.get(f"/job/download/{accepted['request_id']}?partial=true", buffered=True)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert "shop-compressed.csv" in answer.headers["Content-Disposition"]
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])

@@ -32,7 +32,8 @@ export class Actions {
     const partial = ended ? "" : "?partial=true";
     byId("csv").href = `/job/download/${this.#id}${partial}`;
     byId("zip").href = `/job/archive/${this.#id}${partial}`;
-    tell(byId("csv"), ended ? "Download the CSV" : "CSV so far");
+    const format = job.download_format.toUpperCase();
+    tell(byId("csv"), ended ? `Download the ${format}` : `${format} so far`);
     tell(byId("zip"), ended ? "Download the images (ZIP)" : "Images so far (ZIP)");
     byId("csv").classList.toggle("primary", ended);
     show(byId("zip"), job.completed_images > 0);
