@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..options import OPTION_NAMES
 from .layouts import KNOWN_LAYOUTS, USUAL_IDS, USUAL_NAMES, KnownLayout
@@ -42,6 +42,7 @@ _TITLE_CHARS = 1_000
 # The most names that may be sent, and the most commas in a name.
 _MOST_NAMES = 50
 _MOST_COMMAS = 8
+_EXAMPLE_NAMES = 5
 
 
 class Titles:
@@ -97,7 +98,8 @@ def _has_in_order(title: str, parts: Sequence[str]) -> bool:
 class ChosenColumns:
     """The columns that are read, by their places, and the layout that they were found by.
 
-    `matched` is the number of wanted columns that exist.
+    `matched` is the number of wanted columns that exist. Of `urls`, those in `perhaps` are read only
+    if they hold images.
     """
 
     layout: str
@@ -105,6 +107,7 @@ class ChosenColumns:
     name: int | None = None
     id: int | None = None
     matched: int = 1
+    perhaps: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -142,7 +145,7 @@ def with_names(chosen: ChosenColumns, header: Sequence[str], wishes: Wishes) -> 
         name = next(iter(titles.places(wishes.name_column)), name)
     if wishes.id_column:
         id_ = next(iter(titles.places(wishes.id_column)), id_)
-    return ChosenColumns(chosen.layout, chosen.urls, name, id_, chosen.matched)
+    return replace(chosen, name=name, id=id_)
 
 
 def named_columns(titles: Titles, texts: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
@@ -247,13 +250,15 @@ def header_issues(
                 "duplicate_column", row, column.name, column.name, name=column.name, count=most
             )
     if chosen is None and not wishes.url_columns:
-        if holding_urls:
+        if holds_image_url(header):
+            yield issue("no_header", row, value=next(filter(_ANY_URL.match, header), None))
+        elif holding_urls:
             yield issue(
                 "unclear_columns",
                 row,
                 names=names,
                 holding=enumerated(holding_urls),
-                example=holding_urls[0],
+                example=",".join(holding_urls[:_EXAMPLE_NAMES]),
             )
         else:
             yield issue("missing_column", row, INPUT_URLS.name, names=names)
@@ -292,15 +297,18 @@ def _of_layout(titles: Titles, known: KnownLayout) -> ChosenColumns | None:
         return None
     if known.hints and not any(map(titles.places, known.hints)):
         return None
-    urls = [place for name in known.urls for place in titles.places(name)]
+    sure = [place for name in known.urls for place in titles.places(name)]
+    perhaps = [place for name in known.perhaps for place in titles.places(name)]
+    urls = tuple(dict.fromkeys(sure + perhaps))
     if not urls:
         return None
     return ChosenColumns(
         known.name,
-        tuple(dict.fromkeys(urls)),
+        urls,
         titles.first(known.names, urls),
         titles.first(known.ids, urls),
         len(known.marks) + len(urls),
+        tuple(dict.fromkeys(perhaps)),
     )
 
 
@@ -322,6 +330,7 @@ IMAGE_URL = re.compile(
     r"|(?<=dropbox\.com)/(?:s|scl)/)",
     re.I,
 )
+_FILE = re.compile(r"\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp)(?![a-z0-9.])", re.I)
 _ANY_URL = re.compile(r"\s*[\"'<(\[]*https?://\S", re.I)
 ABOUT_IMAGES = re.compile(
     r"image|img|photo|picture|\bpic\b|foto|bild|imag[eé]n|afbeelding|media"
@@ -330,6 +339,10 @@ ABOUT_IMAGES = re.compile(
 )
 # URLs written by an earlier run of this service.
 _OUTPUT = {"outputimageurls", "imageerrors"}
+
+
+# The last two are read as separators only where a line such as sep=~ says so.
+_MARKS_WITHIN = ",;\t|~^"
 
 
 @dataclass(frozen=True)
@@ -360,6 +373,35 @@ class Sample:
             and images[place]
             and folded_name(self.header[place]) not in _OUTPUT
         ]
+
+    def mark_within_cells(self) -> str:
+        """Return the character that separates columns within the single cell of each row, or ""."""
+        rows = [[cell for cell in row if cell.strip()] for row in (self.header, *self.rows)]
+        texts = [row[0] for row in rows if row]
+        if len(texts) < 2 or any(len(row) > 1 for row in rows):
+            return ""
+        for mark in _MARKS_WITHIN:
+            columns = texts[0].count(mark)
+            if columns and all(
+                text.count(mark) >= columns and "://" not in text.partition(mark)[0]
+                for text in texts
+            ):
+                return mark
+        return ""
+
+    def without_texts(self, chosen: ChosenColumns) -> ChosenColumns:
+        """Return the choice without columns of `perhaps` whose cells are all other texts.
+
+        If no column were left, all stay, so that the texts are reported.
+        """
+        texts = {place for place in chosen.perhaps if self._holds_only_texts(place)}
+        urls = tuple(place for place in chosen.urls if place not in texts)
+        return replace(chosen, urls=urls) if urls else chosen
+
+    def _holds_only_texts(self, place: int) -> bool:
+        cells = [row[place][:_LOOKED_AT_CHARS] for row in self.rows if place < len(row)]
+        filled = [cell for cell in cells if cell and not cell.isspace()]
+        return bool(filled) and not any("//" in cell or _FILE.search(cell) for cell in filled)
 
     def _is_image(self, place: int, cell: str) -> bool:
         text = cell[:_LOOKED_AT_CHARS]

@@ -5,25 +5,8 @@ any text, only case is folded. A layout is known by all of its `marks` and, wher
 one of its `hints`. The first that is known counts, so that a special one stands before a general
 one.
 
-The names of columns are those of public documentation, as of 2026:
-
-* Shopify: help.shopify.com/en/manual/products/import-export/using-csv, and its template, which now
-  has `URL handle`, `Product image URL` and `Variant image URL`
-* WooCommerce: github.com/woocommerce/woocommerce/wiki/Product-CSV-Importer-&-Exporter
-* Magento: experienceleague.adobe.com/docs/commerce-admin/systems/data-transfer/import/
-  product-import.html
-* BigCommerce: support.bigcommerce.com, “Importing Complex Attributes” (`Image URL (Import)`), and
-  “Importing and Exporting Products (v2)” (`Product Image File - 1`)
-* PrestaShop: the fields of the import page in its source, AdminImportController
-* Google: support.google.com/merchants/answer/6324370; Meta: developers.facebook.com/docs/
-  marketing-api/catalog/reference, which also has `image[0].url` and a row of descriptions above
-* Squarespace: support.squarespace.com/hc/en-us/articles/115000378108
-* Wix: support.wix.com, “Importing Products from Another eCommerce Platform”; of the newer catalogue,
-  its template (`handle`, `fieldType`, `media`)
-* Amazon: sellercentral.amazon.co.jp/gp/help/external/1641, and the newer templates
-  (`main_product_image_locator[…]#1.media_location`)
-
-Those of Etsy, Akeneo, OpenCart, Shopware, Airtable and Notion follow from exports of them.
+Above each stands where the names of its columns were read, as of 2026: the maker's documentation,
+source code or tests, or else samples. docs/catalogues.md says which have no document of the maker.
 """
 
 from __future__ import annotations
@@ -35,7 +18,8 @@ from dataclasses import dataclass
 class KnownLayout:
     """One export: its name, how it is known, and its columns of images, names and identifiers.
 
-    Of `names` and `ids` the first that is there is taken.
+    Of `names` and `ids` the first that is there is taken. Columns of `perhaps` may mean something
+    else: one is read only if its cells hold URLs or names of image files.
     """
 
     name: str
@@ -44,9 +28,11 @@ class KnownLayout:
     names: tuple[str, ...]
     ids: tuple[str, ...]
     hints: tuple[str, ...] = ()
+    perhaps: tuple[str, ...] = ()
 
 
 KNOWN_LAYOUTS = (
+    # help.shopify.com/en/manual/products/import-export/using-csv, and the exports of earlier years.
     KnownLayout(
         "shopify",
         ("Handle", "Title", "Image Src"),
@@ -54,6 +40,7 @@ KNOWN_LAYOUTS = (
         ("Title",),
         ("Handle",),
     ),
+    # The sample file of that page, product_template.csv.
     KnownLayout(
         "shopify",
         ("URL handle", "Title", "Product image URL"),
@@ -61,9 +48,13 @@ KNOWN_LAYOUTS = (
         ("Title",),
         ("URL handle",),
     ),
+    # github.com/woocommerce/woocommerce/blob/trunk/plugins/woocommerce/sample-data/
+    # sample_products.csv
     KnownLayout(
         "woocommerce", ("Type", "SKU", "Name", "Images"), ("Images",), ("Name",), ("SKU", "ID")
     ),
+    # experienceleague.adobe.com/docs/commerce-admin/systems/data-transfer/
+    # data-attributes-product.html
     KnownLayout(
         "magento",
         ("sku", "base_image"),
@@ -71,6 +62,7 @@ KNOWN_LAYOUTS = (
         ("name",),
         ("sku",),
     ),
+    # support.bigcommerce.com, “Importing and Exporting Products (v2)”.
     KnownLayout(
         "bigcommerce",
         ("Product Name",),
@@ -79,6 +71,7 @@ KNOWN_LAYOUTS = (
         ("Product Code/SKU", "Product ID"),
         hints=("Product Image File - *", "Product Image URL - *"),
     ),
+    # support.bigcommerce.com, “Importing Complex Attributes”.
     KnownLayout(
         "bigcommerce",
         ("Item", "Name", "SKU"),
@@ -87,6 +80,8 @@ KNOWN_LAYOUTS = (
         ("SKU", "ID"),
         hints=("Internal Image URL (Export)", "Image URL (Import)"),
     ),
+    # github.com/PrestaShop/PrestaShop, controllers/admin/AdminImportController.php: the labels of the
+    # import page, which its sample files have as a header.
     KnownLayout(
         "prestashop",
         ("Image URLs (x,y,z...)",),
@@ -94,6 +89,7 @@ KNOWN_LAYOUTS = (
         ("Name", "Name *"),
         ("Product ID", "ID", "Reference", "Reference #"),
     ),
+    # developers.facebook.com/docs/marketing-api/catalog/reference
     KnownLayout(
         "facebook",
         ("id", "title", "image_link"),
@@ -109,6 +105,7 @@ KNOWN_LAYOUTS = (
             "video[*].url",
         ),
     ),
+    # The template there, which has a row of descriptions above the header.
     KnownLayout(
         "facebook",
         ("id", "title", "image[0].url"),
@@ -116,6 +113,7 @@ KNOWN_LAYOUTS = (
         ("title",),
         ("id",),
     ),
+    # support.google.com/merchants/answer/6324370
     KnownLayout(
         "google_merchant",
         ("id", "title", "image_link"),
@@ -123,7 +121,9 @@ KNOWN_LAYOUTS = (
         ("title",),
         ("id",),
     ),
+    # Samples of EtsyListingsDownload.csv; Etsy has no document of its columns.
     KnownLayout("etsy", ("TITLE", "CURRENCY_CODE", "IMAGE1"), ("IMAGE*",), ("TITLE",), ("SKU",)),
+    # support.squarespace.com/hc/en-us/articles/115000378108
     KnownLayout(
         "squarespace",
         ("Title", "Hosted Image URLs"),
@@ -131,6 +131,7 @@ KNOWN_LAYOUTS = (
         ("Title",),
         ("SKU", "Product ID [Non Editable]"),
     ),
+    # support.wix.com, “Importing Products from Another eCommerce Platform”.
     KnownLayout(
         "wix",
         ("handleId", "fieldType", "productImageUrl"),
@@ -138,7 +139,9 @@ KNOWN_LAYOUTS = (
         ("name",),
         ("handleId",),
     ),
+    # The template of the newer catalogue.
     KnownLayout("wix", ("handle", "fieldType", "media"), ("media",), ("name",), ("handle",)),
+    # sellercentral.amazon.co.jp/gp/help/external/1641
     KnownLayout(
         "amazon",
         ("item_sku", "main_image_url"),
@@ -146,6 +149,7 @@ KNOWN_LAYOUTS = (
         ("item_name",),
         ("item_sku",),
     ),
+    # Samples of the newer templates.
     KnownLayout(
         "amazon",
         ("main_product_image_locator*",),
@@ -157,31 +161,46 @@ KNOWN_LAYOUTS = (
         ("item_name*",),
         ("contribution_sku*", "::contribution_sku*"),
     ),
+    # github.com/akeneo/pim-community-dev, the tests of exports: sku;categories;enabled;family;groups,
+    # then a column for each attribute, of which an installation chooses the codes. A code may be
+    # followed by a locale and a channel. With media, cells hold paths such as
+    # files/sku1/an_image/akeneo.png, within the ZIP of the export.
     KnownLayout(
         "akeneo",
         ("family", "categories", "enabled"),
-        ("image*", "picture*", "photo*", "*_image", "*_picture"),
+        (),
         ("name*", "label*"),
         ("sku", "identifier", "uuid"),
+        perhaps=("*image*", "*picture*", "*photo*"),
     ),
+    # github.com/ruOpenCart/export-import-tool and others: the sheets “Products” and
+    # “AdditionalImages” of the tool Export/Import; `additional image names` until OpenCart 1.5.
     KnownLayout(
         "opencart",
         ("product_id", "model", "image_name"),
-        ("image_name",),
-        ("name(*",),
+        ("image_name", "additional image names"),
+        ("name(*", "name"),
         ("sku", "product_id"),
     ),
     KnownLayout("opencart", ("product_id", "image", "sort_order"), ("image",), (), ("product_id",)),
+    # github.com/shopware/shopware, the migrations of import_export_profile: “Default product”. In
+    # `media` some versions write URLs, others the identifiers of media.
     KnownLayout(
         "shopware",
         ("product_number", "cover_media_url"),
-        ("cover_media_url", "media"),
+        ("cover_media_url",),
         ("name",),
         ("product_number",),
+        perhaps=("media",),
     ),
+    # The profile “Default media” there.
+    KnownLayout("shopware", ("folder_id", "url", "private"), ("url",), ("title",), ("id",)),
+    # Samples of Shopware 5.
     KnownLayout(
         "shopware", ("ordernumber", "imageUrl"), ("imageUrl",), ("name",), ("ordernumber",)
     ),
+    # The columns are named by the user; these are the names of a new table. Samples, for the form
+    # of the cells: `name (URL)`.
     KnownLayout("airtable", ("Name", "Attachments"), ("Attachments",), ("Name",), ()),
     KnownLayout("notion", ("Name", "Files & media"), ("Files & media",), ("Name",), ()),
 )

@@ -164,6 +164,10 @@ MESSAGES = {
     "missing_column": "No column of image URLs was found. The file has columns called {names}. Send"
     " url_columns with the name of the right one, or rename it to “Input Image"
     " Urls”.",
+    "no_header": "The first row with text holds an image URL, so the names of the columns are missing."
+    " Insert a row above it with a name for each column, such as Name and Photo.",
+    "cells_not_separated": "Each row is a single cell, because {reason}. Save the file again as CSV"
+    " with commas between the cells{advice}.",
     "unclear_columns": "Several columns hold image URLs: {holding}. Send url_columns with the right"
     " ones, such as url_columns={example}. The file has columns called {names}.",
     "unknown_column": "{field} names columns that do not exist: {missing}. The file has columns"
@@ -185,8 +189,8 @@ MESSAGES = {
     " the blank rows, or split the file.",
     "too_many_images": "The file has more than {limit:,} images, the maximum for one upload. Split"
     " the file.",
-    "no_images": "No row has an image URL in the column {columns}. Fill it, or send url_columns"
-    " with the column that has them.",
+    "no_images": "No row has an image URL in the columns that are read: {columns}. Fill them, or send"
+    " url_columns with the columns that have URLs.",
     "invalid_url": "{reason}",
     "relative_url": "{reason}",
     "url_not_allowed": "{reason}",

@@ -39,9 +39,9 @@ class FileType:
     advice: str
 
 
-_EXPORT = "Open it in a spreadsheet program and save it as CSV (UTF-8)."
-_UNPACK = "Unpack it first, and upload the CSV inside."
-_WRONG = "Choose the CSV file with the catalogue."
+_EXPORT = "Open it in a spreadsheet program and save it as .xlsx or CSV (UTF-8)."
+_UNPACK = "Unpack it first, and upload the table inside."
+_WRONG = "Choose the file with the catalogue."
 
 _KINDS = {
     "png": FileType("a PNG image", _WRONG),
@@ -63,6 +63,8 @@ _MAGIC = (
     (b"7z\xbc\xaf\x27\x1c", FileType("a 7-Zip archive", _UNPACK)),
     (b"Rar!\x1a\x07", FileType("a RAR archive", _UNPACK)),
 )
+# Where the header of a tar archive says what it is.
+_TAR = slice(257, 262), b"ustar"
 _MARKUP = (
     (re.compile(rb"<(!doctype\s+html|html|head)\b", re.I), FileType("an HTML page", _WRONG)),
     (re.compile(rb"<\?xml\b", re.I), FileType("an XML document", _WRONG)),
@@ -86,6 +88,9 @@ def detect_file_type(head: bytes) -> FileType | None:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
+    place, magic = _TAR
+    if head[place] == magic:
+        return FileType("a tar archive", _UNPACK)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((kind for pattern, kind in _MARKUP if pattern.match(text)), None)
 
@@ -166,6 +171,10 @@ def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, S
                 break
     layout = _layout(best, wishes)
     sample = open_sample(stream, layout)
+    if not wishes.url_columns and (mark := sample.mark_within_cells()):
+        raise BadCatalogue(_not_separated(mark))
+    if layout.chosen:
+        layout = replace(layout, chosen=sample.without_texts(layout.chosen))
     return _with_description(stream, layout, sample), sample
 
 
@@ -230,6 +239,16 @@ def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
 
 def _foreign(kind: FileType) -> Issue:
     return issue("not_a_csv", kind=kind.name, advice=kind.advice)
+
+
+def _not_separated(mark: str) -> Issue:
+    if mark in DELIMITERS:
+        return issue("cells_not_separated", reason="whole rows are in quotation marks", advice="")
+    return issue(
+        "cells_not_separated",
+        reason=f"“{mark}” is not known to separate cells",
+        advice=f", or insert a first line sep={mark}",
+    )
 
 
 def _formats(stream: BinaryIO, encoding: Encoding) -> list[Format]:

@@ -32,6 +32,7 @@ _NOT_WRITTEN_BACK = (
 )
 _NO_ODS = "OpenDocument files are only read. Save it as .xlsx to get a workbook back"
 _DECLARATION_BYTES = 256
+_HEAD_BYTES = 4_096
 _OTHER_ENCODING = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*\sencoding\s*=\s*[\"'](?!utf-8[\"']|us-ascii[\"'])", re.I
 )
@@ -164,7 +165,7 @@ def _unzip(
     max_bytes: int,
     sheet: str | None,
 ) -> Table | None:
-    kind = "ZIP archive"
+    kind = _kind_of_archive(stream)
     target = BoundedFile(file, max_bytes)
     try:
         _check_directory(stream)
@@ -174,7 +175,6 @@ def _unzip(
                 # They are slow to load, and few files need them.
                 from .workbooks import write_xlsx
 
-                kind = "workbook"
                 part = write_xlsx(archive, target, limits, max_bytes * XML_TIMES, sheet)
                 if _can_be_written_back(archive, part, max_bytes * XML_TIMES):
                     return Table(file, stream, part, _ending(archive))
@@ -182,11 +182,18 @@ def _unzip(
             elif "mimetype" in names and _start(archive, "mimetype") == _ODS:
                 from .workbooks import write_ods
 
-                kind = "spreadsheet"
                 write_ods(archive, target, limits, max_bytes * XML_TIMES, sheet)
                 return Table(file, warning=issue("workbook_as_csv", reason=_NO_ODS))
             elif "[Content_Types].xml" in names or "mimetype" in names:
                 return None
+            elif "Index/Document.iwa" in names:
+                raise BadCatalogue(
+                    issue(
+                        "not_a_csv",
+                        kind="an Apple Numbers document",
+                        advice="Export it as Excel or CSV.",
+                    )
+                )
             else:
                 _extract(archive, target)
     except BadCatalogue:
@@ -211,6 +218,15 @@ def _unzip(
         # openpyxl raises all of these for XML that it does not expect.
         raise BadCatalogue(issue("damaged_file", kind=kind)) from error
     return Table(file)
+
+
+def _kind_of_archive(stream: BinaryIO) -> str:
+    """Return what an archive seems to be by its first bytes, though its end may be missing."""
+    stream.seek(0)
+    head = stream.read(_HEAD_BYTES)
+    if b"[Content_Types].xml" in head or b"xl/" in head:
+        return "workbook"
+    return "spreadsheet" if _ODS in head else "ZIP archive"
 
 
 def _can_be_written_back(archive: zipfile.ZipFile, part: str, max_bytes: int) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from html import unescape
 from urllib.parse import parse_qs, quote, urlsplit
 
-from .urls import EDGES, is_one_url, origins_of_lone
+from .urls import EDGES, is_local, is_one_url, origins_of_lone
 
 # Placeholders that catalogues write where there is no image.
 NO_IMAGE = frozenset(
@@ -56,12 +56,14 @@ _BORDER = re.compile(r"[,;|\s][\"'`<(\[“]{0,3}(?=https?://|//[\w\[]|www\.[\w-]
 _PATH_BORDER = re.compile(r"[,;|\r\n\t]+")
 _AFTER_NAME = re.compile(rf"({_EXTENSION}(?:[?#]\S*+)?+) +", re.I)
 _TEXT_AFTER = re.compile(rf"{_EXTENSION}(?:[?#]\S*+)?+[,;| ]", re.I)
-_IMG = re.compile(
-    r"<img\b[^<>]*?\bsrc\s*=\s*"
-    r"(?:\"([^\"<>]*+)\"|'([^'<>]*+)'|([^\s\"'<>]++))[^<>]*+>?",
-    re.I,
+_TAG_WITH = (
+    r"<{name}\b[^<>]*?\b{attribute}\s*=\s*"
+    r"(?:\"([^\"<>]*+)\"|'([^'<>]*+)'|([^\s\"'<>]++))[^<>]*+>?"
 )
-_TAG = re.compile(r"</?(?!https?:|www\.)[a-z][^<>]*+>", re.I)
+_IMG = re.compile(_TAG_WITH.format(name="img", attribute="src"), re.I)
+_ANCHOR = re.compile(_TAG_WITH.format(name="a", attribute="href"), re.I)
+# A tag with a URL in it stays, so that no URL is lost without an issue.
+_TAG = re.compile(r"</?(?!https?:|www\.)[a-z](?:(?!://)[^<>])*+>", re.I)
 _FORMULA = re.compile(r"=\s*(?:_xlfn\.)?(?:IMAGE|HYPERLINK)\s*\(\s*\"([^\"]*+)\"", re.I)
 # `front.jpg (https://…)` and `![front](https://…)`; a URL may have parentheses that are closed.
 _IN_PARENTHESES = re.compile(
@@ -180,7 +182,12 @@ class UrlCells:
             return _direct(_percent_encoded(f"{scheme}:{part}"))
         if start.startswith("www."):
             return _percent_encoded(f"https://{part}")
-        if self._base and "://" not in part and not start.startswith("data:"):
+        if (
+            self._base
+            and "://" not in part
+            and not start.startswith("data:")
+            and not is_local(part)
+        ):
             return self._base + quote(part.lstrip("/"), safe="/%?&=#+,;:@!$'()*~")
         return part
 
@@ -246,9 +253,10 @@ def _of_markup(text: str) -> list[Part] | None:
         return [_of_group(formula)]
     if text[0] in "[{" and text[-1] in "]}":
         return _of_list(text)
-    if "<" in text and _IMG.search(text):
-        sources = [_of_group(match) for match in _IMG.finditer(text)]
-        return sources if "://" not in _IMG.sub("", text) else None
+    tag = next((tag for tag in (_IMG, _ANCHOR) if tag.search(text)), None) if "<" in text else None
+    if tag:
+        sources = [_of_group(match) for match in tag.finditer(text)]
+        return sources if "://" not in tag.sub("", text) else None
     if "(" in text:
         found = [_of_group(match) for match in _IN_PARENTHESES.finditer(text)]
         if found and "://" not in _IN_PARENTHESES.sub("", text):

@@ -34,6 +34,8 @@ _LONE_URL = re.compile(
 )
 # A second address is part of the first, as with image proxies, only after / or =.
 _NESTED = re.compile(r"[/=](?:https?|ftp)://", re.I)
+# C:\photos\a.jpg, \\server\photos\a.jpg, file:///photos/a.jpg
+_LOCAL = re.compile(r"[a-z]:[\\/]|\\\\|file:", re.I)
 _PATH = re.compile(r"[^\s:]*\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp)(?:[?#]\S*)?", re.I)
 # Each line of a text: the origin of a lone URL, or nothing. One look at many lines takes half the
 # time of one look at each.
@@ -46,6 +48,11 @@ CheckUrl = Callable[[str], str | None]
 def is_one_url(cell: str) -> bool:
     """Return whether a cell is plainly one URL; False may also mean that it is unclear."""
     return _LONE_URL.fullmatch(cell) is not None and cell.find("://", 6) < 0
+
+
+def is_local(text: str) -> bool:
+    """Return whether a text names a file on a computer and not on a web server."""
+    return _LOCAL.match(text) is not None
 
 
 def is_url_or_blank(cell: str) -> bool:
@@ -139,7 +146,8 @@ class UrlRules:
         """Return None, or the code and the reason why a URL cannot be fetched."""
         match = _URL.fullmatch(url)
         if match is None:
-            return "relative_url" if _PATH.fullmatch(url) else "invalid_url", _what_is_odd(url)
+            is_path = _PATH.fullmatch(url) and not is_local(url)
+            return "relative_url" if is_path else "invalid_url", _what_is_odd(url)
         if len(url) > MAX_URL_CHARS:
             return "invalid_url", (
                 f"The URL has {len(url):,} characters; at most {MAX_URL_CHARS:,}"
@@ -147,8 +155,8 @@ class UrlRules:
             )
         if _runs_on(url):
             return "invalid_url", (
-                "Two URLs are joined here without a separator. Separate them"
-                " with a comma and a space."
+                "Two URLs are joined here without a separator, or http:// is there twice."
+                " Separate the URLs with a comma and a space, or delete one http://."
             )
         return self._origin_issue(match[1])
 
@@ -173,10 +181,16 @@ def _runs_on(url: str) -> bool:
 
 
 def _what_is_odd(url: str) -> str:
+    if is_local(url):
+        return (
+            "This is a file on a computer, which this service cannot read. Put the image on a server"
+            " and enter its URL."
+        )
     if _PATH.fullmatch(url):
         return (
-            "This is a path, not a full image URL. Send base_url with the upload, such as"
-            " base_url=https://shop.example.com/media/, or enter full URLs."
+            "This is not a full image URL. If it begins with a host name, put https:// before it. If"
+            " it is a path, send base_url with the upload, such as"
+            " base_url=https://shop.example.com/media/."
         )
     if url[:5].lower() == "data:":
         return "This is the image itself, not its URL. Put the image on a server and enter its URL."

@@ -261,12 +261,19 @@ def exports(url: URL) -> list[Export]:
         Export(
             "akeneo.csv",
             _csv(
-                "sku;categories;enabled;family;groups;name-en_US;image;picture_2",
-                {"sku": "m", "name-en_US": "Mug", "image": "a.jpg", "picture_2": "b.jpg"},
+                "uuid;sku;categories;enabled;family;groups;name-en_US;an_image;an_image_alt-en_US;"
+                "picture_2",
+                {
+                    "sku": "m",
+                    "name-en_US": "Mug",
+                    "an_image": "a.jpg",
+                    "an_image_alt-en_US": "Front view",
+                    "picture_2": "b.jpg",
+                },
                 delimiter=";",
             ),
             "akeneo",
-            ["image", "picture_2"],
+            ["an_image", "picture_2"],
             2,
             1,
             {"base_url": base},

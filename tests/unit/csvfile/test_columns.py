@@ -130,6 +130,15 @@ SAMPLES: list[tuple[str, str, list[str], str | None, str | None]] = [
     (AKENEO, "akeneo", ["image", "picture_2"], "name-en_US", "sku"),
     (OPENCART, "opencart", ["image_name"], "name(en-gb)", "sku"),
     (SHOPWARE, "shopware", ["cover_media_url", "media"], "name", "product_number"),
+    ("id;folder_id;url;private;type;alt;title", "shopware", ["url"], "title", "id"),
+    (
+        "product_id,name,categories,sku,model,image_name,requires shipping,additional image names",
+        "opencart",
+        ["image_name", "additional image names"],
+        "name",
+        "sku",
+    ),
+    ("product_id,image,sort_order", "opencart", ["image"], None, "product_id"),
     (AIRTABLE, "airtable", ["Attachments"], "Name", None),
     (NOTION, "notion", ["Files & media"], "Name", None),
 ]
@@ -145,6 +154,31 @@ def test_the_export_of_a_shop_is_known_by_its_header(
     text = table(titles, row, delimiter=delimiter)
     assert chosen(text) == (layout, urls, name, id_)
     assert urls_of(text) == [(A,) * len(urls)]
+
+
+@pytest.mark.parametrize(
+    "header, row, urls",
+    [
+        (
+            "uuid;sku;categories;enabled;family;groups;an_image;an_image_alt-en_US;photo_credits",
+            ["u", "m", "", "1", "cups", "", A, "Front view", "Ann Lee"],
+            ["an_image"],
+        ),
+        (SHOPWARE, [*["x"] * 10, A, "Mug", "Acme", "018e5f0c|018e5f0d"], ["cover_media_url"]),
+        (SHOPWARE, [*["x"] * 10, A, "Mug", "Acme", ""], ["cover_media_url", "media"]),
+    ],
+)
+def test_a_column_of_a_layout_that_holds_other_texts_is_not_read(
+    header: str, row: list[str], urls: list[str]
+) -> None:
+    text = table(header.split(";"), row, row, delimiter=";")
+    assert chosen(text)[1] == urls
+    assert urls_of(text) == [(A,)] * 2
+
+
+def test_the_texts_are_reported_where_no_column_of_a_layout_holds_images() -> None:
+    text = table("sku;categories;enabled;family;photo".split(";"), ["m", "", "1", "", "none yet"])
+    assert only_fault(text).code == "invalid_url"
 
 
 def test_the_columns_of_this_service_go_before_those_of_a_shop() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tarfile
 import zipfile
 
 import pytest
@@ -27,6 +28,15 @@ def zipped(*names: str) -> bytes:
     return target.getvalue()
 
 
+def tarred(content: bytes) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        entry = tarfile.TarInfo("products.csv")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return target.getvalue()
+
+
 @pytest.mark.parametrize(
     "content, kind",
     [
@@ -39,6 +49,7 @@ def zipped(*names: str) -> bytes:
         (zipped("[Content_Types].xml", "word/document.xml"), "Office document"),
         (zipped("catalogue.csv"), "ZIP archive"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(50), "old Excel workbook"),
+        (tarred(HEADER.encode()), "tar archive"),
         (b"\xef\xbb\xbf \n<!DOCTYPE html><html></html>", "HTML page"),
         (b"<?xml version='1.0'?><a/>", "XML document"),
         (b'[{"url": "https://a.test/1.jpg"}]', "JSON document"),
@@ -66,6 +77,10 @@ def test_a_file_that_is_no_csv_is_told_by_its_kind(content: bytes, kind: str) ->
         (f"{HEADER}\n,,\n \n", "no_rows", None, None),
         ("\n\nS. No.,Product Name\n1,a\n", "missing_column", 3, URLS),
         (f"\nSKU,Front,Back\n1,{URL},{URL}\n", "unclear_columns", 2, None),
+        (f"{URL}\n{URL}\n", "no_header", 1, None),
+        (f"\n1,Mug,{URL}\n2,Cup,{URL}\n", "no_header", 2, None),
+        (f'"Name,Photo"\n"Mug,{URL}"\n"Cup,{URL}"\n', "cells_not_separated", None, None),
+        (f"Name~Photo\nMug~{URL}\n", "cells_not_separated", None, None),
         (
             f"S. No.,Product Name,{URLS},product name\n1,a,{URL},b\n",
             "duplicate_column",
@@ -82,6 +97,8 @@ def test_a_file_that_is_no_csv_is_told_by_its_kind(content: bytes, kind: str) ->
         (f"{HEADER}1,a,media/1.jpg\n", "relative_url", 2, URLS),
         (f"{HEADER}1,a,/m/1.jpg?v=1\n", "relative_url", 2, URLS),
         (f"{HEADER}1,a,data:image/png;base64,iVBORw0KGgo=\n", "invalid_url", 2, URLS),
+        (f"{HEADER}1,a,C:\\photos\\1.jpg\n", "invalid_url", 2, URLS),
+        (f"{HEADER}1,a,\\\\server\\1.jpg\n", "invalid_url", 2, URLS),
         (f"{HEADER}1,a,{URL}{URL}\n", "invalid_url", 2, URLS),
         (f"{HEADER}1,a,{URL}.ftp://b.test/2.jpg\n", "invalid_url", 2, URLS),
         (f"{HEADER}1,a,ftp://a.test/1.jpg\n", "invalid_url", 2, URLS),

@@ -157,6 +157,19 @@ def test_a_file_that_cannot_be_unpacked_is_told(content: bytes, code: str) -> No
     assert (issue.code, issue.row) == (code, None)
 
 
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        (xlsx(ROWS)[:3_000], "The workbook is damaged"),
+        (ods(cell("x"))[:200], "The spreadsheet is damaged"),
+        (zipped(a__csv=TABLE)[:-9], "The ZIP archive is damaged"),
+        (zipped(Index__iwa=b"x", **{"Index--Document__iwa": b"x"}), "an Apple Numbers document"),
+    ],
+)
+def test_a_file_is_called_what_it_was_meant_to_be(content: bytes, says: str) -> None:
+    assert says in fault_in(content).message
+
+
 def test_an_encrypted_entry_of_an_archive_is_told() -> None:
     content = bytearray(zipped(a__csv=TABLE))
     for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):

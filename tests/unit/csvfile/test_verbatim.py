@@ -91,6 +91,7 @@ def test_bytes_of_an_old_encoding_that_mean_the_same_come_back() -> None:
             '<p><img class="x" src="{A}" alt="1.jpg"></p>',
             '<p><img class="x" src="{X}" alt="1.jpg"></p>',
         ),
+        ("<a href='{A}'>1.jpg</a>", "<a href='{X}'>1.jpg</a>"),
         ("![1.jpg]({A} )", "![1.jpg]({X} )"),
         ("1.jpg ({A}),2.png ({B})", "1.jpg ({X}),2.png ({B})"),
         ('[ "{A}", "{B}" ]', '[ "{X}", "{B}" ]'),
