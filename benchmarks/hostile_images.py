@@ -4,7 +4,8 @@
 
 Each trick of tests/support/tricks.py is compressed by the service's own call, with
 its default limits, in a process of its own without the ceiling of MAX_PROCESS_MEMORY: so what is
-measured is what the limits hold. Targets: less than 600 MiB at the highest, and COMPRESS_TIMEOUT.
+measured is what the limits hold. Targets: less than 600 MiB at the highest, and COMPRESS_TIMEOUT
+of processor time, which does not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress
 
 from .verdicts import resident
-from tests.support.tricks import TRICKS
+from tests.support.tricks import LONG, TRICKS
 
 MOST_MIB = 600
+# How many times COMPRESS_TIMEOUT a process may take on a machine that does much else.
+SLOWEST = 20
 
 
 def main() -> None:
@@ -31,10 +34,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only tricks with this text in their names")
     chosen = parser.parse_args().only
     timeout = load_settings(None).compress_timeout
-    print("| image | bytes | peak, MiB | s | outcome | |\n|---|--:|--:|--:|---|---|")
-    for name in TRICKS:
+    print("| image | bytes | peak, MiB | CPU s | outcome | |\n|---|--:|--:|--:|---|---|")
+    for name, make in (TRICKS | LONG).items():
         if chosen in name:
-            data = TRICKS[name]()
+            data = make()
             peak, seconds, outcome = measured(data, timeout)
             good = peak < MOST_MIB and seconds < timeout
             print(
@@ -45,17 +48,17 @@ def main() -> None:
 
 
 def measured(data: bytes, timeout: float) -> tuple[float, float, str]:
-    """Compress in a new process; return its peak in MiB, the seconds, and what came of it."""
+    """Compress in a new process; return its peak in MiB, its CPU seconds, and the outcome."""
     try:
         told = subprocess.run(
             [sys.executable, "-m", __spec__.name, "--child"],
             input=data,
             capture_output=True,
-            timeout=2 * timeout,
+            timeout=SLOWEST * timeout,
             check=True,
         )
     except subprocess.TimeoutExpired:
-        return 0, 2 * timeout, "took too long"
+        return 0, SLOWEST * timeout, "took too long"
     except subprocess.CalledProcessError as error:
         return 0, 0, f"the process ended by {error.returncode}: {error.stderr[-200:]!r}"
     peak, seconds, outcome = told.stdout.decode().split(" ", 2)
@@ -63,15 +66,15 @@ def measured(data: bytes, timeout: float) -> tuple[float, float, str]:
 
 
 def child() -> None:
-    """Compress what comes by standard input, and tell how it went."""
+    """Compress what comes by standard input, and print how it went."""
     data = sys.stdin.buffer.read()
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         made = compress(data, CompressOptions())
         outcome = f"{made.outcome}, {made.format}"
     except ImageError as error:
         outcome = error.code + (f": {error.found}" if error.found else "")
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     # What getrusage(2) calls the peak begins with that of the parent, which made the file.
     print(resident(os.getpid(), "VmHWM"), seconds, outcome)
 

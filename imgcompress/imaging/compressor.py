@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 
 from ..errors import ImageError
 from .auto_format import LOSSLESS_WEBP, allowed_formats, choose, lossless_of_few_colours
@@ -62,6 +61,10 @@ def _in_the_best_format(data: bytes, options: CompressOptions) -> Compressed:
     if engine and engine.quality is None and engine.outcome == "target_met":
         return engine
     source, picture, pixels = _decoded(data, options)
+    if source.streamed(options):
+        # To choose a format, and to make any other one, all frames would have to be held.
+        with encoder_errors(pixels):
+            return _compressed(source, picture, keep)
     with encoder_errors(pixels):
         format, result = _chosen(source, picture, options, engine)
     del picture
@@ -117,11 +120,11 @@ def _in_format(format: str, source: Source, options: CompressOptions) -> Compres
 
 
 def _decoded(data: bytes, options: CompressOptions) -> tuple[Source, Picture, int]:
-    """Return the source, its pixels, and how many there are in all frames."""
+    """Return the source, its pixels, and how many of them are held at once."""
     with decoder_errors():
         source = inspect(data, options)
     animated = source.animated and options.format != "jpeg"
-    pixels = prod(source.shape if animated else source.shape[:2])
+    pixels = source.held_pixels(options)
     with decoder_errors(pixels):
         picture = decode(source, options, animated=animated)
     source.let_go()

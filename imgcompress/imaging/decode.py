@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, JpegImagePlugin
 
 from .containers.jpeg import is_plain
+from .frames import StreamedFrames
 from .options import CompressOptions
 from .probe import Source
 from .turbo import MODES, Pixels, decoded, viewed
@@ -203,7 +204,7 @@ class Picture:
     that becomes a JPEG as it is (turbo.py); its only frame shows them, in mode L or RGBX.
     """
 
-    frames: list[Image.Image]
+    frames: Sequence[Image.Image]
     untouched: bool
     source_pixels: int
     durations: tuple[int, ...] = ()
@@ -254,12 +255,17 @@ def decode(source: Source, options: CompressOptions, *, animated: bool) -> Pictu
         elif is_jpeg and turn == 1 and (plain := _plain(image, source, options)):
             return plain
         image.load()
-        frames, durations = [], []
-        for frame in _frames(image) if animated else iter((image,)):
-            frames.append(_normalised(frame, size, turn))
-            durations.append(_duration(frame))
+        frames: Sequence[Image.Image]
+        if source.streamed(options) and animated:
+            frames, durations = _streamed(source, image, size)
+        else:
+            frames, durations = [], []
+            for frame in _frames(image) if animated else iter((image,)):
+                frames.append(_normalised(frame, size, turn))
+                durations.append(_duration(frame))
+            frames = _of_one_mode(frames)
         return Picture(
-            frames=_of_one_mode(frames),
+            frames=frames,
             untouched=size == source_size and turn == 1 and _is_srgb(image, frames[0].mode),
             source_pixels=source_size[0] * source_size[1],
             durations=tuple(durations),
@@ -297,6 +303,25 @@ def _frames(image: Image.Image) -> Iterator[Image.Image]:
         yield image
 
 
+def _streamed(
+    source: Source, image: Image.Image, size: tuple[int, int]
+) -> tuple[StreamedFrames, list[int]]:
+    """Return the frames of a GIF, which is never turned, without holding them; and durations."""
+    durations, modes = [], set()
+    for frame in _frames(image):
+        durations.append(_duration(frame))
+        modes.add(_normalised(frame, size, 1).mode)
+    mode = _mode_for(modes)
+
+    def decoded() -> Iterator[Image.Image]:
+        with source.opened() as opened:
+            for frame in _frames(opened):
+                normalised = _normalised(frame, size, 1)
+                yield normalised if normalised.mode == mode else normalised.convert(mode)
+
+    return StreamedFrames(len(durations), decoded), durations
+
+
 def _duration(frame: Image.Image) -> int:
     duration = round(float(frame.info.get("duration", 0)))
     return min(MAX_DURATION, max(0, duration))
@@ -320,8 +345,11 @@ def _is_srgb(image: Image.Image, plain_mode: str) -> bool:
 
 
 def _of_one_mode(frames: list[Image.Image]) -> list[Image.Image]:
-    modes = {frame.mode for frame in frames}
-    if len(modes) == 1:
-        return frames
-    mode = "RGBA" if modes & {"LA", "RGBA"} else "RGB"
+    mode = _mode_for({frame.mode for frame in frames})
     return [frame if frame.mode == mode else frame.convert(mode) for frame in frames]
+
+
+def _mode_for(modes: set[str]) -> str:
+    if len(modes) == 1:
+        return min(modes)
+    return "RGBA" if modes & {"LA", "RGBA"} else "RGB"

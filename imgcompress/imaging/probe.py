@@ -98,6 +98,11 @@ def _compatible_avif(head: bytes) -> str | None:
 MAX_SIDE = 65_535
 # A frame takes its time and its memory however small it is: as much as these pixels.
 MIN_FRAME_PIXELS = 4_096
+# A GIF that stays one is processed frame by frame where its frames together exceed the limit. Its
+# decoder and encoder then hold about this many of them.
+HELD_FRAMES = 4
+# The most pixels of all its frames, as a multiple of the limit: it takes about 150 ms per megapixel.
+STREAMED_LIMITS = 5
 
 _SHAPES: dict[str, Callable[[bytes], tuple[int, int, int]]] = {
     "png": png.size,
@@ -139,9 +144,31 @@ class Source:
         """Return whether there is more than one frame."""
         return self.shape[2] > 1
 
+    def streamed(self, options: CompressOptions) -> bool:
+        """Return whether the frames are too many to be held at once, and need not be.
+
+        A GIF that becomes a JPEG needs its first frame alone.
+        """
+        if self.format != "gif" or prod(self.shape) <= options.max_pixels:
+            return False
+        return (
+            options.format in ("keep", "jpeg") or options.format == "auto" and not options.formats
+        )
+
+    def held_pixels(self, options: CompressOptions) -> int:
+        """Return how many pixels are in memory at once, counted in whole frames."""
+        width, height, frames = self.shape
+        if options.format == "jpeg":
+            frames = 1
+        return width * height * (min(frames, HELD_FRAMES) if self.streamed(options) else frames)
+
     @cached_property
     def image(self) -> Image.Image:
         """Return the lazy Pillow image, which only the decoder of this very format may read."""
+        return self.opened()
+
+    def opened(self) -> Image.Image:
+        """Return a new image like `image`."""
         return Image.open(io.BytesIO(self._decodable()), formats=[self.format.upper()])
 
     def let_go(self) -> None:
@@ -178,15 +205,16 @@ class Source:
 def inspect(data: bytes, options: CompressOptions) -> Source:
     """Identify an image and check its limits before anything is decoded.
 
-    Frames count: width x height x frames may not exceed `max_pixels`. Raise ImageError; may also
-    raise what Pillow raises on a damaged header.
+    Frames count: width x height x frames may not exceed `max_pixels`, except for the frames of a
+    GIF that need not be held at once. Raise ImageError; may also raise what Pillow raises on a
+    damaged header.
     """
     source = Source(data, identify(data))
     width, height, frames = source.shape
-    _check(width, height, frames, options)
+    _check(width, height, frames, options, HELD_FRAMES if source.streamed(options) else frames)
     if source.format == "avif":
         # Only now, since this looks at each frame.
-        _check(*avif.coded_size(data), frames, options)
+        _check(*avif.coded_size(data), frames, options, frames)
     if source.format == "jpeg":
         jpeg.check_supported(source.segments, data)
         source = source.with_end()
@@ -198,7 +226,8 @@ def inspect(data: bytes, options: CompressOptions) -> Source:
     return source
 
 
-def _check(width: int, height: int, frames: int, options: CompressOptions) -> None:
+def _check(width: int, height: int, frames: int, options: CompressOptions, held: int) -> None:
+    """Raise ImageError where the frames, of which at most `held` are in memory, are too large."""
     if width < 1 or height < 1:
         raise ImageError("corrupt_image", f"The image is {width} x {height} pixels")
     if max(width, height) > MAX_SIDE:
@@ -206,7 +235,10 @@ def _check(width: int, height: int, frames: int, options: CompressOptions) -> No
             "too_many_pixels",
             f"{_count(width, height, frames)}, and at most {MAX_SIDE} per side are accepted",
         )
-    if width * height * frames > options.max_pixels:
+    pixels = width * height
+    if pixels * min(frames, held) > options.max_pixels or (
+        pixels * frames > STREAMED_LIMITS * options.max_pixels
+    ):
         raise ImageError("too_many_pixels", _count(width, height, frames))
     if frames > options.max_frames:
         raise ImageError(

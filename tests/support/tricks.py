@@ -121,6 +121,16 @@ def gif(width: int, height: int, frames: int, image: Image.Image | None = None) 
     return one[:start] + one[start:-1] * frames + b";"
 
 
+def gif_of_changes(width: int, height: int, frames: int) -> bytes:
+    """Return an animation of stripes, all of which change from each frame to the next."""
+    levels = np.arange(width * height, dtype=np.uint32).reshape(height, width) // 61 % 97
+    images = [Image.fromarray((levels + shift).astype(np.uint8)) for shift in (0, 31)]
+    one, other = (encoded(image.convert("P"), "GIF", optimize=False) for image in images)
+    start = one.index(b",\0\0\0\0")
+    both = one[start:-1] + other[start:-1]
+    return one[:start] + both * (frames // 2) + b";"
+
+
 def gif_with_far_frame(width: int, height: int) -> bytes:
     """Return a GIF with a screen of 64 x 64 and a frame that ends far outside."""
     data = gif(64, 64, 2)
@@ -383,5 +393,12 @@ FULL: dict[str, Make] = {
     ),
     "WebP of 16,383 x 3,050": partial(webp, 16_383, 3_050, 1),
     "AVIF of 7,000 x 7,000": lambda: encoded(Image.new("RGB", (7_000, 7_000)), "AVIF", speed=10),
+}
+# As many frames as are processed one by one; these take the benchmark some minutes.
+LONG: dict[str, Make] = {
+    "GIF of 312 frames of 800 x 800": partial(gif_of_changes, 800, 800, 312),
+    "GIF of 20 frames of 3,500 x 3,500": partial(gif_of_changes, 3_500, 3_500, 20),
+    "GIF of 2,000 frames of 350 x 350": partial(gif_of_changes, 350, 350, 2_000),
+    "GIF of 6 frames of 7,000 x 7,000": partial(gif_of_changes, 7_000, 7_000, 6),
 }
 TRICKS: dict[str, Make] = NARROW | LYING | ENDLESS | FULL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,15 @@ MAX_COLOURS = 256
 
 def exact(frames: Sequence[Image.Image]) -> list[Image.Image] | None:
     """Return the same pixels in mode P, None where they have more than 256 colours together."""
+    codes = exact_codes(frames)
+    return None if codes is None else [coded(frame, codes) for frame in frames]
+
+
+def exact_codes(frames: Iterable[Image.Image]) -> NDArray[Any] | None:
+    """Return all colours of the frames, each as the number that its RGBA bytes make, in order.
+
+    None where they are more than 256, or of a grey image more than 16.
+    """
     codes: NDArray[Any] = np.empty(0, dtype="<u4")
     for frame in frames:
         counted = frame.getcolors(MAX_COLOURS)
@@ -25,8 +34,12 @@ def exact(frames: Sequence[Image.Image]) -> list[Image.Image] | None:
         codes = np.unique(np.concatenate((codes, _codes(frame, counted))))
         if len(codes) > MAX_COLOURS or frame.mode == "L" and len(codes) > 16:
             return None
-    table = codes.view(np.uint8).reshape(-1, 4)
-    return [indexed(_places(frame, codes), table) for frame in frames]
+    return codes
+
+
+def coded(frame: Image.Image, codes: NDArray[Any]) -> Image.Image:
+    """Return a frame in mode P whose colours are all among these codes."""
+    return indexed(_places(frame, codes), codes.view(np.uint8).reshape(-1, 4))
 
 
 def _codes(image: Image.Image, counted: list[tuple[int, Any]]) -> NDArray[Any]:

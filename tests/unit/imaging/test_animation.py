@@ -1,8 +1,13 @@
 """Animations keep every frame, its duration and the number of loops."""
 
+from weakref import ref
+
 import pytest
 
-from imgcompress.imaging import CompressOptions, compress
+from imgcompress.imaging import CompressOptions, compress, decode, probe
+from imgcompress.imaging.decode import Picture
+from imgcompress.imaging.encoders import gif
+from imgcompress.imaging.probe import HELD_FRAMES
 
 from tests.support.images import animated, bare, cutout, difference, drawing, frames, opened
 
@@ -112,5 +117,92 @@ def test_the_still_image_of_an_apng_for_old_browsers_is_left_out():
 
 def test_frames_count_as_pixels(raises):
     with raises("too_many_pixels", "96 x 64 pixels in 6 frames"):
-        compress(moving("GIF"), CompressOptions(max_pixels=6 * 96 * 64 - 1))
-    assert compress(moving("GIF"), CompressOptions(max_pixels=6 * 96 * 64)).width == 96
+        compress(moving("WEBP"), CompressOptions(max_pixels=6 * 96 * 64 - 1))
+    assert compress(moving("WEBP"), CompressOptions(max_pixels=6 * 96 * 64)).width == 96
+
+
+LONG = {"max_pixels": HELD_FRAMES * 96 * 64}
+
+
+@pytest.mark.parametrize("percentage", [20, 45, 95])
+@pytest.mark.parametrize("clear", [False, True])
+def test_a_gif_whose_frames_are_not_held_becomes_the_same(percentage, clear):
+    images = [cutout(96, 64).rotate(9 * n) for n in range(6)] if clear else frames()
+    data = animated("GIF", images, duration=DURATIONS, loop=3, disposal=2 if clear else 0)
+    held = compress(data, CompressOptions(percentage))
+    streamed = compress(data, CompressOptions(percentage, **LONG))
+    assert (streamed.outcome, streamed.quality) == (held.outcome, held.quality)
+    assert shown(streamed.data)[1:] == (DURATIONS, 3)
+    for look, expected in zip(shown(streamed.data)[0], shown(held.data)[0], strict=True):
+        assert difference(look, expected) < 3
+
+
+@pytest.fixture
+def free_frames(monkeypatch):
+    """Let small frames count as no more than their pixels."""
+    monkeypatch.setattr(probe, "MIN_FRAME_PIXELS", 1)
+
+
+@pytest.mark.usefixtures("free_frames")
+def test_a_long_gif_meets_its_target_by_a_sample(monkeypatch):
+    monkeypatch.setattr(gif, "SAMPLE_PIXELS", 2 * gif.RUN * 96 * 64)
+    data = animated("GIF", frames(12), duration=50)
+    for percentage in (25, 35):
+        result = compress(data, CompressOptions(percentage, **LONG))
+        assert result.outcome == "target_met"
+        assert len(result.data) > 0.8 * (1 - percentage / 100) * len(data)
+
+
+@pytest.mark.usefixtures("free_frames")
+def test_few_frames_of_a_long_gif_are_in_memory(monkeypatch):
+    monkeypatch.setattr(gif, "SAMPLE_PIXELS", gif.RUN * 96 * 64)
+    known, alive = [], []
+    normalised = decode._normalised
+
+    def watched(*arguments):
+        frame = normalised(*arguments)
+        known.append(ref(frame))
+        alive.append(sum(one() is not None for one in known))
+        return frame
+
+    monkeypatch.setattr(decode, "_normalised", watched)
+    data = animated("GIF", frames(12), duration=50)
+    compress(data, CompressOptions(max_width=90, **LONG))
+    assert len(known) > 2 * 12
+    assert max(alive) <= gif.RUN + HELD_FRAMES
+
+
+def test_a_long_gif_stays_a_gif_and_cannot_become_another_animation(raises):
+    data = moving("GIF")
+    assert compress(data, CompressOptions(format="auto", **LONG)).format == "gif"
+    still = compress(data, CompressOptions(format="jpeg", **LONG))
+    assert difference(opened(still.data), frames()[0]) < 10
+    for options in ({"format": "webp"}, {"format": "auto", "formats": "webp,avif"}):
+        with raises("too_many_pixels", "96 x 64 pixels in 6 frames"):
+            compress(data, CompressOptions(**options, **LONG))
+
+
+@pytest.mark.usefixtures("free_frames")
+def test_a_gif_may_be_several_times_as_long_as_the_limit(raises, monkeypatch):
+    monkeypatch.setattr(probe, "STREAMED_LIMITS", 2)
+    data = animated("GIF", frames(11), duration=50)
+    assert compress(data, CompressOptions(max_pixels=96 * 64 * 11 // 2)).width == 96
+    with raises("too_many_pixels", "96 x 64 pixels in 11 frames"):
+        compress(data, CompressOptions(max_pixels=96 * 64 * 11 // 2 - 1))
+
+
+@pytest.mark.usefixtures("free_frames")
+def test_some_frames_of_a_long_gif_are_held_at_once(raises):
+    data = animated("GIF", frames(11), duration=50)
+    with raises("too_many_pixels", "96 x 64 pixels in 11 frames"):
+        compress(data, CompressOptions(max_pixels=HELD_FRAMES * 96 * 64 - 1))
+
+
+def test_frames_that_change_nothing_add_to_the_one_before_as_long_as_a_gif_can_say():
+    still = drawing(64, 64).quantize(4)
+    picture = Picture(
+        [still] * 12, untouched=False, source_pixels=64 * 64, durations=(65_535,) * 12
+    )
+    changes = list(gif._changes(picture.frames, picture.durations, clear=False))
+    assert [stays for _, _, stays in changes] == [10 * 65_535, 2 * 65_535]
+    assert [box for _, box, _ in changes] == [(0, 0, 64, 64), (0, 0, 1, 1)]
