@@ -7,7 +7,7 @@ filters and a better Deflate.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -77,7 +77,7 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     return best if best and best.size * worth <= lossy.size else lossy
 
 
-def lossless(picture: Picture, images: list[Image.Image], goal: EncodeTarget) -> Attempt:
+def lossless(picture: Picture, images: Sequence[Image.Image], goal: EncodeTarget) -> Attempt:
     """Return these frames of the picture, which may have a palette, without losses."""
     quick = {"compress_level": 1} if optimiser() else {}
     level = LEVELS["high" if goal.smallest else goal.effort][1]
@@ -153,7 +153,7 @@ def optimiser() -> Any:
         return None
 
 
-def expected_lossless(frames: list[Image.Image]) -> float:
+def expected_lossless(frames: Sequence[Image.Image]) -> float:
     """Return about how many bytes a lossless PNG has, from a share of its pixels.
 
     They are bands of rows over the whole height or, of an animation, some of its frames.
@@ -177,7 +177,7 @@ def _rows_of(image: Image.Image) -> Image.Image:
     return sample
 
 
-def _animation(picture: Picture, frames: list[Image.Image]) -> dict[str, Any]:
+def _animation(picture: Picture, frames: Sequence[Image.Image]) -> dict[str, Any]:
     if not picture.animated:
         return {}
     return {
