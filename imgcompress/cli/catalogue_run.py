@@ -20,6 +20,7 @@ from .embedded import embedded_service
 from .local import lock_installation
 from .options import Tolerance, end_with, explained
 from .progress import ImageProgress, show_failures, show_totals
+from .wording import in_local_words
 
 POLL_SECONDS = 0.5
 # A run not continued for this long is deleted, with its compressed images.
@@ -44,7 +45,7 @@ def compress_catalogue(
     folder = _folder_of(catalogue, fields)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    with lock_installation(folder, f"compressing {catalogue}"), explained():
+    with lock_installation(folder, f"compressing {catalogue}"), explained(in_local_words):
         click.echo("Starting …", err=True)
         with embedded_service(folder / "var") as url, Client(url) as client:
             request_id = _begin(client, catalogue, fields, folder)
@@ -52,7 +53,7 @@ def compress_catalogue(
             names = _save_images(client, job, images, folder / "saved.jsonl")
             _write_output(client, job, output, names, image_url or _path_from(output, images))
     show_totals(job.total_images, job.failed_images, job.input_bytes, job.output_bytes)
-    show_failures(job.errors)
+    show_failures(job.errors, in_local_words)
     click.echo(f"Output CSV: {output}\nImages: {images}", err=True)
     if job.failed_images:
         click.echo("Run the same command again to retry those that failed.", err=True)
@@ -115,7 +116,7 @@ def _begin(client: Client, catalogue: Path, fields: dict[str, Any], folder: Path
                 raise
     submission = client.submit(catalogue, idempotency_key=folder.name, **fields)
     for warning in submission.warnings:
-        click.echo(f"Warning: {warning.message}", err=True)
+        click.echo(f"Warning: {in_local_words(warning.message)}", err=True)
     part = state.with_suffix(".part")
     part.write_text(json.dumps({"request_id": submission.request_id}), encoding="utf-8")
     part.replace(state)

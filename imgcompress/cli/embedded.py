@@ -49,7 +49,8 @@ def embedded_service(data_dir: Path, **settings: str) -> Iterator[str]:
     It ends with the block, or when this process is killed. What it prints is in service.log there.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _wait_until_free(data_dir)
+    # The service of a killed run ends by itself.
+    lock_installation(data_dir, "starting", STOP_SECONDS).close()
     port = free_port()
     url = local_url("127.0.0.1", port)
     log = data_dir / "service.log"
@@ -78,19 +79,6 @@ def embedded_service(data_dir: Path, **settings: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-
-
-def _wait_until_free(data_dir: Path) -> None:
-    """Wait for the service of a killed run, which ends by itself. Raise ClickException."""
-    end = time.monotonic() + STOP_SECONDS
-    while True:
-        try:
-            lock_installation(data_dir, "starting").close()
-            return
-        except click.ClickException:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

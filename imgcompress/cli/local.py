@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -68,25 +69,38 @@ def _explain(host: str, port: int, error: OSError) -> str:
 
 
 LOCK_NAME = "serve.lock"
+POLL_SECONDS = 0.2
 
 
-def lock_installation(data_dir: Path, place: str) -> TextIO:
+def lock_installation(data_dir: Path, place: str, patience: float = 0.0) -> TextIO:
     """Lock `data_dir` until the returned file is closed; `place` is written to it for others.
 
-    Raise ClickException, naming the holder, when another process has the lock.
+    Wait up to `patience` seconds for a holder that is stopping. Raise ClickException, naming the
+    holder, when it keeps the lock, and when the folder cannot be used.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    lock = (data_dir / LOCK_NAME).open("a+", encoding="utf-8")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "starting"
-        lock.close()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / LOCK_NAME).open("a+", encoding="utf-8")
+    except OSError as error:
         raise click.ClickException(
-            f"imgcompress is already running in {data_dir} ({holder}).\nStop that one first, or"
-            " give this one its own DATA_DIR and PORT."
-        ) from None
+            f"DATA_DIR={data_dir} cannot be used: {error.strerror}.\nSet DATA_DIR to a folder that"
+            " this user can create or write to, or change the permissions of this one."
+        ) from error
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read().strip() or "starting"
+        if time.monotonic() >= end:
+            lock.close()
+            raise click.ClickException(
+                f"imgcompress is already running in {data_dir} ({holder}).\nStop that one first, or"
+                " give this one its own DATA_DIR and PORT."
+            )
+        time.sleep(POLL_SECONDS)
     lock.truncate(0)
     lock.write(f"pid {os.getpid()}, {place}\n")
     lock.flush()

@@ -13,6 +13,7 @@ import click
 from ..client import DEFAULT_SERVER, Client, ClientError, Job
 from ..csvfile import parse_formats
 from ..options import BOUNDS, EFFORTS, FORMATS, OUTPUT_FORMATS
+from .wording import in_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -189,16 +190,16 @@ def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """End the command with a message and an exit code when a call fails."""
+def explained(reworded: Callable[[str], str] = in_options) -> Iterator[None]:
+    """End the command with a message, `reworded`, and an exit code when a call fails."""
     try:
         yield
     except ClientError as error:
-        click.echo(f"Error: {error.message}", err=True)
+        click.echo(f"Error: {reworded(error.message)}", err=True)
         for issue in error.issues[:20]:
             place = f"row {issue.row}: " if issue.row else ""
             value = f" ({issue.value})" if issue.value else ""
-            click.echo(f"  {place}{issue.message}{value}", err=True)
+            click.echo(f"  {place}{reworded(issue.message)}{value}", err=True)
         if error.issue_count > 20:
             click.echo(f"  … and {error.issue_count - 20:,} more", err=True)
         raise SystemExit(WRONG_USE if error.status in WRONG else NO_SERVICE) from error

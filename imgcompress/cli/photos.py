@@ -28,6 +28,7 @@ from ..imaging.options import EXTENSIONS, CompressOptions
 from .options import DONE, FAILED, Tolerance
 from .progress import ImageProgress, show_totals
 from .serve import cores
+from .wording import in_local_words
 
 RECORD = ".imgcompress.jsonl"
 # The extensions of image files in a folder, with the format of each.
@@ -315,7 +316,7 @@ def _show_failures(failures: list[Done]) -> None:
     for code, group in sorted(groups.items(), key=lambda item: -len(item[1])):
         click.echo(f"  {len(group):,} × {code}", err=True)
         if code in IMAGE_ERRORS:
-            click.echo(f"      {IMAGE_ERRORS[code].advice}", err=True)
+            click.echo(f"      {in_local_words(IMAGE_ERRORS[code].advice)}", err=True)
         for done in group[:SHOWN_PATHS]:
             found = f": {done.found}" if done.found else ""
             click.echo(f"      {done.photo.source}{found}", err=True)

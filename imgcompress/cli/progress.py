@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 import click
@@ -22,6 +22,7 @@ from rich.text import Text
 
 from ..client import FailureGroup
 from ..errors import IMAGE_ERRORS
+from .wording import in_options
 
 # The seconds between lines where there is no terminal, such as in the log of a cron job.
 LINE_SECONDS = 15.0
@@ -94,8 +95,10 @@ def show_totals(total: int, failed: int, before: int, after: int) -> None:
     click.secho("; ".join(parts) + ".", err=True, bold=True, fg="red" if failed else "green")
 
 
-def show_failures(groups: Iterable[FailureGroup]) -> None:
-    """Show the failures by reason, each with advice."""
+def show_failures(
+    groups: Iterable[FailureGroup], reworded: Callable[[str], str] = in_options
+) -> None:
+    """Show the failures by reason, each with advice, which is `reworded`."""
     groups = list(groups)
     for group in groups[:SHOWN_GROUPS]:
         found = f": {group.found}" if group.found else ""
@@ -103,7 +106,7 @@ def show_failures(groups: Iterable[FailureGroup]) -> None:
         where = f", first in row {group.example_row}" if group.example_row else ""
         click.echo(f"  {group.count:,} × {group.code}{at}{found}{where}", err=True)
         if group.code in IMAGE_ERRORS:
-            click.echo(f"      {IMAGE_ERRORS[group.code].advice}", err=True)
+            click.echo(f"      {reworded(IMAGE_ERRORS[group.code].advice)}", err=True)
     if len(groups) > SHOWN_GROUPS:
         click.echo(f"  … and {len(groups) - SHOWN_GROUPS} more reasons", err=True)
 

@@ -133,6 +133,8 @@ def cores() -> int:
 
 
 PARENT_SECONDS = 0.5
+# How long a start waits for the service before it to stop.
+RESTART_SECONDS = 15.0
 
 
 @click.command("serve")
@@ -151,7 +153,9 @@ def serve(stop_with_parent: bool) -> None:
     settings = current_settings()
     url = local_url(settings.host, settings.port)
     console = Console(json=settings.log_format == "json")
-    with lock_installation(settings.data_dir, url):
+    # A service that is stopping closes its port first, and releases its lock last.
+    patience = 0.0 if answers(url) else RESTART_SECONDS
+    with lock_installation(settings.data_dir, url, patience):
         check_port(settings.host, settings.port)
         console.say(f"Starting imgcompress in {settings.data_dir}")
         if os.geteuid() == 0:

@@ -34,6 +34,14 @@ POLICY = (
 # comes as the data of an image.
 IMAGES_FROM_ANYWHERE = " https: http:"
 PREVIEWS = f" data:{IMAGES_FROM_ANYWHERE}"
+FORMAT_NAMES = {
+    "keep": "Keep each image's own",
+    "auto": "Smallest for each image",
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WebP",
+    "avif": "AVIF",
+}
 
 
 @blueprint.get("/")
@@ -74,6 +82,19 @@ def jobs() -> Response:
     answer.status_code = 307
     answer.headers["Location"] = "/job" + (f"?{query}" if query else "")
     return answer
+
+
+@blueprint.before_app_request
+def _show_feeds() -> Response | None:
+    """Show people the page of feeds at the address where programs list them."""
+    if request.path not in ("/feeds", "/feeds/") or request.method not in ("GET", "HEAD"):
+        return None
+    settings = current_settings()
+    return (
+        _page("feeds", formats=FORMATS, percentage=settings.compression_percentage)
+        if _wants_page()
+        else None
+    )
 
 
 @blueprint.get("/jobs/<request_id>", strict_slashes=False)
@@ -130,16 +151,20 @@ def _show_not_found(error: NotFound) -> Response:
 
 def _wants_page() -> bool:
     """Return whether the caller is a browser that opens a page."""
-    return request.accept_mimetypes.best_match([PROBLEM_TYPE, "text/html"]) == "text/html"
+    kinds = ["application/json", PROBLEM_TYPE, "text/html"]
+    return request.accept_mimetypes.best_match(kinds) == "text/html"
 
 
 def _page(name: str, *, images: str = "", **values: Any) -> Response:
     values |= {
         "public_base_url": current_settings().public_base_url or "",
         "has_key": cookie_name() in request.cookies,
+        "format_names": FORMAT_NAMES,
     }
     page = Response(render_template(f"web/{name}.html", **values))
     page.headers["Content-Security-Policy"] = POLICY.format(images=images)
+    # At some addresses programs get something else.
+    page.headers["Vary"] = "Accept"
     page.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return page
 

@@ -280,7 +280,7 @@ def test_the_columns_of_a_catalogue_are_seen_and_chosen(
 ) -> None:
     page.goto(service.url)
     drop(page, "shop.csv", SHOP.format(origin.url("")).encode())
-    told = page.locator("#layout-told")
+    told = page.locator("#layout-note")
     expect(told).to_have_text("No column with image URLs was found. Choose one.")
     expect(page.locator("#start")).to_be_disabled()
     page.get_by_role("checkbox", name="Second picture").check()
@@ -315,7 +315,7 @@ def test_a_workbook_is_previewed(
     page.goto(service.url)
     page.set_input_files("#file", tmp_path / "shop.xlsx")
     expect(page.locator("#verdict")).to_contain_text("2 images in 2 rows")
-    expect(page.locator("#layout-told")).to_contain_text("One column holds image URLs.")
+    expect(page.locator("#layout-note")).to_contain_text("One column holds image URLs.")
     expect(page.locator(".rows tbody tr")).to_have_count(2)
     page.locator("#start").click()
     page.wait_for_url("**/jobs/*")
@@ -515,9 +515,9 @@ def test_a_large_job_is_read_by_pages_cancelled_and_resumed(
     expect(page.locator("#said")).to_contain_text("The job was cancelled")
     expect(page.locator("#waiting-label")).to_have_text("Not done")
 
-    expect(page.locator("#gallery-told")).to_have_text("Images 1 to 48 of 120")
+    expect(page.locator("#gallery-range")).to_have_text("Images 1 to 48 of 120")
     page.get_by_role("button", name="Next").click()
-    expect(page.locator("#gallery-told")).to_have_text("Images 49 to 96 of 120")
+    expect(page.locator("#gallery-range")).to_have_text("Images 49 to 96 of 120")
     page.get_by_role("spinbutton", name="Page").fill("3")
     page.keyboard.press("Enter")
     expect(page.locator(".image-card")).to_have_count(24)
@@ -582,6 +582,82 @@ def test_jobs_are_found_and_deleted(page: Page, service: Service, origin: PlainO
     expect(page.get_by_role("link", name="Winter 25.csv")).to_have_count(0)
 
 
+def test_a_feed_is_created_run_paused_and_deleted(
+    browser: Browser, service: Service, origin: PlainOrigin
+) -> None:
+    with watched_page(browser, may_complain=True) as page:
+        _work_with_a_feed(page, service, origin)
+
+
+def _work_with_a_feed(page: Page, service: Service, origin: PlainOrigin) -> None:
+    page.goto(f"{service.url}/feeds")
+    expect(page.locator("#no-feeds")).to_be_visible()
+    page.get_by_role("button", name="Create the feed").click()
+    address = page.get_by_label("URL of the catalogue")
+    expect(page.locator("#csv_url-fault")).to_contain_text("Send the URL of the catalogue")
+    expect(address).to_be_focused()
+    table = origin.url("/feed.csv")
+    origin.files["/feed.csv"] = (200, "text/csv", catalogue(*map(origin.url, PHOTOS)))
+    address.fill(table)
+    page.get_by_label("Fetch it").select_option("12h")
+    page.get_by_role("button", name="Create the feed").click()
+    feed = page.locator("#feeds li")
+    expect(feed).to_contain_text("Fetched every 12 hours")
+    expect(feed).to_contain_text("3 images", timeout=LONG_MS)
+    expect(feed.locator(".pill").last).to_have_text("Done", timeout=LONG_MS)
+    expect(address).to_have_value("")
+
+    urls = [*map(origin.url, ("/rocket.jpg", "/coffee.png")), origin.url("/none.jpg")]
+    origin.files["/feed.csv"] = (200, "text/csv", catalogue(*urls))
+    feed.get_by_role("button", name="Run now").press("Enter")
+    expect(feed).to_contain_text("2 unchanged · 1 removed", timeout=LONG_MS)
+    expect(feed.locator(".pill").last).to_have_text("Done, 1 failed", timeout=LONG_MS)
+    expect(feed.get_by_role("button", name="Run now")).to_be_focused()
+    feed.get_by_role("button", name="Pause").click()
+    expect(feed.locator(".pill").first).to_have_text("Paused")
+    expect(feed.get_by_role("button", name="Run now")).to_have_count(0)
+    feed.get_by_role("button", name="Resume").click()
+    expect(feed.locator(".pill").first).to_have_text("Active")
+
+    feed.get_by_role("link", name="Its last job").click()
+    expect(page.locator("#unchanged_images")).to_have_text("2")
+    expect(page.locator("#removed_images")).to_have_text("1")
+    page.get_by_label("Show").select_option("change=removed")
+    expect(page.locator(".image-card")).to_have_count(1)
+    expect(page.locator(".image-card")).to_contain_text("Product 3")
+    page.get_by_label("Show").select_option("change=unchanged")
+    expect(page.locator(".image-card")).to_have_count(2)
+    page.get_by_role("link", name="the earlier job").click()
+    expect(page.locator("#completed")).to_have_text("3")
+    expect(page.locator("#changes")).to_be_hidden()
+
+    page.get_by_role("link", name="Feeds").click()
+    feed.get_by_role("button", name="Delete …").click()
+    expect(page.get_by_role("dialog")).to_contain_text("The jobs that it made")
+    page.get_by_role("button", name="Delete the feed").click()
+    expect(page.locator("#no-feeds")).to_be_visible()
+    assert service.get("/feeds").json() == {"feeds": []}
+
+
+def test_savings_are_drawn_by_day_and_by_month(
+    page: Page, service: Service, origin: PlainOrigin
+) -> None:
+    ended(service, origin.url("/rocket.jpg"))
+    total = service.get("/stats").json()["total"]
+    page.goto(f"{service.url}/jobs")
+    chart = page.locator("#savings-chart svg")
+    expect(chart.locator("g")).to_have_count(30)
+    expect(page.locator("#savings-story")).to_contain_text(f"in {total['jobs']} job")
+    before, after = chart.locator("g").last.locator("rect").all()
+    assert before.get_attribute("height") == "100%"
+    share = float(str(after.get_attribute("height")).rstrip("%"))
+    assert share == pytest.approx(100 * total["output_bytes"] / total["input_bytes"])
+    page.get_by_label("Period").select_option("month")
+    expect(chart.locator("g")).to_have_count(12)
+    page.get_by_text("The same as a table").click()
+    expect(page.locator("#savings-table tbody tr")).to_have_count(1)
+
+
 def test_webhooks_are_listed_and_sent_again(
     page: Page, service: Service, origin: PlainOrigin
 ) -> None:
@@ -640,9 +716,41 @@ def test_axe_finds_nothing_serious(
         assert faults_by_axe(page, axe) == []
 
         page.goto(f"{service.url}/jobs")
+        page.locator("#savings-chart svg").wait_for()
         page.locator("#jobs tr button").first.click()
         assert faults_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+        page.goto(f"{service.url}/feeds")
+        page.get_by_label("URL of the catalogue").fill(
+            "https://samples.imgcompress.invalid/products.csv"
+        )
+        page.get_by_role("button", name="Create the feed").click()
+        page.locator("#feeds li").wait_for()
+        assert faults_by_axe(page, axe) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.get_by_role("button", name="Delete …").click()
+        assert faults_by_axe(page, axe) == []
+        page.get_by_role("button", name="Delete the feed").click()
+        expect(page.locator("#no-feeds")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious_in_the_reference_and_where_nothing_is(
+    browser: Browser, service: Service, axe: str, scheme: str, width: int
+) -> None:
+    size = {"width": width, "height": 800}
+    with watched_page(browser, may_complain=True, color_scheme=scheme, viewport=size) as page:
+        for path, shown in (
+            ("/docs", ".opblock"),
+            ("/nothing", ".lost"),
+            ("/jobs/nothing", ".lost"),
+        ):
+            page.goto(f"{service.url}{path}")
+            page.locator(shown).first.wait_for()
+            assert faults_by_axe(page, axe) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
 def test_what_does_not_exist_is_a_page(browser: Browser, service: Service) -> None:

@@ -9,7 +9,7 @@ def test_the_page_and_all_it_loads_come_from_this_service(client: FlaskClient) -
     page = client.get("/docs")
     assert page.status_code == 200 and page.content_type == "text/html; charset=utf-8"
     loaded = re.findall(r'(?:src|href|data-document)="([^"]*)"', page.text)
-    assert {"/", "/jobs"} < set(loaded) and len(loaded) == 11
+    assert {"/", "/jobs", "/feeds"} < set(loaded) and len(loaded) == 13
     for path in loaded:
         assert path.startswith("/") and not path.startswith("//")
         answer = client.get(path, headers={"Accept": "text/html"}, buffered=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Timer
 
 import click
 import pytest
@@ -23,6 +24,21 @@ def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
     with lock_installation(tmp_path, "http://127.0.0.1:5001"):
         told = (tmp_path / "serve.lock").read_text(encoding="utf-8")
     assert told == f"pid {os.getpid()}, http://127.0.0.1:5001\n"
+
+
+def test_a_holder_that_is_stopping_is_waited_for(tmp_path: Path) -> None:
+    first = lock_installation(tmp_path, "http://127.0.0.1:5000")
+    Timer(0.3, first.close).start()
+    lock_installation(tmp_path, "http://127.0.0.1:5000", patience=30.0).close()
+
+
+@pytest.mark.parametrize("place", ["file/var", "file"])
+def test_a_folder_that_cannot_be_used_is_named_by_its_setting(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(click.ClickException) as caught:
+        lock_installation(tmp_path / place, "http://127.0.0.1:5000")
+    assert f"DATA_DIR={tmp_path / place} cannot be used: " in caught.value.message
+    assert "Set DATA_DIR to a folder" in caught.value.message
 
 
 def test_installations_do_not_hinder_each_other(tmp_path: Path) -> None:

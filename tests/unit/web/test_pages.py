@@ -17,7 +17,7 @@ from imgcompress.shipped import SAMPLE_HOST, SAMPLES
 from imgcompress.web.session import PLAIN
 
 WEB = Path(str(web.__file__)).parent
-PAGES = ["/", "/jobs", "/jobs/nothing", "/nothing", "/?utm_source=mail"]
+PAGES = ["/", "/jobs", "/feeds", "/jobs/nothing", "/nothing", "/?utm_source=mail"]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 UNKNOWN = "7f1c2a9e-5b0d-4c44-9d3b-0f6f1f6f2a11"
 SCRIPTS = sorted((WEB / "static" / "js").rglob("*.js"))
@@ -69,6 +69,15 @@ def test_what_does_not_exist_is_a_page_for_people_and_a_problem_for_programs(
         for accept in ("*/*", "application/json"):
             answer = client.get(path, headers={"Accept": accept})
             assert (answer.status_code, answer.json["code"]) == (404, code)
+
+
+def test_feeds_are_a_page_for_people_and_a_list_for_programs(client: FlaskClient) -> None:
+    page = client.get("/feeds", headers=BROWSER)
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert "<h1>Feeds</h1>" in page.text and page.headers["Vary"] == "Accept"
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
+        assert client.get("/feeds", headers={"Accept": accept}).json == {"feeds": []}
+    assert client.post("/feeds", headers=BROWSER).status_code == 400
 
 
 def test_the_sample_photos_are_shown_beside_their_results(client: FlaskClient) -> None:

@@ -2,7 +2,7 @@
 
 import { askForKey } from "./key.js";
 
-/** The event of the window that tells that the service did not answer. */
+/** The event of the window for a call that got no answer. */
 export const SILENCE = "service-silent";
 
 /** The service refused a call; `code` and the message are its own. */
@@ -41,7 +41,7 @@ export async function call(path, { method = "GET", etag, body: form } = {}) {
 
 /**
  * Call the service for something that is asked again soon. Return null where it refuses or does not
- * answer: the line on top of the page tells that.
+ * answer: the line on top of the page says so.
  */
 export async function attempt(path, options) {
   try {

@@ -1,25 +1,28 @@
-// Deleting a job, after a question that says what goes.
+// Deleting, after a question that says what goes.
 
 import { call } from "./api.js";
-import { byId, make, tell } from "./dom.js";
+import { byId, make, setText } from "./dom.js";
 import { bytes, counted } from "./format.js";
 import { isActive } from "./states.js";
 
 /** Ask whether to delete the job, and delete it; return whether it was deleted. Throw as call(). */
 export async function deleteAfterAsking(job) {
-  if (!(await isConfirmed(job))) return false;
+  if (!(await isConfirmed(`Delete ${job.source_filename}?`, "Delete the job", [
+    make("p", {}, "This deletes for good:"),
+    make("ul", { class: "goes" }, ...losses(job).map((loss) => make("li", {}, loss))),
+    job.completed_images
+      ? make("p", {}, "Pages that show these image URLs will show broken images.") : null,
+  ]))) return false;
   await call(`/job/${job.request_id}`, { method: "DELETE" });
   return true;
 }
 
-function isConfirmed(job) {
+/** Ask a question, with `yes` on the button that deletes; return whether it was pressed. */
+export function isConfirmed(title, yes, text) {
   const dialog = byId("confirm");
-  tell(byId("confirm-title"), `Delete ${job.source_filename}?`);
-  byId("confirm-text").replaceChildren(
-    make("p", {}, "This deletes for good:"),
-    make("ul", { class: "goes" }, ...losses(job).map((loss) => make("li", {}, loss))),
-    job.completed_images
-      ? make("p", {}, "Pages that show these image URLs will show broken images.") : null);
+  setText(byId("confirm-title"), title);
+  setText(byId("confirm-yes"), yes);
+  byId("confirm-text").replaceChildren(...text.filter((part) => part !== null));
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {

@@ -26,6 +26,6 @@ export function show(element, visible = true) {
 }
 
 /** Set a text, but only a new one: screen readers and selections stay undisturbed. */
-export function tell(element, text) {
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -4,6 +4,7 @@ const NUMBER = new Intl.NumberFormat("en");
 const SHORT = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const UNITS_OF_TIME = [["day", 86400], ["hour", 3600], ["minute", 60]];
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 /** Return a count with its thousands marked. */
@@ -50,9 +51,23 @@ export const time = (text) => TIME.format(new Date(text));
 
 /** Return how long ago a time was. */
 export function ago(text, now = Date.now()) {
-  const seconds = Math.min(0, Math.round((new Date(text) - now) / 1000));
-  if (seconds > -60) return "just now";
-  if (seconds > -3600) return AGO.format(Math.ceil(seconds / 60), "minute");
-  if (seconds > -86400) return AGO.format(Math.ceil(seconds / 3600), "hour");
-  return AGO.format(Math.ceil(seconds / 86400), "day");
+  const seconds = Math.min(0, (new Date(text) - now) / 1000);
+  return seconds > -60 ? "just now" : fromNow(seconds);
+}
+
+/** Return in how long a time will be; one that has come is now. */
+export function until(text, now = Date.now()) {
+  const seconds = Math.max(0, (new Date(text) - now) / 1000);
+  return seconds < 60 ? "in a moment" : fromNow(seconds);
+}
+
+function fromNow(seconds) {
+  const [unit, size] = UNITS_OF_TIME.find(([, least]) => Math.abs(seconds) >= least);
+  return AGO.format(Math.trunc(seconds / size), unit);
+}
+
+/** Return the time between two runs, in its largest unit that gives a whole number. */
+export function interval(seconds) {
+  const [unit, size] = UNITS_OF_TIME.find(([, least]) => seconds % least === 0);
+  return seconds === size ? `every ${unit}` : `every ${counted(seconds / size, unit)}`;
 }

@@ -16,15 +16,16 @@ export function savedOf(image) {
   return share > 0 ? `${percent(share)} saved` : outcomeWord(image.outcome);
 }
 
-/** Return what there is to tell about a compressed image, beside its bytes. */
+/** Return the properties of a compressed image in words, beside its bytes. */
 export function details(image) {
-  const told = [`${image.width} × ${image.height}`, image.output_format.toUpperCase()];
-  if (image.quality !== null) told.push(`quality ${image.quality}`);
+  const parts = [`${image.width} × ${image.height}`, image.output_format.toUpperCase()];
+  if (image.quality !== null) parts.push(`quality ${image.quality}`);
   if (typeof image.score === "number") {
-    told.push(`looks: ${image.rating} (${Math.round(image.score)} of 100)`);
+    parts.push(`looks: ${image.rating} (${Math.round(image.score)} of 100)`);
   }
-  if (image.outcome !== "target_met") told.push(outcomeWord(image.outcome));
-  return told;
+  if (image.outcome !== "target_met") parts.push(outcomeWord(image.outcome));
+  if (image.change) parts.push(image.change);
+  return parts;
 }
 
 /** Show the numbers of both sides; those of the original are known when it is loaded. */

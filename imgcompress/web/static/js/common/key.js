@@ -1,7 +1,7 @@
 // The API key, where the installation asks for one. The service keeps it in a cookie that no
 // script can read, so this page cannot leak it.
 
-import { byId, show, tell } from "./dom.js";
+import { byId, show, setText } from "./dom.js";
 
 /** The event of the window that says that the service has taken a key. */
 export const KEY_TAKEN = "key-taken";
@@ -26,7 +26,7 @@ function ask() {
     form.onsubmit = async (event) => {
       event.preventDefault();
       const fault = await offer(byId("key").value);
-      tell(byId("key-fault"), fault ?? "");
+      setText(byId("key-fault"), fault ?? "");
       byId("key").setAttribute("aria-invalid", String(fault !== null));
       if (fault !== null) return;
       form.reset();

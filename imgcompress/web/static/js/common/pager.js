@@ -1,6 +1,6 @@
 // Links to the pages of a list.
 
-import { make, show, tell } from "./dom.js";
+import { make, show, setText } from "./dom.js";
 import { count } from "./format.js";
 
 /** The way through the pages of a list: back, on, and to a page by its number where there is one. */
@@ -39,7 +39,7 @@ export class Pager {
     number.value = String(page);
     number.readOnly = pages === null;
     if (pages !== null) number.max = String(pages);
-    tell(of, pages === null ? "" : ` of ${count(pages)}`);
+    setText(of, pages === null ? "" : ` of ${count(pages)}`);
     show(this.#place, page > 1 || more);
     // A button that was disabled under the focus would take the focus away with it.
     if (focused?.disabled) number.focus();

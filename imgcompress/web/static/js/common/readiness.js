@@ -1,12 +1,12 @@
 // The line on top of the page that says what is wrong with the service, and nothing else.
 
 import { SILENCE } from "./api.js";
-import { byId, show, tell } from "./dom.js";
+import { byId, show, setText } from "./dom.js";
 import { duration } from "./format.js";
 import { repeat } from "./repeat.js";
 
-const WELL_MS = 20_000;
-const ILL_MS = 4_000;
+const QUIET_MS = 20_000;
+const TROUBLE_MS = 4_000;
 const SILENT = "The service is not responding. Accepted uploads are safe; this page reconnects by"
   + " itself.";
 const NEEDED = ["database", "storage"];
@@ -18,9 +18,9 @@ const SLOW = "The message broker is not responding. Uploads are accepted and saf
 export function watchReadiness() {
   const look = repeat(async () => {
     const trouble = await findTrouble();
-    tell(byId("trouble"), trouble ?? "");
+    setText(byId("trouble"), trouble ?? "");
     show(byId("trouble"), trouble !== null);
-    return trouble ? ILL_MS : WELL_MS;
+    return trouble ? TROUBLE_MS : QUIET_MS;
   });
   window.addEventListener(SILENCE, look);
 }

@@ -1,6 +1,6 @@
 // Two images on top of each other with a divider between them, zoomed and moved together.
 
-import { byId, make, tell } from "./dom.js";
+import { byId, make, setText } from "./dom.js";
 
 const STEP = 2;
 const LEAP = 10;
@@ -93,7 +93,7 @@ export class Stage {
     this.#place.style.setProperty("--at", `${this.#at}%`);
     this.#place.classList.toggle("movable", room.x > 0 || room.y > 0);
     this.#divider?.setAttribute("aria-valuenow", String(Math.round(this.#at)));
-    tell(byId("zoom"), `${Math.round(100 * scale)} %`);
+    setText(byId("zoom"), `${Math.round(100 * scale)} %`);
   }
 
   #zoomBy(factor, point = { x: 0, y: 0 }) {

@@ -1,6 +1,6 @@
 // What is read from a file: its layout, the columns that are chosen, and its first rows.
 
-import { byId, make, show, tell } from "../common/dom.js";
+import { byId, make, show, setText } from "../common/dom.js";
 import { counted } from "../common/format.js";
 
 const LAYOUTS = {
@@ -40,7 +40,7 @@ export class Catalogue {
     if (!preview) return;
     const focused = document.activeElement?.id;
     const columns = report.columns ?? { urls: [], name: null, id: null };
-    tell(byId("layout-told"), toldLayout(report.layout, preview));
+    setText(byId("layout-note"), describeLayout(report.layout, preview));
     this.#showUrlColumns(columns, preview);
     showChoice(byId("name-choice"), preview.header, columns.name);
     showChoice(byId("id-choice"), preview.header, columns.id);
@@ -87,11 +87,11 @@ export class Catalogue {
   }
 }
 
-function toldLayout(layout, preview) {
+function describeLayout(layout, preview) {
   if (layout === null) return "No column with image URLs was found. Choose one.";
   const name = LAYOUTS[layout] ?? layout[0].toUpperCase() + layout.slice(1);
-  const told = OTHERWISE[layout] ?? `This is an export of ${name}.`;
-  return `${told} ${counted(preview.header.length, "column")}, with their names in row`
+  const source = OTHERWISE[layout] ?? `This is an export of ${name}.`;
+  return `${source} ${counted(preview.header.length, "column")}, with their names in row`
     + ` ${preview.header_row}.`;
 }
 

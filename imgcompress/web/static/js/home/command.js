@@ -1,6 +1,6 @@
 // The curl command that does what the form does.
 
-import { byId, tell } from "../common/dom.js";
+import { byId, setText } from "../common/dom.js";
 import { chosenOptions } from "./options.js";
 
 // A command that is longer is broken into lines.
@@ -17,7 +17,7 @@ export function showCommand(form, file) {
   const address = document.body.dataset.publicBaseUrl || window.location.origin;
   const words = ["curl", ...parts, `${address}/upload`];
   const line = words.join(" ");
-  tell(byId("curl"), line.length > LINE_CHARS ? words.join(" \\\n  ") : line);
+  setText(byId("curl"), line.length > LINE_CHARS ? words.join(" \\\n  ") : line);
 }
 
 /** Return a text as a shell takes it literally. */

@@ -1,6 +1,6 @@
 // The way of a file, or of an address: taken, checked by a dry run before anything starts, and sent.
 
-import { byId, show, tell } from "../common/dom.js";
+import { byId, show, setText } from "../common/dom.js";
 import { bytes, counted, percent } from "../common/format.js";
 import { Catalogue } from "./catalogue.js";
 import { inOption, showFaults } from "./faults.js";
@@ -58,7 +58,7 @@ export class Intake {
     byId("drop").classList.remove("filled");
     if (address) return this.#check();
     this.#current.abort();
-    this.#tellFaults([]);
+    this.#showFaults([]);
     this.#showReport(null);
     byId("verdict").replaceChildren();
     byId("start").disabled = true;
@@ -85,7 +85,7 @@ export class Intake {
     this.#showReport(report ?? null);
     if (!report) return;
     const { total_rows: rows, total_images: images, errors, error_count: found } = report;
-    this.#tellFaults(errors, found);
+    this.#showFaults(errors, found);
     byId("start").disabled = found > 0;
     this.#say(found > 0 ? "bad" : "good", found > 0
       ? issues(found, errors.filter(inOption).length, this.#remedy())
@@ -96,16 +96,16 @@ export class Intake {
   async #send(doing, extra, once) {
     this.#current.abort();
     const current = this.#current = new AbortController();
-    this.#tellFaults([]);
+    this.#showFaults([]);
     this.#say("", `${doing} …`);
     byId("start").disabled = true;
     show(byId("sending"));
     try {
       if (this.file) await assertReadable(this.file);
       return await send(this.#data(extra), {
-        progressed: (share) => tellProgress(doing, share), signal: current.signal, once });
+        progressed: (share) => showProgress(doing, share), signal: current.signal, once });
     } catch (error) {
-      this.#tellFaults(error.problem?.errors ?? [], error.problem?.error_count);
+      this.#showFaults(error.problem?.errors ?? [], error.problem?.error_count);
       this.#say("bad", this.file ? `could not be sent. ${error.message}`
         : `cannot be used. ${error.message}`);
       byId("start").disabled = error.message === CHANGED;
@@ -123,7 +123,7 @@ export class Intake {
     return data;
   }
 
-  #tellFaults(faults, total) {
+  #showFaults(faults, total) {
     this.#faults = faults;
     showFaults(byId("faults"), this.#form, faults, total);
   }
@@ -165,9 +165,9 @@ function freshKey() {
     .map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function tellProgress(doing, share) {
+function showProgress(doing, share) {
   byId("sent").value = 100 * share;
-  tell(byId("sent-told"), share < 1 ? `${doing}: ${percent(100 * share)}` : "Reading the file …");
+  setText(byId("sent-note"), share < 1 ? `${doing}: ${percent(100 * share)}` : "Reading the file …");
 }
 
 /** Throw when the file on the disk is another one than was chosen: browsers do not send it then. */

@@ -1,7 +1,7 @@
 // The recent jobs, with live percentages.
 
 import { attempt } from "../common/api.js";
-import { make, show, tell } from "../common/dom.js";
+import { make, show, setText } from "../common/dom.js";
 import { ago, count, percent, saved } from "../common/format.js";
 import { repeat } from "../common/repeat.js";
 import { isActive, jobWord, showState } from "../common/states.js";
@@ -36,7 +36,7 @@ function entry(job) {
     make("a", { href: `/jobs/${job.request_id}`, class: "job" },
       make("span", { class: "job-name" }, job.source_filename),
       make("span", { class: "pill" }),
-      make("span", { class: "job-told quiet" }),
+      make("span", { class: "job-summary quiet" }),
       make("span", { class: "bar thin", "aria-hidden": "true" },
         make("span", { class: "bar-done" }), make("span", { class: "bar-failed" }))));
 }
@@ -44,7 +44,7 @@ function entry(job) {
 function refreshed(item, job) {
   showState(item.querySelector(".pill"), job,
     isActive(job) ? `${job.completion_percentage} %` : jobWord(job.status));
-  tell(item.querySelector(".job-told"), story(job));
+  setText(item.querySelector(".job-summary"), story(job));
   width(item.querySelector(".bar-done"), job.completed_images, job.total_images);
   width(item.querySelector(".bar-failed"), job.failed_images, job.total_images);
   return item;
@@ -55,12 +55,12 @@ function width(part, images, total) {
 }
 
 function story(job) {
-  const told = [`${count(job.total_images)} images`, ago(job.created_at)];
+  const parts = [`${count(job.total_images)} images`, ago(job.created_at)];
   if (job.failed_images && job.status !== "COMPLETED") {
-    told.splice(1, 0, `${count(job.failed_images)} failed`);
+    parts.splice(1, 0, `${count(job.failed_images)} failed`);
   }
   if (job.output_bytes && !isActive(job)) {
-    told.splice(1, 0, `${percent(saved(job.input_bytes, job.output_bytes))} saved`);
+    parts.splice(1, 0, `${percent(saved(job.input_bytes, job.output_bytes))} saved`);
   }
-  return told.join(" · ");
+  return parts.join(" · ");
 }

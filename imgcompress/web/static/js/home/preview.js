@@ -1,7 +1,7 @@
 // The first images of a file, compressed with the chosen options before anything starts.
 
 import { Refusal, Unreachable, call } from "../common/api.js";
-import { byId, make, show, tell, unseen } from "../common/dom.js";
+import { byId, make, show, setText, unseen } from "../common/dom.js";
 import { bytes } from "../common/format.js";
 import { details, originalOf, savedOf, showSides } from "../common/images.js";
 import { Stage } from "../common/stage.js";
@@ -32,7 +32,7 @@ export class Preview {
       this.#opened = null;
       this.#stage.clear();
     });
-    byId("try-quality").addEventListener("input", () => this.#tellQuality());
+    byId("try-quality").addEventListener("input", () => this.#showQuality());
     byId("try-quality").addEventListener("change", () => this.#tryQuality());
     byId("use-quality").addEventListener("click", () => {
       form.elements.quality.value = byId("try-quality").value;
@@ -49,7 +49,7 @@ export class Preview {
     this.#turn += 1;
     show(byId("preview-start"), images > 0);
     show(byId("preview-list"), false);
-    tell(byId("show-preview"), images === 1 ? "Preview the first image"
+    setText(byId("show-preview"), images === 1 ? "Preview the first image"
       : `Preview the first ${images} images`);
   }
 
@@ -103,10 +103,10 @@ export class Preview {
     const all = this.#shown.filter((other) => other.made);
     byId("previous").disabled = all[0] === entry;
     byId("next").disabled = all.at(-1) === entry;
-    tell(byId("compare-title"), nameOf(url));
+    setText(byId("compare-title"), nameOf(url));
     byId("try-quality").value = String(made.tried ?? made.quality ?? USUAL_QUALITY);
-    this.#tellQuality();
-    tell(byId("compare-said"), "");
+    this.#showQuality();
+    setText(byId("compare-said"), "");
     const after = make("img", { src: made.image, alt: "Compressed", draggable: "false" });
     const shown = { after, captions: ["Original", "Compressed"], width: made.width,
       height: made.height };
@@ -116,15 +116,15 @@ export class Preview {
       && showSides(made, `${before.naturalWidth} × ${before.naturalHeight}`));
     before.addEventListener("error", () => {
       if (!before.isConnected) return;
-      tell(byId("compare-said"), "The original cannot be shown in this browser.");
+      setText(byId("compare-said"), "The original cannot be shown in this browser.");
       this.#stage.show({ ...shown, keepPlace });
     });
     showSides(made);
     this.#stage.show({ ...shown, before, keepPlace });
   }
 
-  #tellQuality() {
-    tell(byId("tried-quality"), byId("try-quality").value);
+  #showQuality() {
+    setText(byId("tried-quality"), byId("try-quality").value);
     byId("try-quality").style.setProperty("--at", `${((byId("try-quality").value - 1) / 94) * 100}%`);
   }
 
@@ -133,7 +133,7 @@ export class Preview {
     const entry = this.#opened;
     const others = imageOptions(this.#form)
       .filter(([name]) => name !== "quality" && name !== "compression_percentage");
-    tell(byId("compare-said"), "Compressing …");
+    setText(byId("compare-said"), "Compressing …");
     try {
       const tried = byId("try-quality").value;
       const made = await compressed(entry.url, [...others, ["quality", tried]]);
@@ -141,7 +141,7 @@ export class Preview {
       entry.made = { ...made, tried };
       this.#show(entry, true);
     } catch (error) {
-      tell(byId("compare-said"), error.message);
+      setText(byId("compare-said"), error.message);
     }
   }
 }
@@ -161,7 +161,7 @@ function draw({ card, made, url }, text, open = null) {
         unseen(` before and after: ${nameOf(url)}`)))
     : make("div", { class: "picture none" }, make("span", {}, open ? "Failed" : "…"));
   card.dataset.status = made || !open ? "" : "FAILED";
-  card.replaceChildren(picture, make("div", { class: "image-told" },
+  card.replaceChildren(picture, make("div", { class: "image-text" },
     make("h4", {}, nameOf(url)),
     made ? make("p", { class: "image-bytes" },
       `${bytes(made.input_bytes)} → `, make("b", {}, bytes(made.output_bytes))) : null,

@@ -1,6 +1,6 @@
 // What the percentage means, in words.
 
-import { byId, tell } from "../common/dom.js";
+import { byId, setText } from "../common/dom.js";
 import { bytes } from "../common/format.js";
 
 const EXAMPLE_BYTES = 2_000_000;
@@ -14,8 +14,8 @@ export function explainPromise(form) {
   const slider = form.elements.compression_percentage;
   const quality = form.elements.quality.value.trim();
   slider.disabled = quality !== "";
-  tell(byId("percentage"), slider.disabled ? "not used" : `${slider.value} %`);
-  tell(byId("promise"), slider.disabled
+  setText(byId("percentage"), slider.disabled ? "not used" : `${slider.value} %`);
+  setText(byId("promise"), slider.disabled
     ? `Every image is saved at quality ${quality}, whatever its size.`
     : meaning(Number(slider.value)));
   slider.setAttribute("aria-valuetext", `${slider.value} % smaller: ${share(slider.value)}`);

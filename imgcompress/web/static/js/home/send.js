@@ -1,10 +1,10 @@
-// Sending the form, with progress, which fetch does not tell.
+// Sending the form with progress events, which fetch does not have.
 
 import { Refusal, Unreachable } from "../common/api.js";
 import { askForKey } from "../common/key.js";
 
 /**
- * Send a form to /upload. `progressed` is told the share that is sent, from 0 to 1; with `once`, what
+ * Send a form to /upload. `progressed` is called with the share that is sent, from 0 to 1; with `once`, what
  * is sent again makes no second job. Return the answer's body. Throw Refusal or Unreachable; end
  * silently when `signal` is aborted.
  */

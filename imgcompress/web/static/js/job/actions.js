@@ -2,7 +2,7 @@
 
 import { call } from "../common/api.js";
 import { deleteAfterAsking } from "../common/confirm.js";
-import { byId, show, tell } from "../common/dom.js";
+import { byId, show, setText } from "../common/dom.js";
 import { isActive } from "../common/states.js";
 
 const SAID_MS = 10_000;
@@ -33,13 +33,13 @@ export class Actions {
     byId("csv").href = `/job/download/${this.#id}${partial}`;
     byId("zip").href = `/job/archive/${this.#id}${partial}`;
     const format = job.download_format.toUpperCase();
-    tell(byId("csv"), ended ? `Download the ${format}` : `${format} so far`);
-    tell(byId("zip"), ended ? "Download the images (ZIP)" : "Images so far (ZIP)");
+    setText(byId("csv"), ended ? `Download the ${format}` : `${format} so far`);
+    setText(byId("zip"), ended ? "Download the images (ZIP)" : "Images so far (ZIP)");
     byId("csv").classList.toggle("primary", ended);
     show(byId("zip"), job.completed_images > 0);
     show(byId("cancel"), !ended);
     show(byId("retry"), job.retry_url !== null && canHelp(job));
-    tell(byId("retry"), job.status === "CANCELLED" ? "Resume" : "Retry failed images");
+    setText(byId("retry"), job.status === "CANCELLED" ? "Resume" : "Retry failed images");
     if (focused?.hidden) byId("filename").focus();
   }
 
@@ -69,9 +69,9 @@ export class Actions {
   /** Say what was done, for a while; what went wrong stays until something else is done. */
   #say(text, mood = "") {
     clearTimeout(this.#forgetting);
-    tell(byId("said"), text);
+    setText(byId("said"), text);
     byId("said").className = `said ${mood}`;
-    if (!mood) this.#forgetting = setTimeout(() => tell(byId("said"), ""), SAID_MS);
+    if (!mood) this.#forgetting = setTimeout(() => setText(byId("said"), ""), SAID_MS);
   }
 }
 

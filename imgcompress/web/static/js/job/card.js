@@ -7,7 +7,7 @@ import { details, originalOf, savedOf } from "../common/images.js";
 
 /** Return the card of an image; `compare` opens the slider. */
 export function makeCard(image, says, { compare, cancelled }) {
-  const [picture, told] = {
+  const [picture, text] = {
     COMPLETED: () => [pictureOf(image, compare), facts(image)],
     FAILED: () => [sign("Failed", image.error?.code), failure(image)],
     PENDING: () => cancelled
@@ -16,10 +16,10 @@ export function makeCard(image, says, { compare, cancelled }) {
   }[image.status]();
   return make("li", { class: "image-card", "data-says": says, "data-status": image.status },
     picture,
-    make("div", { class: "image-told" },
+    make("div", { class: "image-text" },
       make("h3", {}, image.product_name),
       make("p", { class: "quiet" }, `Row ${image.row_number}, image ${image.position + 1}`),
-      told));
+      text));
 }
 
 function pictureOf(image, compare) {

@@ -6,7 +6,7 @@ import { isActive } from "../common/states.js";
 import { readImages } from "./images.js";
 
 const SHOWN = 8;
-// While the job goes on, the chart is drawn anew at most so often.
+// The least time between two drawings while the job is active.
 const PAUSE_MS = 10_000;
 
 /** Draws the chart when images have been added to it. */
@@ -47,7 +47,7 @@ function bars(images) {
       make("span", { class: "bars-lines" },
         line("bars-before", image.input_bytes / most),
         line("bars-after", image.output_bytes / most)),
-      make("span", { class: "bars-told" },
+      make("span", { class: "bars-sizes" },
         `${bytes(image.input_bytes)} → ${bytes(image.output_bytes)}`))));
 }
 

@@ -1,9 +1,9 @@
 // The dialog that lays the original over the compressed image.
 //
 // The original is fetched by the browser from its own host, and only when somebody opens the
-// dialog; the host is not told from which page. When it cannot be shown, the page says so.
+// dialog; the host does not see from which page. When it cannot be shown, the page says so.
 
-import { byId, make, tell } from "../common/dom.js";
+import { byId, make, setText } from "../common/dom.js";
 import { originalOf, showSides } from "../common/images.js";
 import { Stage } from "../common/stage.js";
 
@@ -43,9 +43,9 @@ export class Compare {
     const place = this.#place();
     byId("previous").disabled = place <= 0;
     byId("next").disabled = place >= this.#images().length - 1;
-    tell(byId("compare-title"),
+    setText(byId("compare-title"),
       `${image.product_name} (row ${image.row_number}, image ${image.position + 1})`);
-    tell(byId("compare-said"), `Loading the original from ${hostOf(image)} …`);
+    setText(byId("compare-said"), `Loading the original from ${hostOf(image)} …`);
     showSides(image);
     const shown = { after: compressed(image), captions: ["Original", "Compressed"],
       width: image.width, height: image.height };
@@ -53,12 +53,12 @@ export class Compare {
       referrerpolicy: "no-referrer", draggable: "false" });
     before.addEventListener("load", () => {
       if (!before.isConnected) return;
-      tell(byId("compare-said"), "");
+      setText(byId("compare-said"), "");
       showSides(image, `${before.naturalWidth} × ${before.naturalHeight}`);
     });
     before.addEventListener("error", () => {
       if (!before.isConnected) return;
-      tell(byId("compare-said"), withoutOriginal(image));
+      setText(byId("compare-said"), withoutOriginal(image));
       this.#stage.show(shown);
     });
     this.#stage.show({ ...shown, before });

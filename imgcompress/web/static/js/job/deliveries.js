@@ -1,12 +1,12 @@
 // The log of webhooks and mails, with a way to send one again.
 
 import { attempt, call } from "../common/api.js";
-import { byId, make, show, tell, unseen } from "../common/dom.js";
+import { byId, make, show, setText, unseen } from "../common/dom.js";
 import { counted, short, time } from "../common/format.js";
 
 const WORDS = { PENDING: "Pending", DELIVERED: "Delivered", FAILED: "Given up" };
 
-/** Shows the log of a job that has somebody to tell. */
+/** Shows the log of a job with a webhook or an e-mail address. */
 export class Deliveries {
   #id;
   #changed;
@@ -51,24 +51,24 @@ export class Deliveries {
     try {
       const { body } = await call(`/job/webhooks/${this.#id}/redeliver?${query}`,
         { method: "POST" });
-      tell(byId("said"), `${delivery.event} is being resent.`);
+      setText(byId("said"), `${delivery.event} is being resent.`);
       this.#draw(body.deliveries);
     } catch (error) {
-      tell(byId("said"), error.message);
+      setText(byId("said"), error.message);
     }
     this.#changed();
   }
 }
 
 function outlook(delivery) {
-  const told = [counted(delivery.attempts.length, "attempt")];
-  if (delivery.delivered_at) told.push(`delivered ${time(delivery.delivered_at)}`);
-  if (delivery.next_attempt_at) told.push(`next attempt ${time(delivery.next_attempt_at)}`);
+  const parts = [counted(delivery.attempts.length, "attempt")];
+  if (delivery.delivered_at) parts.push(`delivered ${time(delivery.delivered_at)}`);
+  if (delivery.next_attempt_at) parts.push(`next attempt ${time(delivery.next_attempt_at)}`);
   if (delivery.circuit?.open_until) {
-    told.push("the receiver failed too often and is suspended until"
+    parts.push("the receiver failed too often and is suspended until"
       + ` ${time(delivery.circuit.open_until)}`);
   }
-  return told.join(" · ");
+  return parts.join(" · ");
 }
 
 function attempts(delivery) {

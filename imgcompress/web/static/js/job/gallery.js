@@ -1,6 +1,6 @@
 // The images of the job: a page of them, filtered or sorted, and kept fresh while the job goes on.
 
-import { byId, make, show, tell } from "../common/dom.js";
+import { byId, make, show, setText } from "../common/dom.js";
 import { count } from "../common/format.js";
 import { Pager } from "../common/pager.js";
 import { isActive } from "../common/states.js";
@@ -45,10 +45,10 @@ export class Gallery {
     return this.#begin();
   }
 
-  /** Take note of news of the job, and show the images anew when some have changed. */
+  /** Show the images again if some have changed. */
   show(job) {
     this.#cancelled = job.status === "CANCELLED";
-    tell(byId("waiting-filter"), this.#cancelled ? "not done" : "waiting");
+    setText(byId("waiting-filter"), this.#cancelled ? "not done" : "waiting");
     const done = job.completed_images + job.failed_images;
     const active = isActive(job);
     const now = performance.now();
@@ -83,10 +83,10 @@ export class Gallery {
     this.#images = found.images;
     if (found.next) this.#starts[page] = found.next;
     this.#draw();
-    const numbered = !/(^|&)(code|host|found|outcome)=/.test(byId("filter").value);
+    const numbered = !/(^|&)(code|host|found|outcome|change)=/.test(byId("filter").value);
     const pages = numbered ? Math.min(MOST_PAGES, Math.ceil(found.total / PER_PAGE)) : null;
     this.#pager.show({ page, pages, more: found.next !== null });
-    tell(byId("gallery-told"), this.#placeOf(page, found));
+    setText(byId("gallery-range"), this.#placeOf(page, found));
   }
 
   #placeOf(page, { images, total, next }) {

@@ -1,7 +1,7 @@
 // The page of a job: its status is followed, and every part of the page shows what concerns it.
 
 import { Refusal, Unreachable, call } from "../common/api.js";
-import { byId, show, tell } from "../common/dom.js";
+import { byId, show, setText } from "../common/dom.js";
 import { offerToForget } from "../common/key.js";
 import { watchReadiness } from "../common/readiness.js";
 import { repeat } from "../common/repeat.js";
@@ -54,7 +54,7 @@ async function follow() {
 
 function showAll() {
   show(byId("job"));
-  tell(byId("filename"), job.source_filename);
+  setText(byId("filename"), job.source_filename);
   document.title = `${isActive(job) ? `${job.completion_percentage} % · ` : ""}`
     + `${job.source_filename} · imgcompress`;
   showHead(job);
@@ -72,7 +72,7 @@ function refresh() {
   wake();
 }
 
-/** Tell whether a webhook or a mail is about to be sent. */
+/** Return whether a webhook or an e-mail is about to be sent. */
 function deliversSoon({ last_delivery: delivery }) {
   return delivery?.next_attempt_at && new Date(delivery.next_attempt_at) - Date.now() < SOON_MS;
 }

@@ -1,11 +1,11 @@
 // The bar, the counts, the pace and the time that is left.
 
-import { byId, tell } from "../common/dom.js";
+import { byId, setText } from "../common/dom.js";
 import { count, counted, duration, short } from "../common/format.js";
 import { isActive, jobWord } from "../common/states.js";
 import { Pace, paceOfRun } from "./pace.js";
 
-// Screen readers are told the progress at these steps, and the end.
+// Screen readers announce the progress at these steps, and the end.
 const STEP = 25;
 
 /** Shows how far the job has come. */
@@ -15,13 +15,13 @@ export class Progress {
 
   show(job) {
     const done = job.completed_images + job.failed_images;
-    tell(byId("percent"), String(job.completion_percentage));
+    setText(byId("percent"), String(job.completion_percentage));
     this.#showBar(job);
-    tell(byId("completed"), count(job.completed_images));
-    tell(byId("failed"), count(job.failed_images));
+    setText(byId("completed"), count(job.completed_images));
+    setText(byId("failed"), count(job.failed_images));
     byId("failed").classList.toggle("bad", job.failed_images > 0);
-    tell(byId("waiting"), count(job.total_images - done));
-    tell(byId("waiting-label"), job.status === "CANCELLED" ? "Not done" : "Waiting");
+    setText(byId("waiting"), count(job.total_images - done));
+    setText(byId("waiting-label"), job.status === "CANCELLED" ? "Not done" : "Waiting");
     const recent = this.#pace.note(done);
     this.#showTimes(job, isActive(job) ? recent : paceOfRun(job));
     this.#announce(job);
@@ -36,9 +36,9 @@ export class Progress {
   }
 
   #showTimes(job, pace) {
-    tell(byId("pace"), pace === null ? "–" : short(pace));
-    tell(byId("time-label"), isActive(job) ? "Time left" : "Time taken");
-    tell(byId("time"), isActive(job) ? timeLeft(job) : timeTaken(job));
+    setText(byId("pace"), pace === null ? "–" : short(pace));
+    setText(byId("time-label"), isActive(job) ? "Time left" : "Time taken");
+    setText(byId("time"), isActive(job) ? timeLeft(job) : timeTaken(job));
   }
 
   #announce(job) {
@@ -49,7 +49,7 @@ export class Progress {
     const first = this.#announced === null;
     this.#announced = step;
     if (first && !isActive(job)) return;
-    tell(byId("unseen-progress"), isActive(job)
+    setText(byId("unseen-progress"), isActive(job)
       ? `${job.completion_percentage} per cent of the images are done.`
       : `${jobWord(job.status)}. ${counted(job.completed_images, "image")} compressed,`
         + ` ${count(job.failed_images)} failed.`);

@@ -1,13 +1,27 @@
-// The bytes before and after, in all.
+// The bytes before and after, in all, and what has changed since an earlier job.
 
-import { byId, tell } from "../common/dom.js";
-import { bytes, counted, percent, saved } from "../common/format.js";
+import { byId, show, setText } from "../common/dom.js";
+import { bytes, count, counted, percent, saved } from "../common/format.js";
+
+const CHANGES = ["new_images", "changed_images", "unchanged_images", "removed_images"];
 
 /** Show what was saved so far. */
 export function showTotals(job) {
+  showChanges(job);
   if (!job.completed_images) return;
-  tell(byId("saved"), bytes(Math.max(0, job.input_bytes - job.output_bytes)));
-  tell(byId("saved-share"), ` ${percent(Math.max(0, saved(job.input_bytes, job.output_bytes)))}`);
-  tell(byId("totals"), `${counted(job.completed_images, "image")}: ${bytes(job.input_bytes)} before,`
+  setText(byId("saved"), bytes(Math.max(0, job.input_bytes - job.output_bytes)));
+  setText(byId("saved-share"), ` ${percent(Math.max(0, saved(job.input_bytes, job.output_bytes)))}`);
+  setText(byId("totals"), `${counted(job.completed_images, "image")}: ${bytes(job.input_bytes)} before,`
     + ` ${bytes(job.output_bytes)} now.`);
+}
+
+/** Show the counts of images by their change, if the job was compared with an earlier one. */
+function showChanges(job) {
+  const compared = job.since_request_id !== null;
+  show(byId("changes"), compared);
+  show(byId("change-filters"), compared);
+  if (!compared) return;
+  byId("since").href = `/jobs/${job.since_request_id}`;
+  for (const name of CHANGES) setText(byId(name), count(job[name] ?? 0));
+  setText(byId("bytes_not_downloaded"), bytes(job.bytes_not_downloaded ?? 0));
 }

@@ -2,13 +2,14 @@
 
 import { Refusal, attempt } from "../common/api.js";
 import { deleteAfterAsking } from "../common/confirm.js";
-import { byId, make, show, tell, unseen } from "../common/dom.js";
+import { byId, make, show, setText, unseen } from "../common/dom.js";
 import { ago, bytes, count, percent, saved, time } from "../common/format.js";
 import { offerToForget } from "../common/key.js";
 import { Pager } from "../common/pager.js";
 import { watchReadiness } from "../common/readiness.js";
 import { repeat } from "../common/repeat.js";
 import { isActive, jobWord, showState } from "../common/states.js";
+import { offerSavings } from "./savings.js";
 
 const PER_PAGE = 25;
 const LIVE_MS = 2_000;
@@ -31,6 +32,7 @@ window.addEventListener("popstate", () => {
 });
 offerToForget();
 watchReadiness();
+offerSavings();
 const look = repeat(follow);
 
 /** Take the search, the status and the page from the address of this page; return the page. */
@@ -64,7 +66,7 @@ async function follow() {
     return 0;
   }
   draw(jobs);
-  tell(byId("no-jobs"), chosen().length ? "No jobs match." : "There are no jobs yet.");
+  setText(byId("no-jobs"), chosen().length ? "No jobs match." : "There are no jobs yet.");
   show(byId("no-jobs"), !jobs.length);
   show(byId("jobs-table"), jobs.length > 0);
   pager.show({ page, more: next !== null });
@@ -98,12 +100,12 @@ function refreshed(row, job) {
   const word = isActive(job) ? `${jobWord(job.status)}, ${job.completion_percentage} %`
     : jobWord(job.status);
   showState(row.querySelector(".pill"), job, word);
-  tell(row.querySelector("[data-is=images]"), count(job.total_images));
-  tell(row.querySelector("[data-is=saved]"), job.output_bytes
+  setText(row.querySelector("[data-is=images]"), count(job.total_images));
+  setText(row.querySelector("[data-is=saved]"), job.output_bytes
     ? `${percent(Math.max(0, saved(job.input_bytes, job.output_bytes)))} of`
       + ` ${bytes(job.input_bytes)}`
     : "–");
-  tell(row.querySelector("time"), ago(job.created_at));
+  setText(row.querySelector("time"), ago(job.created_at));
   return row;
 }
 
@@ -122,6 +124,6 @@ async function remove(row) {
 }
 
 function say(text, mood = "") {
-  tell(byId("said"), text);
+  setText(byId("said"), text);
   byId("said").className = `said ${mood}`;
 }
