@@ -1,4 +1,4 @@
-"""The search for a budget, the scale of qualities, and the score."""
+"""The search for a budget, and the scale of qualities."""
 
 import pytest
 

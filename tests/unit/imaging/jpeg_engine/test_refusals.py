@@ -152,6 +152,13 @@ def test_a_small_profile_is_kept_and_counts(options):
         assert 0.985 * len(data) // 2 <= len(result.data) <= len(data) // 2
 
 
+@pytest.mark.parametrize("options", [CompressOptions(), CompressOptions(quality=50, effort="low")])
+def test_a_plain_photo_is_never_opened_by_pillow(options, monkeypatch):
+    data = source((640, 480), "4:2:0", quality=92)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("Pillow opened the image"))
+    assert compress(data, options).jpeg_engine == "used"
+
+
 def test_an_upright_photo_with_an_srgb_profile_goes_the_fast_way():
     data = encoded(photo(301, 203), "JPEG", quality=90, exif=turned(1), icc_profile=srgb_profile())
     result = compress(data, CompressOptions())
