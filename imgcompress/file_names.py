@@ -64,5 +64,7 @@ def name_in_url(source: str) -> str:
     It is plain ASCII: letters lose their marks, and what has no such form becomes a hyphen.
     """
     name = unquote(source.rstrip("/").rpartition("/")[2])
-    plain = unicodedata.normalize("NFKD", ENDING.sub("", name)).encode("ascii", "ignore").decode()
+    plain = ENDING.sub("", name)
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     return NOT_IN_URL.sub("-", plain)[:URL_STEM_CHARS].strip("-._") or "image"

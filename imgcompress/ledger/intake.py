@@ -102,7 +102,7 @@ def create_job(
             _verify_repeats(session, job.request_id)
         if earlier:
             earlier.write_removed(session, job.request_id)
-        _insert_slices(session, job, slice_size)
+        _insert_slices(session, job, _slice_size(job, slice_size))
         for check in conditions:
             check(session)
         add_values(session, {JOBS_ACCEPTED.sample(): 1})
@@ -162,6 +162,18 @@ def _insert_job(session: Session, job: NewJob, sealed: str | None) -> None:
             updated_at=NOW,
         )
     )
+
+
+# Most images of a job with an earlier one take a request each, and a claim costs as much as thirty
+# of those: its slices are larger, while there are enough of them for several workers.
+UNCHANGED_SLICES = 4
+LEAST_SLICES = 8
+
+
+def _slice_size(job: NewJob, size: int) -> int:
+    if job.since_id is None:
+        return size
+    return max(size, min(UNCHANGED_SLICES * size, job.total_images // LEAST_SLICES))
 
 
 def _insert_slices(session: Session, job: NewJob, size: int) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from operator import itemgetter
 from typing import Any
 
 import certifi
@@ -153,6 +154,9 @@ class _GuardedPools(PoolManager):
         super().__init__(**options)
         self._dialer = dialer
         self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        # All else is the same for every pool.
+        origin = itemgetter("scheme", "host", "port")
+        self.key_fn_by_scheme = {"http": origin, "https": origin}
 
     def _new_pool(self, *args: Any, **options: Any) -> HTTPConnectionPool:
         pool = super()._new_pool(*args, **options)

@@ -152,18 +152,43 @@ class _Response(http.client.HTTPResponse):
     """An answer whose head is read by `read_head`; http.client does the rest."""
 
     def begin(self) -> None:
+        """Read the head, as http.client does but for the parser of e-mails.
+
+        That one takes as long as all the rest of a request that has no body.
+        """
         whole = self.fp
         head = read_head(whole)
-        self.fp = BufferedReader(BytesIO(head.framing))
+        self.fp = BufferedReader(BytesIO(head.first))
         try:
-            super().begin()
+            version, self.status, reason = self._read_status()
+            self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
+            if self.version == 11 and not version.startswith("HTTP/1."):
+                raise http.client.UnknownProtocol(version)
         except BaseException:
             whole.close()
             raise
         self.fp = whole
+        self.code, self.reason = self.status, reason.strip()
         self.headers = self.msg = head.headers
+        self.chunked = head.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self.length = self._body_bytes()
         # Where a line was left out, the next answer comes over a connection of its own.
-        self.will_close = self.will_close or not head.intact
+        unbounded = self.length is None and not self.chunked
+        self.will_close = unbounded or self._check_close() or not head.intact
+        if self.length == 0:
+            # Nothing is left to be read before the next answer.
+            self.fp = None
+            whole.close()
+
+    def _body_bytes(self) -> int | None:
+        if self.status in (204, 304) or self.status < 200 or self._method == "HEAD":
+            return 0
+        try:
+            length = -1 if self.chunked else int(self.headers.get("Content-Length", ""))
+        except ValueError:
+            return None
+        return length if length >= 0 else None
 
 
 class GuardedHTTPConnection(HTTPConnection):

@@ -466,8 +466,12 @@ def _drain(response: BaseHTTPResponse) -> None:
     Below 300 the real answer may still be to come, and must not become that of the next request.
     """
     length = response.length_remaining
-    if response.status >= 300 and length is not None and length <= DRAINED_BYTES:
+    if response.status < 300 or length is None or length > DRAINED_BYTES:
+        return
+    if length:
         response.drain_conn()
+    else:
+        response.release_conn()
 
 
 def _joined(url: str, location: str) -> str:

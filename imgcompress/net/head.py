@@ -19,9 +19,8 @@ MAX_HEADERS = 200
 # 101 is no interim answer: another protocol follows it.
 _INTERIM = re.compile(rb"HTTP/1\.\d[ \t]+1(?!01)\d\d(?!\d)")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# The headers that set the end of the body, and whether the connection is kept.
+# The headers that set the end of the body.
 _LENGTH = frozenset((b"content-length", b"transfer-encoding"))
-_FRAMING = _LENGTH | {b"connection", b"keep-alive", b"proxy-connection"}
 _NO_LETTER = re.compile(rb"[^a-z]+")
 
 
@@ -30,9 +29,9 @@ class HeadTooLarge(HTTPException):
 
 
 class Head(NamedTuple):
-    """The head of an answer; `framing` are its first line and the headers of _FRAMING."""
+    """The head of an answer, its first line as it came."""
 
-    framing: bytes
+    first: bytes
     headers: HTTPMessage
     # Whether each line was a header.
     intact: bool
@@ -98,9 +97,7 @@ def _parsed(first: bytes, lines: list[bytes]) -> Head:
     headers = HTTPMessage()
     for name, value in pairs:
         headers[name.decode("latin-1")] = value.decode("latin-1")
-    framing = [b"%b: %b\r\n" % pair for pair in pairs if pair[0].lower() in _FRAMING]
-    # Without a first line the server hung up, and http.client has to see that.
-    return Head(first + b"".join(framing) + b"\r\n" if first else b"", headers, intact)
+    return Head(first, headers, intact)
 
 
 def _pair(line: bytes) -> tuple[bytes, bytes] | None:

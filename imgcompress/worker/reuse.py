@@ -6,8 +6,8 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
-from pathlib import PurePosixPath
 from threading import Lock
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -43,8 +43,9 @@ class Reuse:
         earlier = self._earlier.results.get(image.ordinal)
         if earlier is None or not earlier.is_younger_than(self._claim.trust_seconds):
             return None
-        kept = _taken_over(image, earlier, earlier.validator, spared=True)
-        return replace(kept, seen_at=earlier.seen_at)
+        return _taken_over(
+            image, earlier, earlier.validator, spared=True, seen_at=earlier.seen_at
+        )
 
     def validator(self, image: PendingImage) -> str | None:
         """Return the validator for a conditional request for an image."""
@@ -74,7 +75,12 @@ class Reuse:
 
 
 def _taken_over(
-    image: PendingImage, earlier: EarlierResult, validator: str | None, *, spared: bool
+    image: PendingImage,
+    earlier: EarlierResult,
+    validator: str | None,
+    *,
+    spared: bool,
+    seen_at: datetime | None = None,
 ) -> Success:
     return Success(
         image,
@@ -84,7 +90,7 @@ def _taken_over(
         width=earlier.width,
         height=earlier.height,
         output_format=earlier.output_format,
-        extension=PurePosixPath(earlier.storage_key).suffix[1:],
+        extension=earlier.storage_key.rpartition(".")[2],
         quality=earlier.quality,
         score=earlier.score,
         storage_key=earlier.storage_key,
@@ -93,6 +99,7 @@ def _taken_over(
         change=Change.UNCHANGED,
         taken_from=earlier.image_id,
         spared=spared,
+        seen_at=seen_at,
     )
 
 

@@ -117,7 +117,7 @@ class SliceImage:
 
 # Results are written at the latest when they are so many, or so old. A slice usually has fewer: its
 # last ones are written together with its end.
-BATCH_IMAGES = 100
+BATCH_IMAGES = 300
 BATCH_SECONDS = 1.0
 # A worker that has had nothing to do for this long waits for an origin that hangs; it may have
 # something better to do.

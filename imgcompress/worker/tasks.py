@@ -178,6 +178,8 @@ class SliceTask:
                 claim.owner or "", {item.source.authority for item in begun}
             )
             self.pipeline.queue.add(begun)
+        else:
+            self._release([part])
 
     def _take_results(self, seconds: float) -> None:
         for item, outcome in self.pipeline.take(seconds):
