@@ -23,6 +23,13 @@ class DialPolicy:
     allowed_networks: tuple[IPNetwork, ...] = ()
     allowed_ports: PortRanges = USUAL_PORTS
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.allowed_networks, self.allowed_ports)))
+
+    def __hash__(self) -> int:
+        # Computed once: each URL is looked up by its policy.
+        return int(self._hash)  # type: ignore[attr-defined]
+
     def allows_port(self, port: int) -> bool:
         """Return whether this port may be dialled."""
         return any(low <= port <= high for low, high in self.allowed_ports)

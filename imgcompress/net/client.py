@@ -155,7 +155,7 @@ class _GuardedPools(PoolManager):
         self._dialer = dialer
         self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
         # All else is the same for every pool.
-        origin = itemgetter("scheme", "host", "port")
+        origin: Any = itemgetter("scheme", "host", "port")
         self.key_fn_by_scheme = {"http": origin, "https": origin}
 
     def _new_pool(self, *args: Any, **options: Any) -> HTTPConnectionPool:

@@ -160,7 +160,7 @@ class _Response(http.client.HTTPResponse):
         head = read_head(whole)
         self.fp = BufferedReader(BytesIO(head.first))
         try:
-            version, self.status, reason = self._read_status()
+            version, self.status, reason = self._read_status()  # type: ignore[attr-defined]
             self.version = 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
             if self.version == 11 and not version.startswith("HTTP/1."):
                 raise http.client.UnknownProtocol(version)
@@ -175,14 +175,14 @@ class _Response(http.client.HTTPResponse):
         self.length = self._body_bytes()
         # Where a line was left out, the next answer comes over a connection of its own.
         unbounded = self.length is None and not self.chunked
-        self.will_close = unbounded or self._check_close() or not head.intact
+        self.will_close = unbounded or self._check_close() or not head.intact  # type: ignore[attr-defined]
         if self.length == 0:
             # Nothing is left to be read before the next answer.
-            self.fp = None
+            self.fp = None  # type: ignore[assignment]
             whole.close()
 
     def _body_bytes(self) -> int | None:
-        if self.status in (204, 304) or self.status < 200 or self._method == "HEAD":
+        if self.status in (204, 304) or self.status < 200 or self._method == "HEAD":  # type: ignore[attr-defined]
             return 0
         try:
             length = -1 if self.chunked else int(self.headers.get("Content-Length", ""))

@@ -43,9 +43,7 @@ class Reuse:
         earlier = self._earlier.results.get(image.ordinal)
         if earlier is None or not earlier.is_younger_than(self._claim.trust_seconds):
             return None
-        return _taken_over(
-            image, earlier, earlier.validator, spared=True, seen_at=earlier.seen_at
-        )
+        return _taken_over(image, earlier, earlier.validator, spared=True, seen_at=earlier.seen_at)
 
     def validator(self, image: PendingImage) -> str | None:
         """Return the validator for a conditional request for an image."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from imgcompress.ledger.hosts import Source
 from imgcompress.ledger.slices import PendingImage
-from imgcompress.worker.pipeline import READY, HostQueue
+from imgcompress.worker.pipeline import FIRST_AT_ONCE, LEAST_AT_ONCE, READY, HostQueue
 from imgcompress.worker.slices import ActiveSlice, SliceImage
 
 Taken = tuple[str, int]
@@ -49,9 +49,35 @@ def _names(items: list[SliceImage]) -> list[Taken]:
 
 
 def test_one_hosts_images_come_in_their_order() -> None:
-    queue = _queue(*"aaaaa")
-    assert _names(_taken(queue)) == [("a", number) for number in range(5)]
+    queue = _queue(*"aaaa")
+    assert _names(_taken(queue)) == [("a", number) for number in range(4)]
     assert not queue
+
+
+def _finish(queue: HostQueue, items: list[SliceImage], seconds: float) -> None:
+    """Let each download have taken that long."""
+    for item in items:
+        queue._began[item] -= seconds
+        queue.put_down(item, takes_next=True)
+
+
+def test_a_far_origin_gets_more_downloads_at_once_and_a_near_one_fewer() -> None:
+    queue = _queue(*"a" * 40, a=6)
+    taken = _taken(queue)
+    assert len(taken) == FIRST_AT_ONCE
+    _finish(queue, taken, 0.05)
+    assert len(taken := _taken(queue)) == 6
+    _finish(queue, taken, 0.0)
+    assert len(_taken(queue)) == LEAST_AT_ONCE
+
+
+def test_downloads_that_hang_leave_room_for_others_of_their_origin() -> None:
+    queue = _queue(*"a" * 20, a=9)
+    for item in _taken(queue):
+        queue._began[item] -= 0.2
+    assert _taken(queue) == []
+    queue.look_again()
+    assert len(_taken(queue)) == 9 - FIRST_AT_ONCE
 
 
 def test_hosts_take_turns() -> None:
