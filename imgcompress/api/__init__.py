@@ -70,12 +70,9 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.extensions[openapi.DOCUMENT] = cache(lambda: build_openapi(settings, BLUEPRINTS))
     register_error_handlers(app)
     app.after_request(add_security_headers)
-    if settings.trusted_proxies:
-        _trust_proxies(app, settings.trusted_proxies)
-
-
-def _trust_proxies(app: Flask, number: int) -> None:
-    """Take the caller's address, and the scheme and the host it used, from so many proxies."""
-    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-        app.wsgi_app, x_for=number, x_proto=number, x_host=number
-    )
+    proxies = settings.trusted_proxies
+    if proxies:
+        # The caller's address, and the scheme and the host it used, as the proxies saw them.
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies
+        )

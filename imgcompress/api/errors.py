@@ -87,16 +87,14 @@ def _issue_of_field(
 ) -> RequestIssue:
     known = field in {each.data_key or name for name, each in schema.fields.items()}
     code = CODES.get(field, f"invalid_{field}") if known else "unknown_field"
-    message = messages[0] if known else _advice_on_unknown(field, schema)
-    shown = value[:VALUE_CHARS] if isinstance(value, str) and field not in SECRETS else None
-    return RequestIssue(field[:VALUE_CHARS], None, None, code, message, shown)
-
-
-def _advice_on_unknown(field: str, schema: Schema) -> str:
-    return (
-        f"There is no field called “{field[:VALUE_CHARS]}”. The fields are"
+    message = (
+        messages[0]
+        if known
+        else f"There is no field called “{field[:VALUE_CHARS]}”. The fields are"
         f" {', '.join(schema.fields)}."
     )
+    shown = value[:VALUE_CHARS] if isinstance(value, str) and field not in SECRETS else None
+    return RequestIssue(field[:VALUE_CHARS], None, None, code, message, shown)
 
 
 class MalformedHost(ImgcompressError):

@@ -161,7 +161,9 @@ def _wait(request_id: str, waits: Callable[[], bool], seconds: float) -> bool:
         if place is None:
             return False
         end = time.monotonic() + seconds
-        while waits() and _serving() and not place.lost and time.monotonic() < end:
+        # False once the web server stops; gunicorn's settings set the function.
+        serving: Callable[[], bool] = current_app.extensions.get("serving", lambda: True)
+        while waits() and serving() and not place.lost and time.monotonic() < end:
             time.sleep(min(POLL_SECONDS, max(0.0, end - time.monotonic())))
         return True
 
@@ -169,12 +171,6 @@ def _wait(request_id: str, waits: Callable[[], bool], seconds: float) -> bool:
 def _progress(request_id: str) -> Progress | None:
     parsed = parse_id(request_id)
     return progress_of(parsed) if parsed else None
-
-
-def _serving() -> bool:
-    """Return whether the web server keeps running; gunicorn's settings set the function."""
-    serving: Callable[[], bool] = current_app.extensions.get("serving", lambda: True)
-    return serving()
 
 
 jobs_blueprint = Blueprint(

@@ -51,16 +51,13 @@ def log_calls(app: Flask) -> None:
 
 def _begin() -> None:
     g.call_began = time.monotonic()
-    g.call_id = _call_id(request.headers.get(CALL_ID_HEADER, ""))
+    # The one that a proxy or the caller gave it, if it is one.
+    sent = request.headers.get(CALL_ID_HEADER, "")
+    g.call_id = sent if CALL_ID.fullmatch(sent) else uuid4().hex
     begin(call_id=g.call_id)
     job = parse_id((request.view_args or {}).get("request_id", ""))
     if job:
         bind(request_id=job)
-
-
-def _call_id(sent: str) -> str:
-    """Return the id that a proxy or the caller gave the call, if it is one, or else a new one."""
-    return sent if CALL_ID.fullmatch(sent) else uuid4().hex
 
 
 def _end(response: Response) -> Response:
@@ -142,13 +139,10 @@ def _check_hosts(known: frozenset[str]) -> None:
     hosts = {host for host in (sent, received) if host is not None}
     if not hosts and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
         raise MalformedHost
-    for host in hosts:
-        _check_host(host, known)
-
-
-def _check_host(host: str, known: frozenset[str]) -> None:
-    name = _name_in(host)
-    if name is not None and not _is_known(name, known):
+    suffixes = tuple(entry for entry in known if entry.startswith("."))
+    for name in map(_name_in, hosts):
+        if name is None or ANY in known or name in known or f".{name}".endswith(suffixes):
+            continue
         raise UnknownHost(name)
 
 
@@ -164,11 +158,6 @@ def _name_in(host: str) -> str | None:
     if address is None and (match["ipv6"] or len(match["name"]) > NAME_CHARS):
         raise MalformedHost
     return match["name"].lower() if address is None else None
-
-
-def _is_known(name: str, known: frozenset[str]) -> bool:
-    suffixes = tuple(entry for entry in known if entry.startswith("."))
-    return ANY in known or name in known or f".{name}".endswith(suffixes)
 
 
 UPLOAD = "upload.upload"
@@ -243,7 +232,9 @@ def limit_requests(app: Flask, settings: Settings) -> None:
             ApplicationLimit(
                 f"{settings.reads_per_minute}/minute",
                 scope="reads",
-                exempt_when=lambda: request.endpoint == UPLOAD or _is_free(),
+                exempt_when=lambda: (
+                    request.endpoint == UPLOAD or (is_public() and request.endpoint != SESSION)
+                ),
             )
         )
     if not limits:
@@ -285,11 +276,6 @@ def address_counter(address: str | None) -> str:
             network = str(parsed)
     number = int.from_bytes(sha256(network.encode()).digest()) % ADDRESS_COUNTERS
     return f"address:{number}"
-
-
-def _is_free() -> bool:
-    """Return whether a call is counted by no limit."""
-    return is_public() and request.endpoint != SESSION
 
 
 def _caller() -> str:

@@ -151,7 +151,8 @@ def _save_images(client: Client, job: Job, images: Path, record: Path) -> dict[s
         for done, image in enumerate(client.results(job.request_id, status="COMPLETED"), start=1):
             image_id, wanted = urlsplit(image.output_url or "").path.split("/")[-2:]
             known = names.get(image_id)
-            if not known or not _is_saved(images / known, image.output_bytes):
+            path = images / known if known else None
+            if not (path and path.exists() and path.stat().st_size == image.output_bytes):
                 name = known or _free_name(wanted, image.row_number, taken)
                 client.save_image(image, images / name)
                 taken.add(name.casefold())
@@ -160,10 +161,6 @@ def _save_images(client: Client, job: Job, images: Path, record: Path) -> dict[s
                 file.flush()
             progress.show(done, job.completed_images)
     return names
-
-
-def _is_saved(path: Path, size: int | None) -> bool:
-    return path.exists() and path.stat().st_size == size
 
 
 def _free_name(wanted: str, row: int, taken: set[str]) -> str:

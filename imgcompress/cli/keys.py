@@ -9,7 +9,7 @@ import click
 from flask.cli import with_appcontext
 
 from ..extensions import current_settings
-from ..ledger.api_keys import Key, TooManyKeys, create_key, list_keys, revoke_key
+from ..ledger.api_keys import TooManyKeys, create_key, list_keys, revoke_key
 
 NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 
@@ -32,7 +32,7 @@ def create(name: str) -> None:
         raise click.ClickException(
             "A name has 1 to 64 letters, digits, dots, hyphens, underscores or @."
         )
-    before = _valid(name)
+    before = [key for key in list_keys() if key.name == name and not key.revoked_at]
     try:
         token = create_key(name)
     except TooManyKeys as error:
@@ -84,10 +84,6 @@ def revoke(id: str) -> None:
             f"There is no valid key {id}; “imgcompress keys list” shows all keys."
         )
     click.echo(f"The key {named[0].id} of {named[0].name} is revoked.")
-
-
-def _valid(name: str) -> list[Key]:
-    return [key for key in list_keys() if key.name == name and not key.revoked_at]
 
 
 def _day(time: datetime) -> str:

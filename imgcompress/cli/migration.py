@@ -52,7 +52,9 @@ def migrate(source: str, target: str) -> None:
     with lock_installation(settings.data_dir, "migrating the ledger"):
         for url in (source, target):
             _upgrade(url)
-        total = copy_ledger(source, target, _show)
+        total = copy_ledger(
+            source, target, lambda table, rows: click.echo(f"  {table:{WIDTH}} {rows:>12,}")
+        )
     click.secho(f"{total:,} rows were copied, and counted on both sides.", bold=True, fg="green")
     click.echo("Now set DATABASE_URL to the target, start the service, and run: imgcompress doctor")
 
@@ -75,7 +77,3 @@ def _upgrade(url: str) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise click.ClickException("\n".join(line for line in lines if "INFO" not in line))
-
-
-def _show(table: str, rows: int) -> None:
-    click.echo(f"  {table:{WIDTH}} {rows:>12,}")

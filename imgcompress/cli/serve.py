@@ -33,7 +33,12 @@ def programs(settings: Settings) -> list[Program]:
     which delivers its last events; the broker last, so that both can return their messages.
     """
     chosen = [_broker(settings)] if settings.embedded_broker else []
-    return chosen + [_courier(settings), _worker(settings), _beat(), _web(settings)]
+    return chosen + [
+        _courier(settings),
+        _worker(settings),
+        Program("beat", _celery("beat"), "yellow", stop_seconds=5, starts_last=True),
+        _web(settings),
+    ]
 
 
 def _broker(settings: Settings) -> Program:
@@ -91,10 +96,6 @@ def _worker(settings: Settings) -> Program:
         "green",
         stop_seconds=settings.fetch_timeout + 20,
     )
-
-
-def _beat() -> Program:
-    return Program("beat", _celery("beat"), "yellow", stop_seconds=5, starts_last=True)
 
 
 def _web(settings: Settings) -> Program:

@@ -156,7 +156,8 @@ class Records:
                 run.extend(reader)
             except csv.Error as error:
                 self._number = before + reader.line_num
-                self._lines_read = [_nth_line(block, reader.line_num)]
+                lines = io.StringIO(block, newline="")
+                self._lines_read = [next(islice(lines, reader.line_num - 1, None), "")]
                 yield first, run
                 yield self._number, self._broken(self._number, error, final=False)
                 first = self._number + 1
@@ -255,7 +256,3 @@ def _runs_of(records: Iterable[NumberedRecord]) -> Iterator[Run]:
             first = first if run else number
             run.append(record)
     yield first, run
-
-
-def _nth_line(text: str, number: int) -> str:
-    return next(islice(io.StringIO(text, newline=""), number - 1, None), "")

@@ -177,7 +177,8 @@ def _unzip(
 
                 part = write_xlsx(archive, target, limits, max_bytes * XML_TIMES, sheet)
                 if _can_be_written_back(archive, part, max_bytes * XML_TIMES):
-                    return Table(file, stream, part, _ending(archive))
+                    macros = b"macroEnabled" in archive.read("[Content_Types].xml")
+                    return Table(file, stream, part, ".xlsm" if macros else ".xlsx")
                 return Table(file, warning=issue("workbook_as_csv", reason=_NOT_WRITTEN_BACK))
             elif "mimetype" in names and _start(archive, "mimetype") == _ODS:
                 from .workbooks import write_ods
@@ -236,10 +237,6 @@ def _can_be_written_back(archive: zipfile.ZipFile, part: str, max_bytes: int) ->
     with archive.open(part) as sheet:
         head = sheet.read(_DECLARATION_BYTES)
     return not head.startswith((b"\xff\xfe", b"\xfe\xff")) and not _OTHER_ENCODING.match(head)
-
-
-def _ending(archive: zipfile.ZipFile) -> str:
-    return ".xlsm" if b"macroEnabled" in archive.read("[Content_Types].xml") else ".xlsx"
 
 
 def _check_directory(stream: BinaryIO) -> None:

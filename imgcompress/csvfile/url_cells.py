@@ -121,7 +121,7 @@ class UrlCells:
         start = cell.find(bare)
         places = [*range(start, start + len(bare) + 1)]
         bare, places = _substituted(_ENTITY, _unescaped, bare, places)
-        bare, places = _substituted(_ESCAPED_SLASH, _slash, bare, places)
+        bare, places = _substituted(_ESCAPED_SLASH, lambda _: "/", bare, places)
         parts = self._parts(bare)
         scheme = self._scheme_of([part for part, _, _ in parts])
         found = []
@@ -194,10 +194,6 @@ class UrlCells:
 
 def _unescaped(entity: re.Match[str]) -> str:
     return unescape(entity[0])
-
-
-def _slash(_: re.Match[str]) -> str:
-    return "/"
 
 
 def _blank_lines(match: re.Match[str]) -> str:

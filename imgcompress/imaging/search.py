@@ -79,14 +79,10 @@ def highest_quality(
             best, low = attempt, quality + 1
         else:
             high = quality - 1
-        if low > high or best and (len(sizes) >= encodes or _is_close(best, budget)):
+        if low > high or best and (len(sizes) >= encodes or best.size >= CLOSE_ENOUGH * budget):
             return best or attempt
         aim = LAST_AIM if len(sizes) >= encodes - 1 else AIM
         quality = _guess(sizes, math.log(budget * aim), curve, low, high)
-
-
-def _is_close(best: Attempt, budget: int) -> bool:
-    return best.size >= CLOSE_ENOUGH * budget
 
 
 def _guess(sizes: dict[int, int], target: float, curve: Curve, low: int, high: int) -> int:

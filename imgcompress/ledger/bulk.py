@@ -163,10 +163,6 @@ Row = tuple[Any, ...]
 FindEarlier = Callable[[Sequence[Hashable]], Sequence[int | None]]
 
 
-def _no_earlier(keys: Sequence[Hashable]) -> Sequence[int | None]:
-    return [None] * len(keys)
-
-
 class Block(NamedTuple):
     """Many rows: the values of the first of COLUMNS, which all rows share, and the other columns.
 
@@ -188,7 +184,7 @@ class ImageRows:
         find_earlier: FindEarlier | None = None,
     ) -> None:
         self.repeated = 0
-        self._find_earlier = find_earlier or _no_earlier
+        self._find_earlier = find_earlier or (lambda keys: [None] * len(keys))
         self._shared = (
             _bound(dialect, "request_id", request_id),
             _bound(dialect, "created_at", utcnow()),
@@ -209,15 +205,13 @@ class ImageRows:
                 keys = [(url, own) if own else url for url, own in zip(urls, options, strict=True)]
             firsts = self._repeats.firsts(keys)
             self.repeated += len(firsts) - firsts.count(None)
-            yield self._block(
-                [firsts, self._find_earlier(keys), positions, options, output_names],
-                [time_ordered_ids(len(here)), here, numbers, serials, names, urls],
-            )
-
-    def _block(self, seldom: list[Sequence[Any]], own: list[Sequence[Any]]) -> Block:
-        if all(column.count(column[0]) == len(column) for column in seldom):
-            return Block((*self._shared, *(column[0] for column in seldom)), own)
-        return Block(self._shared, seldom + own)
+            # The same value for most images, and one for each.
+            seldom = [firsts, self._find_earlier(keys), positions, options, output_names]
+            own = [time_ordered_ids(len(here)), here, numbers, serials, names, urls]
+            if all(column.count(column[0]) == len(column) for column in seldom):
+                yield Block((*self._shared, *(column[0] for column in seldom)), own)
+            else:
+                yield Block(self._shared, seldom + own)
 
 
 def insert_rows(connection: Connection, block: Block) -> None:

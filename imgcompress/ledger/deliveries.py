@@ -319,8 +319,9 @@ def deliveries_of(job: JobRequest) -> list[LoggedDelivery]:
             .order_by(delivery.created_at, delivery.channel.desc())
         ).all()
         attempts = _attempts(session, job.request_id)
+    targets = {Channel.EMAIL.value: job.email, Channel.WEBHOOK.value: job.webhook_url}
     return [
-        LoggedDelivery(row, _target(job, row), attempts.get(row.id, ()), circuit)
+        LoggedDelivery(row, targets[row.channel] or "", attempts.get(row.id, ()), circuit)
         for row, circuit in rows
     ]
 
@@ -346,8 +347,3 @@ def _attempts(session: Session, request_id: UUID) -> dict[str, list[DeliveryAtte
         .order_by(attempt.delivery_id, attempt.attempt)
     )
     return {key: list(found) for key, found in groupby(rows, lambda row: row.delivery_id)}
-
-
-def _target(job: JobRequest, delivery: WebhookDelivery) -> str:
-    target = job.email if delivery.channel == Channel.EMAIL else job.webhook_url
-    return target or ""

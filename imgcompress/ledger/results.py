@@ -148,16 +148,13 @@ def _statement(dialect: str) -> Any:
 def _on_postgres() -> dict[str, ColumnElement[Any]]:
     array = func.jsonb_array_elements(bindparam("rows", type_=String).cast(JSONB))
     row = array.table_valued(column("value", JSONB), name="result").c.value
-    rows = {
-        kept.name: _typed(row[place].astext, kept.type) for place, kept in enumerate(RESULT_COLUMNS)
+    # A cast would cut off a text that is too long for its column.
+    rows: dict[str, ColumnElement[Any]] = {
+        kept.name: text if isinstance(kept.type, String) else text.cast(kept.type)
+        for kept, text in ((kept, row[place].astext) for place, kept in enumerate(RESULT_COLUMNS))
     }
     rest = row[RESULT_COLUMNS.index(IMAGES.c.not_before)].astext
     return rows | {"not_before": NOW + rest.cast(Interval)}
-
-
-def _typed(value: ColumnElement[str], kept: TypeEngine[Any]) -> ColumnElement[Any]:
-    # A cast would cut off a text that is too long for its column.
-    return value if isinstance(kept, String) else value.cast(kept)
 
 
 def _on_sqlite() -> dict[str, ColumnElement[Any]]:

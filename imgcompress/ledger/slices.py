@@ -660,9 +660,8 @@ def close_finished_jobs() -> int:
                 )
             )
         )
-    return sum(_close(request_id) for request_id in finished)
-
-
-def _close(request_id: UUID) -> bool:
-    with writing() as session:
-        return lock_job(session, request_id) and close_if_finished(session, request_id)
+    closed = 0
+    for request_id in finished:
+        with writing() as session:
+            closed += lock_job(session, request_id) and close_if_finished(session, request_id)
+    return closed

@@ -184,7 +184,9 @@ def copy_body(
     NetworkError.
     """
     unpack = unpacker(response.headers.get("Content-Encoding"))
-    _check_declared(response, max_bytes)
+    declared = response.length_remaining
+    if declared is not None and declared > max_bytes:
+        raise ImageError("too_large", f"The server announces {declared:,} bytes")
     size = 0
     for data in unpack(_counted(response, max_bytes, min_rate)):
         size += len(data)
@@ -200,12 +202,6 @@ def whole_length(response: BaseHTTPResponse) -> int | None:
     """Return the bytes on the wire of a range that covers its whole file, else None."""
     whole = _WHOLE.fullmatch(response.headers.get("Content-Range", ""))
     return int(whole[2]) if whole and int(whole[1]) + 1 == int(whole[2]) else None
-
-
-def _check_declared(response: BaseHTTPResponse, max_bytes: int) -> None:
-    declared = response.length_remaining
-    if declared is not None and declared > max_bytes:
-        raise ImageError("too_large", f"The server announces {declared:,} bytes")
 
 
 def _counted(response: BaseHTTPResponse, max_bytes: int, min_rate: MinRate) -> Iterator[bytes]:

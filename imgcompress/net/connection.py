@@ -108,12 +108,8 @@ class Dialer:
                 return socket.create_connection((str(addresses[-left]), port), share)
             except OSError as error:
                 failure = error
-        raise _connect_fault(failure) from failure
-
-
-def _connect_fault(failure: OSError) -> NetworkError:
-    code = "timeout" if isinstance(failure, TimeoutError) else "connect_failed"
-    return NetworkError(code, detail=f"connect: {failure}")
+        code = "timeout" if isinstance(failure, TimeoutError) else "connect_failed"
+        raise NetworkError(code, detail=f"connect: {failure}") from failure
 
 
 class _Lookup(threading.Thread):

@@ -145,10 +145,10 @@ def current_deadline() -> Deadline | None:
     return _thread.deadline
 
 
-def _begin_anew() -> None:
+def _replace_watchdog() -> None:
     """Forget the parent's thread: it does not exist in a forked child."""
     global _watchdog
     _watchdog = _Watchdog()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_replace_watchdog)

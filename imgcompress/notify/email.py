@@ -234,20 +234,15 @@ def _summary(payload: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _failures(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(
-        f"{failure['count']:,} from {failure['host'] or 'no host'} (row {failure['example_row']}):"
-        f" {_told(failure['found'])}{_advice(failure['code'])}"
-        for failure in payload["failures"]
-    )
-
-
-def _told(found: str) -> str:
-    return f"{found}. " if found else ""
-
-
-def _advice(code: str) -> str:
-    error = IMAGE_ERRORS.get(code)
-    return error.advice if error else code
+    lines = []
+    for failure in payload["failures"]:
+        error = IMAGE_ERRORS.get(failure["code"])
+        found = f"{failure['found']}. " if failure["found"] else ""
+        lines.append(
+            f"{failure['count']:,} from {failure['host'] or 'no host'}"
+            f" (row {failure['example_row']}): {found}{error.advice if error else failure['code']}"
+        )
+    return tuple(lines)
 
 
 def _size(count: int) -> str:

@@ -64,12 +64,8 @@ def name_clear_colour(image: Image.Image) -> None:
 
     For GIF, which marks its clear colour by number, while Pillow looks colours up by their value.
     """
-    table = _table(image)
+    table = np.array(image.getpalette("RGBA"), dtype=np.uint8).reshape(-1, 4)
     taken = {tuple(colour) for colour in table[1:, :3].tolist()}
     free = next(colour for level in range(256) if (colour := (level, 0, 255)) not in taken)
     table[0, :3] = free
     image.putpalette(table[:, :3].tobytes(), "RGB")
-
-
-def _table(image: Image.Image) -> NDArray[Any]:
-    return np.array(image.getpalette("RGBA"), dtype=np.uint8).reshape(-1, 4)
