@@ -9,7 +9,7 @@ from flask import Flask
 from .config import Settings, load_settings
 from .errors import SettingsError
 from .extensions import add_migrations, db
-from .ledger.presentation import EXTENSION, Presentation
+from .ledger.outbox import EXTENSION, Presentation
 from .ledger.session import adapt, engine_options, readers
 from .links import image_url
 from .worker.celery_app import make_celery

@@ -1,12 +1,20 @@
-"""The outbox: events written in the transaction that causes them, for webhooks and mails."""
+"""The outbox: events written in the transaction that causes them, for webhooks and mails.
+
+Payloads, and the addresses of images, are in the words of callers, which are none of the ledger's
+business: the functions of `Presentation`, which the application gives it, make them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from ..extensions import current_extension
 from .clock import NOW
 from .models import (
     ACTIVE_JOB,
@@ -18,11 +26,49 @@ from .models import (
     JobRequest,
     WebhookDelivery,
 )
-from .presentation import DoneImage, presentation
 from .receivers import MAIL_SERVER, receiver_of
 
+EXTENSION = "presentation"
 MAX_IMAGES = 1000
 FAILURES_IN_MAIL = 20
+
+
+class DoneImage(NamedTuple):
+    """An image that is done, and its plain address if it is compressed."""
+
+    input_url: str
+    image_url: str | None
+    status: str
+
+
+class ImageUrl(Protocol):
+    """Returns the plain address of an image of a job whose links begin with `base_url`."""
+
+    def __call__(
+        self,
+        base_url: str,
+        image_id: UUID,
+        *,
+        input_url: str,
+        output_name: str | None,
+        position: int,
+        extension: str,
+    ) -> str: ...
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """The functions that make addresses of images, and the payloads of webhooks and mails."""
+
+    image_url: ImageUrl
+    webhook_payload: Callable[[JobRequest, Sequence[DoneImage]], str]
+    mail_payload: Callable[[JobRequest, Sequence[JobFailure]], str]
+
+
+def presentation() -> Presentation:
+    """Return the functions of the running application."""
+    bound: Presentation = current_extension(EXTENSION)
+    return bound
 
 
 def add_event(session: Session, request_id: UUID) -> None:

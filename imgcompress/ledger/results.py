@@ -52,7 +52,7 @@ from .models import (
     ImageStatus,
     JobFailure,
 )
-from .presentation import presentation
+from .outbox import presentation
 from .session import insert_into, rowcount, writing
 from .slices import CLAIM_STANDS, Claim, PendingImage, fence_of, release
 

@@ -4,10 +4,9 @@ A URL is judged twice: by its text (`check_url`), and where the socket is dialle
 redirect, a name that changes its address or another reading of the URL passes the same check.
 """
 
-from .addresses import DialPolicy
+from .addresses import DialPolicy, Origin, check_url, origin_of
 from .client import Answer, Session, exchange, parse_retry_after, post, wire_chunks
 from .deadline import Deadline, current_deadline
-from .urls import Origin, check_url, origin_of
 
 __all__ = [
     "Answer",

@@ -30,7 +30,7 @@ from urllib3.util import Url, parse_url
 
 from .. import __version__
 from ..errors import ImgcompressError, NetworkError
-from .addresses import DialPolicy
+from .addresses import DialPolicy, check_url, not_allowed
 from .connection import (
     Dialer,
     GuardedHTTPConnection,
@@ -39,7 +39,6 @@ from .connection import (
     system_resolver,
 )
 from .deadline import Deadline
-from .urls import check_url, not_allowed
 
 
 def parse_retry_after(value: str | None, *, now: datetime, limit: float) -> float | None:

@@ -19,10 +19,9 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from ..errors import NetworkError
-from .addresses import Address, DialPolicy, refusal
+from .addresses import Address, DialPolicy, literal_address, not_allowed, refusal
 from .deadline import current_deadline
 from .head import HeadTooLarge, read_head
-from .urls import literal_address, not_allowed
 
 # Return the addresses of a host as texts; raise socket.gaierror.
 Resolve = Callable[[str], Sequence[str]]

@@ -27,8 +27,7 @@ from ..logs import bind
 from ..metrics import DELIVERY
 from ..net import DialPolicy, Session
 from ..notify.email import Attachment, job_mail, send_mail
-from ..notify.schedule import next_pause
-from ..notify.webhook import Attempt, send_webhook
+from ..notify.webhook import Attempt, next_pause, send_webhook
 from ..storage import csv_key, open_storage, workbook_key
 from ..tracing import record
 from .process import stopping

@@ -26,7 +26,7 @@ from ..ledger.metrics import note_recovery
 from ..ledger.receivers import delete_old_circuits
 from ..ledger.seals import SealBroken, reseal_secrets
 from ..ledger.webhook_secret import reseal_installation
-from ..notify.schedule import longest_pause
+from ..notify.webhook import longest_pause
 from ..storage import JobFiles, open_storage
 from .deliver import hold_seconds
 from .process import is_dead, stopping

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ledger.models import JobFailure, JobRequest, JobStatus
-from ..ledger.presentation import DoneImage
+from ..ledger.outbox import DoneImage
 from ..links import job_url, signed_url
 
 # What common receivers and queues take as one message.

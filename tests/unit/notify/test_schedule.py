@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgcompress.config import load_settings
-from imgcompress.notify.schedule import next_pause
+from imgcompress.notify.webhook import next_pause
 
 PAUSES = load_settings(None).webhook_retry_pauses
 
