@@ -18,10 +18,9 @@ from ..errors import IMAGE_ERRORS, ImgcompressError
 from ..ledger import queries
 from ..ledger.changes import list_removed
 from ..ledger.deletion import Purge, purge_job, soft_delete, soft_delete_all
-from ..ledger.deliveries import last_delivery
 from ..ledger.jobs import cancel_job, retry_job
 from ..ledger.models import ImageStatus, JobRequest, JobStatus
-from ..ledger.queries import ImageFilter, Progress, progress_of
+from ..ledger.queries import ImageFilter, Progress, last_delivery, progress_of
 from ..storage import JobFiles
 from ..worker.queue import publish_due_deliveries, publish_slices
 from .auth import current_owner

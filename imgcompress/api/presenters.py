@@ -11,7 +11,6 @@ from flask import request
 
 from ..csvfile import output_form
 from ..errors import IMAGE_ERRORS
-from ..ledger.gauges import stalled_since
 from ..ledger.models import (
     ACTIVE_JOB,
     CompressedImage,
@@ -21,7 +20,7 @@ from ..ledger.models import (
     JobStatus,
     WebhookDelivery,
 )
-from ..ledger.queries import ImageFilter, count_failures
+from ..ledger.queries import ImageFilter, count_failures, stalled_since
 from ..links import job_url, signed_url
 from ..options import rating_of
 from .context import base_url

@@ -22,9 +22,10 @@ from ..config import Settings, misspelt_settings
 from ..errors import ImgcompressError
 from ..extensions import current_settings, db
 from ..ledger.clock import TOLERATED_SECONDS, clock_difference
-from ..ledger.gauges import STALLED_AFTER, read_gauges
+from ..ledger.gauges import read_gauges
 from ..ledger.health import check_writing, encoding_fault
 from ..ledger.metrics import WRITTEN_EVERY, recovery_age, seconds_put_back
+from ..ledger.queries import STALLED_AFTER
 from ..notify.email import greet_server
 from ..storage import open_storage
 from ..worker import celeryconfig, queue

@@ -326,18 +326,6 @@ def deliveries_of(job: JobRequest) -> list[LoggedDelivery]:
     ]
 
 
-def last_delivery(request_id: UUID) -> WebhookDelivery | None:
-    """Return the delivery of the job's last event, the webhook rather than the mail."""
-    delivery = WebhookDelivery
-    with reading() as session:
-        return session.scalars(
-            select(delivery)
-            .where(delivery.request_id == request_id)
-            .order_by(delivery.epoch.desc(), delivery.created_at.desc(), delivery.channel.desc())
-            .limit(1)
-        ).one_or_none()
-
-
 def _attempts(session: Session, request_id: UUID) -> dict[str, list[DeliveryAttempt]]:
     attempt = DeliveryAttempt
     rows = session.scalars(

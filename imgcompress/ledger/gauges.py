@@ -1,16 +1,16 @@
-"""Gauges for operators: the amount of queued work, and stalled jobs."""
+"""Gauges for operators: how much work waits, how long it has waited, and what is suspended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
-from .clock import about_now, now_in
+from .clock import now_in
 from .metrics import recovery_age
 from .models import (
     ACTIVE_JOB,
@@ -27,9 +27,6 @@ from .models import (
 )
 from .session import reading
 from .slices import job_is_active
-
-# A worker that has a slice of a job renews its lease, and so the job's row, several times a minute.
-STALLED_AFTER = timedelta(seconds=60)
 
 
 class Backlog(StrEnum):
@@ -54,12 +51,6 @@ class Gauges:
     suspended_receivers: int
     # None when recovery was never at work.
     recovery_age: float | None
-
-
-def stalled_since(job: JobRequest) -> datetime | None:
-    """Return when an active job last moved, if that is more than STALLED_AFTER ago."""
-    stalled = job.status in ACTIVE_JOB and about_now() - job.updated_at > STALLED_AFTER
-    return job.updated_at if stalled else None
 
 
 def oldest_slice_seconds() -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, or_, select
 
+from .clock import about_now
 from .models import (
     ACTIVE_JOB,
     FOUND_CHARS,
@@ -18,9 +20,12 @@ from .models import (
     JobDeletion,
     JobFailure,
     JobRequest,
+    WebhookDelivery,
 )
 from .session import reading
 
+# A worker that has a slice of a job renews its lease, and so the job's row, several times a minute.
+STALLED_AFTER = timedelta(seconds=60)
 FAILURE_GROUPS_SHOWN = 100
 OUTCOME_BATCH = 2000
 
@@ -110,6 +115,24 @@ def find_job(request_id: UUID, owner: str | None = None) -> JobRequest | None:
     query = _ANY_JOB if owner is None else _OWN_JOB
     with reading() as session:
         return session.scalar(query, {"job": request_id, "owner": owner})
+
+
+def stalled_since(job: JobRequest) -> datetime | None:
+    """Return when an active job last moved, if that is more than STALLED_AFTER ago."""
+    stalled = job.status in ACTIVE_JOB and about_now() - job.updated_at > STALLED_AFTER
+    return job.updated_at if stalled else None
+
+
+def last_delivery(request_id: UUID) -> WebhookDelivery | None:
+    """Return the delivery of the job's last event, the webhook rather than the mail."""
+    delivery = WebhookDelivery
+    with reading() as session:
+        return session.scalars(
+            select(delivery)
+            .where(delivery.request_id == request_id)
+            .order_by(delivery.epoch.desc(), delivery.created_at.desc(), delivery.channel.desc())
+            .limit(1)
+        ).one_or_none()
 
 
 _ANY_JOB = select(JobRequest).where(JobRequest.request_id == bindparam("job"), *visible_to(None))

@@ -10,9 +10,9 @@ from flask import Flask
 
 from imgcompress.ledger import clock, models
 from imgcompress.ledger.clock import about_now, clock_difference, ledger_now
-from imgcompress.ledger.gauges import stalled_since
 from imgcompress.ledger.hosts import Source, circuits_of, open_circuit
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.queries import stalled_since
 from imgcompress.ledger.results import Postponement, record_results
 from imgcompress.ledger.slices import expire_leases, pending_images, release_slice, reserve_slices
 
