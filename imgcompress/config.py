@@ -145,7 +145,7 @@ def parse_smtp_url(text: str) -> SmtpServer | None:
 def parse_mail_from(text: str, *, required: bool = False) -> str | None:
     """Return the sender as the header will have it: an address, with or without a name.
 
-    An empty text is none at all. Raise ValueError.
+    An empty text means None. Raise ValueError.
     """
     if not text and not required:
         return None
@@ -732,7 +732,7 @@ class Settings:
 
 
 class SparseEnv(Env):
-    """An environment in which an empty value is none at all.
+    """An environment in which an empty value counts as unset.
 
     Compose files and service managers pass `NAME=` for what is not set, and no setting has a use
     for an empty text.

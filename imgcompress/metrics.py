@@ -73,7 +73,7 @@ class Share:
     def _wake_saver(self) -> None:
         with self._lock:
             if self._save and not self._saver:
-                self._saver = Thread(target=self._save_for_ever, name="metrics", daemon=True)
+                self._saver = Thread(target=self._save_forever, name="metrics", daemon=True)
                 self._saver.start()
         self._unsaved.set()
 
@@ -89,7 +89,7 @@ class Share:
         if self._save and self._unsaved.is_set():
             self._save()
 
-    def _save_for_ever(self) -> None:
+    def _save_forever(self) -> None:
         while self._unsaved.wait():
             time.sleep(SAVE_SECONDS)
             self.save_now()

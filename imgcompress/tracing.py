@@ -80,7 +80,7 @@ def record(
     error: str | None = None,
     **attributes: str | int | float,
 ) -> None:
-    """Record a span that ends now and took so many seconds."""
+    """Record a span that ends now and took `seconds`."""
     if _tracer is not None:
         _record(name, job, time.time_ns() - int(seconds * 1e9), attributes, error)
 

@@ -332,7 +332,7 @@ def _with_one_more(path: str) -> Iterator[str]:
 
 
 def _rule_at(adapter: MapAdapter, path: str) -> Rule | None:
-    """Return the call at this path, or None where there is none, or only files of the pages."""
+    """Return the call at this path; None if there is no call, or only files of the pages."""
     try:
         rule, _ = adapter.match(path, request.method, return_rule=True)
     except (HTTPException, RequestRedirect):
@@ -417,7 +417,7 @@ class JobRunning(ImgcompressError):
 
 
 class JobEnded(ImgcompressError):
-    """The job has come to its end and cannot be cancelled."""
+    """The job has ended and cannot be cancelled."""
 
     code = "job_ended"
     message = "The job has already ended, so there is nothing to cancel."

@@ -91,7 +91,7 @@ def _image_call(rule: str, operation: str, *parameters: dict[str, Any]) -> Decor
 def image(image_id: str, name: str, extension: str) -> Any:
     """Fetch a compressed image
 
-    The image never changes and may be cached for as long as its URL is valid: for ever, unless the
+    The image never changes and may be cached for as long as its URL is valid: indefinitely, unless the
     installation signs image URLs.
     """
     return _answer(image_id, extension)

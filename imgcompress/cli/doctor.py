@@ -77,7 +77,7 @@ def check_database(_: Settings) -> Iterator[Finding]:
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
         # Connecting would create an empty one.
-        yield fault("database", f"There is none at {database}: run imgcompress db upgrade")
+        yield fault("database", f"There is no database at {database}: run imgcompress db upgrade")
         return
     newest = newest_schema()
     with db.engine.connect() as connection:

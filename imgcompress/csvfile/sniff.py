@@ -303,7 +303,7 @@ def _top(stream: BinaryIO, format_: Format, wishes: Wishes) -> _Top | None:
 
 
 def _with_detected(stream: BinaryIO, top: _Top, wishes: Wishes) -> _Top | None:
-    """Return the same rows with the one column that holds images; None where there is none."""
+    """Return the same rows with the one column that holds images, or None."""
     before = next(
         (at for at, (_, cells) in enumerate(top.rows) if holds_image_url(cells)), len(top.rows)
     )

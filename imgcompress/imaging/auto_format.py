@@ -3,7 +3,7 @@
 A sample of the picture is encoded once in each candidate, at qualities that look about alike, and
 scored (score.py). What is left of a difference in looks is converted to bytes. The usual search
 then runs in the chosen format alone. A JPEG source is recompressed by the JPEG engine first, which
-takes less time than a sample and looks better than a JPEG that is encoded anew.
+takes less time than a sample and looks better than a JPEG that is encoded again.
 """
 
 from __future__ import annotations

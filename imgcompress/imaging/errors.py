@@ -31,9 +31,9 @@ _SAID = re.compile(
 
 
 def exhausted(error: Exception, pixels: int) -> bool:
-    """Return whether an error was, or may have been, for lack of memory for so many pixels.
+    """Return whether an error was, or may have been, caused by a lack of memory for these pixels.
 
-    It may where this process has a ceiling, and less below it than such an image can take.
+    It may if this process has a memory limit, and less memory left than such an image can take.
     """
     if isinstance(error, MemoryError) or _SAID.search(str(error)):
         return True
@@ -123,7 +123,7 @@ def decoder_errors(pixels: int = 0) -> Iterator[None]:
 
 @contextmanager
 def encoder_errors(pixels: int = 0) -> Iterator[None]:
-    """Turn every exception of the block, which encodes so many sound pixels, into an ImageError.
+    """Turn every exception of the block, which encodes `pixels` sound pixels, into an ImageError.
 
     A MemoryError that left a task would end the worker's main process.
     """

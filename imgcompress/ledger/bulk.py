@@ -83,7 +83,7 @@ NUMBER_OF_COLUMNS = 7
 
 
 def regroup(images: Iterable[ImageColumns], size: int) -> Iterator[list[list[Any]]]:
-    """Yield the columns of so many images at a time, and of those that are left at the end."""
+    """Yield the columns of `size` images at a time; the last batch may have fewer."""
     held: list[list[Any]] = [[] for _ in range(NUMBER_OF_COLUMNS)]
     for more in images:
         for column, cells in zip(held, more, strict=True):
@@ -194,7 +194,7 @@ class ImageRows:
         self._repeats = Deduplicator(total_images)
 
     def blocks(self, images: Iterable[ImageColumns], size: int) -> Iterator[Block]:
-        """Yield the rows of all images, so many at a time."""
+        """Yield the rows of all images, `size` at a time."""
         first = 0
         for some in regroup(images, size):
             numbers, positions, serials, names, urls, options, output_names = some
@@ -228,7 +228,7 @@ def insert_rows(connection: Connection, block: Block) -> None:
 
 @cache
 def _insert(rows: int, shared: int) -> str:
-    """Return the statement for so many rows, which all name the same shared values."""
+    """Return the INSERT for this number of rows, which share the same values."""
     same = ",".join(f"?{place}" for place in range(1, shared + 1))
     row = f"({same}{',?' * (len(IMAGE_COLUMNS) - shared)})"
     return f"INSERT INTO {TABLE} ({', '.join(IMAGE_COLUMNS)}) VALUES {','.join([row] * rows)}"

@@ -114,7 +114,7 @@ NOW = from_now(0)
 
 
 def is_due(not_before: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Return the condition that a time has come, or that there is none to wait for."""
+    """Return the condition that a time has passed or is NULL."""
     return or_(not_before.is_(None), not_before <= NOW)
 
 

@@ -49,7 +49,7 @@ class Longest:
 
     # Of a lease; on another machine it may be somewhat longer.
     lease: float
-    # Of a host that is left alone, and of one that is being tried.
+    # The suspension of a host, and the time of its next trial.
     suspension: float
     # Of the attempt at a delivery.
     hold: float

@@ -381,7 +381,7 @@ def delete_orphans(
 def left_behind(request_id: UUID, epoch: int, keys: Collection[str]) -> list[str]:
     """Return the keys of an epoch's stored images that the ledger does not know and never will.
 
-    While the epoch goes on there are none: another worker may store the same image under the same
+    During the epoch there are no such keys: another worker may store the same image under the same
     key. When it has ended nothing more is written for it, and a retry uses other keys.
     """
     goes_on = exists().where(
@@ -404,7 +404,7 @@ def _old_files(list_files: ListFiles, before: datetime) -> Iterator[list[str]]:
 
 
 def _orphans(keys: list[str]) -> list[str]:
-    """Return the keys that the ledger does not know; what is no whole file is none of its."""
+    """Return the keys that the ledger does not know, without unfinished files."""
     known = _known_uploads(keys) | held_keys(keys)
     return [key for key in keys if key not in known]
 

@@ -126,7 +126,7 @@ def _longest_still(session: Session, now: datetime) -> float:
 
 
 def _hosts_left_alone(session: Session, now: datetime) -> int:
-    """Count the hosts that are left alone, be it for all owners or for some."""
+    """Count the suspended hosts: for all owners or for some."""
     open_ones = union(
         *(
             select(circuit.authority).where(circuit.open_until > now)

@@ -274,7 +274,7 @@ class CompressedImage(Base):
     score: Mapped[float | None]
     storage_key: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)
-    # How often it was put off without an attempt, since its host was left alone.
+    # The number of times it was put off without an attempt because its host was suspended.
     waits: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # The ordinal of the image with the same URL and row options in the job's earlier job.
@@ -482,7 +482,7 @@ class HostCircuit(Base):
 
 
 class OwnerCircuit(Base):
-    """A host that failed too often for the jobs of one owner, and is left alone by all workers.
+    """A host that failed too often for the jobs of one owner, and is suspended for all workers.
 
     A host that works for them has no row. The circuit is open until `open_until`. Then it is
     half-open: one worker tries one image of this owner, and the others wait for that until

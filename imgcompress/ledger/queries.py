@@ -140,7 +140,7 @@ _OWN_JOB = _ANY_JOB.where(JobRequest.owner == bindparam("owner"))
 
 
 def progress_of(request_id: UUID) -> Progress | None:
-    """Return how far the job has come, by one look into an index; None when there is none."""
+    """Return how far the job has come, by one look-up in an index; None if there is no such job."""
     with reading() as session:
         row = session.execute(
             select(JobRequest.status, JobRequest.completion_percentage).where(

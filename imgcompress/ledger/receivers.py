@@ -127,8 +127,8 @@ DIGEST_CHARS = 32
 # In the name of the circuit of a host, in place of an owner.
 EVERYBODY = "*"
 
-# After so many failures in a row the circuit opens. It stays open for a minute, and for twice as
-# long after each further failure, up to an hour.
+# The circuit opens after this many consecutive failures. It stays open for a minute, and for twice
+# as long after each further failure, up to an hour.
 FAILURES_TO_OPEN = 5
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
 # The schedule of a delivery takes some three days.
@@ -182,7 +182,7 @@ def lock_receiver(session: Session, receiver: str) -> int | None:
 def count_failure(session: Session, receiver: str, *, unanswered: bool = False) -> None:
     """Count a failure that concerns the whole receiver; after several, open the circuit.
 
-    Where it was `unanswered`, as so many attempts at this host were in a row, the other receivers
+    If it was `unanswered`, like as many consecutive attempts at this host, the other receivers
     there wait too.
     """
     circuit = ReceiverCircuit

@@ -1,4 +1,4 @@
-"""Rows of images that cannot be read: a text that is not UTF-8, JSON that is none.
+"""Rows of images that cannot be read: a text that is not UTF-8, or JSON that cannot be parsed.
 
 The ledger writes no such rows. They come from a database with another encoding, from a file that
 was damaged, and from people who write to the ledger by hand.

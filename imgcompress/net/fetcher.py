@@ -65,7 +65,7 @@ BUSY_SECONDS = 5.0
 
 
 class Deferred(ImageError):
-    """The host is left alone for now: an attempt that never began, and does not count."""
+    """The host is suspended: the attempt never began, and does not count."""
 
     def __init__(self, found: str = "", *, detail: str, retry_after: float) -> None:
         super().__init__("host_suspended", found, detail=detail, retry_after=retry_after)

@@ -101,7 +101,7 @@ def _parsed(first: bytes, lines: list[bytes]) -> Head:
 
 
 def _pair(line: bytes) -> tuple[bytes, bytes] | None:
-    """Return the name and the value of a header, or None for a line that is none.
+    """Return the name and the value of a header, or None for a line that is no header.
 
     Raise HTTPException for one that another reader might take for the length of the body.
     """

@@ -99,7 +99,7 @@ def _show_feeds() -> Response | None:
 
 @blueprint.get("/jobs/<request_id>", strict_slashes=False)
 def job(request_id: str) -> Response:
-    """Show the page of a job, or that there is none."""
+    """Show the page of a job, or a page that says that there is no such job."""
     parsed = parse_id(request_id)
     if parsed is None or _is_unknown(parsed):
         if not _wants_page():

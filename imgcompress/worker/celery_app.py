@@ -136,7 +136,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
 
 
 def every(seconds: float) -> schedule:
-    """Return a schedule that is due every so many seconds, the first time after as many."""
+    """Return a schedule that is due every `seconds`, for the first time `seconds` after the start."""
     return schedule(timedelta(seconds=seconds), nowfun=steady_now)
 
 

@@ -19,11 +19,11 @@ from ..net.fetcher import Deferred
 
 log = logging.getLogger(__name__)
 
-# After so many failures in a row of one owner's images, as one process sees them, a host is left
-# alone for that owner; and for everybody, if as many in a row could not reach it at all.
+# A process suspends a host for an owner after this many consecutive failures of the owner's images,
+# and for everyone after this many consecutive attempts that could not reach it at all.
 FAILURES_TO_OPEN = 10
-# After so many openings in a row, the owner's images of the host fail instead of waiting on, once
-# this process has tried one of their job: it may be that another job's URLs alone are to blame.
+# After this many consecutive suspensions, the owner's images of the host fail instead of waiting,
+# once this process has tried one of their job: only another job's URLs may be to blame.
 OPENINGS_TO_FAIL = 3
 # The pause between two looks while another worker probes the host.
 VERDICT_SECONDS = 5.0

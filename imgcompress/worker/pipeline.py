@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 READY = 4
 # A storage on another machine takes its time, while the codec goes on with the next image.
 STORES = 4
-# A download that has gone on for so many seconds waits for its origin. It costs nothing but its
-# thread, so another one takes its place.
+# A download that takes longer waits for its origin. It costs nothing but its thread, so another one
+# takes its place.
 SLOW_SECONDS = 2.0
 
 

@@ -138,7 +138,7 @@ def slices_in_queue() -> int | None:
 
 
 def _queue_length(channel: Any, queue: Any) -> int:
-    """Declare the queue as it is: where there is none, a new one holds nothing."""
+    """Declare the queue as it is; one that did not exist is empty."""
     declared = channel.queue_declare(
         queue.name, durable=queue.durable, auto_delete=False, arguments=queue.queue_arguments
     )

@@ -115,8 +115,8 @@ class SliceImage:
         return not self.slice.ended
 
 
-# Results are written at the latest when they are so many, or so old. A slice usually has fewer: its
-# last ones are written together with its end.
+# Results are written once there are this many, or once they are this old. A slice usually has fewer:
+# its last ones are written together with its end.
 BATCH_IMAGES = 300
 BATCH_SECONDS = 1.0
 # A worker that has had nothing to do for this long waits for an origin that hangs; it may have
@@ -125,7 +125,7 @@ IDLE_SECONDS = 2.0
 
 
 def slice_seconds(fetch_timeout: float) -> float:
-    """Return the time of a slice, in which the slowest download must come to its end.
+    """Return the time of a slice, in which the slowest download must end.
 
     After it a slice begins with no more images: no message is held for hours, and no job waits for
     long behind a slice.

@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 # The longest time between two looks at leases, at results to be written, and for a shutdown.
 TICK_SECONDS = 0.25
-# An image that hangs holds its slice for FETCH_TIMEOUT; so many of them may hold slices at a time.
+# An image that hangs holds its slice for FETCH_TIMEOUT, so a task may hold several slices at a time.
 MOST_SLICES = 16
 # How often a task that could begin something asks whether there is a slice for it.
 ASK_SECONDS = 0.25
 # In a codec process an image cannot end its worker; a slice that goes on doing so is given up.
 MAX_CRASHES = 10
-# A slice that met a failing storage is tried again after so many seconds.
+# The seconds until a slice that met a failing storage is tried again.
 STORAGE_DELAY = 10.0
 
 

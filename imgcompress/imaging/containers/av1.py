@@ -100,7 +100,7 @@ def _skip_operating_points(bits: _Bits) -> None:
 
 
 def _skip_timing(bits: _Bits) -> int:
-    """Leave out the timing; return how many bits a delay has, 0 where there are none."""
+    """Leave out the timing; return the number of bits of a delay, 0 if there are no delays."""
     if not bits.number(1):
         return 0
     bits.number(64)

@@ -21,7 +21,7 @@ MOST_READ = 3
 
 
 def boxes(data: bytes) -> Iterator[Box]:
-    """Yield the top-level boxes up to the first bytes that are none.
+    """Yield the top-level boxes, up to the first bytes that are no box.
 
     Raise ImageError `truncated_image` where the file ends within a box.
     """

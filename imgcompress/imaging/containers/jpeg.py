@@ -107,7 +107,7 @@ def _end_of_scan(data: bytes, position: int, suspects: bytes) -> int:
 
 
 def size(found: Sequence[Segment], data: bytes) -> tuple[int, int]:
-    """Return width and height. Raise ImageError where there are none, or more than once."""
+    """Return width and height. Raise ImageError if they are missing or given more than once."""
     headers = [data[segment.start + 5 : segment.end] for segment in found if segment.marker in _SOF]
     if not headers or len(headers[0]) < 4:
         raise ImageError("truncated_image")

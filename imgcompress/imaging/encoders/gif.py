@@ -1,7 +1,7 @@
 """GIF, still and animated: as many colours as fit the target.
 
 Frames are reduced and written one by one, so that a long animation is never held as a whole. One
-that is decoded anew for each encode is encoded three times at most: how many colours it may have
+that is decoded again for each encode is encoded three times at most: how many colours it may have
 follows from a sample of its frames.
 """
 

@@ -70,7 +70,7 @@ class Quantiser:
         return codes.view(np.uint8).reshape(-1, 4), counts
 
     def mapped(self, colours: int, dither: float) -> list[Image.Image]:
-        """Return the frames in mode P with at most so many colours; `dither` is 0 to 1."""
+        """Return the frames in mode P with at most `colours` colours; `dither` is 0 to 1."""
         table = self.table(colours)
         return [mapped(frame, table, dither) for frame in self._frames]
 

@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 class Span(ctypes.Structure):
-    """Where something lies in a file; its size is 0 where there is none."""
+    """A range of bytes of a file; its size is 0 if the file has no such part."""
 
     _fields_ = [("offset", c_uint32), ("size", c_uint32)]
 
@@ -113,7 +113,7 @@ class Requantised:
 
 @cache
 def library() -> ctypes.CDLL | str:
-    """Return the engine's library, or in a sentence why there is none."""
+    """Return the engine's library, or a sentence that says why it is unavailable."""
     for suffix in EXTENSION_SUFFIXES:
         path = Path(__file__).with_name(f"_core{suffix}")
         if not path.is_file():
@@ -152,7 +152,7 @@ def _declared(loaded: ctypes.CDLL) -> ctypes.CDLL:
 
 
 def inspect(data: bytes) -> Facts:
-    """Return what the headers of a JPEG say. Raise Refused where it is none that can be taken."""
+    """Return the facts in the headers of a JPEG. Raise Refused if the engine cannot process it."""
     engine, facts = _loaded(), Facts()
     _check(engine, engine.engine_inspect(data, len(data), byref(facts)))
     return facts
@@ -163,8 +163,8 @@ def requantise(
 ) -> Requantised:
     """Return a JPEG with this step of quantisation, in per cent of the engine's table.
 
-    With a budget the step is the finest that fits into so many bytes, and `step` the coarsest that
-    may be used: the result is larger than the budget where not even that fits. `orientation` is
+    With a budget in bytes, the step is the finest that fits it, and `step` the coarsest that
+    may be used: the result is larger than the budget if not even that fits. `orientation` is
     EXIF's, by which the image is turned upright. Without a budget, `at_once` writes the result while
     the image is decoded, which takes less time and a few more bytes, unless they make it no smaller
     than its source. Raise Refused.

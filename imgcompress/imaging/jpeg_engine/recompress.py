@@ -1,4 +1,4 @@
-"""From JPEG to JPEG without pixels: whether an image can go that way, and what comes of it."""
+"""Compress JPEGs without decoding them to pixels: which JPEGs can be, and how."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USED = "used"
 # libjpeg decodes no larger ones.
 MAX_SIDE = 65_500
 _START = b"\xff\xd8\xff"
-# What stands first in a result, and where its steps of quantisation end: three tables at most.
+# The length of the JFIF header of a result, and the end of its quantisation tables: three at most.
 _JFIF_BYTES = 20
 _TABLES_END = _JFIF_BYTES + 4 + 3 * 65
 # By how much a second result differs in its step or its bytes where the first one may not be used.
@@ -29,9 +29,9 @@ _PROFILE_NAME = b"ICC_PROFILE\0\x01\x01"
 
 
 def recompressed(data: bytes, options: CompressOptions) -> Compressed | str | None:
-    """Return the JPEG that a JPEG becomes, or in a word why it has to go by way of pixels.
+    """Return the compressed JPEG, or one word that says why it must be decoded to pixels.
 
-    None where there is no JPEG that is to stay one. The outcomes are those of imaging/options.py.
+    None unless a JPEG is to stay a JPEG. The outcomes are those of imaging/options.py.
     """
     if not options.jpeg_engine or not data.startswith(_START):
         return None
@@ -48,7 +48,7 @@ def recompressed(data: bytes, options: CompressOptions) -> Compressed | str | No
 
 
 def _hindrance(data: bytes, facts: Facts, turn: int | None, options: CompressOptions) -> str | None:
-    """Return in a word what is asked of the pixels, if anything is."""
+    """Return one word that says why pixels are needed, or None."""
     size = (facts.width, facts.height)
     if size[0] * size[1] > options.max_pixels or max(size) > MAX_SIDE:
         return "size"
@@ -78,9 +78,9 @@ def _profile(data: bytes, facts: Facts) -> bytes | None:
 def _recompressed(
     data: bytes, facts: Facts, turn: int, options: CompressOptions
 ) -> Compressed | None:
-    """Return the result, None where it is no smaller, or not safe."""
+    """Return the result; None if it is no smaller than the source, or not safe."""
     kept = _segment(_profile(data, facts) or b"")
-    # With a fixed quality there is nothing to be met.
+    # A fixed quality has no budget.
     budget = 0 if options.quality else options.budget(len(data))
     coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
     room = budget and max(1, budget - len(kept))
@@ -115,8 +115,9 @@ def _segment(profile: bytes) -> bytes:
 
 
 def _as_it_is(data: bytes, made: Requantised, budget: int) -> bytes | None:
-    """Return the source's own coding without its metadata, where that keeps the budget, or is
-    smaller than what misses it.
+    """Return the source without its metadata if that fits the budget.
+
+    Also if nothing fits it, and this is smaller than the requantised image.
     """
     met = len(made.data) <= budget
     most = budget if met or made.pixel_bytes <= budget else len(made.data)
@@ -129,13 +130,13 @@ class _Result:
     turn: int
 
     def lossless(self, data: bytes, budget: int) -> Compressed:
-        """Return a result that looks as its source."""
+        """Return a result that looks like its source."""
         return self.of(data, "target_met" if len(data) <= budget else "already_small", None)
 
     def of(self, data: bytes, outcome: str, quality: int | None) -> Compressed:
-        """Return a result, of the size that the image has when it is upright.
+        """Return a result with the width and height of the upright image.
 
-        Its score follows from its quality, without which nothing was lost.
+        Its score is estimated from its quality; without one, nothing was lost.
         """
         sides = (self.facts.width, self.facts.height)
         width, height = sides if self.turn < 5 else sides[::-1]
@@ -144,7 +145,7 @@ class _Result:
 
 
 def _is_suspect(made: Requantised) -> bool:
-    """Return whether what was taken over from the source could be something to another program."""
+    """Return whether bytes copied from the source could mean something to another program."""
     if made.lossless:
         return has_payload(made.data)
     return not made.own_tables and has_payload(made.data[:_TABLES_END])
@@ -161,9 +162,9 @@ _STANDARD_LUMA_SUM = 3688
 
 
 def step_of(quality: int, luma_sum: int) -> float:
-    """Return the step whose result looks as a JPEG of this quality, 1 to 95, made of pixels.
+    """Return the step whose result looks like a JPEG of this quality (1 to 95) made from pixels.
 
-    A source of that quality or less by its own luminance table is to stay as it is.
+    A source whose own luminance table has that quality or less keeps its steps.
     """
     if quality >= _source_quality(luma_sum):
         return FINEST
@@ -171,8 +172,8 @@ def step_of(quality: int, luma_sum: int) -> float:
 
 
 def quality_of(step: float, luma_sum: int) -> int:
-    """Return the highest quality that a result of this step looks as good as; the source's at most."""
-    # A step that was made of a quality has to give that one back.
+    """Return the highest quality that a result of this step matches in looks; the source's at most."""
+    # The inverse of step_of, also where the step was rounded.
     of_step = math.floor(_quality(step / FACTOR) + 1e-6)
     return min(95, max(1, min(of_step, _source_quality(luma_sum))))
 
@@ -183,7 +184,7 @@ def _source_quality(luma_sum: int) -> int:
 
 
 def _quality(percent: float) -> float:
-    """Return what libjpeg would make so many per cent of annex K's tables of."""
+    """Return the quality for which libjpeg scales Annex K's tables by `percent`."""
     return 5000 / percent if percent > 100 else (200 - percent) / 2
 
 
@@ -193,7 +194,7 @@ _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 
 
 def turn_of(data: bytes, facts: Facts) -> int | None:
-    """Return the orientation of the image, 1 to 8; None in doubt, which is left to others."""
+    """Return the orientation of the image, 1 to 8; None in doubt, so that Pillow decides."""
     if facts.exif.size:
         try:
             turn = _orientation(facts.exif.of(data))
@@ -207,9 +208,9 @@ def turn_of(data: bytes, facts: Facts) -> int | None:
 
 
 def _orientation(exif: bytes) -> int | None:
-    """Return what EXIF says of the orientation (CIPA DC-008, 4.6), None where it says nothing.
+    """Return the orientation in EXIF (CIPA DC-008, 4.6), or None if there is no such tag.
 
-    Raise struct.error or KeyError where it is damaged, or says it in an unusual way.
+    Raise struct.error or KeyError if it is damaged or has an unusual type.
     """
     order = _ORDERS[exif[:4]]
     (start,) = struct.unpack_from(order + "I", exif, 4)
