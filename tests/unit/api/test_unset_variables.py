@@ -6,7 +6,8 @@ Nothing is ever deleted, started or sent that was not meant.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from werkzeug.test import TestResponse
 
 from .conftest import CATALOGUE, Upload
 from tests.support.work import process
+
+Case = Callable[..., AbstractContextManager[None]]
 
 # The call, what is empty in it, and the answer. Every part of the document has to be listed here.
 EMPTY_PATHS = [
@@ -127,17 +130,23 @@ def document(client: FlaskClient) -> Any:
 
 @pytest.fixture
 def job(app: Flask, request_id: str) -> str:
-    """Return the id of a job that has ended, and which of its images failed."""
+    """Return the id of a job that has ended, and of which one image failed."""
     process(app, request_id, fails={1})
     return request_id
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_lost(client: FlaskClient, job: str) -> Iterator[None]:
-    """Check that the job is as it was, whatever was called."""
+@pytest.fixture
+def case(client: FlaskClient, job: str, subtests: pytest.Subtests) -> Case:
+    """Return a context for one call, after which the job has to be as it was."""
     before = client.get(f"/job/status/{job}").json
-    yield
-    assert client.get(f"/job/status/{job}").json == before
+
+    @contextmanager
+    def run(*names: str) -> Iterator[None]:
+        with subtests.test(" ".join(names)):
+            yield
+            assert client.get(f"/job/status/{job}").json == before
+
+    return run
 
 
 def _calls(document: Any) -> Iterator[tuple[str, str, dict[str, Any], list[dict[str, Any]]]]:
@@ -180,86 +189,87 @@ def test_everything_that_can_be_empty_is_listed(document: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_PATHS)
-def test_an_empty_part_of_a_path(
-    client: FlaskClient, document: Any, job: str, operation: str, name: str, status: int, code: str
-) -> None:
-    values = {"request_id": job, **VALUES} | {name: ""}
-    for query in ({}, {"all": "true"}):
-        answer = _send(client, document, operation, values, query_string=query)
-        assert (answer.status_code, answer.json["code"]) == (status, code)
+def test_an_empty_part_of_a_path(client: FlaskClient, document: Any, job: str, case: Case) -> None:
+    for operation, name, status, code in EMPTY_PATHS:
+        values = {"request_id": job, **VALUES} | {name: ""}
+        for query in ({}, {"all": "true"}):
+            with case(operation, name, str(query)):
+                answer = _send(client, document, operation, values, query_string=query)
+                assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
-@pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_QUERIES)
-def test_an_empty_parameter(
-    client: FlaskClient, document: Any, job: str, operation: str, name: str, status: int, code: str
-) -> None:
-    for query in (f"{name}=", name):
-        answer = _send(client, document, operation, {"request_id": job}, query_string=query)
-        assert (answer.status_code, answer.json["code"]) == (status, code), query
-        assert name in answer.json["detail"] + str(answer.json.get("errors"))
+def test_an_empty_parameter(client: FlaskClient, document: Any, job: str, case: Case) -> None:
+    for operation, name, status, code in EMPTY_QUERIES:
+        for query in (f"{name}=", name):
+            with case(operation, query):
+                answer = _send(client, document, operation, {"request_id": job}, query_string=query)
+                assert (answer.status_code, answer.json["code"]) == (status, code)
+                assert name in answer.json["detail"] + str(answer.json.get("errors"))
 
 
-@pytest.mark.parametrize(("name", "code"), EMPTY_FIELDS)
-def test_an_empty_field(client: FlaskClient, upload: Upload, name: str, code: str | None) -> None:
-    answer = (
-        client.post("/upload", data={name: ""}, content_type="multipart/form-data")
-        if name == "file"
-        else upload(**{name: ""})
-    )
-    assert answer.status_code == (400 if code else 202)
-    assert [fault["code"] for fault in answer.json.get("errors", ())] == ([code] if code else [])
+def test_an_empty_field(client: FlaskClient, upload: Upload, case: Case) -> None:
+    for name, code in EMPTY_FIELDS:
+        with case(name):
+            answer = (
+                client.post("/upload", data={name: ""}, content_type="multipart/form-data")
+                if name == "file"
+                else upload(**{name: ""})
+            )
+            assert answer.status_code == (400 if code else 202)
+            issues = [issue["code"] for issue in answer.json.get("errors", ())]
+            assert issues == ([code] if code else [])
 
 
-@pytest.mark.parametrize("name", [name for name, _ in EMPTY_FIELDS if name != "file"])
 def test_an_empty_field_in_the_address_of_the_upload(
-    client: FlaskClient, document: Any, name: str
+    client: FlaskClient, document: Any, case: Case
 ) -> None:
-    answer = _send(client, document, "upload", {}, query_string={name: ""})
-    assert (answer.status_code, answer.json["code"]) == (400, "invalid_upload")
-    assert {fault["field"] for fault in answer.json["errors"]} == {name}
+    for name, _ in EMPTY_FIELDS:
+        if name == "file":
+            continue
+        with case(name):
+            answer = _send(client, document, "upload", {}, query_string={name: ""})
+            assert (answer.status_code, answer.json["code"]) == (400, "invalid_upload")
+            assert {issue["field"] for issue in answer.json["errors"]} == {name}
 
 
-@pytest.mark.parametrize("name", ["qualty", ""])
-def test_an_empty_field_that_nobody_knows(upload: Upload, name: str) -> None:
-    answer = upload(**{name: ""})
-    assert answer.status_code == 400
-    assert [fault["code"] for fault in answer.json["errors"]] == ["unknown_field"]
+def test_an_empty_field_without_a_known_name(upload: Upload, case: Case) -> None:
+    for name in ("qualty", ""):
+        with case(name):
+            answer = upload(**{name: ""})
+            assert answer.status_code == 400
+            assert [issue["code"] for issue in answer.json["errors"]] == ["unknown_field"]
 
 
-@pytest.mark.parametrize(("operation", "name", "status", "code"), EMPTY_HEADERS)
-def test_an_empty_header(
-    client: FlaskClient,
-    document: Any,
-    job: str,
-    operation: str,
-    name: str,
-    status: int,
-    code: str | None,
-) -> None:
+def test_an_empty_header(client: FlaskClient, document: Any, job: str, case: Case) -> None:
     values = {"request_id": job, **VALUES}
-    answer = _send(client, document, operation, values, headers={name: ""})
-    assert answer.status_code == status
-    assert answer.json.get("code") == code
+    for operation, name, status, code in EMPTY_HEADERS:
+        with case(operation, name):
+            answer = _send(client, document, operation, values, headers={name: ""})
+            assert answer.status_code == status
+            assert answer.json.get("code") == code
 
 
-@pytest.mark.parametrize("call", ["status", "details", "download", "archive", "webhooks"])
-def test_nobody_is_told_to_delete_at_another_address(client: FlaskClient, call: str) -> None:
-    """A call with the wrong method and without its id was told to leave out its slash."""
-    answer = client.delete(f"/job/{call}/")
-    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
-
-
-@pytest.mark.parametrize(
-    "operation", [operation for operation, name, _, _ in EMPTY_PATHS if name != "extension"]
-)
-def test_what_languages_write_for_nothing_is_no_id(
-    client: FlaskClient, document: Any, operation: str
+def test_a_deletion_without_an_id_is_not_sent_to_another_address(
+    client: FlaskClient, case: Case
 ) -> None:
-    (kind,) = [kind for kind in ("Image", "Feed") if kind in operation] or ["Job"]
-    expected = f"{kind.lower()}_not_found"
-    for word in ("null", "undefined", "None", "$ID", "%20", "{request_id}", "%00"):
-        values = dict.fromkeys(("request_id", "feed_id", "image_id", "name"), word)
-        values["extension"] = "jpg"
-        answer = _send(client, document, operation, values)
-        assert (answer.status_code, answer.json["code"]) == (404, expected), word
+    """A call with the wrong method and without its id was once redirected to where it had no slash."""
+    for call in ("status", "details", "download", "archive", "webhooks"):
+        with case(call):
+            answer = client.delete(f"/job/{call}/")
+            assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+def test_what_languages_write_for_nothing_is_no_id(
+    client: FlaskClient, document: Any, case: Case
+) -> None:
+    for operation, name, _, _ in EMPTY_PATHS:
+        if name == "extension":
+            continue
+        (kind,) = [kind for kind in ("Image", "Feed") if kind in operation] or ["Job"]
+        for word in ("null", "undefined", "None", "$ID", "%20", "{request_id}", "%00"):
+            values = dict.fromkeys(("request_id", "feed_id", "image_id", "name"), word)
+            values["extension"] = "jpg"
+            with case(operation, word):
+                answer = _send(client, document, operation, values)
+                expected = (404, f"{kind.lower()}_not_found")
+                assert (answer.status_code, answer.json["code"]) == expected
