@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -74,6 +75,9 @@ class Installation(Service):
     def run_code_of(self, root: Path) -> None:
         """Have the next start run another checkout of the project."""
         self.root = root
+        # Version 0.1.0 had no command of its own.
+        own = (root / "imgcompress" / "__main__.py").exists()
+        self.command = [sys.executable, "-m", "imgcompress" if own else "flask", "serve"]
         self.environment["PYTHONPATH"] = f"{HARM}:{root}"
 
     def stop(self) -> None:
