@@ -52,7 +52,11 @@ from .models import (
     utcnow,
 )
 from .session import reading, rowcount, writing
-from .unreadable import replace_unreadable_fields
+from .unreadable import (
+    UNREADABLE,
+    replace_unreadable_fields,
+    replace_unreadable_job_fields,
+)
 
 
 def lease_holders() -> list[str]:
@@ -294,6 +298,11 @@ class Claim:
         return self.removed_images is not None
 
     @property
+    def readable(self) -> bool:
+        """Return whether the job's row could be read; if not, its images must fail."""
+        return UNREADABLE not in self.options
+
+    @property
     def request_headers(self) -> dict[str, str]:
         """Return the headers that the job's images are asked for with."""
         headers: dict[str, str] = self.options.get(REQUEST_HEADERS, {})
@@ -385,8 +394,22 @@ def claim_slice(
 
     A slice can be claimed when it is QUEUED and due, or when the lease of its claimant ran out,
     and only while its job is active. Where its job is ahead of one that waits for a worker, the
-    slice is left to be published again by recovery or by the job's next slice that ends.
+    slice is left to be published again by recovery or by the job's next slice that ends. A job
+    whose row cannot be read is repaired, and its claims are not `readable`.
     """
+    try:
+        return _claim(request_id, slice_no, lease_seconds, holder)
+    except LedgerUnavailable:
+        raise
+    except Exception:
+        if not replace_unreadable_job_fields(request_id):
+            raise
+        return _claim(request_id, slice_no, lease_seconds, holder)
+
+
+def _claim(
+    request_id: UUID, slice_no: int, lease_seconds: float, holder: str | None
+) -> Claim | None:
     with writing() as session:
         if is_ahead(session, request_id, by=1):
             _unpublish(session, request_id, [slice_no])

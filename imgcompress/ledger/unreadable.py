@@ -1,4 +1,4 @@
-"""Rows of images that cannot be read: a text that is not UTF-8, or JSON that cannot be parsed.
+"""Rows of images and jobs that cannot be read: text that is not UTF-8, or JSON that does not parse.
 
 The ledger writes no such rows. They come from a database with another encoding, from a file that
 was damaged, and from people who write to the ledger by hand.
@@ -7,12 +7,14 @@ was damaged, and from people who write to the ledger by hand.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Table, select, update
 
 from ..errors import LedgerUnavailable
-from .models import IMAGES, ImageStatus
+from .models import ACTIVE_JOB, IMAGES, JOBS, ImageStatus
 from .session import reading, writing
 
 log = logging.getLogger(__name__)
@@ -27,13 +29,29 @@ STAND_INS = {
 }
 
 
+# Among the options of a job: they, or another field of its row, could not be read.
+UNREADABLE = "unreadable"
+# The same of a job's row. Whatever it was, the options that it was uploaded with are not known for
+# certain any more, so its images must not be compressed.
+JOB_STAND_INS: dict[str, Any] = {
+    "base_url": "",
+    "source_filename": "",
+    "reading": None,
+    "webhook_url": None,
+    "email": None,
+    "owner": "",
+    "error_message": None,
+}
+
+
 def replace_unreadable_fields(request_id: UUID, ordinal: int) -> bool:
     """Replace unreadable values in an image's row; return whether that was needed.
 
     Otherwise no list of all images of the job could be read either: its webhooks, its details, its
     archive. An image whose row was repaired must not be compressed, but fail.
     """
-    unreadable = [name for name in STAND_INS if not _is_readable(request_id, ordinal, name)]
+    row = (IMAGES.c.request_id == request_id, IMAGES.c.ordinal == ordinal)
+    unreadable = _unreadable(IMAGES, STAND_INS, *row)
     if not unreadable:
         return False
     log.error(
@@ -44,27 +62,44 @@ def replace_unreadable_fields(request_id: UUID, ordinal: int) -> bool:
     )
     with writing() as session:
         session.execute(
-            update(IMAGES)
-            .where(
-                IMAGES.c.request_id == request_id,
-                IMAGES.c.ordinal == ordinal,
-                IMAGES.c.status == ImageStatus.PENDING,
-            )
-            .values({name: STAND_INS[name] for name in unreadable})
+            update(IMAGES).where(*row, IMAGES.c.status == ImageStatus.PENDING).values(unreadable)
         )
     return True
 
 
-def _is_readable(request_id: UUID, ordinal: int, name: str) -> bool:
-    try:
-        with reading() as session:
-            session.execute(
-                select(IMAGES.c[name]).where(
-                    IMAGES.c.request_id == request_id, IMAGES.c.ordinal == ordinal
-                )
-            ).all()
-    except LedgerUnavailable:
-        raise
-    except Exception:
+def replace_unreadable_job_fields(request_id: UUID) -> bool:
+    """Replace unreadable values in an active job's row; return whether that was needed.
+
+    Its options then say that it was UNREADABLE, by which each of its images fails.
+    """
+    row = JOBS.c.request_id == request_id
+    options = {"options": {UNREADABLE: True}}
+    unreadable = _unreadable(JOBS, JOB_STAND_INS | options, row)
+    if not unreadable:
         return False
+    log.error(
+        "The row of job %s cannot be read (%s), so its images fail",
+        request_id,
+        ", ".join(unreadable),
+    )
+    with writing() as session:
+        session.execute(
+            update(JOBS).where(row, JOBS.c.status.in_(ACTIVE_JOB)).values(unreadable | options)
+        )
     return True
+
+
+def _unreadable(
+    table: Table, stand_ins: Mapping[str, Any], *row: ColumnElement[bool]
+) -> dict[str, Any]:
+    """Return the columns of a row that cannot be read, with their replacements."""
+    found = {}
+    for name, value in stand_ins.items():
+        try:
+            with reading() as session:
+                session.execute(select(table.c[name]).where(*row)).all()
+        except LedgerUnavailable:
+            raise
+        except Exception:
+            found[name] = value
+    return found

@@ -23,6 +23,7 @@ from ..extensions import current_settings
 from ..ledger.deletion import left_behind
 from ..ledger.results import ClaimLost, Success
 from ..ledger.slices import Claim, next_slice, pending_images
+from ..ledger.unreadable import replace_unreadable_job_fields
 from ..logs import bind
 from .celeryconfig import SLICE_SECONDS
 from .pipeline import CodecStuck, Pipeline
@@ -98,6 +99,14 @@ class SliceTask:
             except CodecStuck as error:
                 stuck = True
                 error.item.slice.add(error.item, ImageError("compress_timeout"))
+            except LedgerUnavailable:
+                raise
+            except Exception:
+                # Where a result cannot be written since the job's row cannot be read, it would go
+                # on like that whenever the lease runs out.
+                for job in {part.claim.request_id for part in self.slices}:
+                    replace_unreadable_job_fields(job)
+                raise
             self._release(self.slices, delay)
         except LedgerUnavailable as error:
             if not self.slices:
@@ -167,7 +176,7 @@ class SliceTask:
         for item in items:
             if claim.crashes > MAX_CRASHES:
                 part.add(item, ImageError("worker_crashed"))
-            elif not item.image.readable:
+            elif not (claim.readable and item.image.readable):
                 part.add(item, ImageError("internal_error", retryable=False))
             elif (kept := reuse.trusted(item.image)) is not None:
                 part.add(item, kept)

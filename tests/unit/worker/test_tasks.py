@@ -8,6 +8,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask, current_app
-from sqlalchemy import event
+from sqlalchemy import event, update
+from sqlalchemy.exc import DBAPIError
 
 from imgcompress import __version__
 from imgcompress.app import create_worker_app
@@ -26,7 +29,9 @@ from imgcompress.imaging import missing_engine
 from imgcompress.ledger.deletion import purge_job, soft_delete
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
+from imgcompress.ledger.models import JobSlice
 from imgcompress.ledger.results import Success
+from imgcompress.ledger.session import writing
 from imgcompress.metrics import JPEG_ENGINE, SHARE
 from imgcompress.storage import JobFiles
 from imgcompress.worker import queue, slices
@@ -352,13 +357,9 @@ def test_an_image_whose_row_cannot_be_read_fails_alone(
     if dialect not in values:
         pytest.skip("This database refuses such a value.")
     request_id = _job(_photos(origin, 5), slice_size=5)
-    spoil = f"UPDATE compressed_images SET {column} = {values[dialect]} WHERE ordinal = 2"
-    if dialect == "postgresql":
-        drop_encoding(ledger_url)
-        execute(ledger_url, "SET client_encoding = 'SQL_ASCII'", spoil)
-    else:
-        with db.engine.begin() as connection:
-            connection.exec_driver_sql(spoil)
+    _spoil(
+        ledger_url, f"UPDATE compressed_images SET {column} = {values[dialect]} WHERE ordinal = 2"
+    )
 
     _process(request_id)
     job = job_of(request_id)
@@ -366,6 +367,57 @@ def test_an_image_whose_row_cannot_be_read_fails_alone(
     failed = [image for image in images_of(request_id) if image.status == "FAILED"]
     assert [(image.ordinal, image.error_code) for image in failed] == [(2, code)]
     assert {part.state for part in slices_of(request_id)} == {"DONE"}
+
+
+def _spoil(ledger_url: str, statement: str) -> None:
+    """Write what cannot be read."""
+    if db.engine.dialect.name == "postgresql":
+        drop_encoding(ledger_url)
+        execute(ledger_url, "SET client_encoding = 'SQL_ASCII'", statement)
+    else:
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+
+UNREADABLE_JOBS = [
+    ("options", NO_JSON),
+    ("reading", NO_JSON),
+    ("base_url", NOT_UTF8),
+    ("source_filename", NOT_UTF8),
+    ("owner", NOT_UTF8),
+]
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize("column, values", UNREADABLE_JOBS)
+def test_a_job_whose_row_cannot_be_read_fails_and_ends(
+    stages: ImageStages,
+    origin: PlainOrigin,
+    ledger_url: str,
+    caplog: pytest.LogCaptureFixture,
+    column: str,
+    values: dict[str, str],
+    started: bool,
+) -> None:
+    dialect = db.engine.dialect.name
+    if dialect not in values:
+        pytest.skip("This database refuses such a value.")
+    request_id = _job(_photos(origin, 5), slice_size=2)
+    # The event of its end has the file's name in it.
+    spoil = f"UPDATE job_request SET {column} = {values[dialect]}, webhook_url = 'http://r.test'"
+    _spoil(ledger_url, spoil + (", status = 'PROCESSING'" if started else ""))
+
+    for number in (0, 1, 2, 0, 1, 2):
+        with suppress(DBAPIError, ValueError, UnicodeError):
+            _process(request_id, number)
+        with writing() as session:
+            session.execute(update(JobSlice).values(lease_until=datetime(2000, 1, 1, tzinfo=UTC)))
+    job, images = job_of(request_id), images_of(request_id)
+    assert job.status in ("COMPLETED", "FAILED") and job.failed_images > 0
+    assert job.completed_images + job.failed_images == 5
+    assert {image.error_code for image in images} <= {None, "internal_error"}
+    assert {part.state for part in slices_of(request_id)} == {"DONE"}
+    assert caplog.text.count(f"The row of job {request_id} cannot be read ({column})") == 1
 
 
 @pytest.mark.postgres
