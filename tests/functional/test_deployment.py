@@ -101,6 +101,17 @@ class TestTheFiles:
         assert dict(deployment.dockerfile())["USER"] == "imgcompress"
         assert stage.index("USER") < stage.index("CMD")
 
+    def test_every_base_image_can_be_pinned(self) -> None:
+        instructions = deployment.dockerfile()
+        assert instructions[0] == ("ARG", "BASE=python:3.11-slim")
+        bases = {arguments.split()[0] for name, arguments in instructions if name == "FROM"}
+        assert bases == {"$BASE"}
+        compose = deployment.compose()["services"]
+        for service in deployment.compose_services().values():
+            assert service["build"]["args"]["BASE"] == "${BASE_IMAGE:-python:3.11-slim}"
+        assert compose["postgres"]["image"] == "${POSTGRES_IMAGE:-postgres:17}"
+        assert compose["redis"]["image"] == "${REDIS_IMAGE:-redis:7}"
+
     def test_the_context_of_the_image_has_what_is_copied(self) -> None:
         ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
         copied = {
