@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 ROOT = Path(__file__).parent.parent.parent
-START_SECONDS = 60
+START_SECONDS = 180
 JOB_SECONDS = 120
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 
@@ -55,7 +55,11 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Service:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
