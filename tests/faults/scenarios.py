@@ -131,10 +131,14 @@ def killed_before_publishing(service: Installation, images: int) -> Verdict:
     known = service.jobs()
     with photo_origin(images) as origin, Receiver() as receiver, ThreadPoolExecutor(1) as pool:
         service.broker.go_away()
-        upload = pool.submit(service.upload, catalogue_of(origin, images), webhook_url=receiver.url)
-        wait_until(lambda: service.jobs() - known, 20, lambda: service.log)
-        service.signal(signal.SIGKILL, "gunicorn")
-        service.broker.come_back()
+        try:
+            upload = pool.submit(
+                service.upload, catalogue_of(origin, images), webhook_url=receiver.url
+            )
+            wait_until(lambda: service.jobs() - known, 20, lambda: service.log)
+            service.signal(signal.SIGKILL, "gunicorn")
+        finally:
+            service.broker.come_back()
         assert isinstance(upload.exception(30), requests.ConnectionError)
         wait_until(service.answers, 30, lambda: service.log)
         (request_id,) = service.jobs() - known
