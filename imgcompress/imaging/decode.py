@@ -16,6 +16,7 @@ from .containers.jpeg import is_plain
 from .frames import StreamedFrames
 from .options import CompressOptions
 from .probe import Source
+from .still_webp import decoded_webp
 from .turbo import MODES, Pixels, decoded, viewed
 
 _PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
@@ -243,7 +244,9 @@ def decode(source: Source, options: CompressOptions, *, animated: bool) -> Pictu
 
     May raise any error of Pillow; imaging/errors.py classifies them.
     """
-    with source.image as image:
+    with source.image as opened:
+        still = decoded_webp(opened, source.data) if source.format == "webp" else None
+        image: Image.Image = still or opened
         is_jpeg = source.format == "jpeg"
         if not is_jpeg:
             # Pillow turns a TIFF upright as it loads, and a PNG may have its EXIF at its end.

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .decode import to_plain
+from .still_webp import decoded_webp
 from .turbo import START_OF_JPEG, Pixels, decoded_again
 
 BEST = 100.0
@@ -60,15 +61,16 @@ def score(original: Image.Image, output: bytes) -> float:
     Of an animation the first frame is compared. What is clear is compared on white and on black,
     and the lower score counts.
     """
+    original = sampled(original)
     if output.startswith(START_OF_JPEG):
-        return compared(sample(_on(original, "white")), sample(decoded_again(output)))
+        return compared(_on(original, "white"), sample(decoded_again(output)))
     with Image.open(io.BytesIO(output)) as opened:
-        opened.load()
-        made = to_plain(opened)
+        still = decoded_webp(opened, output) if opened.format == "WEBP" else None
+        if still is None:
+            opened.load()
+        made = to_plain(sampled(still)) if still else sampled(to_plain(opened))
     grounds = ("white", "black") if _has_alpha(original) or _has_alpha(made) else ("white",)
-    return min(
-        compared(sample(_on(original, ground)), sample(_on(made, ground))) for ground in grounds
-    )
+    return min(compared(_on(original, ground), _on(made, ground)) for ground in grounds)
 
 
 def estimated_score(quality: int) -> float:
@@ -101,21 +103,41 @@ def _on(image: Image.Image, ground: str) -> Pixels:
 
 
 def sample(pixels: Pixels) -> Pixels:
-    """Return some tiles side by side, as an image of TILE rows; a small image as it is.
+    """Return some tiles side by side, as an image of TILE rows; a small image as it is."""
+    rows, columns, bands = pixels.shape[0] // TILE, pixels.shape[1] // TILE, pixels.shape[2]
+    places = _places(rows, columns)
+    if places is None:
+        return pixels
+    grid = pixels[: rows * TILE, : columns * TILE].reshape(rows, TILE, columns, TILE, bands)
+    tiles = grid[places // columns, :, places % columns]
+    return np.ascontiguousarray(tiles.transpose(1, 0, 2, 3)).reshape(TILE, -1, bands)
+
+
+def sampled(image: Image.Image) -> Image.Image:
+    """Return the tiles of `sample` without a copy of all other pixels."""
+    columns = image.width // TILE
+    places = _places(image.height // TILE, columns)
+    if places is None:
+        return image
+    tiles = Image.new(image.mode, (TILE * len(places), TILE))
+    for number, place in enumerate(map(int, places)):
+        left, top = place % columns * TILE, place // columns * TILE
+        tiles.paste(image.crop((left, top, left + TILE, top + TILE)), (number * TILE, 0))
+    return tiles
+
+
+def _places(rows: int, columns: int) -> NDArray[Any] | None:
+    """Return which tiles of rows x columns are compared, counted row by row; None for all of them.
 
     Their places are those of the R2 sequence (Roberts, 2018), which fills a rectangle evenly
     without the rows and columns of a grid, with which patterns of an image could coincide.
     """
-    rows, columns, bands = pixels.shape[0] // TILE, pixels.shape[1] // TILE, pixels.shape[2]
     if rows * columns <= _WHOLE:
-        return pixels
+        return None
     number = np.arange(TILES)
     down = ((0.5 + number * 0.7548776662) % 1 * rows).astype(int)
     across = ((0.5 + number * 0.5698402910) % 1 * columns).astype(int)
-    places = np.unique(down * columns + across)
-    grid = pixels[: rows * TILE, : columns * TILE].reshape(rows, TILE, columns, TILE, bands)
-    tiles = grid[places // columns, :, places % columns]
-    return np.ascontiguousarray(tiles.transpose(1, 0, 2, 3)).reshape(TILE, -1, bands)
+    return np.unique(down * columns + across)
 
 
 def compared(one: Pixels, other: Pixels) -> float:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from ...errors import ImageError
 
 _PIXELS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"))
-_ANIMATION_AND_ALPHA = 0x02 | 0x10
+_ALPHA = 0x10
+_ANIMATION_AND_ALPHA = 0x02 | _ALPHA
+# Place, size, duration and flags, before the chunks of a frame.
+_FRAME_HEAD = 16
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,31 @@ def _canvas(kind: bytes, head: bytes) -> tuple[int, int]:
     raise ImageError("corrupt_image")
 
 
+@dataclass(frozen=True)
+class OnlyFrame:
+    """The single frame of a file: as a still image, and where it lies on the canvas."""
+
+    data: bytes
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def only_frame(data: bytes) -> OnlyFrame | None:
+    """Return the only frame of an animation of one, or the still image; None for more frames."""
+    found = [chunk for chunk in chunks(data) if chunk.kind == b"ANMF"]
+    if not found:
+        return OnlyFrame(data, 0, 0, *size(data)[:2])
+    if len(found) > 1 or found[0].end - found[0].start < _FRAME_HEAD:
+        return None
+    body = data[found[0].start : found[0].end]
+    left, top, wide, high = (int.from_bytes(body[at : at + 3], "little") for at in range(0, 12, 3))
+    canvas = bytes([_ALPHA, 0, 0, 0]) + body[6:12]
+    file = _file(_packed(b"VP8X", canvas) + body[_FRAME_HEAD:])
+    return OnlyFrame(file, 2 * left, 2 * top, wide + 1, high + 1)
+
+
 def strip(data: bytes) -> bytes:
     """Return the same image or animation without EXIF, XMP, profile and unknown chunks."""
     body = b"".join(
@@ -68,7 +96,7 @@ def strip(data: bytes) -> bytes:
         for chunk in chunks(data)
         if chunk.kind in _PIXELS
     )
-    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+    return _file(body)
 
 
 def _without_flags(chunk: Chunk, data: bytes) -> bytes:
@@ -76,6 +104,10 @@ def _without_flags(chunk: Chunk, data: bytes) -> bytes:
     if chunk.kind == b"VP8X":
         return bytes([body[0] & _ANIMATION_AND_ALPHA]) + body[1:]
     return body
+
+
+def _file(body: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
 def _packed(kind: bytes, body: bytes) -> bytes:

@@ -13,6 +13,7 @@ from imgcompress.imaging.score import (
     estimated_score,
     lowest_quality,
     sample,
+    sampled,
     score,
 )
 from imgcompress.options import rating_of
@@ -81,6 +82,15 @@ def test_a_sample_scores_about_as_the_whole(size):
     some = sample(image)
     assert some.shape[0] == TILE and 0.7 * TILES * TILE <= some.shape[1] <= TILES * TILE
     assert compared(some, sample(output)) == pytest.approx(compared(image, output), abs=5)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(1024, 768), (4000, 64), (300, 200)])
+def test_the_sample_of_an_image_is_that_of_its_pixels(mode, size):
+    image = photo(*size).convert(mode)
+    pixels = np.asarray(image)
+    tiles = sample(pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis])
+    assert np.array_equal(np.asarray(sampled(image)).reshape(tiles.shape), tiles)
 
 
 def test_a_grey_jpeg_is_compared_as_grey():
