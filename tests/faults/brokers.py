@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import redis
+from amqp.exceptions import NotFound
 from kombu import Connection
 
 from imgcompress.cli.broker import _server as valkey_server
@@ -89,9 +90,11 @@ class RabbitQueues:
 
     def flush(self) -> None:
         """See Broker."""
-        with Connection(self._server) as connection, connection.channel() as channel:
+        with Connection(self._server) as connection:
             for queue in QUEUES:
-                channel.queue_purge(f"{self._prefix}.{queue}")
+                # A queue that is not there, as before its worker first came, ends the channel.
+                with suppress(NotFound), connection.channel() as channel:
+                    channel.queue_purge(f"{self._prefix}.{queue}")
 
     def go_away(self) -> None:
         """See Broker."""
