@@ -4,8 +4,9 @@
 
 Each trick of tests/support/tricks.py is compressed by the service's own call, with
 its default limits, in a process of its own without the ceiling of MAX_PROCESS_MEMORY: so what is
-measured is what the limits hold. Targets: less than 600 MiB at the highest, and COMPRESS_TIMEOUT
-of processor time, which does not depend on what else the machine does.
+measured is what the limits hold. Targets: less than 600 MiB at the highest, or 1,100 MiB where an
+encoder needs more for any image of as many pixels, and COMPRESS_TIMEOUT of processor time, which
+does not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from .verdicts import resident
 from tests.support.tricks import LONG, TRICKS
 
 MOST_MIB = 600
+# libaom and Pillow's binding hold 16 bytes per pixel beside the 4 of the picture, and libwebp as
+# much where it codes a plane of alpha.
+LARGEST_MIB = 1_100
+LARGEST = ("AVIF of 7,000 x 7,000", "WebP of 16,383 x 3,050 with alpha")
 # How many times COMPRESS_TIMEOUT a process may take on a machine that does much else.
 SLOWEST = 20
 
@@ -39,7 +44,8 @@ def main() -> None:
         if chosen in name:
             data = make()
             peak, seconds, outcome = measured(data, timeout)
-            good = peak < MOST_MIB and seconds < timeout
+            most = LARGEST_MIB if name in LARGEST else MOST_MIB
+            good = peak < most and seconds < timeout
             print(
                 f"| {name} | {len(data):,} | {peak:.0f} | {seconds:.1f} | {outcome}"
                 f" | {'met' if good else '**not met**'} |",

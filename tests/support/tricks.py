@@ -392,10 +392,15 @@ FULL: dict[str, Make] = {
         Image.new("RGB", (7_000, 7_000)), "JPEG", progressive=True, subsampling=0
     ),
     "WebP of 16,383 x 3,050": partial(webp, 16_383, 3_050, 1),
+    "WebP frame on a canvas of 16,383 x 3,050": partial(webp, 16_383, 3_000, 1, (16_383, 3_050)),
     "AVIF of 7,000 x 7,000": lambda: encoded(Image.new("RGB", (7_000, 7_000)), "AVIF", speed=10),
 }
-# As many frames as are processed one by one; these take the benchmark some minutes.
+# For the benchmark alone, which they take some minutes: a plane of alpha, and as many frames as are
+# processed one by one.
 LONG: dict[str, Make] = {
+    "WebP of 16,383 x 3,050 with alpha": lambda: encoded(
+        Image.new("RGBA", (16_383, 3_050), (10, 200, 30, 128)), "WEBP", method=0
+    ),
     "GIF of 312 frames of 800 x 800": partial(gif_of_changes, 800, 800, 312),
     "GIF of 20 frames of 3,500 x 3,500": partial(gif_of_changes, 3_500, 3_500, 20),
     "GIF of 2,000 frames of 350 x 350": partial(gif_of_changes, 350, 350, 2_000),

@@ -14,8 +14,8 @@ from imgcompress.imaging import CompressOptions, compress, decode, still_webp
 from imgcompress.imaging.score import score
 from imgcompress.imaging.still_webp import decoded_webp
 
-from .images import animated, cutout, encoded, frames, photo
-from .tricks import webp, webp_larger_than_canvas
+from tests.support.images import animated, cutout, encoded, frames, photo
+from tests.support.tricks import webp, webp_larger_than_canvas
 
 pytestmark = pytest.mark.one_way
 
