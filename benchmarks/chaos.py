@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from imgcompress.worker.process import WITH_SLOW
@@ -145,26 +146,39 @@ OTHERS = (
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run what the command line asks for; what cannot be started leaves the others to run."""
     choices = _arguments()
     print(" | ".join(COLUMNS))
+    steps: list[Callable[[], None]] = []
     for shape in choices.shapes:
         chosen = [name for name in choices.faults if _runs_on(name, shape)]
         if chosen:
-            _run_shape(shape, chosen, choices)
-    for name in choices.faults:
-        if name in DAYS:
-            _run_day(name, DAYS[name], choices)
+            steps.append(partial(_run_shape, shape, chosen, choices))
+    steps += [
+        partial(_run_day, name, DAYS[name], choices) for name in choices.faults if name in DAYS
+    ]
     if SOAK in choices.faults:
-        with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-            found = soak(Path(folder), choices.minutes, **DEFAULTS)
-            print("soak:", "clean" if found.clean else "NOT CLEAN", found, flush=True)
+        steps.append(partial(_soak, choices))
     if DISK_FULL in choices.faults and EMBEDDED in choices.shapes:
-        _fill_disk(choices)
+        steps.append(partial(_fill_disk, choices))
     if LAST_SLICES in choices.faults:
-        _print_races(choices.rounds or 500)
+        steps.append(partial(_print_races, choices.rounds or 500))
     if WRITERS in choices.faults:
-        _print_writers()
+        steps.append(_print_writers)
+    for step in steps:
+        try:
+            step()
+        except Exception:
+            traceback.print_exc()
+
+
+def _soak(choices: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        found = soak(Path(folder), choices.minutes, **DEFAULTS)
+        print("soak:", "clean" if found.clean else "NOT CLEAN", found, flush=True)
+        if choices.log:
+            for log in Path(folder).glob("*.log"):
+                shutil.copy(log, choices.log / f"{SOAK}.log")
 
 
 def _runs_on(name: str, shape: str) -> bool:
@@ -184,11 +198,10 @@ def _run_day(name: str, day: Day, choices: argparse.Namespace) -> None:
             _print_row(name, day.on, 1, verdict)
         except (NotInstalled, PermissionError) as error:
             print(f"no {name}: {error}", flush=True)
-        except Exception:
-            traceback.print_exc()
-        if choices.log:
-            for log in Path(folder).glob("*.log"):
-                shutil.copy(log, choices.log / f"{name}.log")
+        finally:
+            if choices.log:
+                for log in Path(folder).glob("*.log"):
+                    shutil.copy(log, choices.log / f"{name}.log")
 
 
 def _run_shape(shape: str, chosen: list[str], choices: argparse.Namespace) -> None:
@@ -330,6 +343,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=30, help="how long the soak lasts")
     parser.add_argument("--log", type=Path, help="a folder to keep the service's log in")
     choices = parser.parse_args()
+    if choices.log:
+        choices.log.mkdir(parents=True, exist_ok=True)
     if unknown := set(choices.faults) - set(names):
         sys.exit(f"There is no fault called {', '.join(unknown)}; there are {', '.join(names)}.")
     choices.faults = choices.faults or names
