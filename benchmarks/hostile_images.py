@@ -25,8 +25,7 @@ from .verdicts import resident
 from tests.support.tricks import LONG, TRICKS
 
 MOST_MIB = 600
-# libaom and Pillow's binding hold 16 bytes per pixel beside the 4 of the picture, and libwebp as
-# much where it codes a plane of alpha.
+# AVIF's encoder takes 17 bytes per pixel beside the picture, and WebP's 15 where there is alpha.
 LARGEST_MIB = 1_100
 LARGEST = ("AVIF of 7,000 x 7,000", "WebP of 16,383 x 3,050 with alpha")
 # How many times COMPRESS_TIMEOUT a process may take on a machine that does much else.

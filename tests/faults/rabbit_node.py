@@ -19,7 +19,7 @@ from tests.support.service import free_port, wait_until
 
 USER = "rabbitmq"
 BINARIES = "/usr/lib/rabbitmq/bin"
-START_SECONDS = 120
+START_SECONDS = 300
 ENOUGH_MEMORY = "1GB"
 
 

@@ -15,7 +15,7 @@ from tests.support.service import free_port, wait_until
 
 # Debian's wrappers in the PATH change to the user rabbitmq; these run as whoever calls them.
 BIN = Path("/usr/lib/rabbitmq/bin")
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 def _program(name: str) -> str:
