@@ -86,7 +86,7 @@ def put_back_and_restarted(folder: Path, images: int, seconds: float, **settings
         process = job.service.process
         assert process is not None
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(180)
         clock.set(0)
         job.service.start()
         kill_worker(job)

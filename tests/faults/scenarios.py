@@ -103,7 +103,7 @@ def restart(job: Watched) -> float:
     assert process is not None
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=60)
+    process.wait(timeout=180)
     took = time.monotonic() - began
     job.service.start()
     return took

@@ -47,7 +47,7 @@ def upgrade(folder: Path, images: int, seconds: float, **settings: str) -> Verdi
         process = service.process
         assert process is not None
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(180)
         service.run_code_of(ROOT)
         service.start()
         job.upload_meanwhile(202)

@@ -85,7 +85,7 @@ class Service:
             return
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(timeout=60)
+            self.process.wait(timeout=180)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
