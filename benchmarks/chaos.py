@@ -133,6 +133,7 @@ KILLERS, UPLOADS = "killer-images", "upload-while-broker-away"
 SOAK = "soak"
 OTHERS = (
     TRIPLE,
+    *scenarios.SECOND_RUNS,
     PUBLISH,
     COURIER,
     KILLERS,
@@ -186,7 +187,9 @@ def _runs_on(name: str, shape: str) -> bool:
         return shape in FAULTS[name].shapes
     if name == UPLOADS:
         return shape in POSTGRES
-    return name == TRIPLE or (name in (PUBLISH, COURIER, KILLERS, FAIRNESS) and shape == EMBEDDED)
+    return name in (TRIPLE, *scenarios.SECOND_RUNS) or (
+        name in (PUBLISH, COURIER, KILLERS, FAIRNESS) and shape == EMBEDDED
+    )
 
 
 def _run_day(name: str, day: Day, choices: argparse.Namespace) -> None:
@@ -224,6 +227,9 @@ def _run(name: str, shape: str, service: Installation, choices: argparse.Namespa
         _harm(name, FAULTS[name], shape, service, choices)
     elif name == TRIPLE:
         _print_row(name, shape, 1, scenarios.triple_delivery(service, images))
+    elif name in scenarios.SECOND_RUNS:
+        verdict = scenarios.second_run(service, images, scenarios.SECOND_RUNS[name])
+        _print_row(name, shape, 1, verdict)
     elif name == FAIRNESS:
         _print_fairness(service)
     elif name == KILLERS:

@@ -11,6 +11,7 @@ service does not run.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from imgcompress.ledger.intake import PART_ROWS, NewJob, create_job
 from imgcompress.ledger.models import CompressedImage, JobRequest, utcnow
 from imgcompress.ledger.session import writing
 
-from .verdicts import Verdict, children, print_verdicts, resident
+from .verdicts import Verdict, children, cpu_seconds, print_verdicts, resident
 from tests.support.databases import fresh_database, migrate
 from tests.support.new_images import NewImage, by_columns
 from tests.support.service import ROOT, free_port, wait_until
@@ -45,6 +46,7 @@ HEADER = "S. No.,Product Name,Input Image Urls\r\n"
 ROWS_PER_SECOND = {"postgres": 100_000, "sqlite": 90_000}
 TIMES_INSERT = 4
 GROWTH_MIB = 64
+SINCE_RATE = 0.6
 REFERENCE_ROWS = 100_000
 # As many as deploy/gunicorn.conf.py starts; one of them may answer before there is another.
 WEB_PROCESSES = 2
@@ -82,10 +84,17 @@ def measure(name: str, url: str, folder: Path, rows: int, rounds: int) -> None:
     with app.app_context(), web_server(url, folder) as (address, processes):
         warm_up(address, processes)
         before = {process: resident(process, "VmRSS") for process in processes}
-        uploads, inserts = [], []
+        uploads, inserts, compared, compared_cpu = [], [], [], []
         for _ in range(rounds):
             inserts.append(REFERENCE_ROWS / seconds(lambda: insert_many_values(REFERENCE_ROWS)))
-            uploads.append(rows / seconds(lambda: upload(address, catalogue)))
+            began, cpu = time.perf_counter(), sum(map(cpu_seconds, processes))
+            request_id = upload(address, catalogue)
+            between, cpu_between = time.perf_counter(), sum(map(cpu_seconds, processes))
+            upload(address, catalogue, since=request_id)
+            ended, cpu_ended = time.perf_counter(), sum(map(cpu_seconds, processes))
+            uploads.append(rows / (between - began))
+            compared.append((between - began) / (ended - between))
+            compared_cpu.append((cpu_between - cpu) / (cpu_ended - cpu_between))
         grown = max(resident(process, "VmHWM") - before[process] for process in processes)
         with longest(write) as writer, longest(lambda: poll(address)) as poller:
             upload(address, catalogue)
@@ -106,6 +115,14 @@ def measure(name: str, url: str, folder: Path, rows: int, rounds: int) -> None:
                 "times",
                 more_is_better=True,
             ),
+            Verdict(
+                "upload with since a job of as many rows",
+                median(compared),
+                SINCE_RATE,
+                "of the rate without",
+                more_is_better=True,
+            ),
+            Verdict("the same by the CPU of the web processes", median(compared_cpu)),
             Verdict("growth of a web process", grown, GROWTH_MIB, "MiB"),
             Verdict("longest wait of another writer", writer[0], unit="s"),
             Verdict("longest wait of a poll", poller[0], unit="s"),
@@ -216,15 +233,18 @@ def warm_up(address: str, processes: list[int]) -> None:
         ).raise_for_status()
 
 
-def upload(address: str, catalogue: Path) -> None:
-    """Upload the CSV by curl, which streams it."""
+def upload(address: str, catalogue: Path, **fields: str) -> str:
+    """Upload the CSV by curl, which streams it; return the id of the job."""
+    forms = [f"file=@{catalogue}", *(f"{name}={value}" for name, value in fields.items())]
     done = subprocess.run(
-        ["curl", "-sS", "--fail-with-body", "-F", f"file=@{catalogue}", f"{address}/upload"],
+        ["curl", "-sS", "--fail-with-body", *(part for form in forms for part in ("-F", form))]
+        + [f"{address}/upload"],
         capture_output=True,
         text=True,
     )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
+    return str(json.loads(done.stdout)["request_id"])
 
 
 def write() -> None:

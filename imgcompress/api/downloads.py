@@ -78,7 +78,8 @@ def download(query: dict[str, Any], request_id: str) -> Any:
     `Output Image Urls` and `Image Errors` (`output=append`), or with the new URLs in the cells of
     the old ones (`output=replace`). A job with `since` appends a column `Change` as well. With
     `errors=true`, a CSV of the images that failed and of rows that were skipped, with the columns
-    `Row`, `Column`, `URL`, `Code` and `Message`.
+    `Row`, `Column`, `URL`, `Code` and `Message`. With `report=true`, the same for all images, with
+    a column `Change`.
     """
     job = find_job(request_id)
     if is_active(job) and not query["partial"]:
@@ -86,9 +87,12 @@ def download(query: dict[str, Any], request_id: str) -> Any:
     delimiter = DELIMITERS.get(query["delimiter"])
     with ExitStack() as opened:
         source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
-        if query["errors"]:
-            chunks = write_errors(source, _failures(job.request_id), delimiter, job.reading)
-            name, media_type = output_name(job.source_filename, "-errors.csv"), CSV_TYPE
+        if query["errors"] or query["report"]:
+            report = query["report"]
+            listed = _listed(job.request_id, only_failed=not report)
+            chunks = write_errors(source, listed, delimiter, job.reading, changes=report)
+            ending = "-report.csv" if report else "-errors.csv"
+            name, media_type = output_name(job.source_filename, ending), CSV_TYPE
         else:
             form = output_form(job.reading, query["output"], changes=job.is_compared)
             if delimiter and form.replace:
@@ -118,14 +122,15 @@ def _workbook(
         return form.as_csv(), None
 
 
-def _failures(request_id: UUID) -> Iterator[ImageFailure]:
+def _listed(request_id: UUID, *, only_failed: bool) -> Iterator[ImageFailure]:
     for outcome in queries.outcomes(request_id, signed_url):
-        if outcome.error_code:
+        if outcome.error_code or not only_failed:
             yield ImageFailure(
                 outcome.row_number,
                 outcome.position,
-                outcome.error_code,
+                outcome.error_code or "",
                 outcome.error_message or "",
+                outcome.change or "",
             )
 
 

@@ -23,7 +23,7 @@ from .openapi import Blueprint
 from .request_headers import REQUEST_HEADERS
 from .schemas import Time
 from .since import trust_seconds
-from .upload import EXAMPLE_TABLE, UploadForm, UploadSchema, callable_url, form_like_upload
+from .upload import EXAMPLE_TABLE, UploadForm, callable_url, form_like_upload
 
 BAD_EVERY = (
     "every must be a number of minutes, hours or days from 15m to 30d, such as 30m, 12h or 1d."
@@ -41,6 +41,7 @@ LIKE_UPLOAD = (
     "webhook_url",
     *OPTION_NAMES,
     *REQUEST_HEADERS,
+    "trust",
     "fresh",
 )
 MAX_URL_CHARS = 8_000
@@ -78,15 +79,6 @@ class NewFeedSchema(form_like_upload(*LIKE_UPLOAD)):  # type: ignore[misc]
             "description": "The time between two runs: a number of minutes (`m`), hours (`h`) or"
             " days (`d`), from `15m` to `30d`.",
             "example": "1d",
-            "pattern": "^[1-9][0-9]{0,5}[mhd]$",
-        },
-    )
-    trust = fields.String(
-        validate=UploadSchema._declared_fields["trust"].validate,
-        metadata={
-            "description": "Results younger than this are kept without asking the hosts of their"
-            " images. A number of minutes (`m`), hours (`h`) or days (`d`), at most `365d`.",
-            "example": "7d",
             "pattern": "^[1-9][0-9]{0,5}[mhd]$",
         },
     )

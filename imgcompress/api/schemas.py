@@ -500,6 +500,14 @@ class DownloadQuery(Schema):
         error_messages={"invalid": "errors must be true or false."},
         metadata={"description": "A list of the images that failed, in place of the output CSV."},
     )
+    report = fields.Boolean(
+        load_default=False,
+        error_messages={"invalid": "report must be true or false."},
+        metadata={
+            "description": "A list of all images, with the reason if one failed and its change in a"
+            " job with `since`, in place of the output CSV."
+        },
+    )
 
 
 class ArchiveQuery(Schema):

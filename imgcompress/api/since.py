@@ -46,8 +46,8 @@ def trust() -> fields.String:
     return fields.String(
         validate=_must_be_a_span,
         metadata={
-            "description": "With `since`: results younger than this are kept without asking their"
-            " hosts. A number of minutes (`m`), hours (`h`) or days (`d`), at most `365d`.",
+            "description": "With an earlier job: results younger than this are kept without asking"
+            " their hosts. A number of minutes (`m`), hours (`h`) or days (`d`), at most `365d`.",
             "example": "30d",
             "pattern": "^[1-9][0-9]{0,5}[mhd]$",
         },
@@ -60,8 +60,8 @@ def fresh() -> fields.Boolean:
         load_default=lambda: False,
         error_messages={"invalid": "fresh must be true or false."},
         metadata={
-            "description": "With `since`: fetch every image in full and compare its content, for"
-            " hosts whose answers about changes are wrong."
+            "description": "With an earlier job: fetch every image in full and compare its content,"
+            " for hosts whose answers about changes are wrong."
         },
     )
 

@@ -197,12 +197,16 @@ ERROR_COLUMNS = ("Row", "Column", "URL", "Code", "Message")
 
 
 class ImageFailure(NamedTuple):
-    """Why the image at `position` (0..) of a row has failed."""
+    """Why the image at `position` (0..) of a row has failed.
+
+    In a report, also an image that did not fail: without a code, but with its change.
+    """
 
     row_number: int
     position: int
     code: str
     message: str
+    change: str = ""
 
 
 def write_errors(
@@ -210,8 +214,10 @@ def write_errors(
     failures: Iterable[ImageFailure],
     delimiter: str | None = None,
     kept: KeptLayout | None = None,
+    *,
+    changes: bool = False,
 ) -> Iterator[bytes]:
-    """Yield a CSV with a row for each failure.
+    """Yield a CSV with a row for each failure, with `changes` in one more column.
 
     `failures` come ordered by row and position, and include the issues of skipped rows. Rows and
     columns are those of the caller's file; delimiter, encoding and line ends are as in
@@ -220,15 +226,16 @@ def write_errors(
     layout = reopened(source, kept) if kept else open_good_layout(source)
     if layout.format.encoding.name != "utf-8":
         yield "\ufeff".encode()
-    yield from encoded_rows(
-        _rows(source, layout, failures), delimiter or layout.format.delimiter, layout.line_ending
-    )
+    rows = _rows(source, layout, failures)
+    if not changes:
+        rows = (row[: len(ERROR_COLUMNS)] for row in rows)
+    yield from encoded_rows(rows, delimiter or layout.format.delimiter, layout.line_ending)
 
 
 def _rows(
     source: BinaryIO, layout: Layout, failures: Iterable[ImageFailure]
 ) -> Iterator[list[str]]:
-    yield [*ERROR_COLUMNS]
+    yield [*ERROR_COLUMNS, CHANGE_COLUMN]
     rest = iter(failures)
     failure = next(rest, None)
     checks = RowChecks(layout, OptionCells(layout)) if layout.skip else None
@@ -243,6 +250,7 @@ def _rows(
                     error.value or "",
                     error.code,
                     error.message,
+                    "",
                 ]
         if failure is None or number != failure.row_number:
             continue
@@ -250,7 +258,7 @@ def _rows(
         while failure is not None and failure.row_number == number:
             # A job of an earlier version may have found more URLs in a cell.
             column, url = places[failure.position] if failure.position < len(places) else ("", "")
-            yield [str(number), column, url, failure.code, failure.message]
+            yield [str(number), column, url, failure.code, failure.message, failure.change]
             failure = next(rest, None)
 
 

@@ -17,7 +17,6 @@ from sqlalchemy import ColumnElement, and_, exists, select, update
 from .clock import NOW, from_now
 from .deletion import LAST_ROUND_AFTER
 from .feeds import LEASE as FEED_LEASE
-from .feeds import MAX_EVERY
 from .metrics import WRITTEN_EVERY, seconds_put_back
 from .models import (
     ACTIVE_JOB,
@@ -73,7 +72,13 @@ def correct_future_times(longest: Longest) -> int:
         *_slices(longest),
         *_jobs(),
         *_circuits(longest),
-        _Rule(Feed, _after(Feed.next_run_at, MAX_EVERY), {"next_run_at": NOW}),
+        # A run is due an interval after the last one at most, or else when the feed was created.
+        _Rule(Feed, _after(Feed.last_run_at, 0), {"next_run_at": NOW, "last_run_at": NOW}),
+        _Rule(
+            Feed,
+            and_(Feed.last_run_at.is_(None), _after(Feed.next_run_at, 0)),
+            {"next_run_at": NOW},
+        ),
         _Rule(Feed, _after(Feed.held_until, FEED_LEASE), {"held_until": NOW}),
         *_deliveries(longest, stepped=seconds_put_back() > WRITTEN_EVERY),
     ]

@@ -18,16 +18,19 @@ from .models import (
     Feed,
     FeedOutcome,
     FeedState,
+    Installation,
     JobRequest,
     JobStatus,
 )
 from .queries import find_job
-from .session import reading, rowcount, writing
+from .session import insert_into, reading, rowcount, writing
 
 MIN_EVERY, MAX_EVERY = timedelta(minutes=15), timedelta(days=30)
 # A run fetches a table and writes its job. One that takes longer has died with its process.
 LEASE = timedelta(minutes=15)
 CANDIDATES = 20
+# The row of the installation that is locked while a feed without an owner is created.
+CREATING = "creating_feed"
 
 
 class TooManyFeeds(ImgcompressError):
@@ -70,8 +73,15 @@ def create_feed(new: NewFeed, most: int) -> Feed:
     """Write a feed, whose first run is due at once. Raise TooManyFeeds."""
     feed_id = uuid4()
     with writing() as session:
-        # Calls with one key wait for each other here, so that together they stay within the limit.
-        session.execute(select(ApiKey.name).where(ApiKey.name == new.owner).with_for_update())
+        # The calls of one owner wait for each other here, so that together they stay within the
+        # limit.
+        session.execute(
+            insert_into(session, Installation)
+            .values(name=CREATING, value="")
+            .on_conflict_do_update(index_elements=("name",), set_={"value": ""})
+            if new.owner is None
+            else select(ApiKey.name).where(ApiKey.name == new.owner).with_for_update()
+        )
         number = session.scalar(select(func.count()).select_from(Feed).where(_of(new.owner)))
         if (number or 0) >= most:
             raise TooManyFeeds()

@@ -199,6 +199,21 @@ def retry_job(job: Watched, request_id: str) -> None:
     assert answer.status_code == 202, answer.text
 
 
+def kill_all_workers(job: Watched, _first: str) -> None:
+    """Kill a pool process, and then the main process of the worker."""
+    kill_child(job)
+    kill_worker(job)
+
+
+# What happens to a job with `since`, or to the job that it takes its results from.
+SECOND_RUNS: dict[str, Callable[[Watched, str], None]] = {
+    "since-kill-worker": kill_all_workers,
+    "since-flush": lambda job, _first: flush_broker(job),
+    "since-deleted": delete_job,
+    "since-retried": retry_job,
+}
+
+
 class Killers(NamedTuple):
     """How a job ended some of whose images kill or hold the process that compresses them."""
 

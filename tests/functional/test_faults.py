@@ -128,15 +128,7 @@ def test_a_job_whose_origin_hangs_leaves_workers_to_others(service: Installation
     assert company.beside < 30, company  # The slices of the other job last for 60 s.
 
 
-HARMS_TO_A_SECOND_RUN = {
-    "killed workers": lambda job, first: (scenarios.kill_child(job), scenarios.kill_worker(job)),
-    "a flushed broker": lambda job, first: scenarios.flush_broker(job),
-    "the first job deleted": scenarios.delete_job,
-    "the first job retried": scenarios.retry_job,
-}
-
-
-@pytest.mark.parametrize("harm", HARMS_TO_A_SECOND_RUN)
+@pytest.mark.parametrize("harm", scenarios.SECOND_RUNS)
 def test_a_second_run_loses_nothing(service: Installation, harm: str) -> None:
-    verdict = scenarios.second_run(service, IMAGES, HARMS_TO_A_SECOND_RUN[harm])
+    verdict = scenarios.second_run(service, IMAGES, scenarios.SECOND_RUNS[harm])
     assert verdict.clean, (verdict, service.log[-5000:])

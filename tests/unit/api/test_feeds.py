@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress import create_app
+from imgcompress.api.feeds import NewFeedSchema
 from imgcompress.config import Settings
 from imgcompress.extensions import db
 from imgcompress.ledger.api_keys import create_key
 
+ROOT = Path(__file__).parents[3]
 TABLE = "https://shop.test/export.csv"
 
 
@@ -90,3 +93,8 @@ def _client(app: Flask, headers: dict[str, str]) -> FlaskClient:
     client = app.test_client()
     client.environ_base["HTTP_X_API_KEY"] = headers["X-API-Key"]
     return client
+
+
+def test_the_documentation_names_every_field() -> None:
+    text = (ROOT / "docs" / "feeds.md").read_text(encoding="utf-8")
+    assert [name for name in NewFeedSchema().fields if f"`{name}`" not in text] == []

@@ -149,6 +149,24 @@ def test_the_output_has_a_column_with_what_changed(
         assert "Change" not in answer.text
 
 
+def test_a_report_lists_what_changed_where_the_output_replaces_urls(
+    app: Flask, client: FlaskClient, upload: Upload, first: str
+) -> None:
+    second = upload(since=first, output="replace").json["request_id"]
+    with app.app_context():
+        complete(UUID(second))
+    with client.get(f"/job/download/{second}") as answer:
+        assert "Change" not in answer.text
+    with client.get(f"/job/download/{second}?report=true") as answer:
+        header, *rows = answer.text.splitlines()
+        assert "filename=products-report.csv" in answer.headers["Content-Disposition"]
+    assert header == "Row,Column,URL,Code,Message,Change"
+    assert rows == [
+        f"{row},Input Image Urls,https://shop.test/{name},,,unchanged"
+        for row, name in ((2, "1.jpg"), (2, "2.jpg"), (3, "3.png"))
+    ]
+
+
 def test_a_change_is_followed_and_stands_alone(client: FlaskClient, first: str) -> None:
     for query in ("change=new&page=2", "change=new&outcome=target_met", "change=old"):
         assert client.get(f"/job/details/{first}?{query}").status_code == 400

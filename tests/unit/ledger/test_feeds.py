@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from imgcompress.ledger import clock
 from imgcompress.ledger.api_keys import create_key, revoke_key
+from imgcompress.ledger.clock_steps import Longest, correct_future_times
 from imgcompress.ledger.feeds import (
     LEASE,
     FeedPaused,
@@ -65,6 +66,35 @@ def test_two_beats_make_one_run(app: Flask) -> None:
 
     runs = [run for run in in_parallel(beat, 4) if run]
     assert [run.feed.feed_id for run in runs] == [feed.feed_id]
+
+
+def test_callers_without_keys_stay_within_the_limit_together(app: Flask) -> None:
+    def create(_: int) -> bool:
+        with app.app_context():
+            try:
+                new_feed(most=2)
+            except TooManyFeeds:
+                return False
+            return True
+
+    assert sum(in_parallel(create, 6)) == 2
+
+
+def test_a_feed_is_due_after_the_clock_was_set_back(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = new_feed()
+    pass_time(monkeypatch, 5 * HOUR)
+    run = claim_due_feed()
+    assert run
+    finish_without_job(run)
+    never_run = new_feed()
+    pass_time(monkeypatch, -5 * HOUR)
+    assert claim_due_feed() is None
+    assert correct_future_times(Longest(30, 60, 30, 3600)) == 2
+    due = [claim_due_feed(), claim_due_feed()]
+    assert {run.feed.feed_id for run in due if run} == {feed.feed_id, never_run.feed_id}
+    assert correct_future_times(Longest(30, 60, 30, 3600)) == 0
 
 
 def test_missed_runs_are_made_up_once_and_the_rhythm_is_kept(
