@@ -1,6 +1,7 @@
 """Measure what the second run of a catalogue costs, with `since` the first.
 
-    python -m benchmarks.since [--images N] [--changed PERCENT] [--only sqlite|postgres]
+    python -m benchmarks.since [--images N] [--kind catalogue|camera|phone] [--changed PERCENT]
+                               [--only sqlite|postgres]
 
 The same catalogue runs six times through the whole service, from an origin on this machine that
 gives ETags: without an earlier job, unchanged, unchanged and trusted, unchanged from an origin
@@ -25,7 +26,7 @@ import psycopg2
 
 from .intake import ledger
 from .peers.measured import cpu_of_tree
-from .peers.photos import CATALOGUE, photos_of
+from .peers.photos import CATALOGUE, KINDS, photos_of
 from .verdicts import Verdict, print_verdicts
 from tests.origin import PlainOrigin
 from tests.support.service import FINAL, Service
@@ -63,17 +64,22 @@ def main() -> None:
     """Run the benchmark and print a table for each database."""
     parser = argparse.ArgumentParser(description="The cost of a second run")
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument(
+        "--kind", choices=[kind.name for kind in KINDS], default=CATALOGUE.name, help="of photos"
+    )
     parser.add_argument("--changed", type=float, default=1.0, help="per cent")
     parser.add_argument("--only", choices=DATABASES)
     options = parser.parse_args()
     for name in [options.only] if options.only else DATABASES:
         with ledger(name) as (url, folder):
-            measure(name, url, folder, options.images, options.changed)
+            measure(name, url, folder, options.images, options.changed, options.kind)
 
 
-def measure(name: str, url: str, folder: Path, images: int, changed: float) -> None:
+def measure(
+    name: str, url: str, folder: Path, images: int, changed: float, kind: str = CATALOGUE.name
+) -> None:
     """Run the catalogue and print what it took."""
-    photos = next(photos for photos in photos_of(None) if photos.kind is CATALOGUE)
+    (photos,) = photos_of(None, only=kind)
     files = {
         f"/{number}.jpg": (200, "image/jpeg", photos.files[number % len(photos.files)])
         for number in range(images)

@@ -148,6 +148,7 @@ class EarlierResult(NamedTuple):
     output_format: str
     quality: int | None
     score: float | None
+    similarity: float | None
     storage_key: str
     source_hash: str | None
     validator: str | None

@@ -72,6 +72,7 @@ SET = tuple(
         "output_format",
         "quality",
         "score",
+        "similarity",
         "storage_key",
         "change",
         "source_hash",
@@ -193,6 +194,8 @@ class Success:
     taken_from: UUID | None = None
     # Whether the source was not downloaded.
     spared: bool = False
+    # Of a result that is taken over from an earlier version, which gave no score.
+    similarity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -322,6 +325,7 @@ MADE = (
     "output_format",
     "quality",
     "score",
+    "similarity",
     "storage_key",
     "change",
     "source_hash",

@@ -91,6 +91,7 @@ def _taken_over(
         extension=earlier.storage_key.rpartition(".")[2],
         quality=earlier.quality,
         score=earlier.score,
+        similarity=earlier.similarity,
         storage_key=earlier.storage_key,
         source_hash=earlier.source_hash,
         validator=validator,

@@ -186,6 +186,20 @@ def test_trusted_results_need_no_request(run: Run, origin: PlainOrigin) -> None:
     assert dict(origin.hits) == {"/0.jpg": 1}
 
 
+def test_a_result_of_an_earlier_version_keeps_its_similarity(run: Run) -> None:
+    first = run()
+    with writing() as session:
+        session.execute(
+            update(CompressedImage)
+            .where(CompressedImage.request_id == first)
+            .values(score=None, similarity=0.97, source_hash=None, validator=None, seen_at=None)
+        )
+    second = run(since=first, trust_seconds=3600)
+    assert {(image.score, image.similarity) for image in images_of(second)} == {(None, 0.97)}
+    third = run(since=second)
+    assert all(image.score and image.similarity is None for image in images_of(third))
+
+
 def test_an_origin_that_lies_is_overruled(run: Run, origin: PlainOrigin) -> None:
     first = run()
     origin.files["/1.jpg"] = (200, "image/jpeg", picture(20))
