@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, JpegImagePlugin
 
+from .colours import HighRange, tone_mapped
 from .containers.jpeg import is_plain
 from .frames import StreamedFrames
 from .options import CompressOptions
@@ -188,7 +189,7 @@ def upright(image: Image.Image, turn: int) -> Image.Image:
 # is resampled, because the decoder's own reduction is a coarse one.
 DRAFT_GAP = 2
 # Formats whose decoder lives as long as its image and holds two more copies of the pixels.
-_KEEP_DECODER = ("WEBP", "AVIF")
+_KEEP_DECODER = ("WEBP", "AVIF", "HEIF")
 # The longest a frame can stay, in milliseconds, in every format of animation (APNG's 16 bits).
 MAX_DURATION = 65_535
 
@@ -199,7 +200,8 @@ class Picture:
 
     `durations` are milliseconds per frame; `loop` is how often an animation plays, 0 means forever,
     None where the file does not say. `untouched` means that the pixels were not turned, resized
-    or converted, so that the file's own compressed data show the same. `source_pixels` counts
+    or converted, so that the file's own compressed data show the same; `in_place`, that they were
+    not turned or resized. `source_pixels` counts
     those of one frame before resizing. `quantization` and `subsampling` are those of a JPEG, the
     latter as Pillow counts: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0. `pixels` are those of a plain JPEG
     that becomes a JPEG as it is (turbo.py); its only frame shows them, in mode L or RGBX.
@@ -213,6 +215,7 @@ class Picture:
     quantization: dict[int, list[int]] = field(default_factory=dict)
     subsampling: int = 0
     pixels: Pixels | None = None
+    in_place: bool = False
 
     @property
     def first(self) -> Image.Image:
@@ -249,10 +252,11 @@ def decode(source: Source, options: CompressOptions, *, animated: bool) -> Pictu
         image: Image.Image = still or opened
         is_jpeg = source.format == "jpeg"
         if not is_jpeg:
-            # Pillow turns a TIFF upright as it loads, and a PNG may have its EXIF at its end.
+            # Pillow turns a TIFF upright as it loads.
             image.load()
         turn, source_size = orientation(image), image.size
         size = fitted_size(source_size, turn, options)
+        in_place = size == source_size and turn == 1
         if is_jpeg and size != source_size:
             image.draft(None, (size[0] * DRAFT_GAP, size[1] * DRAFT_GAP))
         elif is_jpeg and turn == 1 and (plain := _plain(image, source, options)):
@@ -264,12 +268,13 @@ def decode(source: Source, options: CompressOptions, *, animated: bool) -> Pictu
         else:
             frames, durations = [], []
             for frame in _frames(image) if animated else iter((image,)):
-                frames.append(_normalised(frame, size, turn))
+                frames.append(_normalised(frame, size, turn, source.colours))
                 durations.append(_duration(frame))
             frames = _of_one_mode(frames)
         return Picture(
             frames=frames,
-            untouched=size == source_size and turn == 1 and _is_srgb(image, frames[0].mode),
+            untouched=in_place and _is_srgb(image, frames[0].mode, source.colours),
+            in_place=in_place,
             source_pixels=source_size[0] * source_size[1],
             durations=tuple(durations),
             loop=image.info.get("loop"),
@@ -282,7 +287,7 @@ def _plain(image: Image.Image, source: Source, options: CompressOptions) -> Pict
     """Return the picture of a plain JPEG that stays one; None where Pillow has to decode it."""
     if options.format not in ("keep", "jpeg") or not is_plain(source.segments):
         return None
-    if image.mode not in MODES or not _is_srgb(image, image.mode):
+    if image.mode not in MODES or not _is_srgb(image, image.mode, source.colours):
         return None
     pixels = decoded(source.data, image.mode, image.size)
     if pixels is None:
@@ -313,13 +318,13 @@ def _streamed(
     durations, modes = [], set()
     for frame in _frames(image):
         durations.append(_duration(frame))
-        modes.add(_normalised(frame, size, 1).mode)
+        modes.add(_normalised(frame, size, 1, None).mode)
     mode = _mode_for(modes)
 
     def decoded() -> Iterator[Image.Image]:
         with source.opened() as opened:
             for frame in _frames(opened):
-                normalised = _normalised(frame, size, 1)
+                normalised = _normalised(frame, size, 1, None)
                 yield normalised if normalised.mode == mode else normalised.convert(mode)
 
     return StreamedFrames(len(durations), decoded), durations
@@ -330,21 +335,28 @@ def _duration(frame: Image.Image) -> int:
     return min(MAX_DURATION, max(0, duration))
 
 
-def _normalised(image: Image.Image, size: tuple[int, int], turn: int) -> Image.Image:
-    profile = image.info.get("icc_profile")
+def _normalised(
+    image: Image.Image, size: tuple[int, int], turn: int, colours: bytes | HighRange | None
+) -> Image.Image:
     plain = to_plain(image)
     if plain is image and (image.format in _KEEP_DECODER or getattr(image, "is_animated", False)):
         plain = image.copy()
-    plain = upright(to_srgb(resized(plain, size), profile), turn)
+    plain = resized(plain, size)
+    if isinstance(colours, HighRange):
+        plain = tone_mapped(plain, colours)
+    else:
+        plain = to_srgb(plain, colours)
+    plain = upright(plain, turn)
     # Pillow's encoders write some of what they find here: comments, profiles, resolutions.
     plain.info = {}
     return plain
 
 
-def _is_srgb(image: Image.Image, plain_mode: str) -> bool:
-    profile = image.info.get("icc_profile")
+def _is_srgb(image: Image.Image, plain_mode: str, colours: bytes | HighRange | None) -> bool:
+    if isinstance(colours, HighRange) or image.mode == "CMYK":
+        return False
     mode = "L" if plain_mode == "LA" else plain_mode
-    return image.mode != "CMYK" and (not profile or conversion(profile, mode) is None)
+    return not colours or conversion(colours, mode) is None
 
 
 def _of_one_mode(frames: list[Image.Image]) -> list[Image.Image]:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..file_types import SIGNATURES
-from .containers import avif, gif, jpeg, png, tiff, webp
+from .colours import HighRange
+from .containers import avif, gif, heif, jpeg, png, tiff, webp
 from .errors import decoder_errors
 from .options import CompressOptions
 from .turbo import is_sound
@@ -110,7 +111,10 @@ _SHAPES: dict[str, Callable[[bytes], tuple[int, int, int]]] = {
     "gif": gif.size,
     "tiff": tiff.size,
 }
-_DECODABLE: dict[str, Callable[[bytes], bytes]] = {"png": png.decodable, "avif": avif.decodable}
+_DECODABLE: dict[str, Callable[[bytes], bytes]] = {
+    "png": png.decodable,
+    "avif": avif.decodable,
+}
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,19 @@ class Source:
             return self
         closed = self.data + jpeg.END
         return Source(closed, self.format) if is_sound(closed) else self
+
+    @cached_property
+    def colours(self) -> bytes | HighRange | None:
+        """Return what the file says of its colours: an ICC profile, or that they are high range.
+
+        Empty or None for sRGB. A PNG's code goes before its profile; elsewhere the profile goes first.
+        """
+        profile: bytes | None = self.image.info.get("icc_profile")
+        if self.format == "png" and (found := png.colours(self.data)) is not None:
+            return found
+        if self.format in ("avif", "heif") and not profile:
+            return heif.colours(self.data)
+        return profile
 
     @property
     def pixel_bytes(self) -> int:

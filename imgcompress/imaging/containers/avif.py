@@ -57,7 +57,8 @@ def coded_size(data: bytes) -> tuple[int, int]:
     data = decodable(data)
     found: list[tuple[int, int]] = []
     read = 0
-    for stream in chain(pictures(data, b"av01"), samples(data)):
+    stills = (stream for _, stream in pictures(data, b"av01"))
+    for stream in chain(stills, samples(data)):
         read += len(stream)
         if read > MOST_READ * len(data):
             raise ImageError("corrupt_image")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...errors import ImageError
+from ..colours import HighRange, from_cicp
 
 # Honest files have some dozens of items and some hundreds of samples.
 MAX_PARTS = 100_000
@@ -57,11 +58,14 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
             raise ImageError("corrupt_image")
         yield Box(kind, start, after, body)
         start = after
-    raise ImageError("corrupt_image", "The AVIF has far too many boxes")
+    raise ImageError("corrupt_image", "The file has far too many boxes")
 
 
-def pictures(data: bytes, kind: bytes) -> Iterator[bytes]:
-    """Yield the bitstream of each item of this type. Raise ImageError where there are too many."""
+def pictures(data: bytes, kind: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each item of this type and its bitstream; of items with the same bytes, the first.
+
+    Raise ImageError where there are too many.
+    """
     for meta in boxes(data, 0, len(data)):
         if meta.kind == b"meta":
             yield from _items(data, meta, kind)
@@ -74,29 +78,97 @@ def samples(data: bytes) -> Iterator[bytes]:
             yield data[start:end]
 
 
-def _items(data: bytes, meta: Box, kind: bytes) -> Iterator[bytes]:
+def _items(data: bytes, meta: Box, kind: bytes) -> Iterator[tuple[int, bytes]]:
     found = {box.kind: box for box in boxes(data, meta.body + 4, meta.end)}
     if not {b"iinf", b"iloc"} <= found.keys():
         return
-    wanted = set(_items_of(data, found[b"iinf"], kind))
+    wanted = {item for item, has in _kinds(data, found[b"iinf"]) if has == kind}
     stored = found.get(b"idat")
     seen: set[tuple[Span, ...]] = set()
     for item, spans in _locations(data, found[b"iloc"], stored):
         if item in wanted and spans not in seen:
             seen.add(spans)
-            yield b"".join(data[start:end] for start, end in spans)
+            yield item, b"".join(data[start:end] for start, end in spans)
 
 
-def _items_of(data: bytes, table: Box, kind: bytes) -> Iterator[int]:
-    """Yield the numbers of all items of a type (ISO/IEC 14496-12, 8.11.6)."""
+@dataclass(frozen=True)
+class Items:
+    """The items of a file: which one is the main picture, and of each item what it is and has.
+
+    `parts` are the items that another is put together from, such as the tiles of a grid.
+    """
+
+    main: int
+    kinds: dict[int, bytes]
+    properties: dict[int, list[Box]]
+    parts: dict[int, list[int]]
+
+
+def read_items(data: bytes) -> Items | None:
+    """Return the items of the box `meta`, None where there are none (ISO/IEC 23008-12, 6)."""
+    meta = next((box for box in boxes(data, 0, len(data)) if box.kind == b"meta"), None)
+    if meta is None:
+        return None
+    found = {box.kind: box for box in boxes(data, meta.body + 4, meta.end)}
+    if not {b"pitm", b"iinf", b"iprp"} <= found.keys():
+        return None
+    main = Reader(data, found[b"pitm"].body, found[b"pitm"].end)
+    number = main.number(2 if main.number(4) >> 24 == 0 else 4)
+    return Items(
+        number,
+        dict(_kinds(data, found[b"iinf"])),
+        dict(_properties(data, found[b"iprp"])),
+        dict(_parts(data, found[b"iref"])) if b"iref" in found else {},
+    )
+
+
+def colours(data: bytes) -> bytes | HighRange | None:
+    """Return the colours of the main picture that a code names, without those of a profile."""
+    items = read_items(data)
+    for box in items.properties.get(items.main, []) if items else []:
+        if box.kind == b"colr" and data[box.body : box.body + 4] == b"nclx":
+            read = Reader(data, box.body + 4, box.end)
+            return from_cicp(read.number(2), read.number(2))
+    return None
+
+
+def _properties(data: bytes, box: Box) -> Iterator[tuple[int, list[Box]]]:
+    """Yield the properties of each item (ISO/IEC 23008-12, 9.3)."""
+    found = {inner.kind: inner for inner in boxes(data, box.body, box.end)}
+    if not {b"ipco", b"ipma"} <= found.keys():
+        return
+    known = list(boxes(data, found[b"ipco"].body, found[b"ipco"].end))
+    read = Reader(data, found[b"ipma"].body, found[b"ipma"].end)
+    version_and_flags = read.number(4)
+    item_bytes = 4 if version_and_flags >> 24 else 2
+    place_bytes = 2 if version_and_flags & 1 else 1
+    # The highest bit says whether the property is essential.
+    mask = (1 << 8 * place_bytes - 1) - 1
+    for _ in range(read.number(4)):
+        item = read.number(item_bytes)
+        places = [read.number(place_bytes) & mask for _ in range(read.number(1))]
+        yield item, [known[place - 1] for place in places if 0 < place <= len(known)]
+
+
+def _parts(data: bytes, table: Box) -> Iterator[tuple[int, list[int]]]:
+    """Yield what each item is put together from (ISO/IEC 14496-12, 8.11.12)."""
+    item_bytes = 2 if data[table.body] == 0 else 4
+    for entry in boxes(data, table.body + 4, table.end):
+        if entry.kind == b"dimg":
+            read = Reader(data, entry.body, entry.end)
+            item = read.number(item_bytes)
+            yield item, [read.number(item_bytes) for _ in range(read.number(2))]
+
+
+def _kinds(data: bytes, table: Box) -> Iterator[tuple[int, bytes]]:
+    """Yield each item and its type (ISO/IEC 14496-12, 8.11.6)."""
     count_bytes = 2 if data[table.body] == 0 else 4
     for entry in boxes(data, table.body + 4 + count_bytes, table.end):
         version = data[entry.body]
         read = Reader(data, entry.body + 4, entry.end)
         item = read.number(2 if version < 3 else 4)
         read.number(2)
-        if data[read.position : read.position + 4] == kind:
-            yield item
+        yield item, data[read.position : read.position + 4]
 
 
 def _locations(
@@ -167,7 +239,7 @@ def _sample_sizes(data: bytes, box: Box) -> Iterator[int]:
     read = Reader(data, box.body + 4, box.end)
     same, count = read.number(4), read.number(4)
     if count > MAX_PARTS:
-        raise ImageError("corrupt_image", "The AVIF has far too many frames")
+        raise ImageError("corrupt_image", "The file has far too many frames")
     for _ in range(count):
         yield same or read.number(4)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...errors import ImageError
+from ..colours import HighRange, Primaries, from_cicp, from_gamma
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # An encoder that writes 256 bytes per IDAT fills the byte limit of 25 MiB with about this many.
@@ -16,6 +17,9 @@ MAX_PROFILE_BYTES = 1 << 20
 
 IEND = b"\0\0\0\0IEND\xaeB`\x82"
 _PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"))
+_CRITICAL = _PIXELS - {b"tRNS"}
+_NUMBERS = frozenset((b"cICP", b"sRGB", b"gAMA", b"cHRM"))
+_COLOURS = _NUMBERS | {b"iCCP"}
 _ANCILLARY = frozenset((b"tRNS", b"iCCP", b"eXIf"))
 _NEEDED_TO_DECODE = _PIXELS | _ANCILLARY
 
@@ -71,21 +75,56 @@ def _frames(data: bytes) -> int:
     return 1
 
 
+def colours(data: bytes) -> bytes | HighRange | None:
+    """Return the colours that the file describes by cICP, sRGB, or gAMA with cHRM.
+
+    cICP goes before a profile (iCCP), a profile before sRGB, and sRGB before the other two (PNG,
+    third edition, 12.1). None where there is none of them, or a profile.
+    """
+    found: dict[bytes, bytes] = {}
+    for chunk in chunks(data):
+        if chunk.kind == b"IDAT":
+            break
+        if chunk.kind in _COLOURS and not _is_damaged(chunk, data):
+            found.setdefault(chunk.kind, data[chunk.start + 8 : chunk.end - 4])
+    code, gamma, points = (found.get(kind, b"") for kind in (b"cICP", b"gAMA", b"cHRM"))
+    if len(code) == 4:
+        return from_cicp(code[0], code[1])
+    if b"sRGB" in found and b"iCCP" not in found:
+        return b""
+    if b"iCCP" in found or len(gamma) != 4 or len(points) != 32:
+        return None
+    numbers = [number / 100_000 for number in struct.unpack(">8I", points)]
+    (exponent,) = struct.unpack(">I", gamma)
+    try:
+        pairs = zip(numbers[::2], numbers[1::2])
+        return from_gamma(100_000 / exponent, Primaries(*pairs))
+    except (ValueError, ArithmeticError, struct.error):
+        return None
+
+
 def decodable(data: bytes) -> bytes:
     """Return the file without the chunks that decoding does not need, and with its end.
 
     Texts are left out before Pillow sees them, because it unpacks up to 64 MiB of them; so is a
     colour profile that unpacks to more than MAX_PROFILE_BYTES, and what the pixels can do without
-    if its checksum is wrong, as libpng and browsers do.
+    if its checksum is wrong, as libpng and browsers do. An orientation counts only before the
+    pixels, where the specification wants it (11.3.3.5) and browsers look for it.
     """
-    kept = b"".join(
-        data[chunk.start : chunk.end]
-        for chunk in chunks(data)
-        if chunk.kind in _NEEDED_TO_DECODE
-        and not (chunk.kind in _ANCILLARY and _is_damaged(chunk, data))
-        and not (chunk.kind == b"iCCP" and _is_oversized(data[chunk.start + 8 : chunk.end - 4]))
-    )
-    return SIGNATURE + kept + (b"" if kept.endswith(IEND) else IEND)
+    kept: list[bytes] = []
+    has_pixels = False
+    for chunk in chunks(data):
+        has_pixels |= chunk.kind == b"IDAT"
+        if chunk.kind not in _NEEDED_TO_DECODE or has_pixels and chunk.kind == b"eXIf":
+            continue
+        if chunk.kind in _ANCILLARY and _is_damaged(chunk, data):
+            continue
+        if chunk.kind == b"iCCP" and _is_oversized(data[chunk.start + 8 : chunk.end - 4]):
+            continue
+        kept.append(data[chunk.start : chunk.end])
+    if kept[-1] != IEND:
+        kept.append(IEND)
+    return SIGNATURE + b"".join(kept)
 
 
 def _is_damaged(chunk: Chunk, data: bytes) -> bool:
@@ -102,11 +141,21 @@ def _is_oversized(body: bytes) -> bool:
     return len(profile) >= MAX_PROFILE_BYTES
 
 
-def strip(data: bytes) -> bytes:
+def strip(data: bytes, kept: frozenset[bytes] = _PIXELS) -> bytes:
     """Return the same image with nothing but the chunks that make its pixels and its animation."""
-    kept = b"".join(
+    parts = [
         data[chunk.start : chunk.end]
         for chunk in chunks(data)
-        if chunk.kind in _PIXELS and not (chunk.kind in _ANCILLARY and _is_damaged(chunk, data))
-    )
-    return SIGNATURE + kept + (b"" if kept.endswith(IEND) else IEND)
+        if chunk.kind in kept and not (chunk.kind not in _CRITICAL and _is_damaged(chunk, data))
+    ]
+    if parts[-1] != IEND:
+        parts.append(IEND)
+    return SIGNATURE + b"".join(parts)
+
+
+def strip_but_colours(data: bytes) -> bytes | None:
+    """Return the same image, and what describes its colours in a few numbers.
+
+    None where nothing does, or a profile.
+    """
+    return strip(data, _PIXELS | _NUMBERS) if colours(data) else None

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from imgcompress.imaging import CompressOptions, compress
+from imgcompress.imaging.containers import png
 
 from tests.support.images import difference, encoded, opened, photo
 
@@ -32,6 +33,15 @@ def test_the_pixels_are_turned(format, settings, orientation):
     assert shown.size == (result.width, result.height) == upright.size
     assert shown.getexif().get(0x0112, 1) == 1
     assert difference(shown, upright) < 6
+
+
+def test_the_orientation_of_a_png_counts_only_before_its_pixels():
+    """As in browsers, and as the specification of PNG wants it (third edition, 11.3.3.5)."""
+    data = oriented("PNG", {}, 6)
+    assert compress(data, CompressOptions()).width == 160
+    chunk = next(chunk for chunk in png.chunks(data) if chunk.kind == b"eXIf")
+    moved = data[: chunk.start] + data[chunk.end : -12] + data[chunk.start : chunk.end] + data[-12:]
+    assert compress(moved, CompressOptions()).width == 240
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
