@@ -56,6 +56,7 @@ lock: $(UV) ## Pin the newest allowed dependencies, with hashes (ARGS=--upgrade)
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
 	$(COMPILE) $(ARGS) requirements-s3.in -o requirements-s3.txt
 	$(COMPILE) $(ARGS) requirements-otel.in -o requirements-otel.txt
+	$(COMPILE) $(ARGS) requirements-heif.in -o requirements-heif.txt
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) $(ARGS) requirements-build.in -o requirements-build.txt
 

@@ -150,8 +150,8 @@ IMAGE_ERRORS: dict[str, ImageErrorKind] = {
         ),
         ImageErrorKind(
             "unsupported_format",
-            "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images can"
-            " be compressed; convert the image first.",
+            "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images, and HEIC where it is"
+            " installed, can be compressed; convert the image first.",
             grouped_by_found=True,
             needs_other_url=True,
         ),

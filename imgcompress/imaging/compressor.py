@@ -20,7 +20,7 @@ from .probe import Source, inspect
 from .score import BEST, score
 from .search import Attempt
 
-_NOT_FOR_THE_WEB = ("tiff", "bmp")
+_NOT_FOR_THE_WEB = ("tiff", "bmp", "heif")
 
 
 def compress(data: bytes, options: CompressOptions) -> Compressed:
@@ -148,6 +148,12 @@ def _compressed(source: Source, picture: Picture, options: CompressOptions) -> C
             return _result(copy, source.format, picture, "already_small", looks=BEST)
     outcome = _outcome(attempt, source_size, goal)
     if outcome == "larger" and format == source.format and options.format == "keep":
+        # Colours that were converted may need more bytes than those that a formula made.
+        own = picture.in_place and strip_metadata(
+            source.data, format, source_size, own_colours=True
+        )
+        if own:
+            return _result(Attempt(own, None), format, picture, "already_small", looks=BEST)
         # Not even the floor is below a source that was worse still: match it, whatever it takes.
         last = EncodeTarget(source_size, floor=1, smallest=True)
         attempt = _shrunk(source, picture, format, last)
@@ -172,8 +178,9 @@ def _smallest(
 ) -> tuple[Attempt, str]:
     """Return the attempt in the format that is wanted, and that format.
 
-    TIFF and BMP are no formats for the web. They become JPEG, or PNG where there is alpha or where
-    JPEG misses the goal and PNG is smaller, as it is for drawings and scanned text.
+    TIFF, BMP and HEIC are no formats for the web. They become JPEG, or PNG where there is alpha or
+    where JPEG misses the goal and PNG is smaller, as it is for drawings and scanned text; the
+    photos of a HEIC never are.
     """
     if options.format != "keep" or source.format not in _NOT_FOR_THE_WEB:
         format = source.format if options.format == "keep" else options.format
@@ -181,7 +188,7 @@ def _smallest(
     if picture.has_alpha:
         return _shrunk(source, picture, "png", goal), "png"
     attempt = _shrunk(source, picture, "jpeg", goal)
-    if attempt.size <= goal.budget:
+    if attempt.size <= goal.budget or source.format == "heif":
         return attempt, "jpeg"
     other = _shrunk(source, picture, "png", goal)
     return (other, "png") if other.size < attempt.size else (attempt, "jpeg")

@@ -6,7 +6,8 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import import_module
 from math import prod
 
 from PIL import Image
@@ -14,7 +15,7 @@ from PIL import Image
 from ..errors import ImageError
 from ..file_types import SIGNATURES
 from .colours import HighRange
-from .containers import avif, gif, heif, jpeg, png, tiff, webp
+from .containers import avif, gif, heic, heif, jpeg, png, tiff, webp
 from .errors import decoder_errors
 from .options import CompressOptions
 from .turbo import is_sound
@@ -28,8 +29,9 @@ _DECODED = (
     ("avif", re.compile(rb"....ftyp(?:avif|avis)", re.DOTALL)),
 )
 _AVIF_COMPATIBLE = re.compile(rb"\x00\x00..ftyp(?:mif1|msf1|miaf)", re.DOTALL)
+_HEIF = re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 _OTHER_IMAGES = (
-    ("HEIC", re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)),
+    ("HEIC; the operator can install support for it (imgcompress[heif])", _HEIF),
     ("JPEG XL", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL ")),
     ("JPEG 2000", re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51")),
     ("BigTIFF", re.compile(rb"II\+\x00|MM\x00\+")),
@@ -67,7 +69,8 @@ _NO_IMAGES = (
 
 
 def identify(data: bytes) -> str:
-    """Return the format of an image that is decoded here: jpeg, png, webp, gif, tiff, bmp or avif.
+    """Return the format of an image that is decoded here: jpeg, png, webp, gif, tiff, bmp or avif,
+    and heif where its decoder is installed.
 
     Raise ImageError `unsupported_format` for another image, `not_an_image` for anything else;
     both say what was found.
@@ -76,11 +79,27 @@ def identify(data: bytes) -> str:
     found = _first_match(_DECODED, head) or _compatible_avif(head)
     if found:
         return found
+    if _HEIF.match(head) and has_heif_decoder():
+        return "heif"
     other = _first_match(_OTHER_IMAGES, head)
     if other:
         raise ImageError("unsupported_format", f"The image is {other}")
     what = _first_match(_NO_IMAGES, head) or "data of an unknown kind"
     raise ImageError("not_an_image", f"The URL returns {what}")
+
+
+@cache
+def has_heif_decoder() -> bool:
+    """Register the decoder of HEIC with Pillow; return whether it is installed."""
+    try:
+        plugin = import_module("pillow_heif")
+    except ImportError:
+        return False
+    # One thread, for each core has a worker; and nothing but the main picture.
+    plugin.register_heif_opener(
+        decode_threads=1, thumbnails=False, depth_images=False, aux_images=False
+    )
+    return True
 
 
 def _first_match(table: tuple[tuple[str, re.Pattern[bytes]], ...], head: bytes) -> str | None:
@@ -110,10 +129,12 @@ _SHAPES: dict[str, Callable[[bytes], tuple[int, int, int]]] = {
     "webp": webp.size,
     "gif": gif.size,
     "tiff": tiff.size,
+    "heif": heic.size,
 }
 _DECODABLE: dict[str, Callable[[bytes], bytes]] = {
     "png": png.decodable,
     "avif": avif.decodable,
+    "heif": avif.decodable,
 }
 
 

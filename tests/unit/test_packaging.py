@@ -17,7 +17,12 @@ def _wanted(name: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "name, extra",
-    [("requirements.in", None), ("requirements-s3.in", "s3"), ("requirements-otel.in", "otel")],
+    [
+        ("requirements.in", None),
+        ("requirements-heif.in", "heif"),
+        ("requirements-otel.in", "otel"),
+        ("requirements-s3.in", "s3"),
+    ],
 )
 def test_a_package_needs_what_the_project_needs(name: str, extra: str | None) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

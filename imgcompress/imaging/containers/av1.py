@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...errors import ImageError
+from .bits import Bits
 
 # A picture may have 4,096 tiles, each in a unit of its own.
 MAX_UNITS = 10_000
@@ -15,29 +16,6 @@ MAX_UNITS = 10_000
 MAX_HEADER_BYTES = 512
 
 _SEQUENCE_HEADER = 1
-
-
-class _Bits:
-    """Read numbers bit by bit. Raise ImageError `truncated_image` behind the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
-
-    def number(self, bits: int) -> int:
-        """Return the number that the next bits make: f(n) of section 4.10.2."""
-        self._left -= bits
-        if self._left < 0:
-            raise ImageError("truncated_image")
-        return self._value >> self._left & (1 << bits) - 1
-
-    def skip_variable_length(self) -> None:
-        """Leave out a number with leading zeros: uvlc() of section 4.10.3."""
-        zeros = 0
-        while not self.number(1):
-            zeros += 1
-        if zeros < 32:
-            self.number(zeros)
 
 
 def frame_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
@@ -51,7 +29,7 @@ def frame_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
             return
         kind, start, position = _unit(stream, position)
         if kind == _SEQUENCE_HEADER:
-            yield _largest_frame(_Bits(stream[start : min(position, start + MAX_HEADER_BYTES)]))
+            yield _largest_frame(Bits(stream[start : min(position, start + MAX_HEADER_BYTES)]))
     raise ImageError("corrupt_image", "The AVIF has far too many units")
 
 
@@ -75,7 +53,7 @@ def _size(stream: bytes, position: int) -> tuple[int, int]:
     raise ImageError("truncated_image")
 
 
-def _largest_frame(bits: _Bits) -> tuple[int, int]:
+def _largest_frame(bits: Bits) -> tuple[int, int]:
     """Return the size that a sequence header gives (section 5.5.1)."""
     bits.number(4)
     if bits.number(1):
@@ -86,7 +64,7 @@ def _largest_frame(bits: _Bits) -> tuple[int, int]:
     return bits.number(width_bits) + 1, bits.number(height_bits) + 1
 
 
-def _skip_operating_points(bits: _Bits) -> None:
+def _skip_operating_points(bits: Bits) -> None:
     delay_bits = _skip_timing(bits)
     has_display_delay = bits.number(1)
     for _ in range(bits.number(5) + 1):
@@ -99,13 +77,13 @@ def _skip_operating_points(bits: _Bits) -> None:
             bits.number(4)
 
 
-def _skip_timing(bits: _Bits) -> int:
+def _skip_timing(bits: Bits) -> int:
     """Leave out the timing; return the number of bits of a delay, 0 if there are no delays."""
     if not bits.number(1):
         return 0
     bits.number(64)
     if bits.number(1):
-        bits.skip_variable_length()
+        bits.variable_length()
     if not bits.number(1):
         return 0
     delay_bits = bits.number(5) + 1

@@ -1,5 +1,6 @@
 """Whatever the bytes are: a result that keeps its word, or an error of the tree."""
 
+import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,8 @@ from imgcompress.errors import IMAGE_ERRORS, ImageError
 from imgcompress.imaging import CompressOptions, compress
 
 from tests.support.images import animated, cutout, drawing, encoded, frames, opened, photo
+
+pillow_heif.register_heif_opener()
 
 SEEDS = {
     "jpeg": encoded(photo(48, 32), "JPEG"),
@@ -21,13 +24,16 @@ SEEDS = {
     "tiff": encoded(photo(48, 32), "TIFF", compression="tiff_lzw"),
     "bmp": encoded(photo(48, 32), "BMP"),
     "avif": encoded(photo(48, 32), "AVIF", speed=10),
+    "heif": encoded(photo(48, 32), "HEIF"),
 }
 NAMES = [
-    pytest.param(name, marks=pytest.mark.one_way if name.startswith(("webp", "avif")) else ())
+    pytest.param(
+        name, marks=pytest.mark.one_way if name.startswith(("webp", "avif", "heif")) else ()
+    )
     for name in SEEDS
 ]
 OUTCOMES = {"target_met", "floor_reached", "already_small", "larger"}
-FREE = {"tiff", "bmp"}
+FREE = {"tiff", "bmp", "heif"}
 quick = settings(
     max_examples=60,
     deadline=None,
