@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from html import unescape
 from urllib.parse import parse_qs, quote, urlsplit
 
-from .urls import EDGES, is_local, is_one_url, origins_of_lone
+from .urls import EDGES, are_lone_urls, is_local, is_one_url
 
 # Placeholders that catalogues write where there is no image.
 NO_IMAGE = frozenset(
@@ -73,6 +73,7 @@ _QUOTED = re.compile(r"'([^'\\]*+)'|\"([^\"\\]*+)\"")
 _JSON_STRING = re.compile(r"\"(?:[^\"\\]++|\\.)*+\"")
 _ESCAPED_SLASH = re.compile(r"\\/")
 _SHARES = ("drive.google.com", "dropbox.com")
+_SHARES_IN_BYTES = tuple(host.encode() for host in _SHARES)
 
 
 class UrlCells:
@@ -154,10 +155,7 @@ class UrlCells:
 
     def all_plain(self, cells: Sequence[str]) -> bool:
         """Return whether each of many cells is one URL that is fetched as it is."""
-        origins = origins_of_lone(cells)
-        return origins is not None and not any(
-            origin.lower().endswith(_SHARES) for origin in origins
-        )
+        return are_lone_urls(cells, _SHARES_IN_BYTES)
 
     def _parted(self, text: str) -> list[Part]:
         if "<" in text and len(text) <= _MARKUP_CHARS:

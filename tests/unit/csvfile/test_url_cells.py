@@ -225,6 +225,30 @@ def test_urls_between_separators_are_all_found(urls: list[str], separator: str) 
     assert UrlCells().split(separator.join(urls)) == tuple(urls)
 
 
+STARTS = st.sampled_from(["http://", "https://", "HTTP://", "http:", "", "//"])
+HOSTS = st.sampled_from(
+    ["a.test", "a.test:80", "", "{x}", "(a)", "drive.google.com", "Dropbox.com"]
+)
+PATHS = st.sampled_from(
+    ["/1.jpg", "/(1).jpg", "/a'", "'", "?u=http://b.test/2", "#x", "](//b.c)", ""]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.builds("{}{}{}".format, STARTS, HOSTS, PATHS), min_size=1, max_size=3))
+def test_cells_that_are_plain_at_a_glance_are_the_urls_that_splitting_finds(
+    cells: list[str],
+) -> None:
+    if UrlCells().all_plain(cells):
+        assert [UrlCells().split(cell) for cell in cells] == [(cell,) for cell in cells]
+
+
+def test_nearly_all_cells_are_plain_at_a_glance() -> None:
+    assert UrlCells().all_plain([A, B, C, "https://a.test:8080/x(1)/~b"])
+    assert not UrlCells().all_plain([A, f"{A}, {B}"])
+    assert not UrlCells().all_plain([A, "https://www.dropbox.com/s/a/b.jpg?dl=0"])
+
+
 @pytest.mark.parametrize("mark", MARKS)
 def test_a_long_run_of_marks_takes_no_time_to_speak_of(mark: str) -> None:
     """Quadratic matching would take minutes here, and the suite would be stopped."""
