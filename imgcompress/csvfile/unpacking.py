@@ -21,8 +21,13 @@ from ..file_types import SIGNATURES
 from .model import BadCatalogue, CatalogueLimits, Issue, enumerated, issue
 
 BLOCK_BYTES = 64 * 1024
-# Beside its sheets a workbook has parts that are read at once, such as its styles.
-MAX_PART_BYTES = 4 * 2**20
+# A workbook has parts that are read at once, such as the list of its sheets. As objects they take
+# 16 times their bytes.
+MAX_PART_BYTES = 2**20
+# What is held of a part that is read in a stream: the text of a row, and its cells, of which each
+# has up to four elements.
+MAX_HELD_BYTES = 4 * 2**20
+MAX_HELD_ELEMENTS = 65_536
 MAX_DIRECTORY_BYTES = 2 * 2**20
 # XML takes several times the bytes of a CSV with the same cells.
 XML_TIMES = 4
@@ -133,20 +138,26 @@ class BoundedPart:
     def __init__(self, part: BinaryIO, limit: int) -> None:
         self._part = part
         self._room = self._limit = limit
-        self._held = 0
+        self._held = self._elements = 0
 
     def read(self, size: int = -1) -> bytes:
         """Return more data; raise BadCatalogue if the limit is exceeded."""
         data = self._part.read(min(size, BLOCK_BYTES) if size > 0 else BLOCK_BYTES)
         self._room -= len(data)
         self._held += len(data)
-        if self._room < 0 or self._held > MAX_PART_BYTES:
+        if self._room < 0 or self._held > MAX_HELD_BYTES:
             raise BadCatalogue(issue("unpacked_too_large", limit=self._limit))
         return data
 
+    def begun(self) -> None:
+        """Note that one more element is held; raise ValueError if no row has so many."""
+        self._elements += 1
+        if self._elements > MAX_HELD_ELEMENTS:
+            raise ValueError(self._elements)
+
     def passed(self) -> None:
         """Note that the data read before is no longer held."""
-        self._held = 0
+        self._held = self._elements = 0
 
 
 def _gunzip(stream: BinaryIO, target: BoundedFile) -> None:

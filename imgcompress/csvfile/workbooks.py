@@ -21,9 +21,9 @@ from xml.etree.ElementTree import Element, iterparse
 
 from openpyxl.cell.text import Text
 from openpyxl.reader.excel import ExcelReader
-from openpyxl.styles.stylesheet import apply_stylesheet
+from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format
 from openpyxl.worksheet._reader import DATA_TAG, FORMULA_TAG, ROW_TAG, WorkSheetParser
-from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
+from openpyxl.xml.constants import ARC_STYLE, SHARED_STRINGS, SHEET_MAIN_NS
 
 from .hyperlinks import Links, read_links, web_link, with_link
 from .model import BadCatalogue, CatalogueLimits, enumerated, issue
@@ -135,6 +135,7 @@ def _rows(part: BoundedPart, sheet: str | None) -> Iterator[tuple[int, list[str]
     number = 0
     for event, element in iterparse(cast(Any, part), events=("start", "end")):
         if event == "start":
+            part.begun()
             parents.append(element)
             # A table may stand within a cell of another.
             if element.tag == f"{_TABLE}table" and not wanted:
@@ -215,6 +216,11 @@ def _text_of_paragraph(paragraph: Element) -> str:
 
 
 _TEXT_TAG = f"{{{SHEET_MAIN_NS}}}si"
+_NUMBER_FORMAT_TAG = f"{{{SHEET_MAIN_NS}}}numFmt"
+_STYLE_TAG = f"{{{SHEET_MAIN_NS}}}xf"
+_STYLES_TAG = f"{{{SHEET_MAIN_NS}}}cellXfs"
+# Excel has no more.
+_MAX_STYLES = 65_490
 # A place in the file takes eight bytes.
 _MAX_TEXTS = 8_000_000
 
@@ -258,7 +264,7 @@ class _Workbook(ExcelReader):
         self._max_xml_bytes = max_xml_bytes
         self.read_manifest()
         self.read_workbook()
-        apply_stylesheet(archive, self.wb)
+        self._dates, self._durations = _styles_of_times(archive, max_xml_bytes)
 
     def part(self, sheet: str | None) -> str:
         """Return the name of the part that a sheet is in; raise BadCatalogue if there is none."""
@@ -281,10 +287,8 @@ class _Workbook(ExcelReader):
                 texts,
                 data_only=True,
                 epoch=self.wb.epoch,
-                **{
-                    name: getattr(self.wb, f"_{name}")
-                    for name in ("date_formats", "timedelta_formats")
-                },
+                date_formats=self._dates,
+                timedelta_formats=self._durations,
             )
             for number, cells in parser.rows():
                 yield number, _lined_up(number, cells, links)
@@ -296,6 +300,43 @@ class _Workbook(ExcelReader):
             with self.archive.open(part.PartName[1:]) as file:
                 texts.read(BoundedPart(cast(BinaryIO, file), self._max_xml_bytes))
         return texts
+
+
+def _styles_of_times(archive: zipfile.ZipFile, max_xml_bytes: int) -> tuple[set[int], set[int]]:
+    """Return the numbers of the cell styles that show dates, and of those that show durations.
+
+    Of the styles no more is needed, and all of them would be read at once by openpyxl: workbooks
+    that were copied together for years have tens of thousands.
+    """
+    dates, durations, codes = set[int](), set[int](), dict[str | None, str | None]()
+    if ARC_STYLE not in archive.namelist():
+        return dates, durations
+    parents: list[Element] = []
+    number = 0
+    with archive.open(ARC_STYLE) as file:
+        part = BoundedPart(cast(BinaryIO, file), max_xml_bytes)
+        for event, element in iterparse(cast(Any, part), events=("start", "end")):
+            if event == "start":
+                part.begun()
+                parents.append(element)
+                continue
+            parents.pop()
+            id_ = element.get("numFmtId")
+            if element.tag == _NUMBER_FORMAT_TAG and len(codes) < _MAX_STYLES:
+                codes[id_] = element.get("formatCode")
+            elif element.tag == _STYLE_TAG and parents and parents[-1].tag == _STYLES_TAG:
+                code = codes[id_] if id_ in codes else builtin_format_code(int(id_ or 0))
+                if is_date_format(code):
+                    dates.add(number)
+                if is_timedelta_format(code):
+                    durations.add(number)
+                number += 1
+                if number == _MAX_STYLES:
+                    break
+            if parents:
+                parents[-1].remove(element)
+                part.passed()
+    return dates, durations
 
 
 class _SharedTexts:
@@ -322,6 +363,8 @@ class _SharedTexts:
         for event, element in iterparse(cast(Any, part), events=("start", "end")):
             if root is None:
                 root = element
+            if event == "start":
+                part.begun()
             if event == "end" and element.tag == _TEXT_TAG:
                 text = str(cast(Any, Text.from_tree(element)).content).encode("utf-8", "replace")
                 self._file.write(text)
@@ -357,14 +400,15 @@ class _Sheet(WorkSheetParser):
         rows = None
         source = cast(BoundedPart, self.source)
         for event, element in iterparse(cast(Any, source), events=("start", "end")):
-            if event == "start" and element.tag == DATA_TAG:
-                rows = element
-            elif event == "end" and element.tag == ROW_TAG and rows is not None:
+            if event == "start":
+                source.begun()
+                rows = element if element.tag == DATA_TAG else rows
+            elif element.tag == ROW_TAG and rows is not None:
                 number, cells = self.parse_row(element)
                 yield number, cells
                 rows.clear()
                 source.passed()
-            elif event == "end" and element.tag == DATA_TAG:
+            elif element.tag == DATA_TAG:
                 return
 
     def parse_cell(self, element: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import gzip
 import io
 import tracemalloc
 import zipfile
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import openpyxl
@@ -237,6 +237,49 @@ def test_the_cells_of_a_workbook_are_as_people_read_them() -> None:
             "größe 大",
         ],
     ]
+
+
+def with_part(book: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a workbook with a changed part."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(target, "w") as new:
+        for entry in old.infolist():
+            content = old.read(entry)
+            new.writestr(entry.filename, change(content) if entry.filename == name else content)
+    return target.getvalue()
+
+
+def test_many_styles_take_no_memory_and_dates_are_known_among_them() -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Name", date(2026, 1, 31), timedelta(hours=30)])
+    target = io.BytesIO()
+    book.save(target)
+    more = b"<font><b/><name val='x'/></font>" * 100_000
+    content = with_part(
+        target.getvalue(),
+        "xl/styles.xml",
+        lambda styles: styles.replace(b"</fonts>", more + b"</fonts>"),
+    )
+    rows_in(xlsx(ROWS))
+    tracemalloc.start()
+    try:
+        assert rows_in(content) == [["Name", "2026-01-31", "1 day, 6:00:00"]]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak - len(content) < 8 * 2**20
+
+
+def test_a_row_of_more_cells_than_any_sheet_has_is_damaged() -> None:
+    content = with_part(
+        xlsx(ROWS),
+        "xl/worksheets/sheet1.xml",
+        lambda sheet: sheet.replace(b"</row>", b"<c/>" * 70_000 + b"</row>", 1),
+    )
+    assert fault_in(content).code == "damaged_file"
+    cells = cell("x") * 40_000
+    table = f"<table:table><table:table-row>{cells}</table:table-row></table:table>"
+    assert fault_in(ods(table)).code == "damaged_file"
 
 
 def test_a_formula_has_its_last_value() -> None:
