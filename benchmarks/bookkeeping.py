@@ -49,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, serving(photos.files) as origin:
         rounds = _measured(Path(folder), origin, options.images, options.rounds)
     print(
-        f"{os.cpu_count()} cores, {options.images} of {photos.told()}, quality 50,"
+        f"{os.cpu_count()} cores, {options.images} of {photos.described()}, quality 50,"
         f" the median of {options.rounds} jobs"
     )
     print_verdicts("CPU time", _verdicts(rounds, options.images))
@@ -82,9 +82,9 @@ def _sums(service: Service, times: Path) -> Sums:
         if part:
             sums[part] += cpu_seconds(child)
     for file in times.iterdir():
-        told = json.loads(file.read_text())
-        sums[POOL] += told["bookkeeping"]
-        sums["statements"] += told["statements"]
+        times = json.loads(file.read_text())
+        sums[POOL] += times["bookkeeping"]
+        sums["statements"] += times["statements"]
     return sums
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.compression [FOLDER] [--repeat N]
 
-Without a folder the sample photos are used. Each photo is saved anew in two sizes and at several
+Without a folder the sample photos are used. Each photo is saved again in two sizes and at several
 qualities, because how hard it is to halve a file depends on how it was saved. Times are CPU time
 of this process, the best of N runs; the score is that of imgcompress/imaging/score.py.
 """

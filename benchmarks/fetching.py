@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def serve(connection: Connection, size: int) -> None:
-    """Serve one image until told to end."""
+    """Serve one image until the end is asked for."""
     with PlainOrigin({"/a.jpg": (200, "image/jpeg", bytes(size))}) as origin:
         connection.send(origin.url("/a.jpg"))
         connection.recv()

@@ -55,7 +55,7 @@ def main() -> None:
 def measured(data: bytes, timeout: float) -> tuple[float, float, str]:
     """Compress in a new process; return its peak in MiB, its CPU seconds, and the outcome."""
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", __spec__.name, "--child"],
             input=data,
             capture_output=True,
@@ -66,7 +66,7 @@ def measured(data: bytes, timeout: float) -> tuple[float, float, str]:
         return 0, SLOWEST * timeout, "took too long"
     except subprocess.CalledProcessError as error:
         return 0, 0, f"the process ended by {error.returncode}: {error.stderr[-200:]!r}"
-    peak, seconds, outcome = told.stdout.decode().split(" ", 2)
+    peak, seconds, outcome = done.stdout.decode().split(" ", 2)
     return float(peak), float(seconds), outcome.strip()
 
 

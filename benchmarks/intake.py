@@ -217,7 +217,7 @@ def web_server(url: str, folder: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 def answers(address: str) -> bool:
-    """Tell whether the web server answers."""
+    """Return whether the web server answers."""
     try:
         return requests.get(f"{address}/healthz", timeout=2).ok
     except requests.RequestException:

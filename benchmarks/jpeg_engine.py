@@ -2,7 +2,7 @@
 
     python -m benchmarks.jpeg_engine [FOLDER] [--rounds N] [--quick]
 
-Each photo is saved anew as catalogues and cameras do, at 75 to 95 with 4:2:0 and 4:4:4, in one of
+Each photo is saved again as catalogues and cameras do, at 75 to 95 with 4:2:0 and 4:4:4, in one of
 these ways in turn, and compressed both ways; at a fixed quality by the engine with effort=low too.
 CPU time is that of this process, which keeps freed memory as the service's workers do, medians of N
 rounds in turn. Look is compared with the source: PSNR and SSIM (Gaussian window, luma), MS-SSIM
@@ -176,8 +176,8 @@ def print_row(name: str, found: list[tuple[Source, dict[str, Outcome]]]) -> None
         share = mean(
             len(outcome.result.data) / len(source.data) for (source, _), outcome in zip(found, own)
         )
-        told = [mean(values) for values in zip(*(outcome.look for outcome in own))]
-        looks = " | ".join(f"{value:.{places}f}" for value, places in zip(told, (2, 4, 4, 1)))
+        means = [mean(values) for values in zip(*(outcome.look for outcome in own))]
+        looks = " | ".join(f"{value:.{places}f}" for value, places in zip(means, (2, 4, 4, 1)))
         print(f"| {name} | {way} | {len(own)} | {milliseconds:.2f} | {share:.3f} | {looks} |")
 
 

@@ -34,7 +34,7 @@ from tests.support.databases import fresh_database
 from tests.support.service import FINAL, Service
 
 TABLES = ("compressed_images", "job_slice", "job_request")
-# Postgres tells what a session did within a second of its end or of its last command.
+# Postgres reports what a session did within a second of its end or of its last command.
 SETTLE_SECONDS = 2.0
 IDLE_SECONDS = 10.0
 MESSAGES = ("lpush",)
@@ -101,7 +101,7 @@ def main() -> None:
     photos = next(photos for photos in photos_of(None) if photos.kind is CATALOGUE)
     print(
         f"{os.cpu_count()} cores, origin after {options.latency} ms, {options.images} of"
-        f" {photos.told()}; idle traffic taken off\n"
+        f" {photos.described()}; idle traffic taken off\n"
     )
     print(
         "| processes | images/s | CPU per image | of Postgres | of the broker | transactions"

@@ -99,7 +99,7 @@ def measure(
         runs.append(run(service, origin, csv, "trusted", since="latest", trust="30d"))
         origin.headers.clear()
         runs.append(run(service, origin, csv, "without ETags", since="latest"))
-        # The last run kept no ETags, and the next one gets them anew.
+        # The last run kept no ETags, and the next one gets new ones.
         origin.headers |= etags
         runs.append(run(service, origin, csv, "with ETags again", since="latest"))
         for number in range(0, images, round(100 / changed)):
@@ -108,7 +108,7 @@ def measure(
             origin.headers[path] = {"ETag": '"changed"'}
         runs.append(run(service, origin, csv, f"{changed:g} % changed", since="latest"))
     print(
-        f"\n{name}: {images:,} images, {photos.told()}, {os.cpu_count()} cores, load"
+        f"\n{name}: {images:,} images, {photos.described()}, {os.cpu_count()} cores, load"
         f" {os.getloadavg()[1]:.1f}\n\n| | images/s | times the first | CPU per image | of the first"
         " | requests per URL | unchanged | changed |\n|---|--:|--:|--:|--:|--:|--:|--:|"
     )

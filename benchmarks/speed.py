@@ -128,7 +128,7 @@ def _print_head(photos: list[Photos], options: argparse.Namespace) -> None:
         f" {options.rounds} rounds."
     )
     for some in photos:
-        print(f"* {some.told()}, {round(options.images * some.kind.share)} images in a run")
+        print(f"* {some.described()}, {round(options.images * some.kind.share)} images in a run")
     print()
 
 

@@ -4,7 +4,7 @@
 
 `flask serve` is what `make run` runs once all is installed. It starts in a folder that it knows
 already, the catalogue goes up as soon as the web server answers, and the clock stops when the
-status tells of the first image. Processor time is that of all processes together.
+status shows the first image. Processor time is that of all processes together.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def polls(service: Service, large: UUID, duration: int) -> list[Verdict]:
 
 
 def downloads(service: Service, short: UUID, long: UUID) -> list[Verdict]:
-    """Tell how much more memory a web process takes for a download that is ten times as long."""
+    """Measure how much more memory a web process takes for a download that is ten times as long."""
     found = []
     for name in ("download", "archive"):
         _fetch(service, name, short)

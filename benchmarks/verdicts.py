@@ -18,7 +18,7 @@ class Verdict:
 
     @property
     def met(self) -> str:
-        """Tell whether the target is met."""
+        """Return whether the target is met."""
         if self.target is None:
             return ""
         good = self.found >= self.target if self.more_is_better else self.found <= self.target
@@ -30,14 +30,14 @@ class Verdict:
         if self.target is None:
             return ""
         word = "at least" if self.more_is_better else "at most"
-        return f"{word} {_told(self.target)} {self.unit}"
+        return f"{word} {_formatted(self.target)} {self.unit}"
 
 
 def print_verdicts(title: str, verdicts: list[Verdict]) -> None:
     """Print a table in Markdown."""
     print(f"\n{title}\n\n| | found | target | |\n|---|---|---|---|")
     for one in verdicts:
-        print(f"| {one.name} | {_told(one.found)} {one.unit} | {one.aim} | {one.met} |")
+        print(f"| {one.name} | {_formatted(one.found)} {one.unit} | {one.aim} | {one.met} |")
     print(flush=True)
 
 
@@ -59,5 +59,5 @@ def children(process: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-def _told(figure: float) -> str:
+def _formatted(figure: float) -> str:
     return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"

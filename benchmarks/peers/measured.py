@@ -35,7 +35,7 @@ class Measured:
         """Return what the images took that this run had more than a smaller one.
 
         What both spent once, on starting up, is in neither. Raise Disturbed when the smaller run
-        took longer, which tells nothing about the images.
+        took longer, which says nothing about the images.
         """
         more = Measured(
             self.images - smaller.images,

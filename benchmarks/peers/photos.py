@@ -48,7 +48,7 @@ class Photos:
     kind: Kind
     files: tuple[bytes, ...]
 
-    def told(self) -> str:
+    def described(self) -> str:
         """Say what they are, for the table's head."""
         pixels = mean(_pixels(data) for data in self.files)
         size = mean(map(len, self.files))

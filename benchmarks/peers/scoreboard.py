@@ -25,13 +25,13 @@ class Target:
     wanted: float
     of_cpu: bool = False
 
-    def told(self) -> str:
+    def described(self) -> str:
         """Say what is wanted."""
         what, least = ("CPU per image", "at most") if self.of_cpu else ("images/s", "at least")
         return f"{self.photos}: {what} of `{self.who}`, {least} {self.wanted} x `{self.to}`"
 
     def is_met(self, ratio: float) -> bool:
-        """Tell whether a ratio is as wanted, to two decimals."""
+        """Return whether a ratio is as wanted, to two decimals."""
         return round(ratio, 2) <= self.wanted if self.of_cpu else round(ratio, 2) >= self.wanted
 
 
@@ -81,9 +81,9 @@ class Scoreboard:
         for photos, who in self.runs:
             print(
                 f"| {photos} | {who} | {self.median(photos, who, _rate):.0f} "
-                f"| {_told(self.ratio(photos, who, BARE, _rate))} "
+                f"| {_formatted(self.ratio(photos, who, BARE, _rate))} "
                 f"| {self.median(photos, who, _cpu):.2f} "
-                f"| {_told(self.ratio(photos, who, BARE, _cpu))} |"
+                f"| {_formatted(self.ratio(photos, who, BARE, _cpu))} |"
             )
         for who, why in self.missing.items():
             print(f"\n{who}, not measured: {why}")
@@ -91,7 +91,7 @@ class Scoreboard:
         print("|---|--:|---|")
         for target in TARGETS:
             if (target.photos, BARE) in self.runs:
-                print(f"| {target.told()} | {self._verdict(target)} |")
+                print(f"| {target.described()} | {self._verdict(target)} |")
 
     def _verdict(self, target: Target) -> str:
         ratio = self.ratio(target.photos, target.who, target.to, _cpu if target.of_cpu else _rate)
@@ -108,5 +108,5 @@ def _cpu(run: Measured) -> float:
     return run.cpu_per_image
 
 
-def _told(ratio: float | None) -> str:
+def _formatted(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}"

@@ -27,7 +27,7 @@ HOURS = 3
 
 
 class Clock:
-    """The time that processes are told: this machine's, and some seconds."""
+    """The time that processes see: this machine's, and some seconds."""
 
     def __init__(self, file: Path, seconds: int = 0) -> None:
         self._file = file

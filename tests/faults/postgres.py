@@ -96,7 +96,7 @@ class Postgres:
                 cursor.execute("SELECT pg_reload_conf()")
 
     def is_followed(self) -> bool:
-        """Tell whether each commit waits for a standby."""
+        """Return whether each commit waits for a standby."""
         with closing(psycopg2.connect(self.url)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'")
             return bool(cursor.fetchone()[0])

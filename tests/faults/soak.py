@@ -51,7 +51,7 @@ class Soak:
 
     @property
     def clean(self) -> bool:
-        """Tell whether every promise was kept."""
+        """Return whether every promise was kept."""
         found = (
             self.stuck,
             self.drift,

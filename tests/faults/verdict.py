@@ -1,4 +1,4 @@
-"""Run a job through a fault, and tell what became of it."""
+"""Run a job through a fault, and return how it ended."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Verdict:
 
     @property
     def clean(self) -> bool:
-        """Tell whether every promise was kept; two ids are those of the two status changes."""
+        """Return whether every promise was kept; two ids are those of the two status changes."""
         return (
             (self.lost, self.doubled, self.drift, self.stuck) == (0, 0, 0, 0)
             and self.webhook_ids == 2
@@ -115,7 +115,7 @@ class Watched:
         return int(done)
 
     def ended(self) -> bool:
-        """Tell whether the job has ended."""
+        """Return whether the job has ended."""
         self.done()
         return self.service.of_job(JOB, self.request_id)[0].status in FINAL
 
@@ -163,7 +163,7 @@ class Watched:
         return found
 
     def verdict(self, seconds: float = 120) -> Verdict:
-        """Wait for the end of the job and of its webhooks; tell what became of it."""
+        """Wait for the end of the job and of its webhooks; return how it ended."""
         stuck = 0
         try:
             wait_until(self.ended, seconds)

@@ -35,8 +35,8 @@ def procfile_commands() -> list[str]:
 
 def compose() -> dict[str, Any]:
     """Return the compose file."""
-    told: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
-    return told
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    return found
 
 
 def compose_services() -> dict[str, dict[str, Any]]:
@@ -76,7 +76,7 @@ def image_command() -> list[str]:
 
 
 def image_health_check() -> list[str]:
-    """Return the command that tells whether a container is well."""
+    """Return the command that checks whether a container is well."""
     words: list[str] = json.loads(dict(dockerfile())["HEALTHCHECK"].partition("CMD ")[2])
     return words
 

@@ -41,7 +41,7 @@ def running(command: list[str], service: Service, folder: Path = ROOT) -> Iterat
 
 
 def answers(url: str) -> bool:
-    """Tell whether a web server answers."""
+    """Return whether a web server answers."""
     try:
         return requests.get(f"{url}/readyz", timeout=2).ok
     except requests.RequestException:

@@ -62,8 +62,8 @@ def test_what_failed_completes_when_its_origin_is_well_again(service: Service) -
         assert last["errors"] == [] and origin.hits["/a.jpg"] == 1 and origin.hits["/b.jpg"] == 2
         assert service.details(request_id)[0]["output_url"] == done
         wait_until(lambda: len(receiver.of(request_id)) == 5, 30, lambda: service.log)
-    told = sorted(arrival.event["status"] for arrival in receiver.of(request_id))
-    assert told == ["COMPLETED", "COMPLETED", "PENDING", "PROCESSING", "PROCESSING"]
+    result = sorted(arrival.event["status"] for arrival in receiver.of(request_id))
+    assert result == ["COMPLETED", "COMPLETED", "PENDING", "PROCESSING", "PROCESSING"]
 
 
 def test_the_archive_holds_the_images(
@@ -110,7 +110,7 @@ def test_jobs_that_end_while_they_run_leave_no_files(embedded_service: Service) 
             wait_until(lambda job=request_id: service.status(job)["completed_images"] > 5, 60)
             if end == "cancel":
                 answer = requests.post(f"{service.url}/job/cancel/{request_id}", timeout=30)
-                # The CSV, and the images that it told of.
+                # The CSV, and the images that it named.
                 jobs[request_id] = 1 + answer.json()["completed_images"]
             else:
                 answer = requests.delete(f"{service.url}/job/{request_id}", timeout=30)

@@ -64,25 +64,25 @@ def test_an_export_goes_in_as_it_is(embedded_service: Service, tmp_path: Path, n
         for file in ("a.jpg", "b.jpg", "c.jpg"):
             for query in ("", "?v=17", "?w=1&h=2", "?ts=1&s=x"):
                 origin.files[f"/m/{file}{query}"] = photo
-        told = curl(embedded_service, tmp_path, export)
+        answer = curl(embedded_service, tmp_path, export)
         assert (
-            told["layout"],
-            told["columns"]["urls"],
-            told["total_images"],
-            told["total_rows"],
-            told["warnings"],
+            answer["layout"],
+            answer["columns"]["urls"],
+            answer["total_images"],
+            answer["total_rows"],
+            answer["warnings"],
         ) == (export.layout, export.urls, export.images, export.rows, [])
-        status = embedded_service.finished(told["request_id"])
+        status = embedded_service.finished(answer["request_id"])
     assert (status["status"], status["completed_images"]) == ("COMPLETED", export.images)
-    assert (status["layout"], status["columns"]) == (told["layout"], told["columns"])
-    appended = embedded_service.get(f"/job/download/{told['request_id']}")
+    assert (status["layout"], status["columns"]) == (answer["layout"], answer["columns"])
+    appended = embedded_service.get(f"/job/download/{answer['request_id']}")
     below = _rows_with_output(export, appended.content)
     assert len(below) == export.rows
     assert sum(len(row[0].split(",")) for row in below if row[0]) == export.images
     assert {row[1] for row in below} == {""}
-    replaced = embedded_service.get(f"/job/download/{told['request_id']}", output="replace")
+    replaced = embedded_service.get(f"/job/download/{answer['request_id']}", output="replace")
     _assert_urls_alone_changed(
-        export, replaced.content, embedded_service.details(told["request_id"])
+        export, replaced.content, embedded_service.details(answer["request_id"])
     )
     # What came back can be uploaded as the original was.
     again = embedded_service.upload_file(
@@ -114,9 +114,9 @@ def test_without_any_new_url_an_export_comes_back_as_it_was(embedded_service: Se
         else:
             assert output == _table(export), export.file_name
         errors = embedded_service.get(f"/job/download/{request_id}", errors="true")
-        told = pandas.read_csv(io.BytesIO(errors.content), sep=export.delimiter)
-        assert list(told) == ["Row", "Column", "URL", "Code", "Message"]
-        assert len(told) == export.images and set(told["Column"]) <= set(export.urls)
+        found = pandas.read_csv(io.BytesIO(errors.content), sep=export.delimiter)
+        assert list(found) == ["Row", "Column", "URL", "Code", "Message"]
+        assert len(found) == export.images and set(found["Column"]) <= set(export.urls)
 
 
 def _table(export: Export) -> bytes:

@@ -120,14 +120,14 @@ def test_a_generated_client_follows_a_job_to_its_end(
 ) -> None:
     done = program(embedded_service.url, csv)
     assert done.returncode == 0, done.stdout
-    told = json.loads(done.stdout)
-    assert (told["status"], told["failures"]) == ("COMPLETED", [["source_status", 1]])
+    output = json.loads(done.stdout)
+    assert (output["status"], output["failures"]) == ("COMPLETED", [["source_status", 1]])
     names = ("input_url", "output_url", "output_bytes", "output_format")
-    assert told["images"] == [
+    assert output["images"] == [
         {name: image[name] for name in names} | {"error": image["error"] and image["error"]["code"]}
-        for image in embedded_service.details(told["request_id"])
+        for image in embedded_service.details(output["request_id"])
     ]
-    assert [image["output_format"] for image in told["images"]] == ["webp", None]
+    assert [image["output_format"] for image in output["images"]] == ["webp", None]
 
 
 def test_a_generated_client_knows_a_problem(embedded_service: Service, program: Program) -> None:

@@ -80,15 +80,15 @@ class TestTheFiles:
             }
 
     def test_compose_looks_after_what_answers(self) -> None:
-        told = deployment.compose()
+        found = deployment.compose()
         for name in ("postgres", "redis"):
-            assert told["services"][name]["healthcheck"]["test"][0] == "CMD"
+            assert found["services"][name]["healthcheck"]["test"][0] == "CMD"
         kept = [
             volume.split(":")[0]
-            for service in told["services"].values()
+            for service in found["services"].values()
             for volume in service["volumes"]
         ]
-        assert set(kept) == set(told["volumes"])
+        assert set(kept) == set(found["volumes"])
 
     def test_the_workers_as_a_whole_have_a_limit_of_memory(self) -> None:
         worker = deployment.compose_services()["worker"]
@@ -276,14 +276,16 @@ class TestTheCommands:
                 timeout=30,
             )
             assert answer.status_code == 202, answer.text
-            told = answer.json()
-            assert told["status_url"].startswith(url)
-            job = deployed.finished(told["request_id"])
+            result = answer.json()
+            assert result["status_url"].startswith(url)
+            job = deployed.finished(result["request_id"])
             assert (job["completed_images"], job["failed_images"]) == (1, 1)
-            wait_until(lambda: len(receiver.of(told["request_id"])) == 2, 60, lambda: deployed.log)
+            wait_until(
+                lambda: len(receiver.of(result["request_id"])) == 2, 60, lambda: deployed.log
+            )
 
         self._follow_the_job_through_the_log(
-            deployed, told["request_id"], answer.headers["X-Request-ID"]
+            deployed, result["request_id"], answer.headers["X-Request-ID"]
         )
         self._find_the_job_in_the_metrics(deployed)
 
@@ -314,11 +316,11 @@ class TestTheCommands:
         calls = ("imgcompress_http_request_seconds_count", "GET", "/job", "200")
         wait_until(lambda: _metrics(service.url).get(calls) == 10, 60, lambda: service.log)
 
-        told = _metrics(service.url)
-        assert told[fetched, "ok"] == told["imgcompress_compress_seconds_count", "ok"] == 1
-        assert told["imgcompress_images_total", "source_status", "failed"] == 1
-        assert told["imgcompress_jobs_ended_total", "COMPLETED"] == 1
-        assert told["imgcompress_deliveries_ended_total", "webhook", "DELIVERED"] == 2
+        answer = _metrics(service.url)
+        assert answer[fetched, "ok"] == answer["imgcompress_compress_seconds_count", "ok"] == 1
+        assert answer["imgcompress_images_total", "source_status", "failed"] == 1
+        assert answer["imgcompress_jobs_ended_total", "COMPLETED"] == 1
+        assert answer["imgcompress_deliveries_ended_total", "webhook", "DELIVERED"] == 2
 
     def test_nginx_passes_on_the_host_and_guards_the_figures(
         self, deployed: Service, tmp_path: Path

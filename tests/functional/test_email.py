@@ -49,7 +49,7 @@ def service(
         yield service
 
 
-def test_the_end_of_a_job_is_told_by_mail_with_the_csv(
+def test_the_end_of_a_job_is_reported_by_mail_with_the_csv(
     service: Service, mail_server: tuple[MailServer, Path]
 ) -> None:
     server, _ = mail_server

@@ -88,7 +88,7 @@ def test_the_same_url_in_several_slices_is_fetched_once(job: Job) -> None:
     assert len(set(urls)) == len(urls)
 
 
-def test_the_status_tells_the_numbers_that_hosts_answered(job: Job) -> None:
+def test_the_status_shows_the_numbers_that_hosts_answered(job: Job) -> None:
     found = {error["found"] for error in job.status["errors"] if error["code"] == "source_status"}
     assert found == {"HTTP 204 No Content", "HTTP 403 Forbidden", "HTTP 429 Too Many Requests"}
 

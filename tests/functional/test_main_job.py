@@ -82,7 +82,7 @@ def _csv(url: str) -> bytes:
     return file.getvalue().encode()
 
 
-def test_the_upload_tells_what_it_took(job: Job) -> None:
+def test_the_upload_shows_what_it_took(job: Job) -> None:
     assert re.fullmatch(UUID, job.request_id)
     assert job.upload.pop("message")
     assert job.upload == {
@@ -99,7 +99,7 @@ def test_the_upload_tells_what_it_took(job: Job) -> None:
     }
 
 
-def test_the_status_tells_how_the_job_ended(job: Job) -> None:
+def test_the_status_shows_how_the_job_ended(job: Job) -> None:
     status = job.status
     assert (status["request_id"], status["status"]) == (job.request_id, "COMPLETED")
     assert status["completion_percentage"] == 100
@@ -175,7 +175,7 @@ def test_every_output_keeps_the_promise(job: Job) -> None:
         assert answer.headers["Content-Type"] == content_type
 
 
-def test_a_failed_image_tells_why_and_what_to_do(job: Job) -> None:
+def test_a_failed_image_shows_why_and_what_to_do(job: Job) -> None:
     missing, page = job.images[3], job.images[4]
     assert missing["error"]["code"] == "source_status" and "404" in missing["error"]["message"]
     assert page["error"]["code"] == "not_an_image" and "HTML" in page["error"]["message"]
@@ -240,7 +240,7 @@ def test_each_status_change_arrives_once_signed(job: Job) -> None:
     assert all(arrival.headers["content-type"] == "application/json" for arrival in job.arrivals)
 
 
-def test_the_last_webhook_tells_what_the_status_tells(job: Job) -> None:
+def test_the_last_webhook_says_what_the_status_says(job: Job) -> None:
     (event,) = (arrival.event for arrival in job.arrivals if arrival.event["status"] == "COMPLETED")
     for name in (
         "request_id",

@@ -125,24 +125,24 @@ def run(catalogue_origin: PlainOrigin, tmp_path: Path) -> Run:
 
 def test_no_generated_request_finds_a_breach(service: Service, run: Run) -> None:
     document = service.get("/openapi.json").json()
-    told = run(service, EXAMPLES)
-    assert _number(r"Tested: (\d+)", told) == len(_calls(document)), told
-    assert _number(r"(\d+) generated", told) >= LEAST_CASES, told
+    answer = run(service, EXAMPLES)
+    assert _number(r"Tested: (\d+)", answer) == len(_calls(document)), answer
+    assert _number(r"(\d+) generated", answer) >= LEAST_CASES, answer
     # Without uploads that are accepted no scenario gets beyond its first step. How many links the
     # scenarios of one seed follow depends on the answers, so others go on where they were few.
     links = document["paths"]["/upload"]["post"]["responses"]["202"]["links"]
     for seed in range(int(SEED) + 1, int(SEED) + 6):
-        if _number(r"API Links: +(\d+) covered", told) >= len(links):
+        if _number(r"API Links: +(\d+) covered", answer) >= len(links):
             return
-        told = run(service, EXAMPLES, "--phases", "stateful", "--seed", str(seed))
-    assert _number(r"API Links: +(\d+) covered", told) >= len(links), told
+        answer = run(service, EXAMPLES, "--phases", "stateful", "--seed", str(seed))
+    assert _number(r"API Links: +(\d+) covered", answer) >= len(links), answer
 
 
 def test_no_call_is_open_that_asks_for_a_key(guarded_service: Service, key: str, run: Run) -> None:
     """Schemathesis sends each call with the key, without it, and with a wrong one."""
-    told = run(guarded_service, EXAMPLES // 4, "--header", f"Authorization: Bearer {key}")
+    answer = run(guarded_service, EXAMPLES // 4, "--header", f"Authorization: Bearer {key}")
     document = guarded_service.get("/openapi.json").json()
-    assert _number(r"Tested: (\d+)", told) == len(_calls(document)), told
+    assert _number(r"Tested: (\d+)", answer) == len(_calls(document)), answer
 
 
 def _calls(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -154,7 +154,7 @@ def _calls(document: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _number(pattern: str, told: str) -> int:
-    found = re.search(pattern, told)
-    assert found, told
+def _number(pattern: str, output: str) -> int:
+    found = re.search(pattern, output)
+    assert found, output
     return int(found[1])

@@ -98,7 +98,7 @@ def open_job(page: Page, service: Service, request_id: str) -> None:
 
 
 def state_of(page: Page) -> Locator:
-    """Return the word that tells the job's state."""
+    """Return the word that shows the job's state."""
     return page.locator("#state")
 
 
@@ -280,8 +280,8 @@ def test_the_columns_of_a_catalogue_are_seen_and_chosen(
 ) -> None:
     page.goto(service.url)
     drop(page, "shop.csv", SHOP.format(origin.url("")).encode())
-    told = page.locator("#layout-note")
-    expect(told).to_have_text("No column with image URLs was found. Choose one.")
+    found = page.locator("#layout-note")
+    expect(found).to_have_text("No column with image URLs was found. Choose one.")
     expect(page.locator("#start")).to_be_disabled()
     page.get_by_role("checkbox", name="Second picture").check()
     expect(page.locator("#verdict")).to_contain_text("1 image in 2 rows")
@@ -765,7 +765,7 @@ def test_what_does_not_exist_is_a_page(browser: Browser, service: Service) -> No
         expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
 
 
-def test_the_key_is_asked_once_and_a_lost_service_is_told(
+def test_the_key_is_asked_once_and_a_lost_service_is_reported(
     browser: Browser, service: Service, origin: PlainOrigin
 ) -> None:
     key = _new_key(service)
@@ -815,7 +815,7 @@ class _ServerWithKeys:
         )
 
     def answers(self) -> bool:
-        """Tell whether the server answers."""
+        """Return whether the server answers."""
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).ok
         except requests.RequestException:

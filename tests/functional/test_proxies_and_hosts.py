@@ -24,12 +24,12 @@ def _send(service: Service, call: str, *headers: str, body: str = "") -> tuple[i
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
         client.sendall("\r\n".join(lines).encode())
         with client.makefile("rb") as answer:
-            head, _, told = answer.read().decode().partition("\r\n\r\n")
-    return int(head.split()[1]), head, told
+            head, _, result = answer.read().decode().partition("\r\n\r\n")
+    return int(head.split()[1]), head, result
 
 
 def _upload(service: Service, *headers: str) -> dict[str, Any]:
-    """Upload a CSV; return what is told of the job."""
+    """Upload a CSV; return the answer."""
     status, _, body = _send(
         service,
         "POST /upload HTTP/1.1",
@@ -38,8 +38,8 @@ def _upload(service: Service, *headers: str) -> dict[str, Any]:
         body=FORM,
     )
     assert status == 202, body
-    told: dict[str, Any] = json.loads(body)
-    return told
+    found: dict[str, Any] = json.loads(body)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ FORWARDED = [
 def test_without_a_trusted_proxy_no_header_of_one_is_believed(embedded_service: Service) -> None:
     """Every test comes from loopback, which gunicorn by itself would trust."""
     for headers in (FORWARDED, *([header] for header in FORWARDED)):
-        told = _upload(embedded_service, "Host: localhost:5000", *headers)
-        assert told["status_url"] == f"http://localhost:5000/job/status/{told['request_id']}"
+        answer = _upload(embedded_service, "Host: localhost:5000", *headers)
+        assert answer["status_url"] == f"http://localhost:5000/job/status/{answer['request_id']}"
         status, head, _ = _send(embedded_service, "GET /job HTTP/1.1", "Host: 10.0.0.1", *headers)
         assert status == 200 and "strict-transport-security" not in head.lower(), headers
         status, head, _ = _send(
@@ -116,8 +116,8 @@ def test_what_a_trusted_proxy_says_is_believed(proxied: Service) -> None:
         "X-Forwarded-Proto: https",
         "X-Forwarded-Host: images.example.com",
     )
-    told = _upload(proxied, *headers)
-    assert told["status_url"].startswith("https://images.example.com/job/status/")
+    answer = _upload(proxied, *headers)
+    assert answer["status_url"].startswith("https://images.example.com/job/status/")
     _, head, _ = _send(proxied, "DELETE /session HTTP/1.1", *headers)
     assert "Strict-Transport-Security: max-age=31536000" in head
     assert "Set-Cookie: __Host-imgcompress_key=;" in head and "; Secure;" in head

@@ -35,9 +35,9 @@ def transcripts(program: str) -> Iterator[tuple[str, str]]:
     """Yield the command lines that start with a program, each with what follows it."""
     for block in BLOCKS:
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
-            command, _, told = part.partition("\n")
+            command, _, answer = part.partition("\n")
             if command.startswith(program):
-                yield command, told
+                yield command, answer
 
 
 def commands(program: str) -> list[str]:
@@ -56,7 +56,7 @@ class TestTheFirstRequest:
         with PlainOrigin(PHOTOS) as origin:
             yield origin
 
-    def test_every_curl_tells_what_is_shown(
+    def test_every_curl_prints_what_is_shown(
         self, embedded_service: Service, origin: PlainOrigin, tmp_path: Path
     ) -> None:
         ((_, table),) = transcripts("cat products.csv")
@@ -65,14 +65,14 @@ class TestTheFirstRequest:
         curls = list(transcripts("curl"))
         assert len(curls) >= 3
         request_id = ""
-        for command, told in curls:
+        for command, answer in curls:
             if request_id:
                 embedded_service.finished(request_id)
             actual = run(
                 UUID.sub(request_id, command).replace(SERVICE, embedded_service.url), tmp_path
             )
             request_id = request_id or UUID.findall(actual)[0]
-            compare(told, actual.replace(embedded_service.url, SERVICE).replace(shop, SHOP))
+            compare(answer, actual.replace(embedded_service.url, SERVICE).replace(shop, SHOP))
 
 
 def run(command: str, folder: Path) -> str:
@@ -89,10 +89,10 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
-def compare(told: str, actual: str) -> None:
+def compare(output: str, actual: str) -> None:
     """Find all that the README shows, piece by piece between its ellipses, in their order."""
     rest = alike(actual)
-    for piece in filter(None, map(alike, told.split("…"))):
+    for piece in filter(None, map(alike, output.split("…"))):
         before, found, rest = rest.partition(piece)
         assert found, f"{piece}\nis not in\n{before}"
 

@@ -74,11 +74,11 @@ def supervisor(service: Service) -> int:
 
 
 def left_nothing(service: Service) -> bool:
-    """Tell whether no process of the installation runs."""
+    """Return whether no process of the installation runs."""
     return not processes(service.data_dir)
 
 
-def test_the_url_is_told_once_the_service_answers(service: Service) -> None:
+def test_the_url_is_reported_once_the_service_answers(service: Service) -> None:
     wait_until(lambda: f"ready at {service.url}" in service.log, END_SECONDS)
 
     assert service.get("/healthz").status_code == 200
@@ -96,7 +96,7 @@ def test_a_second_service_says_where_the_first_one_is(service: Service) -> None:
     assert service.get("/healthz").status_code == 200
 
 
-def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_with_a_way_out(tmp_path: Path) -> None:
     service = Service(tmp_path / "var")
     with socket.create_server(("127.0.0.1", service.port)):
         done = flask(service, "serve")
@@ -107,7 +107,7 @@ def test_a_taken_port_is_told_with_a_way_out(tmp_path: Path) -> None:
     assert left_nothing(service)
 
 
-def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
+def test_a_database_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     service = Service(tmp_path / "var")
     url = f"postgresql://postgres@127.0.0.1:{free_port()}/none"
     done = flask(service, "serve", DATABASE_URL=url)

@@ -1,4 +1,4 @@
-"""Clients that send or take bytes slowly: they hold up nobody, and not for ever."""
+"""Clients that send or take bytes slowly: they hold up nobody, and are cut off in the end."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def _seconds_to_answer(url: str) -> float:
     return time.monotonic() - began
 
 
-def test_health_is_told_within_a_second_beside_200_slow_clients(embedded_service: Service) -> None:
+def test_health_is_answered_within_a_second_beside_200_slow_clients(
+    embedded_service: Service,
+) -> None:
     with Clients(embedded_service.port) as clients:
         clients.open(SLOW_HEADS, HEAD, drips=True)
         clients.open(SLOW_BODIES, BODY, drips=True)

@@ -129,8 +129,8 @@ def test_the_calls_of_one_owner_leave_places_to_wait_for_another(
             poll.start()
         # Those for whom there is no place are answered at once; the others hold all places now.
         wait_until(lambda: sum(poll.is_alive() for poll in polls) <= 64, 15, lambda: service.log)
-        told: list[dict[str, Any]] = []
-        waiting = threading.Thread(target=lambda: told.append(agency.status(one, 20)))
+        noted: list[dict[str, Any]] = []
+        waiting = threading.Thread(target=lambda: noted.append(agency.status(one, 20)))
         waiting.start()
         waiting.join(3)
         agency.cancel(one)
@@ -139,4 +139,4 @@ def test_the_calls_of_one_owner_leave_places_to_wait_for_another(
         for poll in polls:
             poll.join(60)
     # Who was answered at once heard that nothing had changed.
-    assert [status["status"] for status in told] == ["CANCELLED"]
+    assert [status["status"] for status in noted] == ["CANCELLED"]

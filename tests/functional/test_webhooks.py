@@ -105,8 +105,8 @@ def test_what_fails_is_sent_again_with_its_id_until_it_is_taken(
     attempts = [
         [attempt["response_status"] for attempt in entry["attempts"]] for entry in deliveries
     ]
-    assert sorted(status for told in attempts for status in told) == [200, 200, 302, 500, 500]
-    assert all(told[-1] == 200 for told in attempts)
+    assert sorted(status for answer in attempts for status in answer) == [200, 200, 302, 500, 500]
+    assert all(answer[-1] == 200 for answer in attempts)
     arrived = [arrival.id for arrival in receiver.of(request_id)]
     assert sorted(arrived) == sorted(entry["id"] for entry in deliveries for _ in entry["attempts"])
     last = service.status(request_id)["last_delivery"]
@@ -235,6 +235,6 @@ def test_the_documented_receiver_prints_and_verifies_what_arrives(
         assert forged.status_code == 401
     finally:
         listener.send_signal(signal.SIGINT)
-        told, _ = listener.communicate(timeout=10)
-    assert len(re.findall(r"'msg_[0-9a-f]{32}': valid signature", told)) == 2
-    assert "'': INVALID SIGNATURE" in told and request_id in told
+        result, _ = listener.communicate(timeout=10)
+    assert len(re.findall(r"'msg_[0-9a-f]{32}': valid signature", result)) == 2
+    assert "'': INVALID SIGNATURE" in result and request_id in result

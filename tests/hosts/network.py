@@ -38,7 +38,7 @@ class Network:
         return [_tool(), "netns", "exec", self._namespace(host)]
 
     def cut(self, host: str) -> None:
-        """Take a host's link down: nothing arrives any more, and nobody is told."""
+        """Take a host's link down: nothing arrives any more, and no error is sent."""
         _ip("link", "set", self._link(host), "down")
 
     def mend(self, host: str) -> None:
@@ -89,10 +89,10 @@ def network_or_skip(*hosts: str) -> Network:
     try:
         return Network(*hosts)
     except OSError as error:
-        told = f"NOT TESTED: hosts of their own; it takes `ip` and the right to use it: {error}"
+        message = f"NOT TESTED: hosts of their own; it takes `ip` and the right to use it: {error}"
         if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(message)
+        pytest.skip(message)
 
 
 def _ip(*arguments: str, check: bool = True) -> None:

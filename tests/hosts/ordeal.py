@@ -16,9 +16,9 @@ BACK_SECONDS = 120
 
 @dataclass(frozen=True)
 class Ordeal:
-    """What became of the job, and of a second one after the host's return.
+    """How the job ended, and a second one after the host's return.
 
-    `fetched` tells how many images of the first job each host fetched; those that were in the hands
+    `fetched` is how many images of the first job each host fetched; those that were in the hands
     of the host that was cut off were fetched again.
     """
 
@@ -51,7 +51,7 @@ def cut_one_off(service: Cluster, images: int, *, delay: float, away: float = 0)
 
 
 def _work_of_both(service: Cluster, images: int, delay: float) -> tuple[Verdict, dict[str, int]]:
-    """Run jobs until both hosts work at one; return what became of the last."""
+    """Run jobs until both hosts work at one; return how the last ended."""
     end = time.monotonic() + BACK_SECONDS
     while True:
         with watched_job(service, images, delay=delay) as job:

@@ -13,7 +13,7 @@ from . import (
 from .behaviour import BEHAVIOURS, Exchange
 from .server import OriginServer, read_request
 
-# The first bytes of a JPEG, and enough of them to tell that they came through.
+# The first bytes of a JPEG, and enough of them to see that they came through.
 IMAGE = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(256)) * 16
 
 

@@ -20,7 +20,7 @@ class PlainOrigin(OriginServer):
     """Serves `files`: path -> (status, content type, bytes), which a test may change at any time.
 
     `headers` adds headers to a path's answer; where an ETag or a Last-Modified among them is what
-    the client has, the answer is 304, whatever became of the bytes. With `distinct`, no two JPEGs
+    the client has, the answer is 304, whatever happened to the bytes. With `distinct`, no two JPEGs
     are the same to the byte. `delay` is waited before each answer, `requests`
     keeps what was asked, `clients` counts the requests of each address, and `most_at_once` is the
     highest number of requests open together.

@@ -25,7 +25,7 @@ CATALOGUES = st.lists(ROWS, min_size=1, max_size=4).map(
     lambda rows: HEADER + "".join(f"{','.join(row)}\r\n" for row in rows)
 )
 
-# The names of columns and sheets, encodings, and where there is a catalogue: no schema tells those.
+# The names of columns and sheets, encodings, and where there is a catalogue: no schema describes those.
 PARTICULAR = {"csv_url", "url_columns", "name_column", "id_column", "sheet", "encoding", "base_url"}
 
 # With these every upload of a catalogue is accepted.
@@ -79,7 +79,7 @@ def filter_body(context: schemathesis.HookContext, body: Any) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    """Tell whether a form holds nothing for this value, or an empty text.
+    """Return whether a form holds nothing for this value, or an empty text.
 
     A file is a kind of text to Schemathesis, and an empty one, for its bytes stand apart.
     """

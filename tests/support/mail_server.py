@@ -1,4 +1,4 @@
-"""A real mail server on loopback: keeps what it takes, and answers as it is told."""
+"""A real mail server on loopback: keeps what it takes, and gives the answers that a test has set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MailServer:
     """A server on loopback; `answers` holds the next answers to RCPT, then all is accepted.
 
     `security` is none, starttls or tls, and nothing is taken over less; with `login` it knows one
-    user; `utf8` tells whether it takes addresses with other letters than ASCII.
+    user; `utf8` is whether it takes addresses with other letters than ASCII.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class MailServer:
         address: str,
         _options: list[str],
     ) -> str:
-        """Answer as told, or take the recipient."""
+        """Give the next answer, or take the recipient."""
         if self.answers:
             return self.answers.pop(0)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
-        """Answer as told, or keep the mail."""
+        """Give the next answer, or keep the mail."""
         if self.answers_to_data:
             return self.answers_to_data.pop(0)
         self.mails.append(

@@ -18,8 +18,8 @@ def install_packages(folder: Path) -> None:
     """Install the packages into a folder; skip without node and npm, which CI must have."""
     missing = [command for command in ("node", "npm") if shutil.which(command) is None]
     if missing:
-        told = f"NOTHING THAT NEEDS NODE IS TESTED: {' and '.join(missing)} missing"
-        pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
+        message = f"NOTHING THAT NEEDS NODE IS TESTED: {' and '.join(missing)} missing"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(ROOT / "tests" / "node" / name, folder)
     subprocess.run(

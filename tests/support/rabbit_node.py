@@ -21,10 +21,10 @@ START_SECONDS = 300
 def _program(name: str) -> str:
     found = BIN / name if (BIN / name).exists() else shutil.which(name)
     if found is None:
-        told = f"{name} is not installed"
+        message = f"{name} is not installed"
         if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(message)
+        pytest.skip(message)
     return str(found)
 
 

@@ -1,4 +1,4 @@
-"""A webhook receiver: keeps what arrives, and answers as it is told."""
+"""A webhook receiver: keeps what arrives, and gives the answers that a test has set."""
 
 from __future__ import annotations
 

@@ -39,10 +39,12 @@ def _answering(name: str, url: str, default_port: int) -> str:
     try:
         socket.create_connection((parts.hostname, parts.port or default_port), timeout=2).close()
     except OSError as error:
-        told = f"{name} does not answer at {parts.hostname}:{parts.port or default_port}: {error}"
+        message = (
+            f"{name} does not answer at {parts.hostname}:{parts.port or default_port}: {error}"
+        )
         if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(message)
+        pytest.skip(message)
     return url
 
 

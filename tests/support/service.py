@@ -92,7 +92,7 @@ class Service:
         self.process = None
 
     def answers(self) -> bool:
-        """Tell whether the web server answers."""
+        """Return whether the web server answers."""
         assert self.process is not None and self.process.poll() is None, self.log
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).ok
@@ -123,8 +123,8 @@ class Service:
             f"{self.url}/upload", files={"file": (name, content)}, data=fields, timeout=30
         )
         assert answer.ok, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
+        result: dict[str, Any] = answer.json()
+        return result
 
     def get(self, path: str, **parameters: Any) -> requests.Response:
         """Get a path of the service."""
@@ -150,11 +150,11 @@ class Service:
         return images
 
 
-def wait_until(condition: Any, seconds: float, told: Any = lambda: "") -> None:
-    """Wait until the condition holds; fail, with what `told` returns, when it never does."""
+def wait_until(condition: Any, seconds: float, output: Any = lambda: "") -> None:
+    """Wait until the condition holds; fail, with what `output` returns, when it never does."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s\n{told()[-5000:]}"
+        assert time.monotonic() < end, f"not within {seconds} s\n{output()[-5000:]}"
         time.sleep(0.1)
 
 

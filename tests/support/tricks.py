@@ -93,7 +93,7 @@ def apng(
     canvas: tuple[int, int] | None = None,
     image: Image.Image | None = None,
 ) -> bytes:
-    """Return an animation of empty frames, or of this image; its header may tell another number."""
+    """Return an animation of empty frames, or of this image; its header may have another number."""
 
     def control(number: int) -> bytes:
         return png_chunk(
@@ -271,9 +271,9 @@ def tiff_with_two_widths(width: int, height: int) -> bytes:
 def avif_that_lies(side: int) -> bytes:
     """Return an AVIF that calls itself 64 x 64, and whose picture has this side."""
     data = encoded(Image.new("L", (side, side)), "AVIF", speed=10)
-    told = b"ispe" + bytes(4) + struct.pack(">II", side, side)
-    assert told in data
-    return data.replace(told, b"ispe" + bytes(4) + struct.pack(">II", 64, 64))
+    size = b"ispe" + bytes(4) + struct.pack(">II", side, side)
+    assert size in data
+    return data.replace(size, b"ispe" + bytes(4) + struct.pack(">II", 64, 64))
 
 
 def avif_with_alpha_that_lies(side: int) -> bytes:
@@ -297,7 +297,7 @@ def avif_sequence(side: int, frames: int) -> bytes:
 def avif_sequence_that_lies(side: int) -> bytes:
     """Return an animation that calls itself 64 x 64 wherever a container can."""
     data = avif_sequence(side, 2)
-    for told, lie in (
+    for size, lie in (
         (struct.pack(">II", side, side), struct.pack(">II", 64, 64)),
         (struct.pack(">II", side << 16, side << 16), struct.pack(">II", 64 << 16, 64 << 16)),
         (
@@ -305,7 +305,7 @@ def avif_sequence_that_lies(side: int) -> bytes:
             struct.pack(">HHII", 64, 64, 0x480000, 0x480000),
         ),
     ):
-        data = data.replace(told, lie)
+        data = data.replace(size, lie)
     return data
 
 

@@ -1,4 +1,4 @@
-"""Settings: typed, all faults at once, and every one told in `.env.example`."""
+"""Settings: typed, all faults reported at once, and each setting in `.env.example`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_example_is_what_the_settings_say() -> None:
-    told = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert told == env_example(), "make it anew: python -m imgcompress.config > .env.example"
-    assert re.findall(r"^(?:# )?([A-Z_]+)=", told, re.M) == variables()
+    found = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert found == env_example(), "write it again: python -m imgcompress.config > .env.example"
+    assert re.findall(r"^(?:# )?([A-Z_]+)=", found, re.M) == variables()
 
 
 def test_the_table_of_settings_has_each_of_them_once() -> None:
@@ -47,7 +47,7 @@ def test_every_default_passes_its_own_check() -> None:
             declared.check(declared.default)
 
 
-def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_faults_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     faults = {
         "PORT": "many",
         "MIN_QUALITY": "200",
@@ -58,9 +58,9 @@ def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in faults.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings(None)
-    assert all(name in told.value.message for name in faults)
+    assert all(name in raised.value.message for name in faults)
 
 
 @pytest.mark.parametrize(
@@ -165,21 +165,21 @@ def test_names_of_hosts_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "wrong", ["http://a.test", "a.test:80", "*.a.test", "a b", "[::1]", ".", "a_b", "a.test,b/"]
 )
-def test_what_is_no_name_of_a_host_is_told(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+def test_what_is_no_name_of_a_host_is_reported(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", wrong)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings(None)
-    assert "ALLOWED_HOSTS" in told.value.message and "without a port" in told.value.message
+    assert "ALLOWED_HOSTS" in raised.value.message and "without a port" in raised.value.message
 
 
 @pytest.mark.parametrize("name", ["METRICS_KEY", "IMAGE_URL_SECRET"])
-def test_a_short_secret_is_told_and_not_repeated(
+def test_a_short_secret_is_reported_and_not_repeated(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "xyzzy" * 6)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings(None)
-    assert name in told.value.message and "xyzzy" not in told.value.message
+    assert name in raised.value.message and "xyzzy" not in raised.value.message
     monkeypatch.setenv(name, "xyzzy" * 7)
     assert "xyzzy" not in repr(load_settings(None))
 
@@ -195,7 +195,7 @@ def test_the_socket_path_stays_within_what_the_system_can_bind(tmp_path: Path) -
     assert len(str(embedded_broker_socket(tmp_path / ("deep/" * 40)))) < 100
 
 
-def test_one_host_may_have_all_downloads_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_host_may_have_all_downloads_unless_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FETCH_CONCURRENCY", "9")
     assert load_settings(None).fetch_per_host == 9
     monkeypatch.setenv("FETCH_PER_HOST", "2")

@@ -15,9 +15,9 @@ NEW, OLD = (f"whsec_{b64encode(letter * 32).decode()}" for letter in (b"n", b"o"
 def _fault(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings(None)
-    return told.value.message
+    return raised.value.message
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,9 @@ def test_a_mail_server_is_read_from_its_url(
         "smtp://mail.test/path",
     ],
 )
-def test_a_bad_url_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_a_bad_url_is_reported_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     fault = _fault(monkeypatch, SMTP_URL=url)
     assert "SMTP_URL: must look like smtp+starttls://" in fault and "s3cr" not in fault
 
@@ -78,7 +80,9 @@ def test_two_secrets_can_be_active(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", ["s3cret", "whsec_s3cret", f"{NEW},{OLD},{NEW}"])
-def test_a_bad_secret_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_a_bad_secret_is_reported_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     fault = _fault(monkeypatch, WEBHOOK_SECRET=value)
     assert "WEBHOOK_SECRET" in fault and "s3cret" not in fault and NEW not in fault
 
@@ -93,7 +97,7 @@ def test_keys_for_secrets_come_newest_first_in_either_base64(
 
 
 @pytest.mark.parametrize("value", ["s3cret", "czNjcmV0", f"{'A' * 43}=,s3cret", "é"])
-def test_a_bad_key_for_secrets_is_told_and_not_shown(
+def test_a_bad_key_for_secrets_is_reported_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     fault = _fault(monkeypatch, SECRETS_KEY=value)
@@ -102,5 +106,5 @@ def test_a_bad_key_for_secrets_is_told_and_not_shown(
 
 
 @pytest.mark.parametrize("value", ["0", "5,-1", "5,x", "nan", "86401"])
-def test_a_bad_schedule_is_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_a_bad_schedule_is_reported(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert "WEBHOOK_RETRY_PAUSES" in _fault(monkeypatch, WEBHOOK_RETRY_PAUSES=value)

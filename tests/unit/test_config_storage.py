@@ -35,9 +35,9 @@ def test_folders_and_buckets_are_storages(monkeypatch: pytest.MonkeyPatch, url: 
 )
 def test_other_urls_are_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("STORAGE_URL", url)
-    with pytest.raises(SettingsError, match="STORAGE_URL") as told:
+    with pytest.raises(SettingsError, match="STORAGE_URL") as raised:
         load_settings(None)
-    assert "secret-key" not in told.value.message
+    assert "secret-key" not in raised.value.message
 
 
 def test_without_boto3_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_without_boto3_the_start_says_what_to_install(monkeypatch: pytest.Monkey
         load_settings(None)
 
 
-def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_faults_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     faults = {
         "STORAGE_URL": "s3://",
         "STORAGE_ENDPOINT": "minio:9000",
@@ -57,9 +57,9 @@ def test_all_faults_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in faults.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as raised:
         load_settings(None)
-    assert all(name in told.value.message for name in faults)
+    assert all(name in raised.value.message for name in faults)
 
 
 def test_only_s3_can_be_redirected_to(monkeypatch: pytest.MonkeyPatch) -> None:

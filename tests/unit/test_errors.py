@@ -18,7 +18,7 @@ def test_every_fault_gives_one_sentence_of_advice(fault: ImageErrorKind) -> None
     assert ". " not in fault.advice and "  " not in fault.advice
 
 
-def test_the_public_message_tells_what_was_found_and_what_to_do() -> None:
+def test_the_public_message_shows_what_was_found_and_what_to_do() -> None:
     error = ImageError("source_status", "The server answered 403", detail="10.0.0.1 said no")
     assert error.message == (
         "The server answered 403. The server refused to send the image; open"
@@ -42,10 +42,10 @@ def test_the_document_has_every_code_with_its_advice() -> None:
         f"| `{fault.code}` | {fault.advice} | {'yes' if fault.retryable else 'no'} |"
         for fault in IMAGE_ERRORS.values()
     ]
-    told = [
+    found = [
         line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
     ]
-    assert told == rows, f"The table of {DOCUMENT.name} has to be:\n" + "\n".join(rows)
+    assert found == rows, f"The table of {DOCUMENT.name} has to be:\n" + "\n".join(rows)
 
 
 def test_the_document_names_the_codes_that_are_grouped_by_what_was_found() -> None:

@@ -105,10 +105,10 @@ def test_what_others_sent_forges_no_line(lines: Lines, log_format: str) -> None:
 
 def test_what_others_sent_forges_no_fact(lines: Lines) -> None:
     logs.write_logs("console", "INFO")
-    logging.getLogger("imgcompress").info("Told", extra={"path": '/a status=200 "', "status": 1})
+    logging.getLogger("imgcompress").info("Done", extra={"path": '/a status=200 "', "status": 1})
 
     (line,) = lines()
-    assert line.endswith(r'Told  path="/a status=200 \""  status=1')
+    assert line.endswith(r'Done  path="/a status=200 \""  status=1')
 
 
 def test_a_traceback_is_marked_in_every_line(lines: Lines) -> None:
@@ -134,13 +134,13 @@ def test_a_traceback_is_a_fact_in_json(lines: Lines) -> None:
     assert line["exception"].endswith("ValueError: xyzzy")
 
 
-def test_the_level_holds_and_libraries_never_tell_all(lines: Lines) -> None:
+def test_the_level_holds_and_libraries_never_log_everything(lines: Lines) -> None:
     logs.write_logs("console", "DEBUG")
     for name in ("imgcompress.api", "urllib3.connectionpool", "celery.beat"):
         logging.getLogger(name).debug("of no weight")
         logging.getLogger(name).info("of some weight")
-    told = lines()
-    assert [line.split(" ", 1)[1] for line in told] == [
+    answer = lines()
+    assert [line.split(" ", 1)[1] for line in answer] == [
         "DEBUG   api: of no weight",
         "INFO    api: of some weight",
         "INFO    urllib3.connectionpool: of some weight",

@@ -26,8 +26,8 @@ def _wanted(name: str) -> list[str]:
 )
 def test_a_package_needs_what_the_project_needs(name: str, extra: str | None) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    told = project["optional-dependencies"][extra] if extra else project["dependencies"]
-    assert told == _wanted(name)
+    found = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    assert found == _wanted(name)
 
 
 def test_the_extra_that_only_tests_install_is_the_one_that_they_use() -> None:

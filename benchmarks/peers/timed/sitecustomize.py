@@ -56,12 +56,12 @@ class _Clock:
         self.statements += 1
 
     def write(self):
-        told = {
+        times = {
             "bookkeeping": time.thread_time() - self.handing,
             "handing": self.handing,
             "statements": self.statements,
         }
-        Path(os.environ["TIMES_DIR"], str(os.getpid())).write_text(json.dumps(told))
+        Path(os.environ["TIMES_DIR"], str(os.getpid())).write_text(json.dumps(times))
 
 
 CLOCK = _Clock()

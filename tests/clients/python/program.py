@@ -1,4 +1,4 @@
-"""Upload a CSV with the client that openapi-python-client makes; print what became of its images.
+"""Upload a CSV with the client that openapi-python-client makes; print the results of its images.
 
 Run as: python program.py BASE_URL CSV
 """
@@ -56,7 +56,7 @@ def expect(kind: type[Answer], answer: object) -> Answer:
     return answer
 
 
-def told(image: Image) -> dict[str, object]:
+def shown(image: Image) -> dict[str, object]:
     """Return what is printed of an image."""
     error = image.error
     return {
@@ -79,7 +79,7 @@ def main(base_url: str, csv: str) -> None:
                 "request_id": str(status.request_id),
                 "status": status.status.value,
                 "failures": [[failure.code, failure.count] for failure in status.errors],
-                "images": list(map(told, details.images)),
+                "images": list(map(shown, details.images)),
             }
         )
     )

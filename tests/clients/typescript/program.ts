@@ -1,4 +1,4 @@
-// Upload a CSV with the client that @hey-api/openapi-ts makes; print what became of its images.
+// Upload a CSV with the client that @hey-api/openapi-ts makes; print the results of its images.
 // Run as: node built/program.js BASE_URL CSV
 import { getDetails, getStatus, upload, type Image, type Problem, type Status } from "./client";
 import { createClient, createConfig } from "./client/client";
@@ -30,7 +30,7 @@ function end(problem: Problem): never {
   return process.exit(1);
 }
 
-function told(image: Image) {
+function shown(image: Image) {
   return {
     input_url: image.input_url,
     output_url: image.output_url,
@@ -50,7 +50,7 @@ async function main(): Promise<void> {
     request_id: status.request_id,
     status: status.status,
     failures: status.errors.map((failure): [string, number] => [failure.code, failure.count]),
-    images: data?.images.map(told),
+    images: data?.images.map(shown),
   }));
 }
 

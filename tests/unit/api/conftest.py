@@ -86,8 +86,8 @@ def request_id(upload: Upload) -> str:
     """Upload three images in two rows, and return the id of the job."""
     answer = upload()
     assert answer.status_code == 202, answer.text
-    told: str = answer.json["request_id"]
-    return told
+    result: str = answer.json["request_id"]
+    return result
 
 
 @pytest.fixture

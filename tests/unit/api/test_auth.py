@@ -17,7 +17,7 @@ from imgcompress.ledger.api_keys import create_key, revoke_key
 from .conftest import CATALOGUE
 from tests.support.work import images, process
 
-# What everybody may call, by the name of its endpoint. A new call belongs here only if it tells
+# What everybody may call, by the name of its endpoint. A new call belongs here only if it reveals
 # nothing about any job.
 PUBLIC = {"health.healthz", "health.readyz", "image.image", "image.image_by_id"}
 PUBLIC_ROOMS = {"docs", "web"}
@@ -78,7 +78,7 @@ def test_a_key_opens_the_calls(client: FlaskClient, shop: str, header: str) -> N
     assert client.get("/job", headers={name: value}).status_code == 200
 
 
-def test_without_a_key_nothing_is_told(client: FlaskClient, shop: str) -> None:
+def test_without_a_key_nothing_is_revealed(client: FlaskClient, shop: str) -> None:
     answer = client.get("/job")
     assert (answer.status_code, answer.json["code"]) == (401, "api_key_required")
     assert answer.content_type == "application/problem+json"
@@ -177,8 +177,8 @@ def test_every_call_hides_the_jobs_of_others(
         path = _path(app, rule, job)
         answer = client.open(path, method=method, headers=_with(agency), buffered=True)
         assert (answer.status_code, answer.json["code"]) == (404, "job_not_found"), path
-    told = client.get(f"/job/status/{job}", headers=_with(shop)).json
-    assert told["status"] == "COMPLETED" and told["failed_images"] == 1
+    result = client.get(f"/job/status/{job}", headers=_with(shop)).json
+    assert result["status"] == "COMPLETED" and result["failed_images"] == 1
 
 
 def test_a_caller_deletes_its_own_jobs_alone(

@@ -19,7 +19,7 @@ Calls = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 @pytest.fixture
 def calls(caplog: pytest.LogCaptureFixture) -> Calls:
-    """Return a function that tells the level and the facts of each answered call."""
+    """Return a function that returns the level and the facts of each answered call."""
     caplog.set_level(logging.DEBUG, "imgcompress.api.middleware")
     names = ("method", "path", "status", "client", "seconds")
     return lambda: [
@@ -34,20 +34,22 @@ def _bound() -> dict[str, Any]:
     return structlog.contextvars.get_contextvars()
 
 
-def test_each_call_is_told_in_one_line_without_its_query(client: FlaskClient, calls: Calls) -> None:
+def test_each_call_is_logged_in_one_line_without_its_query(
+    client: FlaskClient, calls: Calls
+) -> None:
     client.get("/job?status=FAILED")
     client.get("/job?secret=xyzzy")
 
-    for (level, told), status in zip(calls(), (200, 400), strict=True):
-        assert level == "INFO" and 0 <= told.pop("seconds") < 60
-        assert told == {"method": "GET", "path": "/job", "status": status, "client": "127.0.0.1"}
+    for (level, answer), status in zip(calls(), (200, 400), strict=True):
+        assert level == "INFO" and 0 <= answer.pop("seconds") < 60
+        assert answer == {"method": "GET", "path": "/job", "status": status, "client": "127.0.0.1"}
 
 
-def test_refusals_are_told_too(client: FlaskClient, calls: Calls) -> None:
+def test_refusals_are_logged_too(client: FlaskClient, calls: Calls) -> None:
     client.post("/no/such/path")
     client.post("/upload", headers={"Origin": "https://evil.test"})
 
-    assert [told["status"] for _, told in calls()] == [404, 403]
+    assert [answer["status"] for _, answer in calls()] == [404, 403]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/web/css/foundation.css"])
@@ -63,8 +65,8 @@ def test_a_poll_without_news_is_quiet(client: FlaskClient, calls: Calls, request
     first = client.get(f"/job/status/{request_id}")
     client.get(f"/job/status/{request_id}", headers={"If-None-Match": first.headers["ETag"]})
 
-    told = [(level, told["status"]) for level, told in calls()]
-    assert told[-2:] == [("INFO", 200), ("DEBUG", 304)]
+    answer = [(level, answer["status"]) for level, answer in calls()]
+    assert answer[-2:] == [("INFO", 200), ("DEBUG", 304)]
 
 
 def test_an_answer_that_is_our_fault_is_a_warning(

@@ -1,4 +1,4 @@
-"""A table that the service fetches by itself: what comes of it, and what is told when it cannot."""
+"""A table that the service fetches by itself: the job, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def _fault(answer: TestResponse) -> dict[str, Any]:
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_upload"), answer.text
     (fault,) = answer.json["errors"]
     assert fault["field"] == "csv_url"
-    told: dict[str, Any] = fault
-    return told
+    result: dict[str, Any] = fault
+    return result
 
 
 def test_a_table_is_fetched_and_made_a_job_of(
@@ -131,7 +131,7 @@ def test_a_table_may_be_packed_and_moved(send: Send, origin: PlainOrigin) -> Non
     ],
 )
 @pytest.mark.parametrize("dry_run", [None, "true"])
-def test_what_is_no_table_is_told(
+def test_what_is_no_table_is_reported(
     client: FlaskClient,
     send: Send,
     origin: PlainOrigin,
@@ -153,7 +153,7 @@ def test_what_is_no_table_is_told(
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
 
 
-def test_a_server_that_is_away_is_told(send: Send) -> None:
+def test_a_server_that_is_away_is_reported(send: Send) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         fault = _fault(send(f"http://127.0.0.1:{closed.getsockname()[1]}/a.csv"))
@@ -175,7 +175,7 @@ def test_an_address_that_may_not_be_fetched_is_refused_before(send: Send, url: s
     assert _fault(send(url))["code"] == "invalid_csv_url"
 
 
-def test_faults_of_the_table_are_told_with_their_rows(send: Send, origin: PlainOrigin) -> None:
+def test_faults_of_the_table_are_reported_with_their_rows(send: Send, origin: PlainOrigin) -> None:
     origin.files["/bad.csv"] = (200, "text/csv", CATALOGUE + b"3,SKU3,nothing\r\n")
     answer = send(origin.url("/bad.csv"))
     assert answer.status_code == 400

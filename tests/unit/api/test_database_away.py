@@ -1,4 +1,4 @@
-"""While the database is away, who writes is told to come again, and who reads is answered."""
+"""While the database is away, writes are answered with a request to retry, and reads are answered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def database_url(postgres_ledger_url: str) -> str:
     return postgres_ledger_url
 
 
-def _tells_to_come_again(answer: TestResponse) -> bool:
+def _asks_to_come_again(answer: TestResponse) -> bool:
     return (
         answer.status_code == 503
         and answer.json["code"] == "ledger_unavailable"
@@ -37,11 +37,11 @@ def test_a_read_only_database_takes_no_upload_and_is_not_ready(
     assert client.get("/readyz").status_code == 200
     set_read_only(database_url)
 
-    assert _tells_to_come_again(upload())
-    assert _tells_to_come_again(client.post(f"/job/cancel/{request_id}"))
-    assert _tells_to_come_again(client.delete(f"/job/{request_id}"))
-    told = client.get(f"/job/status/{request_id}")
-    assert (told.status_code, told.json["status"]) == (200, "PENDING")
+    assert _asks_to_come_again(upload())
+    assert _asks_to_come_again(client.post(f"/job/cancel/{request_id}"))
+    assert _asks_to_come_again(client.delete(f"/job/{request_id}"))
+    answer = client.get(f"/job/status/{request_id}")
+    assert (answer.status_code, answer.json["status"]) == (200, "PENDING")
     client.application.extensions[READINESS] = Readiness()  # It keeps what it found for seconds.
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json["checks"]["database"]) == (503, "unavailable")

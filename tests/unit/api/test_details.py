@@ -23,13 +23,13 @@ def seven(upload: Upload) -> str:
     return request_id
 
 
-def test_every_field_of_a_compressed_image_is_told(
+def test_every_field_of_a_compressed_image_is_reported(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id)
-    told = client.get(f"/job/details/{request_id}").json
-    assert (told["request_id"], told["total"], told["page"]) == (request_id, 3, 1)
-    image = told["images"][1]
+    answer = client.get(f"/job/details/{request_id}").json
+    assert (answer["request_id"], answer["total"], answer["page"]) == (request_id, 3, 1)
+    image = answer["images"][1]
     assert image == {
         "image_id": image["image_id"],
         "row_number": 2,
@@ -54,7 +54,7 @@ def test_every_field_of_a_compressed_image_is_told(
     }
 
 
-def test_every_field_of_a_failed_image_is_told(
+def test_every_field_of_a_failed_image_is_reported(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id, fails={0})
@@ -87,9 +87,9 @@ def _walk(client: FlaskClient, path: str) -> list[list[str]]:
     pages = []
     url: str | None = path
     while url:
-        told = client.get(url).json
-        pages.append([image["serial_number"] for image in told["images"]])
-        url = told["next"]
+        answer = client.get(url).json
+        pages.append([image["serial_number"] for image in answer["images"]])
+        url = answer["next"]
     return pages
 
 
@@ -102,15 +102,15 @@ def test_pages_follow_the_file(client: FlaskClient, seven: str) -> None:
 
 
 def test_a_page_is_found_by_its_number(client: FlaskClient, seven: str) -> None:
-    told = client.get(f"/job/details/{seven}?per_page=3&page=2").json
-    assert [image["serial_number"] for image in told["images"]] == ["3", "4", "5"]
-    assert client.get(told["prev"]).json["page"] == 1
-    assert client.get(told["next"]).json["page"] == 3
+    answer = client.get(f"/job/details/{seven}?per_page=3&page=2").json
+    assert [image["serial_number"] for image in answer["images"]] == ["3", "4", "5"]
+    assert client.get(answer["prev"]).json["page"] == 1
+    assert client.get(answer["next"]).json["page"] == 3
 
 
 def test_behind_the_last_page_there_is_nothing(client: FlaskClient, seven: str) -> None:
-    told = client.get(f"/job/details/{seven}?page=1000000000&per_page=1000").json
-    assert told["images"] == [] and told["next"] is None and told["total"] == 7
+    answer = client.get(f"/job/details/{seven}?page=1000000000&per_page=1000").json
+    assert answer["images"] == [] and answer["next"] is None and answer["total"] == 7
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_a_status_picks_images(
     assert _walk(client, path) == pages
     assert client.get(path).json["total"] == sum(map(len, pages))
     for number, serial_numbers in enumerate(pages, 1):
-        told = client.get(f"{path}&page={number}").json
-        assert [image["serial_number"] for image in told["images"]] == serial_numbers
+        answer = client.get(f"{path}&page={number}").json
+        assert [image["serial_number"] for image in answer["images"]] == serial_numbers
     assert client.get(f"{path}&page={len(pages) + 1}").json["images"] == []
 
 

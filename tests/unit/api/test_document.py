@@ -72,7 +72,7 @@ def test_the_document_names_every_call(app: Flask, document: Any) -> None:
     }
 
 
-def test_every_call_has_an_id_of_its_own_and_tells_what_it_does(document: Any) -> None:
+def test_every_call_has_an_id_of_its_own_and_says_what_it_does(document: Any) -> None:
     calls = [
         call
         for methods in document["paths"].values()

@@ -55,11 +55,11 @@ def test_the_errors_are_a_csv_of_their_own(
 ) -> None:
     process(app, request_id, fails={1, 2})
     answer = _download(client, request_id, "?errors=true")
-    told = ["source_status", "HTTP 404. The server did not give the image."]
+    result = ["source_status", "HTTP 404. The server did not give the image."]
     assert _rows(answer) == [
         ["Row", "Column", "URL", "Code", "Message"],
-        ["2", "Input Image Urls", "https://shop.test/2.jpg", *told],
-        ["3", "Input Image Urls", "https://shop.test/3.png", *told],
+        ["2", "Input Image Urls", "https://shop.test/2.jpg", *result],
+        ["3", "Input Image Urls", "https://shop.test/3.png", *result],
     ]
     assert parse_options_header(answer.headers["Content-Disposition"])[1] == {
         "filename": "products-errors.csv"
@@ -79,9 +79,9 @@ def test_an_error_names_the_column_that_has_its_url(
     answer = upload(content, url_columns="@Front,Back")
     assert answer.status_code == 202, answer.text
     process(app, answer.json["request_id"], fails={1, 2, 3})
-    told = _download(client, answer.json["request_id"], "?errors=true")
-    assert told.data.startswith(b"\xef\xbb\xbfRow;Column;URL;Code;Message\n")
-    rows = list(csv.reader(io.StringIO(told.data.decode("utf-8-sig"), newline=""), delimiter=";"))
+    result = _download(client, answer.json["request_id"], "?errors=true")
+    assert result.data.startswith(b"\xef\xbb\xbfRow;Column;URL;Code;Message\n")
+    rows = list(csv.reader(io.StringIO(result.data.decode("utf-8-sig"), newline=""), delimiter=";"))
     assert [row[:3] for row in rows[1:]] == [
         ["2", "'@Front", "https://shop.test/2.jpg"],
         ["2", "Back", "https://shop.test/3.jpg"],
@@ -195,7 +195,7 @@ def test_more_images_than_one_batch_come_in_order(
     ]
 
 
-def test_a_fault_at_the_start_is_told_as_a_problem(
+def test_a_fault_at_the_start_is_reported_as_a_problem(
     app: Flask, client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process(app, request_id)
@@ -231,8 +231,8 @@ def test_a_download_has_a_plain_name(
     request_id = upload(filename=filename).json["request_id"]
     process(app, request_id)
     header = _download(client, request_id).headers["Content-Disposition"]
-    told = re.findall(r"filename\*?=(?:UTF-8'')?\"?([^;\"]+)", header)
-    assert {unquote(name) for name in told} == names
+    found = re.findall(r"filename\*?=(?:UTF-8'')?\"?([^;\"]+)", header)
+    assert {unquote(name) for name in found} == names
 
 
 def test_the_new_urls_stand_in_place_of_the_old_ones(
@@ -250,8 +250,8 @@ def test_the_new_urls_stand_in_place_of_the_old_ones(
     assert _download(client, request_id).data == replaced
     appended = _download(client, request_id, "?output=append").data
     assert appended.startswith(b"\xef\xbb\xbfList\r\nSKU;Photo;Note;Output Image Urls;Image Errors")
-    told = _download(client, request_id, "?errors=true").text.splitlines()
-    assert told[1].startswith("3;Photo;https://shop.test/2.jpg;source_status;")
+    answer = _download(client, request_id, "?errors=true").text.splitlines()
+    assert answer[1].startswith("3;Photo;https://shop.test/2.jpg;source_status;")
     for query in ("?delimiter=tab", "?delimiter=tab&output=replace"):
         (fault,) = _download(client, request_id, query).json["errors"]
         assert (fault["field"], fault["code"]) == ("delimiter", "invalid_delimiter")

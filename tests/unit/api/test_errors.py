@@ -27,7 +27,7 @@ def test_an_unknown_path_is_a_problem(client: FlaskClient) -> None:
         ("PUT", "/job", {"GET", "HEAD", "DELETE", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(
+def test_a_wrong_method_is_answered_with_the_right_ones(
     client: FlaskClient, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = client.open(path, method=method)
@@ -35,7 +35,7 @@ def test_a_wrong_method_is_told_the_right_ones(
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
-def test_an_unforeseen_error_tells_nothing_and_is_logged(
+def test_an_unforeseen_error_reveals_nothing_and_is_logged(
     client: FlaskClient,
     request_id: str,
     monkeypatch: pytest.MonkeyPatch,

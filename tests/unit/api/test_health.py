@@ -111,7 +111,7 @@ def test_what_was_found_holds_for_a_few_seconds(
     assert checks.number == 2
 
 
-def test_a_ledger_that_leaves_halfway_is_told(
+def test_a_ledger_that_leaves_halfway_is_reported(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> float:

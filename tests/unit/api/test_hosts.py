@@ -173,8 +173,8 @@ def test_only_the_oldest_http_goes_without_a_host(
 ) -> None:
     environ = create_environ("/job") | {"SERVER_PROTOCOL": protocol}
     del environ["HTTP_HOST"]
-    _, told, _ = run_wsgi_app(client.application, environ, buffered=True)
-    assert told.startswith(str(status))
+    _, answer, _ = run_wsgi_app(client.application, environ, buffered=True)
+    assert answer.startswith(str(status))
 
 
 def _location(client: FlaskClient, **headers: str) -> tuple[int, str]:

@@ -180,5 +180,5 @@ def test_twenty_at_the_same_time_make_one_job(app: Flask, client: FlaskClient) -
 
     answers = in_parallel(post, 20)
     assert {answer.status_code for answer in answers} <= {202, 409}
-    told = {answer.json["request_id"] for answer in answers if answer.status_code == 202}
-    assert list(told) == _jobs(client)
+    result = {answer.json["request_id"] for answer in answers if answer.status_code == 202}
+    assert list(result) == _jobs(client)

@@ -39,7 +39,7 @@ def _get(client: FlaskClient, path: str, **headers: str) -> TestResponse:
     return client.get(path, headers=named, buffered=True)
 
 
-def test_an_image_comes_with_its_type_and_may_be_kept_for_ever(
+def test_an_image_comes_with_its_type_and_may_be_kept_forever(
     client: FlaskClient, path: str
 ) -> None:
     answer = _get(client, path)
@@ -75,14 +75,14 @@ def test_an_address_ends_in_the_name_of_the_source(
 def test_an_image_is_found_by_its_id_whatever_its_name(client: FlaskClient, path: str) -> None:
     folder, _, name = path.rpartition("/")
     assert name == "1.jpg"
-    told = _get(client, path)
+    result = _get(client, path)
     for other in (f"{folder}/another.name.jpg", f"{folder}.jpg"):
         answer = _get(client, other)
         assert (answer.status_code, answer.data) == (200, PHOTO)
         assert dict(answer.headers) | {"Date": "", "X-Request-ID": ""} == (
-            dict(told.headers) | {"Date": "", "X-Request-ID": ""}
+            dict(result.headers) | {"Date": "", "X-Request-ID": ""}
         )
-        assert _get(client, other, If_None_Match=told.headers["ETag"]).status_code == 304
+        assert _get(client, other, If_None_Match=result.headers["ETag"]).status_code == 304
 
 
 def test_an_image_is_harmless_content_of_others(client: FlaskClient, path: str) -> None:
@@ -138,7 +138,7 @@ def test_a_range_behind_the_end_is_refused(client: FlaskClient, path: str) -> No
     assert answer.headers["Content-Range"] == f"bytes */{len(PHOTO)}"
 
 
-def test_head_tells_the_length_alone(client: FlaskClient, path: str) -> None:
+def test_head_returns_the_length_alone(client: FlaskClient, path: str) -> None:
     answer = client.head(path, buffered=True)
     assert answer.content_length == len(PHOTO) and answer.data == b""
 

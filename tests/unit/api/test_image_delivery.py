@@ -26,7 +26,7 @@ from tests.support.work import PHOTO, images, process
 CDN = "https://cdn.example.com/shop"
 
 
-def _told(client: FlaskClient, request_id: str) -> list[str]:
+def _addresses(client: FlaskClient, request_id: str) -> list[str]:
     answer = client.get(f"/job/details/{request_id}")
     return [image["output_url"] for image in answer.json["images"]]
 
@@ -43,7 +43,7 @@ class TestRedirected:
     def answer(self, app: Flask, client: FlaskClient, request_id: str) -> TestResponse:
         """Return the answer to a call for an image."""
         process(app, request_id)
-        return client.get(_told(client, request_id)[0])
+        return client.get(_addresses(client, request_id)[0])
 
     def test_the_image_is_behind_the_link(self, answer: TestResponse) -> None:
         assert answer.status_code == 302 and answer.data == b""
@@ -61,7 +61,7 @@ class TestRedirected:
 
     def test_head_is_answered_here(self, app: Flask, client: FlaskClient, request_id: str) -> None:
         process(app, request_id)
-        answer = client.head(_told(client, request_id)[0], buffered=True)
+        answer = client.head(_addresses(client, request_id)[0], buffered=True)
         assert answer.status_code == 200 and answer.content_length == len(PHOTO)
 
     def test_an_unknown_image_is_not_redirected(self, client: FlaskClient) -> None:
@@ -86,7 +86,7 @@ class TestRedirectedFromASignedAddress:
         self, app: Flask, client: FlaskClient, request_id: str
     ) -> None:
         process(app, request_id)
-        url = _told(client, request_id)[0]
+        url = _addresses(client, request_id)[0]
         answer = client.get(url)
         address = int(parse_qs(urlsplit(url).query)["expires"][0])
         link = int(parse_qs(urlsplit(answer.location).query)["X-Amz-Expires"][0])
@@ -101,7 +101,7 @@ class TestByACdn:
         """Return the settings of an installation behind a CDN for its images."""
         return replace(settings, image_base_url=CDN)
 
-    def test_details_the_csv_and_webhooks_tell_its_addresses(
+    def test_details_the_csv_and_webhooks_have_its_addresses(
         self, app: Flask, client: FlaskClient, upload: Upload
     ) -> None:
         answer = upload(webhook_url="https://hooks.test/").json
@@ -111,9 +111,9 @@ class TestByACdn:
             f"{CDN}/image/{image.image_id}/{number}.jpg"
             for number, image in enumerate(images(app, request_id), 1)
         ]
-        assert _told(client, request_id) == expected
-        told = client.get(f"/job/download/{request_id}", buffered=True).data.decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(told, newline="")))
+        assert _addresses(client, request_id) == expected
+        result = client.get(f"/job/download/{request_id}", buffered=True).data.decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(result, newline="")))
         assert [url for row in rows for url in row["Output Image Urls"].split(",")] == expected
         with app.app_context():
             payload = json.loads(events_of(UUID(request_id))[-1].payload)
@@ -125,7 +125,7 @@ class TestByACdn:
         self, app: Flask, client: FlaskClient, request_id: str
     ) -> None:
         process(app, request_id)
-        path = _told(client, request_id)[0].removeprefix(CDN)
+        path = _addresses(client, request_id)[0].removeprefix(CDN)
         assert client.get(path, buffered=True).data == PHOTO
 
 
@@ -141,7 +141,7 @@ class TestByACdnWithSignedAddresses:
         self, app: Flask, client: FlaskClient, request_id: str
     ) -> None:
         process(app, request_id)
-        path = _told(client, request_id)[0].removeprefix(CDN)
+        path = _addresses(client, request_id)[0].removeprefix(CDN)
         assert "signature=" in path
         assert client.get(path, buffered=True).data == PHOTO
         assert client.get(path.partition("?")[0]).status_code == 403

@@ -80,9 +80,9 @@ def walk(client: FlaskClient, path: str, most_pages: int = 20) -> list[int]:
     for _ in range(most_pages):
         if url is None:
             return numbers
-        told = client.get(url).json
-        numbers += [int(image["serial_number"]) for image in told["images"]]
-        url = told["next"]
+        answer = client.get(url).json
+        numbers += [int(image["serial_number"]) for image in answer["images"]]
+        url = answer["next"]
     raise AssertionError("the links of next do not end")
 
 
@@ -117,9 +117,9 @@ def test_images_are_found_by_their_failure_outcome_and_size(
 
 
 def test_a_sorted_list_has_numbered_pages(client: FlaskClient, job: str) -> None:
-    told = client.get(f"/job/details/{job}?sort=size&per_page=1&page=3").json
-    assert [image["input_bytes"] for image in told["images"]] == [9_000]
-    assert client.get(told["prev"]).json["page"] == 2
+    answer = client.get(f"/job/details/{job}?sort=size&per_page=1&page=3").json
+    assert [image["input_bytes"] for image in answer["images"]] == [9_000]
+    assert client.get(answer["prev"]).json["page"] == 2
 
 
 REFUSED = {
@@ -152,9 +152,9 @@ def test_the_links_of_a_failure_lead_to_its_images(client: FlaskClient, job: str
     found = groups(client, job)
     assert sorted(error["count"] for error in found.values()) == [1] * 6
     for error in found.values():
-        told = client.get(error["details_url"]).json
-        assert (told["total"], len(told["images"])) == (error["count"], error["count"])
-        assert told["images"][0]["row_number"] == error["example_row"]
+        answer = client.get(error["details_url"]).json
+        assert (answer["total"], len(answer["images"])) == (error["count"], error["count"])
+        assert answer["images"][0]["row_number"] == error["example_row"]
 
 
 def test_one_kind_of_failure_is_retried_alone(app: Flask, client: FlaskClient, job: str) -> None:
@@ -204,5 +204,5 @@ def test_jobs_are_found_by_a_part_of_their_file_name(client: FlaskClient, upload
         "_": ["autumn_sale.csv"],
         "winter": [],
     }
-    told = client.get("/job?search=autumn&per_page=1&status=PENDING").json
-    assert client.get(told["next"]).json["jobs"][0]["source_filename"] == "Autumn 100%.csv"
+    answer = client.get("/job?search=autumn&per_page=1&status=PENDING").json
+    assert client.get(answer["next"]).json["jobs"][0]["source_filename"] == "Autumn 100%.csv"

@@ -25,11 +25,11 @@ def database_url(ledger_url: str) -> str:
 
 
 def test_a_new_job_waits(client: FlaskClient, request_id: str) -> None:
-    told = client.get(f"/job/status/{request_id}").json
-    assert told["request_id"] == request_id and told["status"] == "PENDING"
-    assert told["source_filename"] == "products.csv"
+    answer = client.get(f"/job/status/{request_id}").json
+    assert answer["request_id"] == request_id and answer["status"] == "PENDING"
+    assert answer["source_filename"] == "products.csv"
     assert [
-        told[name]
+        answer[name]
         for name in (
             "total_rows",
             "total_images",
@@ -41,31 +41,31 @@ def test_a_new_job_waits(client: FlaskClient, request_id: str) -> None:
         )
     ] == [2, 3, 0, 0, 0, 0, 0]
     assert [
-        told[name] for name in ("started_at", "finished_at", "eta_seconds", "error_message")
+        answer[name] for name in ("started_at", "finished_at", "eta_seconds", "error_message")
     ] == [None] * 4
-    assert told["errors"] == []
+    assert answer["errors"] == []
 
 
 def test_times_are_utc_with_a_z(app: Flask, client: FlaskClient, request_id: str) -> None:
     process(app, request_id)
-    told = client.get(f"/job/status/{request_id}").json
+    answer = client.get(f"/job/status/{request_id}").json
     for name in ("created_at", "updated_at", "started_at", "finished_at"):
-        assert re.fullmatch(TIME, told[name]), name
+        assert re.fullmatch(TIME, answer[name]), name
 
 
 GROUP = "code=source_status&host=shop.test&found=HTTP+404+Not+Found"
 
 
-def test_a_running_job_tells_its_progress_and_its_failures(
+def test_a_running_job_shows_its_progress_and_its_failures(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id, only={0, 1}, fails={1})
-    told = client.get(f"/job/status/{request_id}").json
-    assert (told["status"], told["completion_percentage"]) == ("PROCESSING", 66)
-    assert (told["completed_images"], told["failed_images"]) == (1, 1)
-    assert (told["input_bytes"], told["output_bytes"]) == (4096, 1024)
-    assert told["eta_seconds"] >= 0
-    assert told["errors"] == [
+    answer = client.get(f"/job/status/{request_id}").json
+    assert (answer["status"], answer["completion_percentage"]) == ("PROCESSING", 66)
+    assert (answer["completed_images"], answer["failed_images"]) == (1, 1)
+    assert (answer["input_bytes"], answer["output_bytes"]) == (4096, 1024)
+    assert answer["eta_seconds"] >= 0
+    assert answer["errors"] == [
         {
             "code": "source_status",
             "host": "shop.test",
@@ -78,16 +78,16 @@ def test_a_running_job_tells_its_progress_and_its_failures(
     ]
 
 
-def test_failures_are_told_the_most_frequent_first(
+def test_failures_are_reported_the_most_frequent_first(
     app: Flask, client: FlaskClient, upload: Upload
 ) -> None:
     urls = ["http://a.test/1", "http://b.test/1", "http://b.test/2", "http://b.test/3"]
     content = "\n".join(["S. No.,Product Name,Input Image Urls", *(f"1,a,{url}" for url in urls)])
     request_id = upload(content.encode()).json["request_id"]
     process(app, request_id, fails={0, 1, 2, 3})
-    told = client.get(f"/job/status/{request_id}").json
-    assert told["status"] == "FAILED" and told["error_message"]
-    assert [(error["host"], error["count"]) for error in told["errors"]] == [
+    answer = client.get(f"/job/status/{request_id}").json
+    assert answer["status"] == "FAILED" and answer["error_message"]
+    assert [(error["host"], error["count"]) for error in answer["errors"]] == [
         ("b.test", 3),
         ("a.test", 1),
     ]
@@ -95,11 +95,11 @@ def test_failures_are_told_the_most_frequent_first(
 
 def test_the_links_of_a_status_work(client: FlaskClient, app: Flask, request_id: str) -> None:
     process(app, request_id, only={0})
-    told = client.get(f"/job/status/{request_id}").json
+    answer = client.get(f"/job/status/{request_id}").json
     for link in ("status_url", "details_url"):
-        assert client.get(told[link]).json["request_id"] == request_id
-    assert client.get(told["download_url"]).json["code"] == "job_running"
-    assert client.post(told["cancel_url"]).json["status"] == "CANCELLED"
+        assert client.get(answer[link]).json["request_id"] == request_id
+    assert client.get(answer["download_url"]).json["code"] == "job_running"
+    assert client.post(answer["cancel_url"]).json["status"] == "CANCELLED"
 
 
 def test_a_poll_costs_a_304_until_something_changes(
@@ -158,9 +158,9 @@ def test_an_ended_job_has_no_time_to_the_end(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id)
-    told = client.get(f"/job/status/{request_id}").json
-    assert told["status"] == "COMPLETED" and told["eta_seconds"] is None
-    assert told["cancel_url"] is None
+    answer = client.get(f"/job/status/{request_id}").json
+    assert answer["status"] == "COMPLETED" and answer["eta_seconds"] is None
+    assert answer["cancel_url"] is None
 
 
 @pytest.mark.parametrize(
@@ -203,9 +203,14 @@ class TestCancel:
 class TestList:
     def test_jobs_are_listed_the_newest_first(self, client: FlaskClient, upload: Upload) -> None:
         ids = [upload(filename=f"{number}.csv").json["request_id"] for number in range(3)]
-        told = client.get("/job").json
-        assert [job["request_id"] for job in told["jobs"]] == ids[::-1]
-        assert (told["page"], told["per_page"], told["next"], told["prev"]) == (1, 100, None, None)
+        answer = client.get("/job").json
+        assert [job["request_id"] for job in answer["jobs"]] == ids[::-1]
+        assert (answer["page"], answer["per_page"], answer["next"], answer["prev"]) == (
+            1,
+            100,
+            None,
+            None,
+        )
 
     def test_pages_lead_to_each_other(self, client: FlaskClient, upload: Upload) -> None:
         ids = [upload().json["request_id"] for _ in range(3)]
@@ -224,8 +229,8 @@ class TestList:
             ("CANCELLED", [cancelled]),
             ("FAILED", []),
         ):
-            told = client.get(f"/job?status={status}").json
-            assert [job["request_id"] for job in told["jobs"]] == expected
+            answer = client.get(f"/job?status={status}").json
+            assert [job["request_id"] for job in answer["jobs"]] == expected
 
     @pytest.mark.parametrize(
         "query",

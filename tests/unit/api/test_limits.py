@@ -52,7 +52,7 @@ def _create(app: Flask, name: str) -> str:
     return token
 
 
-def test_who_reads_too_often_is_told_when_to_come_back(client: FlaskClient) -> None:
+def test_a_caller_over_the_limit_learns_when_to_retry(client: FlaskClient) -> None:
     assert _answers(client, 3) == [200, 200, 200]
     answer = client.get("/job")
     assert (answer.status_code, answer.json["code"]) == (429, "too_many_requests")

@@ -72,14 +72,14 @@ def test_jobs_are_counted_by_status(app: Flask, client: FlaskClient, request_id:
     assert (samples["jobs", "PENDING"], samples["jobs", "COMPLETED"]) == (0, 1)
 
 
-def test_work_that_stands_still_is_told_everywhere(
+def test_work_that_stands_still_is_reported_everywhere(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     status = f"/job/status/{request_id}"
     assert client.get(status).json["stalled_since"] is None
     _age(app, request_id, 500)
-    told = client.get(status).json
-    assert told["stalled_since"] == told["updated_at"]
+    answer = client.get(status).json
+    assert answer["stalled_since"] == answer["updated_at"]
     assert 500 <= _samples(client)["oldest_slice_seconds", ""] < 560
     assert 500 <= client.get("/readyz").json["oldest_slice_seconds"] < 560
 
@@ -166,7 +166,7 @@ def test_buckets_hold_what_is_in_those_below_them(app: Flask, client: FlaskClien
     assert samples["fetch_seconds_count", "ok"] == 4
 
 
-def test_recovery_tells_that_it_is_at_work(app: Flask, client: FlaskClient) -> None:
+def test_recovery_reports_that_it_is_at_work(app: Flask, client: FlaskClient) -> None:
     assert ("recovery_age_seconds", "") not in _samples(client)
     with app.app_context():
         note_recovery()
@@ -174,9 +174,9 @@ def test_recovery_tells_that_it_is_at_work(app: Flask, client: FlaskClient) -> N
 
 
 def test_every_metric_is_there_before_anything_has_happened(client: FlaskClient) -> None:
-    told = client.get("/metrics").text
+    answer = client.get("/metrics").text
     for metric in (*COUNTERS, *HISTOGRAMS):
-        assert f"# HELP {metric.name}" in told
+        assert f"# HELP {metric.name}" in answer
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,10 @@ def test_no_other_spelling_leads_to_the_figures(client: FlaskClient, path: str) 
     """A rule of a proxy for /metrics would not hold for them."""
     answer = client.get(path, follow_redirects=True)
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
-    told = "Leave the slash out: GET /metrics" if path.endswith("/") else "nothing at this address"
-    assert told in answer.json["detail"]
+    result = (
+        "Leave the slash out: GET /metrics" if path.endswith("/") else "nothing at this address"
+    )
+    assert result in answer.json["detail"]
 
 
 KEY = "operator-" + "k" * 32

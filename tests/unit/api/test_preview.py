@@ -55,14 +55,14 @@ def test_an_image_comes_back_as_a_job_would_make_it(
     form = {"url": origin.url("/rocket.jpg"), "format": "webp", "max_width": "320", "quality": "60"}
     answer = client.post("/preview", data=form)
     assert answer.status_code == 200, answer.text
-    told = answer.json
-    kind, _, text = told["image"].partition(";base64,")
+    result = answer.json
+    kind, _, text = result["image"].partition(";base64,")
     data = base64.b64decode(text)
     with Image.open(io.BytesIO(data)) as image:
         assert (kind, image.format, image.width) == ("data:image/webp", "WEBP", 320)
-    assert (told["width"], told["height"], told["quality"]) == (320, image.height, 60)
-    assert (told["input_bytes"], told["output_bytes"]) == (len(ROCKET), len(data))
-    assert told["outcome"] == "target_met" and 20 < told["score"] <= 100
+    assert (result["width"], result["height"], result["quality"]) == (320, image.height, 60)
+    assert (result["input_bytes"], result["output_bytes"]) == (len(ROCKET), len(data))
+    assert result["outcome"] == "target_met" and 20 < result["score"] <= 100
     assert stored_files() == []
     with app.app_context(), reading() as session:
         assert session.query(JobRequest).count() == 0

@@ -21,13 +21,17 @@ def _statuses(app: Flask, request_id: str) -> list[str]:
 def test_failed_images_are_tried_again(app: Flask, client: FlaskClient, ended: str) -> None:
     answer = client.post(f"/job/retry/{ended}")
     assert answer.status_code == 202
-    told = answer.json
-    assert (told["request_id"], told["status"]) == (ended, "PENDING")
-    assert (told["completed_images"], told["failed_images"]) == (2, 0)
-    assert told["completion_percentage"] == 66 and told["errors"] == []
+    result = answer.json
+    assert (result["request_id"], result["status"]) == (ended, "PENDING")
+    assert (result["completed_images"], result["failed_images"]) == (2, 0)
+    assert result["completion_percentage"] == 66 and result["errors"] == []
     process(app, ended)
-    told = client.get(f"/job/status/{ended}").json
-    assert (told["status"], told["completed_images"], told["failed_images"]) == ("COMPLETED", 3, 0)
+    result = client.get(f"/job/status/{ended}").json
+    assert (result["status"], result["completed_images"], result["failed_images"]) == (
+        "COMPLETED",
+        3,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,8 +91,8 @@ def test_a_running_job_is_not_retried(app: Flask, client: FlaskClient, request_i
 
 def test_the_link_of_the_status_retries(client: FlaskClient, ended: str) -> None:
     link = client.get(f"/job/status/{ended}").json["retry_url"]
-    told = client.post(link).json
-    assert told["status"] == "PENDING" and told["retry_url"] is None
+    answer = client.post(link).json
+    assert answer["status"] == "PENDING" and answer["retry_url"] is None
 
 
 def test_a_cancelled_job_can_go_on(app: Flask, client: FlaskClient, request_id: str) -> None:

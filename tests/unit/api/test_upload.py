@@ -42,12 +42,12 @@ SHOPIFY = (
 def test_an_upload_is_accepted_though_the_broker_is_down(upload: Upload) -> None:
     answer = upload()
     assert answer.status_code == 202
-    told = answer.json
-    assert told.pop("message")
-    assert UUID(told["request_id"])
-    url = f"http://localhost/job/status/{told['request_id']}"
-    assert told == {
-        "request_id": told["request_id"],
+    result = answer.json
+    assert result.pop("message")
+    assert UUID(result["request_id"])
+    url = f"http://localhost/job/status/{result['request_id']}"
+    assert result == {
+        "request_id": result["request_id"],
         "status": "PENDING",
         "total_rows": 2,
         "total_images": 3,
@@ -165,7 +165,7 @@ def test_a_file_name_is_kept_without_folders(
 
 
 @pytest.mark.parametrize("value", ["true", "1", "yes"])
-def test_a_dry_run_tells_the_counts_and_stores_nothing(
+def test_a_dry_run_shows_the_counts_and_stores_nothing(
     upload: Upload, client: FlaskClient, stored_files: StoredFiles, value: str
 ) -> None:
     answer = upload(dry_run=value)
@@ -186,7 +186,7 @@ def test_a_dry_run_tells_the_counts_and_stores_nothing(
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
 
 
-def test_a_dry_run_tells_the_faults_of_the_file_and_of_the_options(upload: Upload) -> None:
+def test_a_dry_run_shows_the_faults_of_the_file_and_of_the_options(upload: Upload) -> None:
     answer = upload(CATALOGUE + b"3,SKU3,a.jpg\r\n", dry_run="true", quality="0")
     assert answer.status_code == 200
     assert answer.json["total_rows"] == 3 and answer.json["error_count"] == 2
@@ -198,8 +198,8 @@ def test_a_dry_run_tells_the_faults_of_the_file_and_of_the_options(upload: Uploa
 
 def test_a_dry_run_shows_the_first_rows_with_the_columns_that_were_named(upload: Upload) -> None:
     table = b"Price list\r\n\r\n" + SHOPIFY + b"\r\ncup,Cup,,,\r\n" * 9
-    told = upload(table, dry_run="true", url_columns="Other").json
-    preview = told["preview"]
+    answer = upload(table, dry_run="true", url_columns="Other").json
+    preview = answer["preview"]
     assert preview.pop("rows")[:2] == [
         {
             "row": 4,
@@ -217,30 +217,30 @@ def test_a_dry_run_shows_the_first_rows_with_the_columns_that_were_named(upload:
 
 def test_a_preview_is_there_to_choose_columns_from_and_is_bounded(upload: Upload) -> None:
     row = b"%s,https://shop.test/1.jpg,https://shop.test/2.jpg\n" % (b"a" * 5_000)
-    told = upload(b"text,front,back\n" + row * 50, dry_run="true").json
-    assert (told["errors"][0]["code"], told["columns"]) == ("unclear_columns", None)
-    assert told["preview"]["image_columns"] == ["front", "back"]
-    rows = told["preview"]["rows"]
+    answer = upload(b"text,front,back\n" + row * 50, dry_run="true").json
+    assert (answer["errors"][0]["code"], answer["columns"]) == ("unclear_columns", None)
+    assert answer["preview"]["image_columns"] == ["front", "back"]
+    rows = answer["preview"]["rows"]
     assert [row["row"] for row in rows] == [2, 3, 4, 5, 6]
     assert rows[0]["cells"][0] == "a" * 199 + "…"
     assert upload(b"%PDF-1.7", dry_run="true").json["preview"] is None
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
-def test_an_upload_tells_what_was_chosen(upload: Upload, client: FlaskClient, dry_run: str) -> None:
-    told = upload(SHOPIFY, dry_run=dry_run).json
+def test_an_upload_shows_what_was_chosen(upload: Upload, client: FlaskClient, dry_run: str) -> None:
+    answer = upload(SHOPIFY, dry_run=dry_run).json
     columns = {"urls": ["Image Src", "Variant Image"], "name": "Title", "id": "Handle"}
-    assert (told["layout"], told["columns"], told["total_images"]) == ("shopify", columns, 2)
-    (warning,) = told["warnings"]
+    assert (answer["layout"], answer["columns"], answer["total_images"]) == ("shopify", columns, 2)
+    (warning,) = answer["warnings"]
     assert (warning["field"], warning["code"]) == ("file", "unread_columns")
     if dry_run == "false":
-        status = client.get(f"/job/status/{told['request_id']}").json
+        status = client.get(f"/job/status/{answer['request_id']}").json
         assert (status["layout"], status["columns"]) == ("shopify", columns)
 
 
 def test_a_caller_says_how_the_file_is_to_be_read(app: Flask, upload: Upload) -> None:
     content = "Bild;Bild 2;Titel\r\na.jpg;/b.jpg;Größe\r\nxx://;;\r\n".encode("cp1252")
-    told = upload(
+    answer = upload(
         content,
         url_columns="Bild*",
         name_column="titel",
@@ -249,13 +249,13 @@ def test_a_caller_says_how_the_file_is_to_be_read(app: Flask, upload: Upload) ->
         on_row_error="skip",
         row_options="",
     ).json
-    assert [image.input_url for image in images(app, told["request_id"])] == [
+    assert [image.input_url for image in images(app, answer["request_id"])] == [
         "https://shop.test/m/a.jpg",
         "https://shop.test/m/b.jpg",
         "xx://",
     ]
-    assert images(app, told["request_id"])[0].product_name == "Größe"
-    assert [(warning["code"], warning["row"]) for warning in told["warnings"]] == [
+    assert images(app, answer["request_id"])[0].product_name == "Größe"
+    assert [(warning["code"], warning["row"]) for warning in answer["warnings"]] == [
         ("invalid_url", 3)
     ]
 
@@ -283,7 +283,9 @@ def test_columns_may_be_named_by_several_fields(client: FlaskClient) -> None:
         ("name_column", "x" * 10_001),
     ],
 )
-def test_a_bad_way_of_reading_is_told_by_its_field(upload: Upload, field: str, value: str) -> None:
+def test_a_bad_way_of_reading_is_reported_by_its_field(
+    upload: Upload, field: str, value: str
+) -> None:
     (fault,) = upload(**{field: value}).json["errors"]
     assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
 
@@ -296,9 +298,13 @@ def test_a_workbook_is_kept_beside_the_csv_of_its_sheet(
     book["Shop"].append(["mug", "Mug", "https://shop.test/1.jpg"])
     workbook = BytesIO()
     book.save(workbook)
-    told = upload(workbook.getvalue(), sheet="Shop").json
-    assert (told["layout"], told["total_images"], told["download_format"]) == ("shopify", 1, "xlsx")
-    assert images(app, told["request_id"])[0].product_name == "Mug"
+    answer = upload(workbook.getvalue(), sheet="Shop").json
+    assert (answer["layout"], answer["total_images"], answer["download_format"]) == (
+        "shopify",
+        1,
+        "xlsx",
+    )
+    assert images(app, answer["request_id"])[0].product_name == "Mug"
     table, book_file = stored_files()
     assert table.read_bytes().decode("utf-8-sig") == (
         "Handle,Title,Image Src\r\nmug,Mug,https://shop.test/1.jpg\r\n"
@@ -324,8 +330,8 @@ def test_an_opendocument_file_comes_back_as_a_csv(upload: Upload, client: FlaskC
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
 def test_a_packed_csv_is_unpacked(upload: Upload, stored_files: StoredFiles, dry_run: str) -> None:
-    told = upload(gzip.compress(CATALOGUE, mtime=0), dry_run=dry_run).json
-    assert (told["layout"], told["total_images"]) == ("imgcompress", 3)
+    answer = upload(gzip.compress(CATALOGUE, mtime=0), dry_run=dry_run).json
+    assert (answer["layout"], answer["total_images"]) == ("imgcompress", 3)
     assert [path.read_bytes() for path in stored_files()] == [CATALOGUE] * (dry_run == "false")
 
 
@@ -343,16 +349,16 @@ class TestUnpackedSize:
 
 
 def test_how_images_are_asked_for_is_kept_with_the_job(app: Flask, upload: Upload) -> None:
-    told = {
+    found = {
         "user_agent": "ShopBot/1.0 (+https://shop.test/bot)",
         "accept_language": "de;q=0.9, *",
         "referer": "https://shop.test/page?a=1#b",
     }
-    kept = job(app, upload(**told).json["request_id"]).options["request_headers"]
+    kept = job(app, upload(**found).json["request_id"]).options["request_headers"]
     assert kept == {
-        "User-Agent": told["user_agent"],
-        "Referer": told["referer"],
-        "Accept-Language": told["accept_language"],
+        "User-Agent": found["user_agent"],
+        "Referer": found["referer"],
+        "Accept-Language": found["accept_language"],
     }
     assert "request_headers" not in job(app, upload().json["request_id"]).options
 

@@ -121,7 +121,9 @@ def test_a_missing_column_names_what_was_found(upload: Upload) -> None:
         {"csv": "x", "file": ""},
     ],
 )
-def test_a_missing_file_tells_how_to_send_one(client: FlaskClient, data: dict[str, Any]) -> None:
+def test_the_answer_to_a_missing_file_says_how_to_send_one(
+    client: FlaskClient, data: dict[str, Any]
+) -> None:
     answer = client.post("/upload", data=data, content_type="multipart/form-data")
     assert answer.status_code == 400
     faults = {fault["field"]: fault for fault in answer.json["errors"]}
@@ -227,7 +229,7 @@ def test_a_bad_webhook_url_is_answered_with_what_it_needs(
     assert advice in message and "image" not in message.replace("/hooks/images", "")
 
 
-def test_a_percentage_out_of_range_tells_the_range(upload: Upload) -> None:
+def test_a_percentage_out_of_range_is_refused_with_the_range(upload: Upload) -> None:
     fault = _only_fault(upload(compression_percentage="200"))
     assert fault["message"] == "compression_percentage must be a whole number from 1 to 95."
 
@@ -264,7 +266,7 @@ def test_quality_and_percentage_exclude_each_other(upload: Upload) -> None:
     assert "not both" in fault["message"]
 
 
-def test_a_mistyped_option_is_told_with_those_that_exist(upload: Upload) -> None:
+def test_a_mistyped_option_is_reported_with_those_that_exist(upload: Upload) -> None:
     fault = _only_fault(upload(qualty="80"))
     assert (fault["field"], fault["code"]) == ("qualty", "unknown_field")
     assert "quality" in fault["message"]
@@ -274,7 +276,7 @@ def test_an_address_is_refused_as_long_as_no_mail_is_sent(upload: Upload) -> Non
     assert "sends no e-mail" in _only_fault(upload(email="team@shop.test"))["message"]
 
 
-def test_faults_of_the_options_and_of_the_file_are_told_together(upload: Upload) -> None:
+def test_faults_of_the_options_and_of_the_file_are_reported_together(upload: Upload) -> None:
     answer = upload(HEADER + b"1,SKU1,a.jpg\n2,SKU2,nothing\n", quality="200", max_width="wide")
     assert answer.json["error_count"] == 4
     assert [(fault["field"], fault["row"]) for fault in answer.json["errors"]] == [
@@ -285,13 +287,13 @@ def test_faults_of_the_options_and_of_the_file_are_told_together(upload: Upload)
     ]
 
 
-def test_of_many_faults_the_first_hundred_are_told_and_all_are_counted(upload: Upload) -> None:
+def test_of_many_faults_the_first_hundred_are_reported_and_all_are_counted(upload: Upload) -> None:
     answer = upload(HEADER + b"1,SKU1,x\n" * 250)
     assert answer.json["error_count"] == 250 and len(answer.json["errors"]) == 100
     assert [fault["row"] for fault in answer.json["errors"]] == list(range(2, 102))
 
 
-def test_of_many_strange_fields_the_first_hundred_are_told(client: FlaskClient) -> None:
+def test_of_many_strange_fields_the_first_hundred_are_reported(client: FlaskClient) -> None:
     answer = client.post("/upload", query_string={f"field{number}": "x" for number in range(150)})
     assert answer.json["error_count"] == 151 and len(answer.json["errors"]) == 100
 

@@ -48,8 +48,8 @@ def test_the_answer_comes_when_the_percentage_changes(
             process(app, request_id, only={0})
 
     clock.on_sleep = work
-    told = client.get(f"/job/status/{request_id}?wait=30").json
-    assert (told["status"], told["completion_percentage"]) == ("PROCESSING", 33)
+    answer = client.get(f"/job/status/{request_id}?wait=30").json
+    assert (answer["status"], answer["completion_percentage"]) == ("PROCESSING", 33)
     assert clock.slept == 3
 
 
@@ -73,7 +73,7 @@ def test_who_has_the_present_state_waits_for_the_next(
     assert (answer.status_code, answer.json["status"]) == (200, "COMPLETED")
 
 
-def test_who_has_missed_something_is_told_at_once(
+def test_a_caller_who_missed_a_change_is_answered_at_once(
     app: Flask, client: FlaskClient, request_id: str, clock: Clock
 ) -> None:
     seen = {"If-None-Match": client.get(f"/job/status/{request_id}").headers["ETag"]}

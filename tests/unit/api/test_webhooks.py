@@ -74,7 +74,7 @@ class TestLog:
             "open_until": None,
         }
 
-    def test_attempts_tell_time_answer_and_error(self, client: FlaskClient, hooked: str) -> None:
+    def test_attempts_show_time_answer_and_error(self, client: FlaskClient, hooked: str) -> None:
         delivery = _claimed()
         record_undelivered(
             delivery,
@@ -137,9 +137,9 @@ class TestRedeliver:
 
 
 def test_the_status_shows_the_last_delivery(client: FlaskClient, hooked: str) -> None:
-    told = client.get(f"/job/status/{hooked}").json["last_delivery"]
-    assert told.pop("id").startswith("msg_") and told.pop("next_attempt_at")
-    assert told == {
+    answer = client.get(f"/job/status/{hooked}").json["last_delivery"]
+    assert answer.pop("id").startswith("msg_") and answer.pop("next_attempt_at")
+    assert answer == {
         "event": "job.completed",
         "channel": "webhook",
         "state": "PENDING",
@@ -195,7 +195,7 @@ class TestEmail:
             settings, smtp_server=SmtpServer("127.0.0.1", 25), mail_from="images@service.test"
         )
 
-    def test_the_end_of_a_job_is_told_by_mail(
+    def test_the_end_of_a_job_is_reported_by_mail(
         self, app: Flask, client: FlaskClient, upload: Upload
     ) -> None:
         request_id = upload(email="team@shop.test").json["request_id"]

@@ -27,13 +27,13 @@ def test_a_free_port_is_accepted() -> None:
     check_port("127.0.0.1", free_port())
 
 
-def test_a_taken_port_is_told_with_another_one() -> None:
+def test_a_taken_port_is_reported_with_another_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(click.ClickException, match=f"Port {port} .* is in use") as told:
+        with pytest.raises(click.ClickException, match=f"Port {port} .* is in use") as raised:
             check_port("127.0.0.1", port)
 
-    assert f"make run PORT={port + 1 if port < 65535 else port - 1}" in told.value.message
+    assert f"make run PORT={port + 1 if port < 65535 else port - 1}" in raised.value.message
 
 
 def test_a_port_taken_on_every_interface_is_taken_on_one() -> None:
@@ -42,7 +42,7 @@ def test_a_port_taken_on_every_interface_is_taken_on_one() -> None:
             check_port("127.0.0.1", taken.getsockname()[1])
 
 
-def test_a_host_of_another_machine_is_told() -> None:
+def test_a_host_of_another_machine_is_reported() -> None:
     with pytest.raises(click.ClickException, match="Cannot listen on HOST=192.0.2.1 "):
         check_port("192.0.2.1", 5000)
 

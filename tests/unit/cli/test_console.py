@@ -30,8 +30,8 @@ def test_objects_are_passed_on_and_all_else_becomes_one(
     console.pass_on("beat", "Segmentation fault", "yellow")
 
     assert capsys.readouterr().out == '{"event": "Listening"}\n'
-    told = [(record.getMessage(), vars(record).get("program")) for record in caplog.records]
-    assert told == [("Starting", None), ("Segmentation fault", "beat")]
+    found = [(record.getMessage(), vars(record).get("program")) for record in caplog.records]
+    assert found == [("Starting", None), ("Segmentation fault", "beat")]
 
 
 class _FullDisk(io.StringIO):

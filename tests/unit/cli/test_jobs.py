@@ -132,7 +132,7 @@ def test_a_wrong_file_is_refused_with_its_rows(run: Run, file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, code, told",
+    "arguments, code, expected",
     [
         (("jobs", "--server", "http://127.0.0.1:1"), 3, "cannot be reached"),
         (("jobs", "--key", "imgc_wrong"), 3, "key"),
@@ -143,11 +143,11 @@ def test_a_wrong_file_is_refused_with_its_rows(run: Run, file: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_ends_with_its_code(
-    run: Run, arguments: tuple[str, ...], code: int, told: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, arguments: tuple[str, ...], code: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "PATIENCE", 0)
     result = run(*arguments)
-    assert result.exit_code == code and told in result.stderr, result.output
+    assert result.exit_code == code and expected in result.stderr, result.output
 
 
 def test_a_tolerance_is_a_number_or_a_share() -> None:

@@ -10,20 +10,20 @@ import pytest
 from imgcompress.cli.local import lock_installation
 
 
-def test_a_second_holder_is_told_who_is_first(tmp_path: Path) -> None:
+def test_a_second_holder_learns_who_is_first(tmp_path: Path) -> None:
     with lock_installation(tmp_path / "var", "http://127.0.0.1:5000"):
-        with pytest.raises(click.ClickException) as told:
+        with pytest.raises(click.ClickException) as raised:
             lock_installation(tmp_path / "var", "http://127.0.0.1:5001")
 
-    assert f"pid {os.getpid()}, http://127.0.0.1:5000" in told.value.message
+    assert f"pid {os.getpid()}, http://127.0.0.1:5000" in raised.value.message
 
 
 def test_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
     lock_installation(tmp_path, "http://127.0.0.1:5000").close()
 
     with lock_installation(tmp_path, "http://127.0.0.1:5001"):
-        told = (tmp_path / "serve.lock").read_text(encoding="utf-8")
-    assert told == f"pid {os.getpid()}, http://127.0.0.1:5001\n"
+        found = (tmp_path / "serve.lock").read_text(encoding="utf-8")
+    assert found == f"pid {os.getpid()}, http://127.0.0.1:5001\n"
 
 
 def test_a_holder_that_is_stopping_is_waited_for(tmp_path: Path) -> None:

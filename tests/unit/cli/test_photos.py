@@ -123,7 +123,7 @@ def test_single_images_go_to_a_file_or_a_folder(originals: Path, run: Run, tmp_p
 
 
 @pytest.mark.parametrize(
-    "arguments, told",
+    "arguments, expected",
     [
         (("photos", "-o", "photos"), "another than that of the originals"),
         (("photos", "photos", "-o", "small"), "given twice"),
@@ -136,9 +136,9 @@ def test_single_images_go_to_a_file_or_a_folder(originals: Path, run: Run, tmp_p
     ],
 )
 def test_a_wrong_use_ends_with_2(
-    originals: Path, run: Run, arguments: tuple[str, ...], told: str, tmp_path: Path
+    originals: Path, run: Run, arguments: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
     (originals / "2026" / "empty").mkdir()
     result = run(*arguments)
-    assert result.exit_code == 2 and told in result.stderr, result.output
+    assert result.exit_code == 2 and expected in result.stderr, result.output
     assert not (tmp_path / "small").exists()

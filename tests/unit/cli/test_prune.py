@@ -75,20 +75,20 @@ def _run(app: Flask, *arguments: str) -> str:
 
 def test_old_jobs_go_with_their_files(app: Flask, job: UUID) -> None:
     path = app.config["SETTINGS"].data_dir / "storage" / csv_key(job)
-    told = _run(app, "--older-than", "1000")
-    assert "Deleted jobs that ended 1000 days ago or earlier: 0\n" in told
+    output = _run(app, "--older-than", "1000")
+    assert "Deleted jobs that ended 1000 days ago or earlier: 0\n" in output
     assert find_job(job) and path.exists()
 
     assert "Deleted jobs that ended 30 days ago or earlier: 1\n" in _run(app)
     assert find_job(job) is None and not path.exists()
 
 
-def test_a_dry_run_tells_and_deletes_nothing(app: Flask, job: UUID) -> None:
+def test_a_dry_run_lists_and_deletes_nothing(app: Flask, job: UUID) -> None:
     orphan = _store(app, csv_key(uuid4()), age=2 * DAYS)
-    told = _run(app, "--dry-run")
+    answer = _run(app, "--dry-run")
 
-    assert "Jobs that ended 30 days ago or earlier: 1\n" in told
-    assert "Files that belong to no job: 1 of 1\n" in told
+    assert "Jobs that ended 30 days ago or earlier: 1\n" in answer
+    assert "Files that belong to no job: 1 of 1\n" in answer
     assert find_job(job) and orphan.exists()
 
 
@@ -105,7 +105,7 @@ def test_the_clock_does_the_same(app: Flask, job: UUID) -> None:
     assert find_job(job) is None and not orphan.exists()
 
 
-def test_a_storage_that_is_away_is_told_and_asked_again(
+def test_a_storage_that_is_away_is_reported_and_asked_again(
     app: Flask, job: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

@@ -37,7 +37,7 @@ def program(name: str, mark: Path, code: str = POLITE, stop_seconds: float = 10)
 
 
 def runs(mark: Path) -> bool:
-    """Tell whether the program that left this mark runs."""
+    """Return whether the program that left this mark runs."""
     try:
         os.kill(int(mark.read_text(encoding="ascii")), 0)
     except ProcessLookupError:

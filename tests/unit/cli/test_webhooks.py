@@ -87,7 +87,7 @@ def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("command", ["receivers", "secret"])
-def test_without_a_ledger_it_tells_what_to_do(tmp_path: Path, command: str) -> None:
+def test_without_a_ledger_it_says_what_to_do(tmp_path: Path, command: str) -> None:
     app = create_app(load_settings(None, data_dir=tmp_path))
     refused = _run(app, command)
     assert refused.exit_code == 1 and "imgcompress db upgrade" in refused.output

@@ -26,7 +26,7 @@ LIMITS = CatalogueLimits(max_images=50, max_columns=20)
 
 
 class Outcome(NamedTuple):
-    """What became of an image, as the ledger has it."""
+    """The result of an image, as the ledger has it."""
 
     row_number: int
     position: int

@@ -226,7 +226,7 @@ def test_a_caller_names_the_columns_of_name_and_identifier_too() -> None:
         ("url_columns", ("Sid*",)),
     ],
 )
-def test_a_named_column_that_is_not_there_is_told_with_those_that_are(
+def test_a_named_column_that_is_not_there_is_reported_with_those_that_are(
     wish: str, value: Any
 ) -> None:
     text = table(["Front", "Item"], [A, "x"])
@@ -263,7 +263,7 @@ def test_a_column_counts_if_most_of_its_cells_are_images() -> None:
     assert layout is not None and layout.titles()["urls"] == ["Shots"]
 
 
-def test_several_columns_with_images_are_told_with_the_field_to_send() -> None:
+def test_several_columns_with_images_are_reported_with_the_field_to_send() -> None:
     issue = only_fault(table(["SKU", "Front", "Back", "Colour"], ["1", A, B, "red"]))
     assert (issue.code, issue.row) == ("unclear_columns", 1)
     assert "hold image URLs: “Front”, “Back”. Send url_columns" in issue.message

@@ -1,4 +1,4 @@
-"""Faults that are only counted are as many as those that would be told, and cost little."""
+"""Faults that are only counted are as many as those that would be reported, and cost little."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def refuse_private(url: str) -> str | None:
     columns=st.sampled_from([3, 9, 1_000]),
     skip=st.booleans(),
 )
-def test_as_many_faults_are_counted_as_would_be_told(
+def test_as_many_faults_are_counted_as_would_be_reported(
     monkeypatch: pytest.MonkeyPatch, header: str, rows: list[str], columns: int, skip: bool
 ) -> None:
     text = "\n".join([header, *rows, ""])
@@ -92,9 +92,9 @@ def test_as_many_faults_are_counted_as_would_be_told(
     for kept in (0, 1_000_000):
         monkeypatch.setattr(model, "ISSUES_KEPT", kept)
         found[kept] = validate_file(stream_of(text), limits, refuse_private, wishes)
-    told = found[1_000_000]
-    assert len(told.issues) == told.issue_count
-    assert found[0] == Validation(told.total_rows, told.total_images, (), told.issue_count)
+    answer = found[1_000_000]
+    assert len(answer.issues) == answer.issue_count
+    assert found[0] == Validation(answer.total_rows, answer.total_images, (), answer.issue_count)
 
 
 class Messages(dict[str, str]):
@@ -119,7 +119,7 @@ class Messages(dict[str, str]):
         f'1,a,"{URL} x,{URL} y"',
     ],
 )
-def test_no_more_faults_are_put_into_words_than_are_told(
+def test_no_more_faults_are_put_into_words_than_are_reported(
     monkeypatch: pytest.MonkeyPatch, row: str
 ) -> None:
     messages = Messages(model.MESSAGES)
@@ -129,7 +129,7 @@ def test_no_more_faults_are_put_into_words_than_are_told(
     assert messages.asked == 100
 
 
-def test_the_first_hundred_are_told_by_row_wherever_they_are() -> None:
+def test_the_first_hundred_are_reported_by_row_wherever_they_are() -> None:
     lines = [f"{number},a,{'x' if number % 100 == 0 else URL}" for number in range(30_000)]
     found = surveyed(HEADER + "\n".join(lines), CatalogueLimits())
     assert (found.total_rows, found.total_images, found.issue_count) == (30_000, 30_000, 300)

@@ -41,12 +41,12 @@ def test_an_old_encoding_is_detected(encoding: str, rows: int) -> None:
 @pytest.mark.parametrize("encoding", list(NAMES))
 @pytest.mark.parametrize("name", [0, 1])
 def test_an_encoding_that_the_caller_names_is_taken(encoding: str, name: int) -> None:
-    told = known_encoding(encoding.upper().replace("-", "_"))
-    (row,) = rows_of(table([NAMES[encoding][name]]).encode(encoding), encoding=told)
+    found = known_encoding(encoding.upper().replace("-", "_"))
+    (row,) = rows_of(table([NAMES[encoding][name]]).encode(encoding), encoding=found)
     assert row.product_name == NAMES[encoding][name]
 
 
-def test_an_encoding_that_does_not_fit_is_told() -> None:
+def test_an_encoding_that_does_not_fit_is_reported() -> None:
     issue = only_fault(table(["Müller"]).encode("cp1252"), encoding="utf-8")
     assert (issue.code, issue.row) == ("wrong_encoding", None)
     assert "not in the encoding utf-8" in issue.message

@@ -101,7 +101,7 @@ def test_a_row_may_name_its_files(cell: str, name: str | None) -> None:
         ("output name", "x" * 151, "invalid_output_name"),
     ],
 )
-def test_a_bad_option_is_told_by_row_and_column(column: str, cell: str, code: str) -> None:
+def test_a_bad_option_is_reported_by_row_and_column(column: str, cell: str, code: str) -> None:
     value = cell if len(cell) <= 200 else cell[:199] + "…"
     assert faults_of(table(column, "", cell)) == [(3, column, code, value)]
 
@@ -111,7 +111,7 @@ def test_a_row_has_a_quality_or_a_percentage() -> None:
     assert faults_of(text) == [(2, "quality", "conflicting_options", "80")]
 
 
-def test_all_faults_of_a_row_are_told() -> None:
+def test_all_faults_of_a_row_are_reported() -> None:
     text = f"S. No.,Product Name,Input Image Urls,format,quality,output name\n1,a,{A} x,tiff,0,/\n"
     assert [(column, code) for _, column, code, _ in faults_of(text)] == [
         ("Input Image Urls", "invalid_url"),

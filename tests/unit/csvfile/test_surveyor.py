@@ -56,7 +56,7 @@ def tarred(content: bytes) -> bytes:
         (bytes(range(256)) * 4, "binary data"),
     ],
 )
-def test_a_file_that_is_no_csv_is_told_by_its_kind(content: bytes, kind: str) -> None:
+def test_a_file_that_is_no_csv_is_reported_by_its_kind(content: bytes, kind: str) -> None:
     issue = only_fault(content)
     assert (issue.code, issue.row, issue.column) == ("not_a_csv", None, None)
     assert kind in issue.message
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_csv_is_told_by_its_kind(content: bytes, kind: str) ->
         (f"{HEADER}1,a,{URL}\n".encode("utf-16")[:-1], "bad_encoding", 2, URLS),
     ],
 )
-def test_a_malformed_file_is_told_by_row_and_column(
+def test_a_malformed_file_is_reported_by_row_and_column(
     content: str | bytes, code: str, row: int | None, column: str | None
 ) -> None:
     issue = only_fault(content)
@@ -161,7 +161,7 @@ def test_the_first_hundred_faults_are_kept_and_all_are_counted() -> None:
     assert found.issues[0].code == "too_many_images"
 
 
-def test_a_missing_column_is_told_with_the_columns_that_are_there() -> None:
+def test_a_missing_column_is_reported_with_the_columns_that_are_there() -> None:
     issue = only_fault("S. No.,Name,Pages\n1,a,https://a.test/1.html\n")
     assert issue.message == (
         "No column of image URLs was found. The file has columns called “S. No.”, “Name”, “Pages”."
@@ -184,7 +184,7 @@ def test_a_value_is_shortened_to_200_characters() -> None:
     assert value == "x" * 199 + "…"
 
 
-def test_an_address_that_is_not_allowed_is_told_with_the_given_reason() -> None:
+def test_an_address_that_is_not_allowed_is_reported_with_the_given_reason() -> None:
     def check(url: str) -> str | None:
         return "Ask the operator." if "//10.0.0.1" in url else None
 
@@ -246,7 +246,7 @@ TEXTS = st.lists(PIECES, max_size=30).map("".join)
         ),
     )
 )
-def test_any_file_is_either_told_its_faults_or_read_and_written(content: bytes) -> None:
+def test_any_file_is_either_refused_with_its_faults_or_read_and_written(content: bytes) -> None:
     found = surveyed(content)
     if found.issue_count:
         assert all(issue.code in MESSAGES and issue.message for issue in found.issues)

@@ -1,4 +1,4 @@
-"""Archives and workbooks: the table in them, and what is told where there is none."""
+"""Archives and workbooks: the table in them, and the error where there is none."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_workbook_may_be_packed() -> None:
         ),
     ],
 )
-def test_a_file_that_cannot_be_unpacked_is_told(content: bytes, code: str) -> None:
+def test_a_file_that_cannot_be_unpacked_is_reported(content: bytes, code: str) -> None:
     issue = fault_in(content)
     assert (issue.code, issue.row) == (code, None)
 
@@ -170,7 +170,7 @@ def test_a_file_is_called_what_it_was_meant_to_be(content: bytes, says: str) -> 
     assert says in fault_in(content).message
 
 
-def test_an_encrypted_entry_of_an_archive_is_told() -> None:
+def test_an_encrypted_entry_of_an_archive_is_reported() -> None:
     content = bytearray(zipped(a__csv=TABLE))
     for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         content[content.index(mark) + place] |= 1

@@ -168,7 +168,7 @@ def test_links_that_share_a_file_become_direct(shared: str, direct: str) -> None
         ("#VALUE!", "invalid_url"),
     ],
 )
-def test_what_cannot_be_read_is_told_and_never_taken_for_a_url(cell: str, code: str) -> None:
+def test_what_cannot_be_read_is_reported_and_never_taken_for_a_url(cell: str, code: str) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([["Input Image Urls", "Note"], [cell, "x"]])
     assert {issue.code for issue in surveyed(text.getvalue()).issues} == {code}

@@ -159,8 +159,8 @@ def test_a_link_to_an_image_is_read_and_gets_the_new_target() -> None:
         ]
     after = written(before, done(2, 0, X), done(4, 0, Y))
     sheet = openpyxl.load_workbook(io.BytesIO(after)).worksheets[0]
-    told = [(cell.value, cell.hyperlink and cell.hyperlink.target) for cell in sheet["B"]]
-    assert told == [("Photo", None), ("front (1)", X), ("photo", B), (Y, Y)]
+    found = [(cell.value, cell.hyperlink and cell.hyperlink.target) for cell in sheet["B"]]
+    assert found == [("Photo", None), ("front (1)", X), ("photo", B), (Y, Y)]
     assert {sheet.cell(row, 3).hyperlink.target for row in (2, 3, 4)} == {"https://shop.test/mug"}
 
 

@@ -285,8 +285,8 @@ def test_rows_with_errors_are_carried_through_with_the_reason() -> None:
     rows = list(csv.reader(io.StringIO(b"".join(with_changes).decode(), newline=""), strict=True))
     assert [len(row) for row in rows if row] == [7] * 7
     failures = [ImageFailure(5, 0, "url_not_allowed", "x")]
-    told = b"".join(write_errors(stream_of(text), failures, kept=kept_of(found))).decode()
-    assert [row[:4] for row in csv.reader(io.StringIO(told))] == [
+    values = b"".join(write_errors(stream_of(text), failures, kept=kept_of(found))).decode()
+    assert [row[:4] for row in csv.reader(io.StringIO(values))] == [
         ["Row", "Column", "URL", "Code"],
         ["3", "imgcompress quality", "700", "invalid_number"],
         ["4", "Product Name", f'"a"b,{A},', "stray_quote"],

@@ -77,7 +77,7 @@ def test_a_complete_jpeg_without_its_end_marker_is_accepted_or_truncated():
 
 
 @pytest.mark.parametrize("name", ["PNG", "WebP", "GIF", "TIFF, LZW"])
-def test_damage_within_the_pixels_is_told(name):
+def test_damage_within_the_pixels_is_reported(name):
     data = bytearray(FILES[name])
     middle = len(data) // 2
     data[middle : middle + 64] = bytes(64)

@@ -116,14 +116,18 @@ def test_the_times_of_a_job_are_those_of_the_database(
 
 
 @ON_POSTGRES
-@pytest.mark.parametrize("wrong_by, told", [(-60, "60.0 s behind"), (60, "60.0 s ahead of")])
-def test_a_wrong_clock_is_measured_and_told_once(
-    app: Flask, set_clock: SetClock, caplog: pytest.LogCaptureFixture, wrong_by: float, told: str
+@pytest.mark.parametrize("wrong_by, expected", [(-60, "60.0 s behind"), (60, "60.0 s ahead of")])
+def test_a_wrong_clock_is_measured_and_reported_once(
+    app: Flask,
+    set_clock: SetClock,
+    caplog: pytest.LogCaptureFixture,
+    wrong_by: float,
+    expected: str,
 ) -> None:
     set_clock(wrong_by)
     for _ in range(3):
         assert clock_difference() == pytest.approx(wrong_by, abs=1)
-    assert caplog.text.count(told) == 1
+    assert caplog.text.count(expected) == 1
     assert abs(about_now() - ledger_now()) < timedelta(seconds=2)
     set_clock(0)
     clock_difference()
@@ -131,7 +135,7 @@ def test_a_wrong_clock_is_measured_and_told_once(
 
 
 @ON_POSTGRES
-def test_a_worker_tells_that_its_clock_is_wrong_as_it_claims(
+def test_a_worker_logs_that_its_clock_is_wrong_as_it_claims(
     make_job: MakeJob, set_clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_clock(-60)
@@ -139,7 +143,7 @@ def test_a_worker_tells_that_its_clock_is_wrong_as_it_claims(
     assert "60.0 s behind the database's" in caplog.text
 
 
-def test_a_clock_that_is_right_is_not_told(
+def test_a_clock_that_is_right_is_not_reported(
     make_job: MakeJob, set_clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     claim(make_job())

@@ -271,7 +271,7 @@ def test_pruning_that_was_cut_off_is_ended_by_recovery(ended: UUID) -> None:
     before = utcnow() - timedelta(days=30)
     with pytest.raises(KeyboardInterrupt):
         purge_old_jobs(before, Files(die))
-    # It is hidden, so nobody begins anew with it.
+    # It is hidden, so no new work begins with it.
     assert queries.find_job(ended) is None and count_old_jobs(before) == 0
     _let_time_pass()
     files = Files()

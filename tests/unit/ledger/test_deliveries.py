@@ -233,7 +233,7 @@ class TestCircuit:
         _cancelled(make_job, "https://other.test/")
         assert _claimed().target == "https://other.test/"
 
-    def test_a_failure_that_tells_nothing_of_the_receiver_opens_nothing(
+    def test_a_failure_that_says_nothing_about_the_receiver_opens_nothing(
         self, make_job: MakeJob
     ) -> None:
         _cancelled(make_job, number=FAILURES_TO_OPEN + 1)
@@ -340,7 +340,7 @@ class TestOwners:
         _make_due(wanted)
         assert _claimed().id == wanted
 
-    def test_an_answer_to_anybody_starts_the_count_for_the_host_anew(
+    def test_an_answer_to_anybody_starts_the_count_for_the_host_again(
         self, make_job: MakeJob
     ) -> None:
         self._fail_in_a_row(make_job, "anna", answered=False)

@@ -44,7 +44,7 @@ def _set(**values: object) -> None:
         session.execute(update(IdempotencyKey).values(**values))
 
 
-def test_a_kept_answer_is_told_again() -> None:
+def test_a_kept_answer_is_returned_again() -> None:
     _keep(_claim())
     assert claim_key(None, "k", "f") == ANSWER
     assert claim_key(None, "k", "f") == ANSWER

@@ -272,14 +272,14 @@ class OneHashForAll(Deduplicator):
         return super().firsts("always the same" for _ in keys)
 
 
-def test_repetitions_are_told_by_the_first_of_their_kind() -> None:
+def test_repetitions_name_the_first_of_their_kind() -> None:
     repeats = Deduplicator(7)
     assert repeats.firsts(["a", "b", "a", ("a", None)]) == [None, None, 0, None]
     assert repeats.firsts([]) == []
     assert repeats.firsts(["c", "b", ("a", None)]) == [None, 1, 3]
 
 
-def test_many_images_are_told_apart() -> None:
+def test_many_images_are_kept_apart() -> None:
     repeats = Deduplicator(20_000)
     assert repeats.firsts(range(10_000)) == [None] * 10_000
     assert repeats.firsts(map(float, range(10_000))) == list(range(10_000))

@@ -45,7 +45,7 @@ def test_repeated_urls_point_at_their_first_image(make_job: MakeJob) -> None:
     assert [image.duplicate_of for image in images_of(request_id)] == [None, None, 0, 0, 1]
 
 
-def test_the_first_claim_starts_the_job_and_tells_it(make_job: MakeJob) -> None:
+def test_the_first_claim_starts_the_job_and_reports_it(make_job: MakeJob) -> None:
     request_id = make_job(100, slice_size=50)
     assert claim(request_id, 0).started_job
     assert not claim(request_id, 1).started_job
@@ -53,7 +53,7 @@ def test_the_first_claim_starts_the_job_and_tells_it(make_job: MakeJob) -> None:
     assert [event.event for event in events_of(request_id)] == ["job.processing"]
 
 
-def test_the_last_result_completes_the_job_and_tells_it(make_job: MakeJob) -> None:
+def test_the_last_result_completes_the_job_and_reports_it(make_job: MakeJob) -> None:
     request_id = make_job(2)
     claimed = claim(request_id)
     first, second = pending_images(claimed)

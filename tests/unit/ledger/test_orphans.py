@@ -80,7 +80,9 @@ def test_what_belongs_to_nothing_goes(make_job: MakeJob, files: Files) -> None:
         workbook_key(uuid4()),
         image_key(uuid4(), uuid4(), "jpg"),
         image_key(request_id, done.image_id, "webp"),  # Its job asked for another format since.
-        image_key(request_id, pending.image_id, "jpg"),  # Its worker died before it told.
+        image_key(
+            request_id, pending.image_id, "jpg"
+        ),  # Its worker died before it recorded the result.
         f"images/{request_id}/.{done.image_id}.jpg.0a1b",
         "check/0a1b",
     )
@@ -128,7 +130,7 @@ def test_of_a_deleted_job_everything_is_left_behind(make_job: MakeJob) -> None:
     assert left_behind(request_id, 1, [key]) == [key]
 
 
-def test_what_was_written_lately_may_still_be_told(app: object, files: Files) -> None:
+def test_what_was_written_lately_may_still_be_recorded(app: object, files: Files) -> None:
     files.add(csv_key(uuid4()), image_key(uuid4(), uuid4(), "jpg"), at=YOUNG)
     assert delete_orphans(files.list, files.delete, BEFORE) == 0
 

@@ -1,4 +1,4 @@
-"""What events tell, in which order, and how large they may become."""
+"""What events contain, in which order, and how large they may become."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_long_urls_shorten_the_list_and_not_the_limit(make_job: MakeJob) -> None
     assert 0 < len(payload["images"]) < 20 and payload["images_truncated"] is True
 
 
-def test_a_mail_tells_the_failures_by_reason_and_only_of_the_end(make_job: MakeJob) -> None:
+def test_a_mail_shows_the_failures_by_reason_and_only_of_the_end(make_job: MakeJob) -> None:
     request_id = make_job(3, webhook_url=None, email="team@shop.test")
     _finish(request_id, fails=2)
     (event,) = events_of(request_id)

@@ -161,7 +161,7 @@ def test_rights_that_were_taken_away_are_a_database_that_is_away(
     ],
 )
 @on_postgres
-def test_what_postgres_says_tells_whether_it_is_away(
+def test_the_message_of_postgres_shows_whether_it_is_away(
     make_job: MakeJob, state: str, away: bool
 ) -> None:
     raised = text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$")
@@ -240,7 +240,7 @@ def test_a_ledger_without_its_tables_is_away(app: Flask) -> None:
             opened.execute(text("SELECT 1 FROM nowhere"))
 
 
-def test_a_fault_of_ours_is_told_as_it_is(app: Flask) -> None:
+def test_a_fault_of_ours_is_reported_as_it_is(app: Flask) -> None:
     for session in (reading, writing):
         with pytest.raises(DBAPIError), session() as opened:
             opened.execute(text("SELECT missing FROM job_request"))

@@ -95,7 +95,7 @@ def test_codes_pick_failures(ended: UUID) -> None:
     assert [row.state for row in _slices(ended)] == ["QUEUED", "DONE", "QUEUED"]
 
 
-def test_attempts_start_anew(make_job: MakeJob) -> None:
+def test_attempts_start_again(make_job: MakeJob) -> None:
     request_id = make_job(1)
     claimed = claim(request_id)
     record(claimed, failure(*pending_images(claimed)))
@@ -192,7 +192,7 @@ def test_images_that_repeat_a_url_come_along(make_job: MakeJob) -> None:
     assert (job.status, job.completed_images, job.failed_images) == ("COMPLETED", 4, 0)
 
 
-def test_each_epoch_is_told_once(ended: UUID) -> None:
+def test_each_epoch_is_reported_once(ended: UUID) -> None:
     for _ in range(2):
         retry_job(ended, ["not_an_image"])
         claimed = claim(ended, 1)

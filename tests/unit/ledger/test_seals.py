@@ -122,7 +122,7 @@ def test_what_an_older_version_left_plain_is_sealed_in_time(app: Flask, make_job
     assert (job_of(old).webhook_secret, opened(old)) == (None, SECRET)
 
 
-def test_a_lost_key_is_told_and_holds_up_no_other(
+def test_a_lost_key_is_reported_and_holds_up_no_other(
     app: Flask, make_job: MakeJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     set_up(app, secrets_keys=(KEYS[0],))

@@ -1,4 +1,4 @@
-"""Connections to Postgres: neither side waits for ever for one that is gone without a word."""
+"""Connections to Postgres: neither side waits forever for one that is gone without a word."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def wire(app: Flask) -> Iterator[socket.socket]:
 
 def test_a_database_that_falls_silent_is_given_up(wire: socket.socket) -> None:
     assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    told = [
+    found = [
         wire.getsockopt(socket.IPPROTO_TCP, option)
         for option in (
             socket.TCP_KEEPIDLE,
@@ -45,7 +45,7 @@ def test_a_database_that_falls_silent_is_given_up(wire: socket.socket) -> None:
             socket.TCP_USER_TIMEOUT,
         )
     ]
-    assert told == [10, 5, 3, 25_000]
+    assert found == [10, 5, 3, 25_000]
 
 
 def test_the_database_gives_up_a_transaction_that_falls_silent(app: Flask) -> None:

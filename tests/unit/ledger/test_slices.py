@@ -46,7 +46,7 @@ def test_a_claimed_slice_cannot_be_claimed_again(make_job: MakeJob) -> None:
     assert claim_slice(request_id, 0, lease_seconds=LEASE) is None
 
 
-def test_a_claim_tells_what_its_own_job_asks_for(make_job: MakeJob) -> None:
+def test_a_claim_has_the_options_of_its_own_job(make_job: MakeJob) -> None:
     first, second = make_job(), make_job()
     with writing() as session:
         job = session.get_one(JobRequest, second)
@@ -116,7 +116,7 @@ def test_failures_are_summed_up_by_code_and_host(make_job: MakeJob) -> None:
     assert failures_of(request_id) == [("dns_failed", "b", 1, 5), ("source_status", "a", 3, 2)]
 
 
-def test_failures_of_one_code_are_told_apart_by_what_was_met(make_job: MakeJob) -> None:
+def test_failures_of_one_code_are_kept_apart_by_what_was_met(make_job: MakeJob) -> None:
     request_id = make_job(["http://a/1", "http://a/2", "http://a/3"])
     claimed = claim(request_id)
     found = ("HTTP 403 Forbidden", "HTTP 404 Not Found", "HTTP 403 Forbidden")

@@ -20,7 +20,7 @@ class Case:
 
     @property
     def text_decides(self) -> bool:
-        """Tell whether the URL is blocked whatever its host resolves to."""
+        """Return whether the URL is blocked whatever its host resolves to."""
         return self.expect == "block" and all(address == PUBLIC for address in self.dns)
 
     def resolve(self, host: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pytest
 from imgcompress.notify.email import Attachment, job_mail
 
 NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
-TOLD = {
+FACTS = {
     "request_id": "7f1c",
     "status": "COMPLETED",
     "message": "The job is done; see the counts for failed images.",
@@ -50,7 +50,7 @@ CSV = Attachment(".csv", "text/csv; charset=utf-8", b"a,b\r\n")
 def _mail(attachment: Attachment | None = CSV, **changes: Any) -> EmailMessage:
     """Return the mail as it arrives."""
     message = job_mail(
-        TOLD | changes,
+        FACTS | changes,
         event_id="msg_1",
         sender="Images <images@service.test>",
         recipient="team@shop.test",
@@ -67,7 +67,7 @@ def _part(mail: EmailMessage, kind: str) -> str:
     return content
 
 
-def test_the_head_tells_who_what_and_when() -> None:
+def test_the_head_shows_who_what_and_when() -> None:
     mail = _mail()
     assert mail["Subject"] == "Größe & <b>.csv: 1,197 of 1,200 images compressed"
     assert (mail["From"], mail["To"]) == ("Images <images@service.test>", "team@shop.test")
@@ -79,17 +79,17 @@ def test_every_attempt_has_the_same_id() -> None:
     assert _mail()["Message-ID"] == _mail()["Message-ID"] == "<msg_1@service.test>"
 
 
-def test_the_text_tells_counts_savings_and_reasons() -> None:
+def test_the_text_shows_counts_savings_and_reasons() -> None:
     text = _part(_mail(), "plain")
     assert "1,197 of 1,200 images were compressed, 3 failed." in text
     assert "Their size went from 480.0 MB to 210.0 MB: 56 % less." in text
     assert "- 2 from cdn.shop.test (row 7): HTTP 403 Forbidden. The server refused to send" in text
-    assert TOLD["details_url"] in text
+    assert FACTS["details_url"] in text
 
 
 def test_the_page_says_the_same_and_runs_nothing() -> None:
     page = _part(_mail(), "html")
-    assert "1,197 of 1,200" in page and f'href="{TOLD["details_url"]}"' in page
+    assert "1,197 of 1,200" in page and f'href="{FACTS["details_url"]}"' in page
     assert "Größe &amp; &lt;b&gt;.csv" in page and "&lt;i&gt;.shop.test" in page
     assert "<b>" not in page and "<i>" not in page
 
@@ -112,7 +112,7 @@ def test_without_an_attachment_there_is_a_link() -> None:
     mail = _mail(None)
     assert list(mail.iter_attachments()) == []
     for kind in ("plain", "html"):
-        assert TOLD["download_url"] in _part(mail, kind)
+        assert FACTS["download_url"] in _part(mail, kind)
         assert "attached" not in _part(mail, kind)
 
 

@@ -168,7 +168,7 @@ def test_what_is_stored_is_listed_with_its_time(storage: Storage) -> None:
     assert _keys(storage) == {"images/one/a.jpg", "images2/b.jpg", "csv/one/input.csv"}
     (file,) = storage.list("images")
     assert file.key == "images/one/a.jpg" and file.modified.tzinfo is not None
-    # S3 tells whole seconds.
+    # S3 knows whole seconds alone.
     assert abs(datetime.now(UTC) - file.modified) < timedelta(seconds=60)
 
 
@@ -185,7 +185,7 @@ def test_the_check_leaves_nothing(storage: Storage) -> None:
     assert _keys(storage) == set()
 
 
-def test_the_deletion_of_a_folder_tells_that_it_goes_on(storage: Storage) -> None:
+def test_the_deletion_of_a_folder_reports_its_progress(storage: Storage) -> None:
     class Enough(Exception):
         pass
 
@@ -194,9 +194,9 @@ def test_the_deletion_of_a_folder_tells_that_it_goes_on(storage: Storage) -> Non
 
     for name in "abc":
         storage.write(f"images/one/{name}.jpg", b"a")
-    told: list[None] = []
+    noted: list[None] = []
     with pytest.raises(Enough):
         storage.delete_folder("images/one", stop)
     assert _keys(storage)
-    storage.delete_folder("images/one", lambda: told.append(None))
-    assert told and _keys(storage) == set()
+    storage.delete_folder("images/one", lambda: noted.append(None))
+    assert noted and _keys(storage) == set()

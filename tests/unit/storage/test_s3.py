@@ -46,16 +46,16 @@ def test_a_bucket_that_is_gone_is_no_missing_file(
         assert file.read() == b"kept"
 
 
-def test_a_server_that_is_away_is_told_without_secrets(
+def test_a_server_that_is_away_is_reported_without_secrets(
     bucket: Bucket, s3_storage: Storage, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = open_storage(
         load_settings(None, storage_url=bucket.url, storage_endpoint="http://127.0.0.1:1")
     )
-    with caplog.at_level(logging.INFO), pytest.raises(StorageUnavailable) as told:
+    with caplog.at_level(logging.INFO), pytest.raises(StorageUnavailable) as raised:
         away.write("a/b", b"")
-    assert "a/b" in told.value.detail
-    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in told.value.detail + caplog.text
+    assert "a/b" in raised.value.detail
+    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in raised.value.detail + caplog.text
 
 
 def test_without_credentials_the_storage_is_unavailable(
@@ -120,7 +120,7 @@ class TestAnAnswerThatBreaksOff:
                 proxy.mend()
                 yield begin, file
 
-    def test_the_rest_is_asked_for_anew(self, begun: tuple[bytes, BinaryIO]) -> None:
+    def test_the_rest_is_asked_for_again(self, begun: tuple[bytes, BinaryIO]) -> None:
         begin, file = begun
         assert begin + file.read() == LARGE
 
@@ -132,7 +132,7 @@ class TestAnAnswerThatBreaksOff:
             begun[1].read()
 
 
-def test_an_upload_that_breaks_off_begins_anew(bucket: Bucket, s3_storage: Storage) -> None:
+def test_an_upload_that_breaks_off_begins_again(bucket: Bucket, s3_storage: Storage) -> None:
     """The source is read twice: for its signature, and to be sent."""
     parts = urlsplit(bucket.endpoint)
     with Proxy(parts.hostname or "", parts.port or 0) as proxy:

@@ -9,7 +9,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs/nothing", "/docs", "/job/status/nothing"])
-def test_a_person_is_told_in_a_page(client: FlaskClient, path: str) -> None:
+def test_a_person_gets_a_page(client: FlaskClient, path: str) -> None:
     answer = client.get(path, base_url="http://server.internal:5000", headers={"Accept": BROWSER})
     assert (answer.status_code, answer.mimetype) == (421, "text/html")
     assert "“server.internal”" in answer.text and "ALLOWED_HOSTS" in answer.text
@@ -17,6 +17,6 @@ def test_a_person_is_told_in_a_page(client: FlaskClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "image/avif,image/*,*/*;q=0.8", ""])
-def test_a_program_is_told_as_ever(client: FlaskClient, accept: str) -> None:
+def test_a_program_gets_a_problem(client: FlaskClient, accept: str) -> None:
     answer = client.get("/", base_url="http://server.internal:5000", headers={"Accept": accept})
     assert (answer.status_code, answer.json["code"]) == (421, "unknown_host")

@@ -45,7 +45,7 @@ def test_a_busy_host_costs_no_attempt() -> None:
     assert isinstance(result, Postponement) and not result.tried
 
 
-def test_nobody_waits_for_a_busy_host_for_ever() -> None:
+def test_nobody_waits_for_a_busy_host_forever() -> None:
     result = classify_failure(_image(waits=MAX_WAITS), HostBusy("images.test", 25))
     assert isinstance(result, Failure) and result.error_code == "host_suspended"
 

@@ -275,7 +275,7 @@ def test_a_secret_that_cannot_be_read_waits_for_its_key(
 class TestMail:
     @pytest.fixture
     def request_id(self, make_job: MakeJob) -> UUID:  # noqa: F811
-        """Cancel a job whose end is told by mail."""
+        """Cancel a job whose end is reported by mail."""
         request_id = make_job(1, webhook_url=None, email="team@shop.test")
         assert cancel_job(request_id)
         return request_id

@@ -197,7 +197,9 @@ def test_after_a_malformed_head_the_next_image_has_a_connection_of_its_own(
         ("/huge-header", "The answer's headers have more than 131,072 bytes"),
     ],
 )
-def test_a_head_that_is_too_large_is_told_by_a_message_of_its_own(fetcher, hostile, path, found):
+def test_a_head_that_is_too_large_is_reported_by_a_message_of_its_own(
+    fetcher, hostile, path, found
+):
     with pytest.raises(ImageError) as caught:
         fetcher.fetch(hostile.url(path))
     assert caught.value.message == (

@@ -106,7 +106,7 @@ def test_a_host_is_left_alone_after_failures_in_a_row(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("between", [None, ImageError("not_an_image"), SourceStatus(404)])
-def test_an_answer_between_starts_the_count_anew(app: Flask, between: ImageError | None) -> None:
+def test_an_answer_between_starts_the_count_again(app: Flask, between: ImageError | None) -> None:
     worker = _worker()
     _fail(worker, FAILURES_TO_OPEN - 1)
     worker.note(HOST, between, JOB)
@@ -319,7 +319,7 @@ def test_a_host_that_answers_one_owner_keeps_no_other_waiting(
     assert not worker.trying(C)
 
 
-def test_an_answer_to_any_owner_starts_the_count_for_all_anew(app: Flask) -> None:
+def test_an_answer_to_any_owner_starts_the_count_for_all_again(app: Flask) -> None:
     worker = _worker(A.owner)
     for _ in range(FAILURES_TO_OPEN - 1):
         worker.note(A, DEAD, JOB)

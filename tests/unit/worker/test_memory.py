@@ -66,4 +66,4 @@ print(faults() - before)
 def test_the_memory_of_a_photo_is_used_for_the_next_one() -> None:
     done = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True)
     assert not done.stderr
-    assert int(done.stdout) < 200  # Anew each time, the pages of 20 blocks would be 40,960.
+    assert int(done.stdout) < 200  # Allocated each time, the pages of 20 blocks would be 40,960.

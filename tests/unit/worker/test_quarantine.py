@@ -42,9 +42,9 @@ def _grey(size: int) -> bytes:
 
 
 def _code(quarantine: CodecProcess, data: bytes) -> str:
-    with pytest.raises(ImageError) as told:
+    with pytest.raises(ImageError) as raised:
         quarantine.compress(data, OPTIONS)
-    return told.value.code
+    return raised.value.code
 
 
 def test_an_innocent_image_is_compressed(quarantine: CodecProcess) -> None:

@@ -210,7 +210,7 @@ def test_an_origin_that_lies_is_overruled(run: Run, origin: PlainOrigin) -> None
     assert changes(second) == ["unchanged", "changed", "unchanged", "unchanged"]
 
 
-def test_other_options_compress_anew(run: Run, stages: ImageStages) -> None:
+def test_other_options_compress_again(run: Run, stages: ImageStages) -> None:
     first = run()
     with writing() as session:
         session.execute(update(JobRequest).values(options={"quality": 70}))

@@ -239,10 +239,10 @@ def test_a_job_that_ends_by_a_callers_will_leaves_no_files(
     _process(ended)
     assert job_of(other).status == "COMPLETED"
     assert {part.not_before for part in slices_of(other)} == {None}
-    told = {
+    found = {
         image.storage_key for job in (ended, other) for image in images_of(job) if image.storage_key
     }
-    wait_until(lambda: _keys(stages) == told, 10)
+    wait_until(lambda: _keys(stages) == found, 10)
 
 
 def _in_context(act: Callable[..., Any]) -> Callable[..., Any]:

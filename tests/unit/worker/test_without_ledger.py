@@ -36,6 +36,6 @@ def test_a_task_without_a_ledger_ends_in_a_line(
     for module in TASK_MODULES:
         import_module(module)
     app.extensions["celery"].tasks[name](*arguments)
-    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [record.exc_info for record in told] == [None]
+    found = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.exc_info for record in found] == [None]
     assert "a later one does its work" in caplog.text and "Connection refused" in caplog.text

@@ -37,7 +37,7 @@ def test_a_csv_is_uploaded_with_and_without_curl(
     assert client.upload(csv)["request_id"] == "S. No.,Product Name,Input Image Urls"
 
 
-def test_a_refused_upload_is_told(client: Client, csv: Path, httpserver: HTTPServer) -> None:
+def test_a_refused_upload_is_reported(client: Client, csv: Path, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/upload").respond_with_json({"code": "no_rows"}, status=400)
 
     with pytest.raises(click.ClickException, match="no_rows"):
@@ -48,11 +48,11 @@ def test_polling_ends_with_the_job(client: Client, httpserver: HTTPServer) -> No
     for status in ("PENDING", "PROCESSING", "COMPLETED"):
         httpserver.expect_ordered_request("/job/status/1").respond_with_json({"status": status})
 
-    told = [status["status"] for status in client.poll("1")]
-    assert told == ["PENDING", "PROCESSING", "COMPLETED"]
+    answer = [status["status"] for status in client.poll("1")]
+    assert answer == ["PENDING", "PROCESSING", "COMPLETED"]
 
 
-def test_an_unexpected_answer_is_told(client: Client, httpserver: HTTPServer) -> None:
+def test_an_unexpected_answer_is_reported(client: Client, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/job/details/1").respond_with_data("no such job", status=404)
 
     with pytest.raises(click.ClickException, match="/job/details/1.* returned 404: no such job"):

@@ -25,11 +25,11 @@ FAILED = DONE | {
 
 
 @pytest.mark.parametrize(
-    ("count", "told"),
+    ("count", "expected"),
     [(0, "0.0 kB"), (1_500, "1.5 kB"), (999_949, "999.9 kB"), (1_234_567, "1.23 MB")],
 )
-def test_sizes_are_told_for_people(count: int, told: str) -> None:
-    assert size(count) == told
+def test_sizes_are_written_for_people(count: int, expected: str) -> None:
+    assert size(count) == expected
 
 
 def test_the_saved_share_is_that_of_the_input() -> None:
@@ -48,7 +48,7 @@ def test_an_image_is_one_line_of_a_terminal(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(("failures", "end"), [(0, "75.0 % saved"), (2, "75.0 % saved; 2 failed")])
-def test_the_totals_tell_of_failures(
+def test_the_totals_show_of_failures(
     failures: int, end: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status: dict[str, Any] = {
@@ -59,5 +59,5 @@ def test_the_totals_tell_of_failures(
     }
     show_totals(status)
 
-    told = capsys.readouterr().out.strip()
-    assert told == f"8 images: 3.00 MB before, 750.0 kB after, {end}"
+    answer = capsys.readouterr().out.strip()
+    assert answer == f"8 images: 3.00 MB before, 750.0 kB after, {end}"

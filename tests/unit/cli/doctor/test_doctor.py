@@ -81,7 +81,7 @@ def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> No
     }
 
 
-def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
+def test_a_missing_database_is_reported_and_not_made(tmp_path: Path) -> None:
     with _installation(tmp_path, f"sqlite:///{tmp_path}/none.sqlite3") as app:
         code, lines = _consult(app)
 
@@ -92,11 +92,11 @@ def test_a_missing_database_is_told_and_not_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "found, level, told",
+    "found, level, expected",
     [("0001", "fault", "imgcompress db upgrade"), ("9999", "warning", "newer than this version")],
 )
-def test_another_schema_is_told(
-    tmp_path: Path, sqlite_url: str, found: str, level: str, told: str
+def test_another_schema_is_reported(
+    tmp_path: Path, sqlite_url: str, found: str, level: str, expected: str
 ) -> None:
     with _installation(tmp_path, sqlite_url) as app:
         with db.engine.begin() as connection:
@@ -105,7 +105,7 @@ def test_another_schema_is_told(
             )
         code, lines = _consult(app)
 
-    assert lines["database"][0] == level and told in lines["database"][1]
+    assert lines["database"][0] == level and expected in lines["database"][1]
 
 
 @pytest.mark.postgres
@@ -134,7 +134,7 @@ def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> Non
     assert "CELERY_BROKER_URL" in lines["broker"][1] and "SMTP_URL" in lines["mail"][1]
 
 
-def test_a_mail_server_that_refuses_the_login_is_told(tmp_path: Path, sqlite_url: str) -> None:
+def test_a_mail_server_that_refuses_the_login_is_reported(tmp_path: Path, sqlite_url: str) -> None:
     with MailServer(login=True) as server:
         for password, level in ((PASSWORD, "ok"), ("wr0ng", "fault")):
             address = SmtpServer("127.0.0.1", server.port, user=USER, password=password)
@@ -144,7 +144,7 @@ def test_a_mail_server_that_refuses_the_login_is_told(tmp_path: Path, sqlite_url
             assert password not in str(lines)
 
 
-def test_recovery_that_sleeps_is_told(
+def test_recovery_that_sleeps_is_reported(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _installation(tmp_path, sqlite_url) as app:
@@ -152,21 +152,21 @@ def test_recovery_that_sleeps_is_told(
         with monkeypatch.context() as patch:
             patch.setattr(clock, "ADVANCED", timedelta(seconds=-500))
             note_recovery()
-        level, told = _consult(app)[1]["recovery"]
-        assert level == "warning" and "50" in told and "beat" in told
+        level, answer = _consult(app)[1]["recovery"]
+        assert level == "warning" and "50" in answer and "beat" in answer
         note_recovery()
         assert _consult(app)[1]["recovery"][0] == "ok"
 
 
-def test_recovery_that_sleeps_since_the_clock_was_put_back_is_told(
+def test_recovery_that_sleeps_since_the_clock_was_put_back_is_reported(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _installation(tmp_path, sqlite_url) as app:
         with monkeypatch.context() as patch:
             patch.setattr(clock, "ADVANCED", timedelta(hours=3))
             note_recovery()
-        level, told = _consult(app)[1]["recovery"]
-        assert level == "warning" and "clock was set back" in told and "beat" in told
+        level, answer = _consult(app)[1]["recovery"]
+        assert level == "warning" and "clock was set back" in answer and "beat" in answer
         note_recovery()
         assert _consult(app)[1]["recovery"][0] == "ok"
 
@@ -186,16 +186,16 @@ def test_recovery_is_noted_now_and_then(
 @pytest.mark.parametrize(
     "seconds, level", [(0.1, "ok"), (-4.0, "warning"), (60.0, "warning"), (300.0, "fault")]
 )
-def test_clocks_that_differ_are_told(
+def test_clocks_that_differ_are_reported(
     tmp_path: Path, sqlite_url: str, seconds: float, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "clock_difference", lambda: seconds)
     with _installation(tmp_path, sqlite_url) as app:
-        told = _consult(app)[1]["clock"]
-    assert told[0] == level and f"{abs(seconds):.1f} s" in told[1]
+        answer = _consult(app)[1]["clock"]
+    assert answer[0] == level and f"{abs(seconds):.1f} s" in answer[1]
 
 
-def test_files_that_others_can_read_are_told(tmp_path: Path) -> None:
+def test_files_that_others_can_read_are_reported(tmp_path: Path) -> None:
     data_dir = tmp_path / "var"
     with _installation(data_dir, f"sqlite:///{data_dir}/ledger.sqlite3") as app:
         assert data_dir.stat().st_mode & 0o777 == 0o700
@@ -206,18 +206,18 @@ def test_files_that_others_can_read_are_told(tmp_path: Path) -> None:
         (data_dir / "private").chmod(0o700)
         assert _consult(app)[1]["privacy"][0] == "ok"
         data_dir.chmod(0o755)
-        level, told = _consult(app)[1]["privacy"]
-        assert (level, told) == (
+        level, answer = _consult(app)[1]["privacy"]
+        assert (level, answer) == (
             "warning",
             f"Other users can read 2 files in {data_dir}, such as"
             f" {data_dir}/ledger.sqlite3: chmod -R go= '{data_dir}'",
         )
-        subprocess.run(told.rpartition(": ")[2], shell=True, check=True)
+        subprocess.run(answer.rpartition(": ")[2], shell=True, check=True)
         assert _consult(app)[1]["privacy"][0] == "ok"
 
 
 @pytest.mark.parametrize("free, level", [(10**8, "fault"), (10**9, "warning"), (10**11, "ok")])
-def test_little_space_is_told(
+def test_little_space_is_reported(
     tmp_path: Path, sqlite_url: str, free: int, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = doctor.shutil.disk_usage(tmp_path)._replace(free=free)
@@ -227,23 +227,23 @@ def test_little_space_is_told(
 
 
 @pytest.mark.parametrize(
-    "missing, enabled, level, told",
+    "missing, enabled, level, expected",
     [
         (None, True, "ok", "by the JPEG engine"),
         ("The JPEG engine is not built.", True, "warning", "run make setup"),
         ("The JPEG engine is not built.", False, "ok", "JPEG_ENGINE is off"),
     ],
 )
-def test_a_missing_engine_is_told(
+def test_a_missing_engine_is_reported(
     tmp_path: Path,
     sqlite_url: str,
     monkeypatch: pytest.MonkeyPatch,
     missing: str | None,
     enabled: bool,
     level: str,
-    told: str,
+    expected: str,
 ) -> None:
     monkeypatch.setattr(imaging, "missing_engine", lambda: missing)
     with _installation(tmp_path, sqlite_url, jpeg_engine=enabled) as app:
         _, lines = _consult(app)
-    assert lines["engine"][0] == level and told in lines["engine"][1]
+    assert lines["engine"][0] == level and expected in lines["engine"][1]

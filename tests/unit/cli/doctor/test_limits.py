@@ -1,4 +1,4 @@
-"""Settings that contradict each other are told, one by one, and the defaults do not."""
+"""Settings that contradict each other are reported one by one, and the defaults do not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imgcompress.config import Settings, load_settings
 POSTGRES = {"database_url": "postgresql://db/images"}
 REDIS = {"celery_broker_url": "redis://queue/0"}
 S3 = {"storage_url": "s3://images"}
-# Settings, and what is told of them alone.
+# Settings, and what is reported of them alone.
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"fetch_timeout": 150.0}, "FETCH_TIMEOUT and COMPRESS_TIMEOUT"),
     ({"fetch_connect_timeout": 30.0}, "FETCH_CONNECT_TIMEOUT"),
@@ -51,15 +51,17 @@ def test_the_defaults_contradict_nothing(tmp_path: Path) -> None:
     assert finding.level == Level.OK
 
 
-@pytest.mark.parametrize("changed, told", BROKEN, ids=[told for _, told in BROKEN])
-def test_a_contradiction_is_told(tmp_path: Path, changed: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize("changed, expected", BROKEN, ids=[expected for _, expected in BROKEN])
+def test_a_contradiction_is_reported(
+    tmp_path: Path, changed: dict[str, Any], expected: str
+) -> None:
     (finding,) = check_settings(_settings(tmp_path, **changed))
-    assert finding.level != Level.OK and told in finding.text
+    assert finding.level != Level.OK and expected in finding.text
 
 
 def test_every_rule_is_tested() -> None:
     for rule in RULES:
-        assert sum(told in rule.text for _, told in BROKEN) == 1, rule.text
+        assert sum(answer in rule.text for _, answer in BROKEN) == 1, rule.text
 
 
 def test_what_ends_tasks_that_are_well_is_a_fault(tmp_path: Path) -> None:

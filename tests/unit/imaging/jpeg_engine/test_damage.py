@@ -44,7 +44,7 @@ def test_what_libjpeg_warns_of_is_refused(seed, data):
     try:
         assert (pixels(source_data) == pixels(made.data)).all()
     except ValueError as error:
-        # It does not know all samplings of grey images, and tells of numbers that change nothing.
+        # It does not know all samplings of grey images, and warns of numbers that change nothing.
         assert re.search("subsampling level|JFIF revision", str(error))
     assert coefficients(source_data) == coefficients(made.data)
 
