@@ -26,9 +26,10 @@ run: setup ## Run the service on this machine (make run PORT=5001 for another po
 demo: setup ## Compress some sample photos as a user would, show the result, and end
 	@$(PY) -m imgcompress demo
 
+# Without files of bytecode, every process of the tests compiles what it imports.
 .PHONY: test
 test: setup-dev ## Run all tests (make test ARGS="-k upload" for some)
-	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: setup-dev ## Check style, format and types

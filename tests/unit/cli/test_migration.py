@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -34,10 +35,12 @@ def make_app(url: str, folder: Path) -> Flask:
     return create_app(load_settings(None, database_url=url, data_dir=folder))
 
 
-@pytest.fixture
-def source(sqlite_url: str, tmp_path: Path) -> str:
-    """Return the URL of a SQLite ledger with a job, its images, and two keys of one name."""
-    app = make_app(sqlite_url, tmp_path)
+@pytest.fixture(scope="module")
+def filled(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite ledger with a job, its images, and two keys of one name."""
+    folder = tmp_path_factory.mktemp("filled")
+    ledger = Path(shutil.copy(sqlite_template, folder / "ledger.sqlite3"))
+    app = make_app(f"sqlite:///{ledger}", folder)
     with app.app_context():
         create_job(
             NewJob(uuid4(), "ä.csv", {"format": "webp"}, "http://a", 1, IMAGES, owner="shop"),
@@ -47,7 +50,13 @@ def source(sqlite_url: str, tmp_path: Path) -> str:
         create_key("shop")
         create_key("shop")
         db.engine.dispose()
-    return sqlite_url
+    return ledger
+
+
+@pytest.fixture
+def source(filled: Path, tmp_path: Path) -> str:
+    """Return the URL of a copy of that ledger."""
+    return f"sqlite:///{shutil.copy(filled, tmp_path / 'ledger.sqlite3')}"
 
 
 @pytest.fixture
