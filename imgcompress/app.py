@@ -43,7 +43,10 @@ def _make_folder(data_dir: Path) -> None:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"DATA_DIR cannot be created: {error}") from error
+        raise SettingsError(
+            f"DATA_DIR={data_dir} cannot be created: {error.strerror}.\nSet DATA_DIR to a folder that"
+            " this user can create or write to."
+        ) from error
 
 
 def create_app(settings: Settings | None = None) -> Flask:
