@@ -28,7 +28,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from .errors import SettingsError
-from .options import BOUNDS, EFFORTS, MAX_SIDE
+from .options import BOUNDS, EFFORTS, MAX_SIDE, METADATA
 
 SECRET_CHARS = 32
 # A host name, or a domain with all names below it.
@@ -91,6 +91,13 @@ def parse_effort(text: str) -> str:
     """Return one of EFFORTS. Raise ValueError."""
     if text.lower() not in EFFORTS:
         raise ValueError(f"must be one of {', '.join(EFFORTS)}")
+    return text.lower()
+
+
+def parse_metadata(text: str) -> str:
+    """Return one of METADATA. Raise ValueError."""
+    if text.lower() not in METADATA:
+        raise ValueError(f"must be one of {', '.join(METADATA)}")
     return text.lower()
 
 
@@ -566,6 +573,18 @@ class Settings:
             *BOUNDS["quality"]
         ),
         check=between(*BOUNDS["quality"]),
+    )
+    min_score: int = setting(
+        None,
+        "Lowest score, from {} to {}, in place of MIN_QUALITY, if the upload specifies none. Unset:"
+        " MIN_QUALITY is the floor.".format(*BOUNDS["min_score"]),
+        check=between(*BOUNDS["min_score"]),
+    )
+    metadata: str = setting(
+        "none",
+        "What images keep of their metadata, if the upload specifies nothing: none, or rights, which"
+        " is creator, copyright, licence and source type.",
+        parse=parse_metadata,
     )
     effort: str = setting(
         "medium",

@@ -14,7 +14,7 @@ from .context import refusal_of
 from .openapi import Blueprint
 from .request_headers import REQUEST_HEADERS, headers_of
 from .schemas import OUTCOMES
-from .upload import form_like_upload
+from .upload import compression_of, form_like_upload
 
 MAX_URL_CHARS = 8_000
 
@@ -78,10 +78,9 @@ def preview(values: dict[str, Any]) -> Any:
     The image is fetched, compressed with these options, and returned. Nothing is stored. An image
     may have 20 MiB and 25 megapixels at most, and both steps take up to 10 s each.
     """
-    settings = current_settings()
-    default = {"compression_percentage": settings.compression_percentage, "effort": settings.effort}
-    options = {name: (default | values).get(name) for name in OPTION_NAMES}
-    made = preview_image(settings, values["url"], options, headers_of(values))
+    made = preview_image(
+        current_settings(), values["url"], compression_of(values), headers_of(values)
+    )
     output = made.output
     data = b64encode(output.data).decode("ascii")
     return {

@@ -37,6 +37,7 @@ from ..csvfile import (
     parse_effort,
     parse_format,
     parse_formats,
+    parse_metadata,
     read_preview,
     validate_file,
 )
@@ -50,7 +51,7 @@ from ..ledger.models import JobStatus
 from ..ledger.slices import REQUEST_HEADERS
 from ..links import job_url
 from ..logs import bind
-from ..options import BOUNDS, EFFORTS, FORMATS, OPTION_NAMES, OUTPUT_FORMATS
+from ..options import BOUNDS, EFFORTS, FORMATS, METADATA, OPTION_NAMES, OUTPUT_FORMATS
 from ..tracing import UPLOAD, record
 from ..worker.intake import (
     TableNotFetched,
@@ -206,6 +207,14 @@ class _Effort(fields.String):
         return parse_effort(name) or name
 
 
+class _Metadata(fields.String):
+    """A choice in letters of any case; one that is not known is left to the validator."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        name: str = super()._deserialize(value, attr, data, **kwargs)
+        return parse_metadata(name) or name
+
+
 class CompressionForm(Schema):
     """A form with options for compressing images."""
 
@@ -299,8 +308,8 @@ class UploadSchema(CompressionForm):
         error_messages={"invalid": "row_options must be true or false."},
         metadata={
             "description": "Read `format`, `quality`, `compression_percentage`, `max_width`,"
-            " `max_height`, `effort` and `formats` from columns with these names. Columns called"
-            " `imgcompress format` and so on are always read."
+            " `max_height`, `effort`, `formats`, `min_score` and `metadata` from columns with these"
+            " names. Columns called `imgcompress format` and so on are always read."
         },
     )
     webhook_url = fields.String(
@@ -359,6 +368,20 @@ class UploadSchema(CompressionForm):
         metadata={
             "description": "How much time each image may take: `low`, `medium` or `high`. More time"
             " makes the images look better at the same size; `medium` unless the"
+            " installation sets another default."
+        },
+    )
+    min_score = _whole_number(
+        "min_score",
+        "The lowest score that an image may have, on the scale of `score` from 0 to 100: where the"
+        " percentage would take more, the image stays larger (`floor_reached`). It replaces the"
+        " installation's lowest quality, and has no effect with a fixed `quality`.",
+    )
+    metadata = _Metadata(
+        validate=validate.OneOf(METADATA, error=f"metadata must be one of {', '.join(METADATA)}."),
+        metadata={
+            "description": "What the images keep of their metadata: `none`, or `rights`, which is"
+            " creator, copyright, licence and IPTC digital source type; `none` unless the"
             " installation sets another default."
         },
     )
@@ -524,15 +547,7 @@ class UploadForm:
     @property
     def options(self) -> dict[str, Any]:
         """Return how the images are to be fetched and compressed, as the job keeps it."""
-        settings = current_settings()
-        default = {
-            "compression_percentage": settings.compression_percentage,
-            "effort": settings.effort,
-        }
-        options = {name: (default | self.values).get(name) for name in OPTION_NAMES}
-        if options["formats"] is None:
-            # Jobs from before this option are otherwise none with the same options.
-            del options["formats"]
+        options = compression_of(self.values)
         headers = headers_of(self.values)
         return options | {REQUEST_HEADERS: headers} if headers else options
 
@@ -549,6 +564,27 @@ class UploadForm:
             row_options=bool(self.values.get("row_options")),
             skip_bad_rows=self.values.get("on_row_error") == "skip",
         )
+
+
+# Left out where they ask for nothing: earlier jobs, which lack them, have the same options.
+_LATER_OPTIONS = {"formats": None, "min_score": None, "metadata": "none"}
+
+
+def compression_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how images are to be compressed: as a form asks, and else by the settings."""
+    settings = current_settings()
+    default = {
+        "compression_percentage": settings.compression_percentage,
+        "effort": settings.effort,
+        "min_score": settings.min_score,
+        "metadata": settings.metadata,
+    }
+    options = {name: values.get(name, default.get(name)) for name in OPTION_NAMES}
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in _LATER_OPTIONS or value != _LATER_OPTIONS[name]
+    }
 
 
 def read_form() -> UploadForm:

@@ -36,7 +36,9 @@ KEPT = frozenset(
         "MAX_IMAGE_PIXELS",
         "MAX_PROCESS_MEMORY",
         "MAX_UPLOAD_BYTES",
+        "METADATA",
         "MIN_QUALITY",
+        "MIN_SCORE",
         "WORKER_PROCESSES",
     )
 )

@@ -12,7 +12,7 @@ import click
 
 from ..client import DEFAULT_SERVER, Client, ClientError, Job
 from ..csvfile import parse_formats
-from ..options import BOUNDS, EFFORTS, FORMATS, OUTPUT_FORMATS
+from ..options import BOUNDS, EFFORTS, FORMATS, METADATA, OUTPUT_FORMATS
 from .wording import in_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -128,6 +128,17 @@ compression_options = together(
         type=click.Choice(EFFORTS),
         help="How much time the encoders may take.",
     ),
+    click.option(
+        "--min-score",
+        type=_bounded("min_score"),
+        metavar="1-95",
+        help="The lowest score of looks that an image may have, whatever the percentage.",
+    ),
+    click.option(
+        "--metadata",
+        type=click.Choice(METADATA),
+        help="Keep nothing, or creator, copyright and licence.  [default: none]",
+    ),
 )
 reading_options = together(
     click.option("--url-columns", metavar="NAMES", help="The columns with the image URLs."),
@@ -143,8 +154,8 @@ reading_options = together(
     ),
 )
 OPTION_FIELDS = (
-    "compression_percentage quality format max_width max_height effort formats url_columns name_column"
-    " id_column base_url sheet encoding on_row_error"
+    "compression_percentage quality format max_width max_height effort formats min_score metadata"
+    " url_columns name_column id_column base_url sheet encoding on_row_error"
 ).split()
 
 

@@ -102,6 +102,8 @@ def compress_photos(
     if wrong:
         raise click.UsageError(f"--{min(wrong).replace('_', '-')} is for catalogues.")
     settings = load_settings(None)
+    defaults: dict[str, Any] = {"min_score": settings.min_score, "metadata": settings.metadata}
+    fields = defaults | fields
     options = CompressOptions(
         **fields,
         min_quality=settings.min_quality,

@@ -10,7 +10,7 @@ from .model import (
     Validation,
     Wishes,
 )
-from .options import parse_effort, parse_format, parse_formats
+from .options import parse_effort, parse_format, parse_formats, parse_metadata
 from .output import (
     CSV_TYPE,
     FILE_FORMATS,
@@ -55,6 +55,7 @@ __all__ = [
     "parse_effort",
     "parse_format",
     "parse_formats",
+    "parse_metadata",
     "read_images",
     "read_preview",
     "validate_file",

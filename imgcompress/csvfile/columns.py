@@ -27,7 +27,7 @@ CONTRACT_COLUMNS = (SERIAL_NUMBER, PRODUCT_NAME, INPUT_URLS)
 
 # A row's own options, in place of those of the upload.
 OPTION_COLUMNS = tuple(Column(name, (name.replace("_", ""),)) for name in OPTION_NAMES)
-FORMAT, QUALITY, COMPRESSION_PERCENTAGE, _, _, EFFORT, FORMATS = OPTION_COLUMNS
+FORMAT, QUALITY, COMPRESSION_PERCENTAGE, _, _, EFFORT, FORMATS, _, METADATA = OPTION_COLUMNS
 OUTPUT_NAME = Column("output name", ("outputname",))
 # What makes the header of an option unmistakable: `imgcompress format`.
 PREFIX = "imgcompress"

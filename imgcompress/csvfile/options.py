@@ -13,6 +13,7 @@ from .columns import (
     EFFORT,
     FORMAT,
     FORMATS,
+    METADATA,
     OPTION_COLUMNS,
     OUTPUT_NAME,
     QUALITY,
@@ -132,6 +133,8 @@ def _issue_of(column: Column) -> FoundIssue:
         return column, "invalid_formats", {"formats": enumerated(OUTPUT_FORMATS)}
     if column is EFFORT:
         return column, "invalid_effort", {"efforts": enumerated(EFFORTS)}
+    if column is METADATA:
+        return column, "invalid_metadata", {"choices": enumerated(known.METADATA)}
     low, high = _BOUNDS[column]
     return column, "invalid_number", {"low": low, "high": high}
 
@@ -162,6 +165,12 @@ def parse_effort(text: str) -> str | None:
     return name if name in EFFORTS else None
 
 
+def parse_metadata(text: str) -> str | None:
+    """Return what a text says is kept of the metadata, or None; case is ignored."""
+    name = text.casefold()
+    return name if name in known.METADATA else None
+
+
 def _number_parser(low: int, high: int) -> Callable[[str], int | None]:
     def parse(text: str) -> int | None:
         plain = text.isascii() and text.isdigit() and len(text) <= len(str(high))
@@ -174,6 +183,7 @@ _PARSERS: dict[Column, Callable[[str], str | int | None]] = {
     FORMAT: parse_format,
     EFFORT: parse_effort,
     FORMATS: parse_formats,
+    METADATA: parse_metadata,
     **{column: _number_parser(*bounds) for column, bounds in _BOUNDS.items()},
 }
 

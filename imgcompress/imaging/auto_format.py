@@ -21,7 +21,7 @@ from .encoders.jpeg import EXPONENT, expected_quality
 from .encoders.quantiser import Quantiser
 from .options import Compressed, CompressOptions
 from .probe import Source
-from .score import BEST, POINTS_PER_STEP, compared, score
+from .score import BEST, POINTS_PER_STEP, compared, lowest_quality, score
 from .score import sample as pixels_sample
 from .search import Attempt
 from .turbo import decoded_again
@@ -84,7 +84,8 @@ def choose(
         quality = engine.quality
     else:
         expected = goal.quality or expected_quality(goal.budget, picture, source)
-        quality = min(HIGHEST, max(LOWEST, goal.floor, expected))
+        floor = lowest_quality(goal.least_score) if goal.least_score else goal.floor
+        quality = min(HIGHEST, max(LOWEST, floor, expected))
     share = picture.first.width * picture.first.height / (sample.width * sample.height)
     sizes: dict[str, float] = {}
     for format in candidates:

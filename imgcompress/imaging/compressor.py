@@ -16,8 +16,10 @@ from .encoders.webp import lossless
 from .errors import decoder_errors, encoder_errors, let_go, suppress_pillow_warnings
 from .jpeg_engine import recompressed
 from .options import Compressed, CompressOptions
-from .probe import Source, inspect
+from .probe import Source, identify, inspect
+from .rights import rights_of
 from .score import BEST, score
+from .score_floor import shrink_above_score
 from .search import Attempt
 
 _NOT_FOR_THE_WEB = ("tiff", "bmp", "heif")
@@ -31,12 +33,33 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
     """
     try:
         with suppress_pillow_warnings():
-            if options.format == "auto":
-                return _in_the_best_format(data, options)
-            return _in_one_format(data, options)
+            if options.metadata == "rights":
+                return _with_rights(data, options)
+            return _without_metadata(data, options)
     except ImageError as error:
         let_go(error)
         raise
+
+
+def _with_rights(data: bytes, options: CompressOptions) -> Compressed:
+    """Return the image with what its source says of its rights.
+
+    They are left out where the image would be larger with them than its source.
+    """
+    rights = rights_of(data)
+    size = rights.bytes_in(identify(data))
+    if size:
+        made = _without_metadata(data, replace(options, reserved=size))
+        made = replace(made, data=rights.put_into(made.data, made.format))
+        if len(made.data) <= len(data) or options.format not in ("keep", "auto"):
+            return made
+    return _without_metadata(data, options)
+
+
+def _without_metadata(data: bytes, options: CompressOptions) -> Compressed:
+    if options.format == "auto":
+        return _in_the_best_format(data, options)
+    return _in_one_format(data, options)
 
 
 def _in_one_format(data: bytes, options: CompressOptions) -> Compressed:
@@ -84,7 +107,7 @@ def _chosen(
     goal = _goal(source, options)
     spare = engine
     if exact := lossless_of_few_colours(picture, goal, options):
-        outcome = _outcome(exact[0], len(source.data), goal)
+        outcome = _outcome(exact[0], options.limit(len(source.data)), goal)
         spare = _result(*exact, picture, outcome, looks=BEST)
         if exact[0].size <= goal.budget:
             return spare.format, spare
@@ -133,12 +156,16 @@ def _decoded(data: bytes, options: CompressOptions) -> tuple[Source, Picture, in
 
 def _goal(source: Source, options: CompressOptions) -> EncodeTarget:
     return EncodeTarget(
-        options.budget(len(source.data)), options.min_quality, options.quality, options.effort
+        options.budget(len(source.data)),
+        options.min_quality,
+        options.quality,
+        options.effort,
+        least_score=options.min_score,
     )
 
 
 def _compressed(source: Source, picture: Picture, options: CompressOptions) -> Compressed:
-    source_size = len(source.data)
+    source_size = options.limit(len(source.data))
     goal = _goal(source, options)
     if not goal.quality and (copy := _rewrapped(source, picture, options, goal.budget)):
         return _result(copy, source.format, picture, "target_met", looks=BEST)
@@ -201,7 +228,10 @@ def _shrunk(source: Source, picture: Picture, format: str, goal: EncodeTarget) -
             f"{format.upper()} takes at most {MAX_SIDE[format]} "
             f"pixels per side, and the image has {max(picture.first.size)}",
         )
-    return SHRINK[format](picture.on_white() if format == "jpeg" else picture, source, goal)
+    shown = picture.on_white() if format == "jpeg" else picture
+    if goal.least_score and not goal.quality:
+        return shrink_above_score(shown, source, format, goal, goal.least_score)
+    return SHRINK[format](shown, source, goal)
 
 
 def _outcome(attempt: Attempt, source_size: int, goal: EncodeTarget) -> str:
@@ -216,6 +246,8 @@ def _result(
     attempt: Attempt, format: str, picture: Picture, outcome: str, looks: float | None = None
 ) -> Compressed:
     """Put the result together; `looks` is the score where the pixels are the source's."""
+    if looks is None:
+        looks = attempt.score
     if looks is None:
         looks = _score(attempt, format, picture)
     return Compressed(attempt.data, format, *picture.first.size, attempt.quality, outcome, looks)

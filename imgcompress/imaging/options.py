@@ -14,10 +14,12 @@ class CompressOptions:
     JPEG with `format` auto. `format` is keep, auto, jpeg, png, webp or avif; `formats` are those
     that auto may choose from, separated by commas, or None for all.
     `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
-    `min_quality` is the floor of the search on the JPEG scale; `max_pixels` counts width x height
-    x frames, and `max_frames` the frames alone. `effort` is low, medium or high: how much time the
+    `min_quality` is the floor of the search on the JPEG scale, and `min_score` (1 to 95) one of
+    looks in its place; `max_pixels` counts width x height x frames, and `max_frames` the frames
+    alone. `effort` is low, medium or high: how much time the
     encoders may take for the same bytes. `jpeg_engine` lets JPEGs that stay JPEGs be
-    compressed without a look at their pixels.
+    compressed without a look at their pixels. `metadata` is none or rights (rights.py); `reserved`
+    are the bytes that are left for them.
     """
 
     compression_percentage: int = 50
@@ -28,13 +30,20 @@ class CompressOptions:
     max_height: int | None = None
     effort: str = "medium"
     min_quality: int = 30
+    min_score: int | None = None
     max_pixels: int = 50_000_000
     max_frames: int = 2_000
     jpeg_engine: bool = True
+    metadata: str = "none"
+    reserved: int = 0
 
     def budget(self, source_bytes: int) -> int:
-        """Return the most bytes that an output may have to keep the promise."""
-        return source_bytes * (100 - self.compression_percentage) // 100
+        """Return the most bytes that the pixels may take to keep the promise."""
+        return max(1, source_bytes * (100 - self.compression_percentage) // 100 - self.reserved)
+
+    def limit(self, source_bytes: int) -> int:
+        """Return the most bytes that the pixels may take in an output no larger than its source."""
+        return max(1, source_bytes - self.reserved)
 
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp", "avif": "avif", "gif": "gif"}

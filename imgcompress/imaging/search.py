@@ -1,4 +1,4 @@
-"""Find the highest quality whose encoding fits a budget of bytes, in few encodes.
+"""Find the highest quality that fits a budget of bytes, or the lowest with a score, in few encodes.
 
 The logarithm of an encoding's size is nearly linear in a function of the quality that each format
 has (its `Curve`). One encode gives the level of that line for this image, two give its slope as
@@ -25,11 +25,13 @@ LAST_AIM = 0.96
 # Two encodes close to each other may show a far too flat or steep line, because requantising
 # moves in jumps; their slope is believed up to this factor from the usual one.
 STEEPNESS = 1.6
+# A score this close above the one that is wanted is taken: fewer bytes would hardly be saved.
+CLOSE_SCORE = 1.0
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How size follows quality: log(bytes) = level + slope x position(quality)."""
+    """How a value follows quality: log(bytes), or the score, = level + slope x position(quality)."""
 
     position: Callable[[int], float]
     slope: float
@@ -46,10 +48,14 @@ class Range:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One encoding: its bytes and the quality that made it (None: lossless or a palette)."""
+    """One encoding: its bytes, the quality that made it, and its score where it is known.
+
+    The quality is None without losses and with a palette.
+    """
 
     data: bytes
     quality: int | None
+    score: float | None = None
 
     @property
     def size(self) -> int:
@@ -82,25 +88,61 @@ def highest_quality(
         if low > high or best and (len(sizes) >= encodes or best.size >= CLOSE_ENOUGH * budget):
             return best or attempt
         aim = LAST_AIM if len(sizes) >= encodes - 1 else AIM
-        quality = _guess(sizes, math.log(budget * aim), curve, low, high)
+        logs = {quality: math.log(size) for quality, size in sizes.items()}
+        wanted = _position(logs, math.log(budget * aim), curve)
+        fitting = [q for q in range(low, high + 1) if curve.position(q) <= wanted]
+        quality = fitting[-1] if fitting else low
 
 
-def _guess(sizes: dict[int, int], target: float, curve: Curve, low: int, high: int) -> int:
-    """Return the quality in low..high where the line through the nearest sizes meets `target`."""
+def lowest_passing(
+    encode: Callable[[int], bytes],
+    score: Callable[[bytes], float],
+    least: float,
+    curve: Curve,
+    qualities: Range,
+    encodes: int = MAX_ENCODES,
+) -> Attempt:
+    """Return the smallest encoding whose score is at least `least`; the ceiling's where none is.
+
+    About `encodes` are made at most, each of which is scored.
+    """
+    low, high = qualities.floor, max(qualities.floor, qualities.ceiling)
+    quality = min(max(qualities.start, low), high)
+    scores: dict[int, float] = {}
+    best: Attempt | None = None
+    while True:
+        data = encode(quality)
+        scores[quality] = score(data)
+        attempt = Attempt(data, quality, scores[quality])
+        if scores[quality] >= least:
+            best, high = attempt, quality - 1
+        else:
+            low = quality + 1
+        is_close = least <= scores[quality] <= least + CLOSE_SCORE
+        if low > high or is_close or best and len(scores) >= encodes:
+            return best or attempt
+        # Between one that fails and one that passes, if there are both.
+        around = [q for q in (low - 1, high + 1) if q in scores]
+        nearest = {q: scores[q] for q in around} if len(around) == 2 else scores
+        wanted = _position(nearest, least + CLOSE_SCORE / 2, curve, clamped=len(around) < 2)
+        passing = (q for q in range(low, high) if curve.position(q) >= wanted)
+        quality = high if len(scores) >= encodes else next(passing, high)
+
+
+def _position(
+    values: dict[int, float], target: float, curve: Curve, *, clamped: bool = True
+) -> float:
+    """Return the position where the line through the values nearest to `target` meets it."""
     points = sorted(
-        (abs(math.log(size) - target), curve.position(quality), math.log(size))
-        for quality, size in sizes.items()
+        (abs(value - target), curve.position(quality), value) for quality, value in values.items()
     )
-    _, position, level = points[0]
-    slope = _slope(points, curve.slope)
-    wanted = position + (target - level) / slope
-    fitting = [quality for quality in range(low, high + 1) if curve.position(quality) <= wanted]
-    return fitting[-1] if fitting else low
+    _, position, value = points[0]
+    return position + (target - value) / _slope(points, curve.slope, clamped=clamped)
 
 
-def _slope(points: list[tuple[float, float, float]], known: float) -> float:
-    """Return the slope measured between two encodes, held within STEEPNESS of the usual one."""
+def _slope(points: list[tuple[float, float, float]], known: float, *, clamped: bool) -> float:
+    """Return the slope measured between two encodes, if `clamped` within STEEPNESS of the usual."""
     if len(points) < 2 or points[0][1] == points[1][1]:
         return known
     measured = (points[0][2] - points[1][2]) / (points[0][1] - points[1][1])
-    return min(max(measured, known / STEEPNESS), known * STEEPNESS)
+    return min(max(measured, known / STEEPNESS), known * STEEPNESS) if clamped else measured

@@ -54,6 +54,8 @@ def home() -> Response:
         formats=FORMATS,
         efforts=EFFORTS,
         effort=settings.effort,
+        min_score=settings.min_score,
+        metadata=settings.metadata,
         max_side=MAX_SIDE,
         percentage=settings.compression_percentage,
         mail=settings.smtp_server is not None,

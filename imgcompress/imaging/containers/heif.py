@@ -78,6 +78,13 @@ def samples(data: bytes) -> Iterator[bytes]:
             yield data[start:end]
 
 
+def chunk_offsets(data: bytes) -> Iterator[Box]:
+    """Yield the table of each track that says where its chunks are, with numbers of 32 bits."""
+    for table in _sample_tables(data, 0, len(data)):
+        if b"stco" in table:
+            yield table[b"stco"]
+
+
 def _items(data: bytes, meta: Box, kind: bytes) -> Iterator[tuple[int, bytes]]:
     found = {box.kind: box for box in boxes(data, meta.body + 4, meta.end)}
     if not {b"iinf", b"iloc"} <= found.keys():

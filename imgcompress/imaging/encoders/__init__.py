@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..decode import Picture
 from ..probe import Source
-from ..search import Attempt
+from ..search import Attempt, Curve
 from . import avif, gif, jpeg, png, webp
 from .common import EncodeTarget
 
@@ -19,6 +19,8 @@ SHRINK: dict[str, Shrink] = {
     "avif": avif.shrink,
     "gif": gif.shrink,
 }
+# How the sizes of the formats that have a quality follow it.
+CURVES: dict[str, Curve] = {"jpeg": jpeg.CURVE, "webp": webp.CURVE, "avif": avif.CURVE}
 # The most pixels per side that each format or its encoder takes.
 MAX_SIDE = {
     "jpeg": jpeg.MAX_SIDE,

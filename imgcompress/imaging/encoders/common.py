@@ -24,7 +24,7 @@ class EncodeTarget:
     """At most `budget` bytes at the best quality not under `floor`, or one fixed `quality`.
 
     Both qualities are on the JPEG scale, 1 to 95; `effort` is low, medium or high, and `smallest`
-    allows the slowest settings.
+    allows the slowest settings. With `least_score` the floor is one of looks (score_floor.py).
     """
 
     budget: int
@@ -32,6 +32,7 @@ class EncodeTarget:
     quality: int | None = None
     effort: str = "medium"
     smallest: bool = False
+    least_score: int | None = None
 
 
 # The fewest colours that a quality on the JPEG scale allows.

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
 
 from ..containers.strip import has_payload, strip_metadata
-from ..decode import conversion, fitted_size
+from ..decode import UPRIGHT, conversion, fitted_size
 from ..options import Compressed, CompressOptions
-from ..score import BEST, estimated_score
+from ..score import BEST, compared, estimated_score, lowest_quality, sample
+from ..search import Curve, Range, lowest_passing
+from ..turbo import decoded_again
 from .library import Facts, Refused, Requantised, inspect, requantise
 
 USED = "used"
@@ -82,8 +88,11 @@ def _recompressed(
     kept = _segment(_profile(data, facts) or b"")
     # A fixed quality has no budget.
     budget = 0 if options.quality else options.budget(len(data))
-    coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
     room = budget and max(1, budget - len(kept))
+    if options.min_score and not options.quality:
+        coarsest = _coarsest_with_score(data, facts, room, turn, options.min_score)
+    else:
+        coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
     # In one pass, what keeps every coefficient would only get worse codes.
     at_once = options.effort == "low" and coarsest > FINEST
     made = requantise(data, coarsest, room, turn, at_once=at_once)
@@ -98,12 +107,51 @@ def _recompressed(
     if turn == 1 and not kept and (plain := _as_it_is(data, made, budget)):
         return result.lossless(plain, budget)
     output = made.data[:_JFIF_BYTES] + kept + made.data[_JFIF_BYTES:] if kept else made.data
-    if len(output) >= len(data) or _is_suspect(made):
+    if len(output) >= options.limit(len(data)) or _is_suspect(made):
         return None
     if made.lossless:
         return result.lossless(output, budget)
     outcome = "target_met" if options.quality or len(output) <= budget else "floor_reached"
-    return result.of(output, outcome, quality_of(made.step, facts.luma_sum))
+    compressed = result.of(output, outcome, quality_of(made.step, facts.luma_sum))
+    if options.min_score and not options.quality:
+        return replace(compressed, score=_looks(data, turn)(output))
+    return compressed
+
+
+def _coarsest_with_score(data: bytes, facts: Facts, room: int, turn: int, least: int) -> float:
+    """Return the coarsest step that scores `least`, or any where what fits the room scores more."""
+    looks = _looks(data, turn)
+    steps: dict[int, float] = {}
+
+    def encode(quality: int) -> bytes:
+        made = requantise(data, step_of(quality, facts.luma_sum), orientation=turn)
+        steps[quality] = made.step
+        return made.data
+
+    coarsest = step_of(1, facts.luma_sum)
+    made = requantise(data, coarsest, room, turn)
+    if made.lossless or looks(made.data) >= least:
+        return coarsest
+    # Higher qualities than the source's keep it as it is.
+    floor = quality_of(made.step, facts.luma_sum) + 1
+    qualities = Range(floor, 95, start=lowest_quality(least))
+    found = lowest_passing(encode, looks, least, Curve(estimated_score, slope=1.0), qualities)
+    return steps[found.quality or 0]
+
+
+def _looks(data: bytes, turn: int) -> Callable[[bytes], float]:
+    """Return what scores a JPEG against this one, once this is upright. Raise Refused."""
+    try:
+        before = decoded_again(data)
+    except ValueError as error:
+        # libjpeg warned: Pillow has to look at it.
+        raise Refused("not_plain") from error
+    if turn in UPRIGHT:
+        image = Image.fromarray(before[..., :3] if before.shape[2] > 1 else before[..., 0])
+        pixels = np.asarray(image.transpose(UPRIGHT[turn]))
+        before = pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+    before = sample(before)
+    return lambda output: compared(before, sample(decoded_again(output)))
 
 
 def _segment(profile: bytes) -> bytes:

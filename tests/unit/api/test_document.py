@@ -110,6 +110,8 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
         "max_height",
         "effort",
         "formats",
+        "min_score",
+        "metadata",
         "user_agent",
         "referer",
         "accept_language",

@@ -93,6 +93,8 @@ EMPTY_FIELDS = [
     ("max_height", None),
     ("effort", None),
     ("formats", None),
+    ("min_score", None),
+    ("metadata", None),
     ("url_columns", None),
     ("name_column", None),
     ("id_column", None),

@@ -126,6 +126,24 @@ def test_options_are_kept_for_the_workers(app: Flask, upload: Upload) -> None:
     assert kept.webhook_url == "https://shop.test/hook"
 
 
+def test_a_floor_of_looks_and_the_metadata_are_kept_for_the_workers(
+    app: Flask, upload: Upload
+) -> None:
+    answer = upload(min_score="70", metadata="Rights")
+    options = job(app, answer.json["request_id"]).options
+    assert (options["min_score"], options["metadata"]) == (70, "rights")
+
+
+def test_the_installation_may_set_a_floor_of_looks_and_the_metadata(
+    app: Flask, upload: Upload
+) -> None:
+    app.config["SETTINGS"] = replace(app.config["SETTINGS"], min_score=50, metadata="rights")
+    given = job(app, upload(min_score="80", metadata="none").json["request_id"]).options
+    assert given["min_score"] == 80 and "metadata" not in given
+    left_out = job(app, upload().json["request_id"]).options
+    assert (left_out["min_score"], left_out["metadata"]) == (50, "rights")
+
+
 def test_the_formats_of_auto_are_kept_in_one_spelling(app: Flask, upload: Upload) -> None:
     answer = upload(format="auto", formats="WebP, jpg")
     options = job(app, answer.json["request_id"]).options

@@ -5,7 +5,13 @@ import math
 import pytest
 
 from imgcompress.imaging.encoders.jpeg import CURVE
-from imgcompress.imaging.search import MAX_ENCODES, Range, highest_quality
+from imgcompress.imaging.search import (
+    MAX_ENCODES,
+    Curve,
+    Range,
+    highest_quality,
+    lowest_passing,
+)
 
 pytestmark = pytest.mark.one_way
 
@@ -62,3 +68,44 @@ def test_a_curve_that_is_nothing_like_the_model_still_ends_within_the_budget(slo
     fits = [quality for quality in range(30, 96) if encoder.size(quality) <= 59_000]
     found = highest_quality(encoder, 59_000, CURVE, QUALITIES)
     assert found.size <= 59_000 if fits else found.quality == 30
+
+
+class Scorer:
+    """An encoder whose score follows the curve with a slope and a level of its own."""
+
+    def __init__(self, slope: float, level: float) -> None:
+        self.slope, self.level = slope, level
+        self.tried: list[int] = []
+
+    def score(self, data: bytes) -> float:
+        return self.level + self.slope * CURVE.position(len(data))
+
+    def __call__(self, quality: int) -> bytes:
+        self.tried.append(quality)
+        return bytes(quality)
+
+
+BY_SCORE = Curve(CURVE.position, slope=13.4)
+ALL = Range(floor=1, ceiling=95, start=60)
+
+
+@pytest.mark.parametrize("slope", [9, 13.4, 19])
+@pytest.mark.parametrize("least", [50, 70, 85])
+def test_the_lowest_quality_with_a_score_is_found_in_few_encodes(slope, least):
+    encoder = Scorer(slope, level=75 - slope * CURVE.position(60))
+    best = min(quality for quality in range(1, 96) if encoder.score(bytes(quality)) >= least)
+    found = lowest_passing(encoder, encoder.score, least, BY_SCORE, ALL)
+    assert found.score >= least
+    assert len(encoder.tried) <= MAX_ENCODES
+    assert best <= found.quality <= best + 3
+
+
+def test_the_ceiling_is_returned_where_no_quality_has_the_score():
+    encoder = Scorer(13.4, level=0)
+    assert lowest_passing(encoder, encoder.score, 95, BY_SCORE, ALL).quality == 95
+    assert len(encoder.tried) <= MAX_ENCODES + 1
+
+
+def test_the_floor_is_returned_where_every_quality_has_the_score():
+    encoder = Scorer(13.4, level=200)
+    assert lowest_passing(encoder, encoder.score, 70, BY_SCORE, ALL).quality == 1

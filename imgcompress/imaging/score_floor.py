@@ -1,0 +1,74 @@
+"""A floor of looks: the fewest bytes at which an image still has a score, whatever its format.
+
+The search for the target runs without a floor first. Only where its result scores too low, higher
+qualities are encoded and scored, until one is just good enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .auto_format import BYTES_PER_POINT
+from .decode import Picture
+from .encoders import CURVES, SHRINK, png
+from .encoders.avif import on_avif_scale
+from .encoders.common import LADDER, EncodeTarget
+from .probe import Source
+from .score import lowest_quality, score
+from .search import (
+    FEW_ENCODES,
+    MAX_ENCODES,
+    Attempt,
+    Curve,
+    Range,
+    lowest_passing,
+)
+
+# The highest quality that is used.
+CEILING = 95
+# Points of the score for twice the colours, of the sample photos; the search corrects it.
+_POINTS_PER_RUNG = 6.0
+
+
+def shrink_above_score(
+    picture: Picture, source: Source, format: str, goal: EncodeTarget, least: int
+) -> Attempt:
+    """Return the image within the budget if it scores `least` there, else at the floor.
+
+    Where no quality of the format scores that much, it has the highest one, and as a PNG no losses.
+    """
+    attempt = SHRINK[format](picture, source, replace(goal, floor=1))
+    attempt = replace(attempt, score=score(picture.first, attempt.data))
+    if (attempt.score or 0) >= least:
+        return attempt
+
+    def encode(easier: EncodeTarget) -> bytes:
+        return SHRINK[format](picture, source, easier).data
+
+    def looks(data: bytes) -> float:
+        return score(picture.first, data)
+
+    if curve := CURVES.get(format):
+        usual = lowest_quality(least)
+        floor = (attempt.quality or 0) + 1
+        return lowest_passing(
+            lambda quality: encode(replace(goal, quality=quality)),
+            looks,
+            least,
+            Curve(curve.position, curve.slope / BYTES_PER_POINT),
+            Range(floor, CEILING, on_avif_scale(usual) if format == "avif" else usual),
+            FEW_ENCODES if format == "avif" and goal.effort != "high" else MAX_ENCODES,
+        )
+    # A palette has no quality, but a least number of colours, and at last all of them diffused.
+    rungs = [replace(goal, floor=quality) for quality, _ in reversed(LADDER)]
+    rungs.append(replace(goal, quality=CEILING))
+    found = lowest_passing(
+        lambda rung: encode(rungs[rung]),
+        looks,
+        least,
+        Curve(position=float, slope=_POINTS_PER_RUNG),
+        Range(1, len(rungs) - 1, start=len(rungs) // 2),
+    )
+    if format == "png" and (found.score or 0) < least:
+        return png.lossless(picture, picture.frames, goal)
+    return replace(found, quality=None)
