@@ -163,11 +163,14 @@ class Job(_Answer):
     stalled_since: datetime | None = None
     eta_seconds: int | None = None
     errors: tuple[FailureGroup, ...] = field(default=())
+    scores: dict[str, Any] | None = None
+    advice: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def of(cls, data: JSON) -> Job:
         """Return a job."""
-        return super().of({**data, "errors": tuple(map(FailureGroup.of, data.get("errors", ())))})
+        errors = tuple(map(FailureGroup.of, data.get("errors", ())))
+        return super().of({**data, "errors": errors, "advice": tuple(data.get("advice", ()))})
 
     @property
     def ended(self) -> bool:
@@ -206,6 +209,7 @@ class Image(_Answer):
     score: float | None
     rating: str | None
     similarity: float | None
+    advice: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, data: JSON) -> Image:

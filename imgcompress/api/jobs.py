@@ -252,7 +252,9 @@ def report_of(job: JobRequest) -> dict[str, Any]:
     """Return the status of a job as callers see it."""
     failures = queries.failures_of(job.request_id) if job.failed_images else ()
     notifies = job.webhook_url is not None or job.email is not None
-    return status_report(job, failures, last_delivery(job.request_id) if notifies else None)
+    scores = queries.scores_of(job.request_id) if job.completed_images else ()
+    delivery = last_delivery(job.request_id) if notifies else None
+    return status_report(job, failures, scores, delivery)
 
 
 details_blueprint = Blueprint(

@@ -17,12 +17,13 @@ from ..ledger.models import (
     ImageStatus,
     JobFailure,
     JobRequest,
+    JobScore,
     JobStatus,
     WebhookDelivery,
 )
 from ..ledger.queries import ImageFilter, count_failures, stalled_since
 from ..links import job_url, signed_url
-from ..options import rating_of
+from ..options import RATINGS, rating_of
 from .context import base_url
 
 Entry = TypeVar("Entry")
@@ -150,7 +151,10 @@ def job_report(job: JobRequest) -> dict[str, Any]:
 
 
 def status_report(
-    job: JobRequest, failures: Sequence[JobFailure], last_delivery: WebhookDelivery | None
+    job: JobRequest,
+    failures: Sequence[JobFailure],
+    scores: Sequence[JobScore],
+    last_delivery: WebhookDelivery | None,
 ) -> dict[str, Any]:
     """Return a job as StatusSchema has it; one of an earlier version has no layout or columns."""
     reading = job.reading or {}
@@ -162,8 +166,39 @@ def status_report(
         "stalled_since": stalled_since(job),
         "eta_seconds": eta_seconds(job),
         "finished_in_run": job.completed_images + job.failed_images - job.done_before,
+        **scores_report(scores),
         "errors": [failure_report(job, failure) for failure in failures],
         "last_delivery": last_delivery,
+    }
+
+
+def scores_report(scores: Sequence[JobScore]) -> dict[str, Any]:
+    """Return the scores of a job's images, and the advice for them, as StatusSchema has them."""
+    total = sum(entry.images for entry in scores)
+    if not total:
+        return {"scores": None, "advice": []}
+    counted, median = 0, 0
+    ratings = dict.fromkeys(RATINGS, 0)
+    advice: dict[str, dict[str, Any]] = {}
+    for entry in scores:
+        if counted <= (total - 1) // 2:
+            median = entry.score
+        counted += entry.images
+        ratings[rating_of(entry.score)] += entry.images
+        if entry.advice_format:
+            of_format = advice.setdefault(
+                entry.advice_format, {"format": entry.advice_format, "images": 0, "saved_bytes": 0}
+            )
+            of_format["images"] += entry.images
+            of_format["saved_bytes"] += entry.saved_bytes
+    return {
+        "scores": {
+            "median": median,
+            "lowest": scores[0].score,
+            "rating": rating_of(median),
+            "images": [{"rating": word, "count": count} for word, count in ratings.items()],
+        },
+        "advice": sorted(advice.values(), key=lambda entry: -entry["saved_bytes"]),
     }
 
 
@@ -207,7 +242,25 @@ def image_report(image: CompressedImage) -> dict[str, Any]:
         "quality": image.quality,
         "score": None if image.score is None else round(image.score, 1),
         "rating": None if image.score is None else rating_of(image.score),
+        "advice": advice_report(image),
         "similarity": image.similarity if image.score is None else round(image.score / 100, 3),
+    }
+
+
+def advice_report(image: CompressedImage) -> dict[str, Any] | None:
+    """Return what another format would save, as AdviceSchema has it."""
+    if not image.advice_format or image.advice_bytes is None or not image.input_bytes:
+        return None
+    saved = round(100 - 100 * image.advice_bytes / image.input_bytes)
+    name = {"webp": "WebP", "avif": "AVIF", "jpeg": "JPEG"}.get(
+        image.advice_format, image.advice_format.upper()
+    )
+    return {
+        "format": image.advice_format,
+        "output_bytes": image.advice_bytes,
+        "saved_percentage": saved,
+        "message": f"As {name}, this image would be about {saved} % smaller than its original at the"
+        f" same looks. Upload it with format={image.advice_format}, or with format=auto.",
     }
 
 

@@ -383,6 +383,44 @@ class LastDeliverySchema(Schema):
     next_attempt_at = Time(required=True, allow_none=True)
 
 
+class RatedImagesSchema(Schema):
+    """How many images have a rating."""
+
+    rating = fields.String(required=True, validate=validate.OneOf(list(RATINGS)))
+    count = fields.Integer(required=True, metadata={"example": 3})
+
+
+class ScoresSchema(Schema):
+    """How good the compressed images look beside the originals."""
+
+    median = fields.Integer(
+        required=True, metadata={"description": "The whole points of it.", "example": 78}
+    )
+    lowest = fields.Integer(
+        required=True, metadata={"description": "The whole points of it.", "example": 52}
+    )
+    rating = fields.String(
+        required=True,
+        validate=validate.OneOf(list(RATINGS)),
+        metadata={"description": "The median in a word.", "example": "high"},
+    )
+    images = fields.List(fields.Nested(RatedImagesSchema), required=True)
+
+
+class FormatAdviceSchema(Schema):
+    """What a format would save of the images that it is advised for."""
+
+    format = fields.String(required=True, metadata={"example": "webp"})
+    images = fields.Integer(required=True, metadata={"example": 12})
+    saved_bytes = fields.Integer(
+        required=True,
+        metadata={
+            "description": "About how many bytes of these images after compression it would save.",
+            "example": 1_204_224,
+        },
+    )
+
+
 class StatusSchema(JobSchema, ReadingSchema):
     """A job with the time that it will still take, its failures, and its last delivery."""
 
@@ -400,6 +438,20 @@ class StatusSchema(JobSchema, ReadingSchema):
         metadata={
             "description": "Estimated seconds until the end at the current pace; null when unknown.",
             "example": 12,
+        },
+    )
+    scores = fields.Nested(
+        ScoresSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null until an image has been compressed."},
+    )
+    advice = fields.List(
+        fields.Nested(FormatAdviceSchema),
+        required=True,
+        metadata={
+            "description": "Formats that would save bytes of images which keep theirs; the details"
+            " name the images."
         },
     )
     finished_in_run = _count("Images that ended since `started_at`; a retry begins a new run.", 4)
@@ -627,6 +679,29 @@ REMOVED = "removed"
 CHANGES = (*Change, REMOVED)
 
 
+class AdviceSchema(Schema):
+    """Another format that would take fewer bytes; estimated from a part of the image."""
+
+    format = fields.String(required=True, metadata={"example": "webp"})
+    output_bytes = fields.Integer(
+        required=True, metadata={"description": "About the bytes in it.", "example": 81_000}
+    )
+    saved_percentage = fields.Integer(
+        required=True,
+        metadata={
+            "description": "The share of the original that it would save, in per cent.",
+            "example": 61,
+        },
+    )
+    message = fields.String(
+        required=True,
+        metadata={
+            "example": "As WebP, this image would be about 61 % smaller than its original at the same"
+            " looks. Upload it with format=webp, or with format=auto."
+        },
+    )
+
+
 class ImageSchema(Schema):
     """One image of a job."""
 
@@ -690,6 +765,16 @@ class ImageSchema(Schema):
             "description": "The score in a word: visually lossless (from 90), high (from 70), medium"
             " (from 50) or low.",
             "example": "high",
+        },
+    )
+    advice = fields.Nested(
+        AdviceSchema,
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "What another format would save of an image that keeps its format"
+            " (`format=keep`) and ended with `floor_reached` or `already_small`; null where that is"
+            " little, and for other images."
         },
     )
     similarity = fields.Float(

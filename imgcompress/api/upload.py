@@ -25,6 +25,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 
 from ..config import check_webhook_secret
 from ..csvfile import (
+    OUTPUT_COLUMNS,
     OUTPUTS,
     BadCatalogue,
     CatalogueLimits,
@@ -38,6 +39,7 @@ from ..csvfile import (
     parse_format,
     parse_formats,
     parse_metadata,
+    parse_output_columns,
     read_preview,
     validate_file,
 )
@@ -199,6 +201,18 @@ class _Formats(fields.String):
         return formats
 
 
+class _OutputColumns(fields.String):
+    """A list of further columns, as parse_output_columns returns it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        names = parse_output_columns(super()._deserialize(value, attr, data, **kwargs))
+        if names is None:
+            raise ValidationError(
+                f"output_columns must be some of {', '.join(OUTPUT_COLUMNS)}, separated by commas."
+            )
+        return names
+
+
 class _Effort(fields.String):
     """An effort in letters of any case; one that is not known is left to the validator."""
 
@@ -301,6 +315,14 @@ class UploadSchema(CompressionForm):
         metadata={
             "description": "How the output is written: `append` two columns to the table (the default),"
             " or `replace` the image URLs in their own cells and change nothing else."
+        },
+    )
+    output_columns = _OutputColumns(
+        metadata={
+            "description": "Further columns of an output with appended columns, separated by commas:"
+            " `score`, and `advice`, which is another format and the percentage of the original that"
+            " it would save. With several images in a row, the values are in the order of the URLs.",
+            "example": "score,advice",
         },
     )
     row_options = fields.Boolean(
@@ -914,7 +936,9 @@ def _accept(
         base_url=base_url(),
         total_rows=found.total_rows,
         total_images=found.total_images,
-        reading=kept_reading(table, found, form.values["output"]),
+        reading=kept_reading(
+            table, found, form.values["output"], form.values.get("output_columns")
+        ),
         owner=owner,
         webhook_url=form.values.get("webhook_url"),
         webhook_secret=form.values.get("webhook_secret"),

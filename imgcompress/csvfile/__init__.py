@@ -15,10 +15,12 @@ from .output import (
     CSV_TYPE,
     FILE_FORMATS,
     MEDIA_TYPES,
+    OUTPUT_COLUMNS,
     OUTPUTS,
     OutputForm,
     kept_output,
     output_form,
+    parse_output_columns,
     write_output,
 )
 from .preview import Preview, read_preview
@@ -41,6 +43,7 @@ __all__ = [
     "KeptLayout",
     "MEDIA_TYPES",
     "OUTPUTS",
+    "OUTPUT_COLUMNS",
     "OutputForm",
     "Preview",
     "RowOptions",
@@ -56,6 +59,7 @@ __all__ = [
     "parse_format",
     "parse_formats",
     "parse_metadata",
+    "parse_output_columns",
     "read_images",
     "read_preview",
     "validate_file",

@@ -130,6 +130,12 @@ class ImageOutcome(Protocol):
     @property
     def change(self) -> str | None: ...
 
+    @property
+    def score(self) -> str | None: ...
+
+    @property
+    def advice(self) -> str | None: ...
+
 
 ISSUES_KEPT = 100
 VALUE_CHARS = 200

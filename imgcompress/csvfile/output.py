@@ -11,6 +11,8 @@ from .unpacking import Table
 from .verbatim import write_replaced
 from .writer import write_catalogue
 
+# Columns that an upload may ask for, beside those of every output.
+OUTPUT_COLUMNS = ("score", "advice")
 APPEND, REPLACE = OUTPUTS = ("append", "replace")
 CSV_TYPE = "text/csv; charset=utf-8"
 # By the ending of the file name.
@@ -31,8 +33,8 @@ class OutputForm(NamedTuple):
     replace: bool = False
     part: str = ""
     ending: str = ".csv"
-    # Whether appended columns include the change of each image.
-    changes: bool = False
+    # Further appended columns: change, score, advice.
+    columns: tuple[str, ...] = ()
 
     @property
     def media_type(self) -> str:
@@ -46,13 +48,25 @@ class OutputForm(NamedTuple):
 
     def as_csv(self) -> OutputForm:
         """Return the form for a job whose workbook is unavailable or not wanted."""
-        return OutputForm(self.replace, changes=self.changes)
+        return OutputForm(self.replace, columns=self.columns)
 
 
-def kept_output(output: str, table: Table) -> KeptLayout:
-    """Return the data that `output_form` needs, to be kept with the layout of an upload."""
+def parse_output_columns(text: str) -> str | None:
+    """Return the names in a text, separated by commas, each once and in their order, or None."""
+    names = {name.strip().casefold() for name in text.split(",")}
+    if not names <= set(OUTPUT_COLUMNS):
+        return None
+    return ",".join(name for name in OUTPUT_COLUMNS if name in names)
+
+
+def kept_output(output: str, table: Table, columns: str | None = None) -> KeptLayout:
+    """Return the data that `output_form` needs, to be kept with the layout of an upload.
+
+    `columns` are names in OUTPUT_COLUMNS, separated by commas.
+    """
     book = {"part": table.part, "ending": table.ending} if table.workbook else None
-    return {"output": output, "workbook": book}
+    kept = {"output": output, "workbook": book}
+    return kept | {"output_columns": columns} if columns else kept
 
 
 def output_form(
@@ -62,7 +76,9 @@ def output_form(
     kept = kept or {}
     replace = (output or kept.get("output")) == REPLACE
     book = kept.get("workbook")
-    form = OutputForm(replace, changes=changes)
+    asked = kept.get("output_columns")
+    columns = (*(("change",) if changes else ()), *(asked.split(",") if asked else ()))
+    form = OutputForm(replace, columns=columns)
     return form._replace(part=book["part"], ending=book["ending"]) if book else form
 
 
@@ -90,8 +106,8 @@ def write_output(
             outcomes,
             kept,
             replace=form.replace,
-            changes=form.changes,
+            columns=form.columns,
         )
     if form.replace:
         return write_replaced(source, outcomes, kept)
-    return write_catalogue(source, outcomes, delimiter, kept, changes=form.changes)
+    return write_catalogue(source, outcomes, delimiter, kept, columns=form.columns)

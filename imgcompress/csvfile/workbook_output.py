@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, BinaryIO, NamedTuple, cast
 from urllib.parse import unquote
 from xml.sax.saxutils import escape, quoteattr
@@ -52,24 +52,23 @@ def write_workbook(
     kept: KeptLayout,
     *,
     replace: bool,
-    changes: bool = False,
+    columns: Sequence[str] = (),
 ) -> Iterator[bytes]:
     """Yield a workbook, in chunks, with the new URLs in the sheet that its `part` names.
 
     `source` is the CSV that was made of the sheet; `outcomes` come ordered by row and position.
-    The new URLs `replace` the old ones, or stand in columns at the end, with
-    `changes` in one more.
+    The new URLs `replace` the old ones, or stand in columns at the end, with further `columns`.
     """
     layout = reopened(source, kept)
     of_rows = OutcomesOfRows(outcomes)
-    columns = AppendedColumns(layout, of_rows, changes=changes)
+    appended = AppendedColumns(layout, of_rows, columns)
     edits = (
-        _replacements(source, layout, of_rows) if replace else _additions(source, layout, columns)
+        _replacements(source, layout, of_rows) if replace else _additions(source, layout, appended)
     )
     outlet = _Outlet()
     with zipfile.ZipFile(workbook) as archive:
         links = read_links(archive, part, sys.maxsize) if replace else {}
-        sheet = _SheetEditor(edits, 0 if replace else columns.last_column, links)
+        sheet = _SheetEditor(edits, 0 if replace else appended.last_column, links)
         edited: dict[str, Callable[[BinaryIO], Iterator[bytes]]] = {part: sheet.edited}
         if replace:
             edited[relations_of(part)] = sheet.relinked

@@ -52,7 +52,8 @@ def _is_formula(cell: str) -> bool:
 
 
 OUTPUT_COLUMNS = ("Output Image Urls", "Image Errors")
-CHANGE_COLUMN = "Change"
+# By the attribute of an outcome that each of them shows.
+FURTHER_COLUMNS = {"change": "Change", "score": "Score", "advice": "Advice"}
 _CHUNK_ROWS = 500
 
 
@@ -62,7 +63,7 @@ def write_catalogue(
     delimiter: str | None = None,
     kept: KeptLayout | None = None,
     *,
-    changes: bool = False,
+    columns: Sequence[str] = (),
 ) -> Iterator[bytes]:
     """Yield the output CSV in chunks; raise BadCatalogue if `source` is not a valid catalogue.
 
@@ -71,7 +72,7 @@ def write_catalogue(
     caller's, and so is the separator unless there is a `delimiter`. The text is UTF-8, with a byte
     order mark unless the input was UTF-8 without one; lines end with LF if the caller's did, and
     otherwise with CRLF (RFC 4180). `kept` is the validated layout as returned by `kept_layout`;
-    without it, it is determined again. With `changes` there is a column for those.
+    without it, it is determined again. `columns` are names in FURTHER_COLUMNS.
     """
     layout = reopened(source, kept) if kept else open_good_layout(source)
     delimiter = delimiter or layout.format.delimiter
@@ -80,9 +81,9 @@ def write_catalogue(
     if layout.format.sep_line:
         sep_line = layout.format.sep_line.rstrip("\r\n")
         yield (sep_line.replace(layout.format.delimiter, delimiter) + layout.line_ending).encode()
-    columns = AppendedColumns(layout, OutcomesOfRows(outcomes), changes=changes)
+    appended = AppendedColumns(layout, OutcomesOfRows(outcomes), columns)
     records = intact(layout.format.records(source), layout)
-    rows = (columns.added_to(number, cells) for number, cells in records)
+    rows = (appended.added_to(number, cells) for number, cells in records)
     yield from encoded_rows(rows, delimiter, layout.line_ending)
 
 
@@ -108,8 +109,11 @@ class _Lines(list[str]):
 class AppendedColumns:
     """The rows of a catalogue with the output columns, in place or else at the end."""
 
-    def __init__(self, layout: Layout, of_rows: OutcomesOfRows, *, changes: bool = False) -> None:
-        self._names = (*OUTPUT_COLUMNS, CHANGE_COLUMN) if changes else OUTPUT_COLUMNS
+    def __init__(
+        self, layout: Layout, of_rows: OutcomesOfRows, further: Sequence[str] = ()
+    ) -> None:
+        self._further = further
+        self._names = (*OUTPUT_COLUMNS, *(FURTHER_COLUMNS[name] for name in further))
         self._layout = layout
         self._of_rows = of_rows
         self._checks = RowChecks(layout, OptionCells(layout)) if layout.skip else None
@@ -132,12 +136,12 @@ class AppendedColumns:
             errors = [*self._checks.issues(number, cells)] if self._checks else []
             if errors:
                 text = " | ".join(f"{error.code}: {error.message}" for error in errors)
-                output = ("", text, "")
-                return self._with_output(self._as_wide(cells), output[: len(self._names)])
+                output = ("", text, *("" for _ in self._further))
+                return self._with_output(self._as_wide(cells), output)
             row = self._layout.lined_up(cells)
             slots = len(self._layout.urls(row))
-            output = _output_cells(slots, self._of_rows.take(number))
-            return self._with_output(row, output[: len(self._names)])
+            taken = self._of_rows.take(number)
+            return self._with_output(row, _output_cells(slots, taken, self._further))
         return cells
 
     def _as_wide(self, cells: list[str]) -> list[str]:
@@ -156,19 +160,22 @@ class AppendedColumns:
         return cells
 
 
-def _output_cells(slots: int, outcomes: Sequence[ImageOutcome]) -> tuple[str, str, str]:
+def _output_cells(
+    slots: int, outcomes: Sequence[ImageOutcome], further: Sequence[str]
+) -> tuple[str, ...]:
     """Return the cells of the output columns, in their order."""
     # A job of an earlier version may have found more URLs in a cell.
     urls = [""] * max([slots, *(outcome.position + 1 for outcome in outcomes)])
-    changes = urls.copy()
+    others = {name: urls.copy() for name in further}
     errors = []
     for outcome in outcomes:
         if outcome.output_url:
             urls[outcome.position] = outcome.output_url
-            changes[outcome.position] = outcome.change or ""
+            for name, texts in others.items():
+                texts[outcome.position] = getattr(outcome, name) or ""
         if outcome.error:
             errors.append(f"{outcome.position + 1}: {outcome.error}")
-    return ",".join(urls), " | ".join(errors), ",".join(changes)
+    return ",".join(urls), " | ".join(errors), *(",".join(texts) for texts in others.values())
 
 
 class OutcomesOfRows:
@@ -235,7 +242,7 @@ def write_errors(
 def _rows(
     source: BinaryIO, layout: Layout, failures: Iterable[ImageFailure]
 ) -> Iterator[list[str]]:
-    yield [*ERROR_COLUMNS, CHANGE_COLUMN]
+    yield [*ERROR_COLUMNS, FURTHER_COLUMNS["change"]]
     rest = iter(failures)
     failure = next(rest, None)
     checks = RowChecks(layout, OptionCells(layout)) if layout.skip else None

@@ -41,6 +41,8 @@ WORTH = 0.1
 # The qualities, on the JPEG scale, at which formats are compared; between them, the quality that
 # the budget lets expect.
 LOWEST, HIGHEST = 40, 90
+# The best looks that an advice compares at.
+VISUALLY_LOSSLESS = 90.0
 # The sample is GRID x GRID squares of SQUARE pixels; each seam costs bytes. They start at multiples
 # of 16, so that the blocks of a JPEG source lie in it as they do in the source.
 SQUARE = 256
@@ -128,6 +130,40 @@ def _of_drawings(
         data = saved(Quantiser([sample]).mapped(palette.MAX_COLOURS, DITHER)[0], "PNG")
         sizes["png"] = len(data) * math.exp(-BYTES_PER_POINT * score(sample, data))
     return sizes
+
+
+def advise(
+    source: Source, picture: Picture, kept: Compressed, options: CompressOptions
+) -> tuple[str, int] | None:
+    """Return another format that would save bytes at the same looks, and about how many it takes.
+
+    None where none saves WORTH. A sample is encoded once in each, close to the score of what was
+    `kept`, or visually lossless where that is better. Of animations it would say too little.
+    """
+    if picture.animated:
+        return None
+    looks = min(kept.score, VISUALLY_LOSSLESS)
+    quality = min(HIGHEST, max(LOWEST, lowest_quality(looks)))
+    sample = _sample(picture.first)
+    pixels = picture.first.width * picture.first.height
+    share = pixels / (sample.width * sample.height)
+    sizes: dict[str, float] = {}
+    for format in _candidates(picture, replace(options, formats=None)):
+        if format == kept.format:
+            continue
+        data = _encoded(sample, format, quality)
+        # What looks better than that is not taken for smaller than it is.
+        missing = max(0.0, looks - score(sample, data))
+        sizes[format] = len(data) * share * math.exp(BYTES_PER_POINT * missing)
+    if source.format in _WITHOUT_LOSSES and "webp" in sizes and pixels <= LOSSLESS_WEBP_PIXELS:
+        goal = EncodeTarget(0, options.min_quality)
+        lossless = webp.lossless(replace(picture, frames=[sample]), goal).size * share
+        sizes["webp"] = min(sizes["webp"], lossless)
+    best: tuple[str, float] | None = None
+    for format, size in sizes.items():
+        if size <= (best[1] if best else len(kept.data)) * (1 - WORTH):
+            best = format, size
+    return (best[0], round(best[1])) if best else None
 
 
 def _candidates(picture: Picture, options: CompressOptions) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import ImageError
-from .auto_format import LOSSLESS_WEBP, allowed_formats, choose, lossless_of_few_colours
+from .auto_format import LOSSLESS_WEBP, advise, allowed_formats, choose, lossless_of_few_colours
 from .containers.strip import strip_metadata
 from .decode import Picture, decode
 from .encoders import MAX_SIDE, SHRINK
@@ -23,6 +23,8 @@ from .score_floor import shrink_above_score
 from .search import Attempt
 
 _NOT_FOR_THE_WEB = ("tiff", "bmp", "heif")
+# Where little or nothing was saved, another format may save more.
+_ADVISED = ("floor_reached", "already_small")
 
 
 def compress(data: bytes, options: CompressOptions) -> Compressed:
@@ -59,17 +61,35 @@ def _with_rights(data: bytes, options: CompressOptions) -> Compressed:
 def _without_metadata(data: bytes, options: CompressOptions) -> Compressed:
     if options.format == "auto":
         return _in_the_best_format(data, options)
-    return _in_one_format(data, options)
+    return _in_one_format(data, options, advised=options.format == "keep")
 
 
-def _in_one_format(data: bytes, options: CompressOptions) -> Compressed:
+def _in_one_format(data: bytes, options: CompressOptions, *, advised: bool = False) -> Compressed:
     with decoder_errors():
         made = recompressed(data, options)
     if isinstance(made, Compressed):
-        return made
+        if not advised or made.outcome not in _ADVISED:
+            return made
+        try:
+            source, picture, pixels = _decoded(data, options)
+            with encoder_errors(pixels):
+                return _with_advice(source, picture, made, options)
+        except ImageError:
+            # An image that was compressed without its pixels does not fail for want of them.
+            return made
     source, picture, pixels = _decoded(data, options)
     with encoder_errors(pixels):
-        return replace(_compressed(source, picture, options), jpeg_engine=made)
+        result = replace(_compressed(source, picture, options), jpeg_engine=made)
+        if advised and result.outcome in _ADVISED:
+            return _with_advice(source, picture, result, options)
+        return result
+
+
+def _with_advice(
+    source: Source, picture: Picture, made: Compressed, options: CompressOptions
+) -> Compressed:
+    format, size = advise(source, picture, made, options) or (None, None)
+    return replace(made, advice_format=format, advice_bytes=size)
 
 
 def _in_the_best_format(data: bytes, options: CompressOptions) -> Compressed:

@@ -76,3 +76,6 @@ class Compressed:
     outcome: str
     score: float
     jpeg_engine: str | None = None
+    # Another format that would take fewer bytes at the same looks, and about how many.
+    advice_format: str | None = None
+    advice_bytes: int | None = None

@@ -16,8 +16,6 @@ from .encoders.common import LADDER, EncodeTarget
 from .probe import Source
 from .score import lowest_quality, score
 from .search import (
-    FEW_ENCODES,
-    MAX_ENCODES,
     Attempt,
     Curve,
     Range,
@@ -57,7 +55,6 @@ def shrink_above_score(
             least,
             Curve(curve.position, curve.slope / BYTES_PER_POINT),
             Range(floor, CEILING, on_avif_scale(usual) if format == "avif" else usual),
-            FEW_ENCODES if format == "avif" and goal.effort != "high" else MAX_ENCODES,
         )
     # A palette has no quality, but a least number of colours, and at last all of them diffused.
     rungs = [replace(goal, floor=quality) for quality, _ in reversed(LADDER)]

@@ -149,6 +149,8 @@ class EarlierResult(NamedTuple):
     quality: int | None
     score: float | None
     similarity: float | None
+    advice_format: str | None
+    advice_bytes: int | None
     storage_key: str
     source_hash: str | None
     validator: str | None

@@ -272,6 +272,9 @@ class CompressedImage(Base):
     # Of images of earlier versions alone, which have no score.
     similarity: Mapped[float | None]
     score: Mapped[float | None]
+    # Another format that would take fewer bytes at the same looks, and about how many.
+    advice_format: Mapped[str | None] = mapped_column(String(8))
+    advice_bytes: Mapped[int | None] = mapped_column(BigInteger)
     storage_key: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)
     # The number of times it was put off without an attempt because its host was suspended.
@@ -337,6 +340,21 @@ class JobFailure(Base):
     found: Mapped[str] = mapped_column(String(FOUND_CHARS), primary_key=True)
     images: Mapped[int]
     example_row: Mapped[int]
+
+
+class JobScore(Base):
+    """How many of a job's images have a score, and which other format is advised for them."""
+
+    __tablename__ = "job_score"
+
+    request_id: Mapped[UUID] = _job_key(primary_key=True)
+    # The whole points of the score.
+    score: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    # Empty where no other format is advised.
+    advice_format: Mapped[str] = mapped_column(String(8), primary_key=True)
+    images: Mapped[int]
+    # What that format would save of the bytes of these images after compression.
+    saved_bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class JobDeletion(Base):

@@ -20,6 +20,7 @@ from .models import (
     JobDeletion,
     JobFailure,
     JobRequest,
+    JobScore,
     WebhookDelivery,
 )
 from .session import reading
@@ -40,6 +41,23 @@ class Outcome(NamedTuple):
     error_code: str | None
     error_message: str | None
     change: str | None = None
+    points: float | None = None
+    advice_format: str | None = None
+    advice_bytes: int | None = None
+    input_bytes: int | None = None
+
+    @property
+    def score(self) -> str | None:
+        """Return the score as a text with one decimal place."""
+        return None if self.points is None else f"{self.points:.1f}"
+
+    @property
+    def advice(self) -> str | None:
+        """Return the advised format, and the percentage of the input that it would save."""
+        if not self.advice_format or not self.input_bytes:
+            return None
+        saved = 100 - 100 * (self.advice_bytes or 0) / self.input_bytes
+        return f"{self.advice_format} {saved:.0f}%"
 
     @property
     def error(self) -> str | None:
@@ -159,6 +177,16 @@ def failures_of(request_id: UUID) -> list[JobFailure]:
                 .where(JobFailure.request_id == request_id)
                 .order_by(JobFailure.images.desc(), JobFailure.example_row)
                 .limit(FAILURE_GROUPS_SHOWN)
+            )
+        )
+
+
+def scores_of(request_id: UUID) -> list[JobScore]:
+    """Return how many images of a job have each score, the lowest score first."""
+    with reading() as session:
+        return list(
+            session.scalars(
+                select(JobScore).where(JobScore.request_id == request_id).order_by(JobScore.score)
             )
         )
 
@@ -359,6 +387,10 @@ def _outcomes(
                 image.error_code,
                 image.error_message,
                 image.change,
+                image.score,
+                image.advice_format,
+                image.advice_bytes,
+                image.input_bytes,
             )
             .where(*_at(request_id, ordinals))
             .order_by(image.ordinal)

@@ -51,6 +51,7 @@ from .models import (
     CompressedImage,
     ImageStatus,
     JobFailure,
+    JobScore,
 )
 from .outbox import presentation
 from .session import insert_into, rowcount, writing
@@ -73,6 +74,8 @@ SET = tuple(
         "quality",
         "score",
         "similarity",
+        "advice_format",
+        "advice_bytes",
         "storage_key",
         "change",
         "source_hash",
@@ -196,6 +199,9 @@ class Success:
     spared: bool = False
     # Of a result that is taken over from an earlier version, which gave no score.
     similarity: float | None = None
+    # Another format that would take fewer bytes at the same looks, and about how many.
+    advice_format: str | None = None
+    advice_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -276,6 +282,33 @@ def _upsert(session: Session, request_id: UUID, kind: FailureKind, found: Failur
     )
 
 
+def _add_scores(
+    session: Session, request_id: UUID, scores: Mapping[tuple[int, str], tuple[int, int]]
+) -> None:
+    """Add these scores to those of the job; the caller holds the lock of the job's row."""
+    if not scores:
+        return
+    rows = [
+        {
+            "request_id": request_id,
+            "score": score,
+            "advice_format": advice,
+            "images": images,
+            "saved_bytes": saved,
+        }
+        for (score, advice), (images, saved) in sorted(scores.items())
+    ]
+    new = insert_into(session, JobScore).values(rows)
+    added = {
+        name: JobScore.__table__.c[name] + new.excluded[name] for name in ("images", "saved_bytes")
+    }
+    session.execute(
+        new.on_conflict_do_update(
+            index_elements=("request_id", "score", "advice_format"), set_=added
+        )
+    )
+
+
 @dataclass
 class Tally:
     """The changes of a batch, counted by the rows that changed."""
@@ -287,6 +320,8 @@ class Tally:
     failures: dict[FailureKind, FailureCount] = field(default_factory=dict)
     changes: Counter[Change | None] = field(default_factory=Counter)
     bytes_not_downloaded: int = 0
+    # By the whole points of the score and the advised format: the images, and the bytes to save.
+    scores: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
     ends: Counter[Sample] = field(default_factory=Counter)
 
     def add(self, result: Result, row_number: int, *, repeats: bool = False) -> None:
@@ -299,6 +334,11 @@ class Tally:
             self.input_bytes += result.input_bytes
             self.output_bytes += result.output_bytes
             self.ends[IMAGES_ENDED.sample(result.outcome, "")] += 1
+            if result.score is not None:
+                key = int(result.score), result.advice_format or ""
+                images, saved = self.scores.get(key, (0, 0))
+                more = result.output_bytes - (result.advice_bytes or result.output_bytes)
+                self.scores[key] = images + 1, saved + more
         elif isinstance(result, Failure):
             self.failed += 1
             kind = kind_of(result.error_code, result.image.input_url, result.found)
@@ -326,6 +366,8 @@ MADE = (
     "quality",
     "score",
     "similarity",
+    "advice_format",
+    "advice_bytes",
     "storage_key",
     "change",
     "source_hash",
@@ -382,6 +424,7 @@ def _record(
         return False
     _move_counters(session, claim.request_id, tally)
     add_failures(session, claim.request_id, tally.failures)
+    _add_scores(session, claim.request_id, tally.scores)
     closed = close_if_finished(session, claim.request_id)
     add_values(session, tally.measured())
     return closed

@@ -120,7 +120,9 @@ def _make_job(
         base_url=settings.public_base_url or feed.base_url,
         total_rows=found.total_rows,
         total_images=found.total_images,
-        reading=kept_reading(table, found, feed.reading["output"]),
+        reading=kept_reading(
+            table, found, feed.reading["output"], feed.reading.get("output_columns")
+        ),
         owner=feed.owner,
         webhook_url=feed.webhook_url,
         since_id=last if last and find_job(last) else None,

@@ -143,11 +143,13 @@ def refusal_of(settings: Settings, url: str) -> str | None:
     return None
 
 
-def kept_reading(table: Table, found: Validation, output: str) -> dict[str, Any] | None:
+def kept_reading(
+    table: Table, found: Validation, output: str, columns: str | None = None
+) -> dict[str, Any] | None:
     """Return the layout of the file and the form of the output, as the job keeps them."""
     if found.layout is None:
         return None
-    kept = kept_layout(found.layout) | kept_output(output, table)
+    kept = kept_layout(found.layout) | kept_output(output, table, columns)
     return kept | {"skipped_rows": found.skipped_rows}
 
 

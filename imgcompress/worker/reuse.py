@@ -92,6 +92,8 @@ def _taken_over(
         quality=earlier.quality,
         score=earlier.score,
         similarity=earlier.similarity,
+        advice_format=earlier.advice_format,
+        advice_bytes=earlier.advice_bytes,
         storage_key=earlier.storage_key,
         source_hash=earlier.source_hash,
         validator=validator,

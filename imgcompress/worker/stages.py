@@ -132,6 +132,8 @@ class ImageStages:
             extension=extension,
             quality=made.quality,
             score=made.score,
+            advice_format=made.advice_format,
+            advice_bytes=made.advice_bytes,
             storage_key=image_key(claim.request_id, item.image.image_id, extension, claim.epoch),
             source_hash=original.source_hash,
             validator=original.validator,

@@ -113,10 +113,10 @@ def _in_gif(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _in_heif(data: bytes) -> Iterator[tuple[str, bytes]]:
-    for item in heif.pictures(data, b"Exif"):
+    for _, item in heif.pictures(data, b"Exif"):
         # Four bytes say how many more precede the TIFF data.
         yield "exif", item[4 + int.from_bytes(item[:4], "big") :]
-    for item in heif.pictures(data, b"mime"):
+    for _, item in heif.pictures(data, b"mime"):
         yield "xmp", item
 
 
@@ -126,6 +126,7 @@ _FINDERS = {
     "webp": _in_webp,
     "gif": _in_gif,
     "avif": _in_heif,
+    "heif": _in_heif,
 }
 
 

@@ -49,6 +49,7 @@ def test_every_field_of_a_compressed_image_is_reported(
         "quality": 60,
         "score": 78.4,
         "rating": "high",
+        "advice": None,
         "similarity": 0.784,
         "change": None,
     }
@@ -77,6 +78,7 @@ def test_every_field_of_a_failed_image_is_reported(
             "quality",
             "score",
             "rating",
+            "advice",
             "similarity",
         )
     } == {None}

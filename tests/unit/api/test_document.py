@@ -112,6 +112,7 @@ def test_the_upload_is_a_form_with_a_file(document: Any) -> None:
         "formats",
         "min_score",
         "metadata",
+        "output_columns",
         "user_agent",
         "referer",
         "accept_language",

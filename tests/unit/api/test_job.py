@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 from imgcompress.api.presenters import eta_seconds
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobRequest, utcnow
+from imgcompress.ledger.results import Success, record_results
+from imgcompress.ledger.slices import claim_slice, pending_images
 
 from .conftest import Upload
 from tests.support.work import process
@@ -250,3 +252,53 @@ class TestList:
         (fault,) = answer.json["errors"]
         assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
         assert field in fault["message"]
+
+
+def test_the_status_counts_scores_and_advice(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
+    """Scores are counted over all batches; what another format would save is summed by format."""
+    assert client.get(f"/job/status/{request_id}").json["scores"] is None
+    with app.app_context():
+        claim = claim_slice(UUID(request_id), 0, lease_seconds=60)
+        for image, (score, advice) in zip(
+            pending_images(claim), [(95.9, None), (71.2, ("webp", 300)), (71.9, ("webp", 400))]
+        ):
+            format, size = advice or (None, None)
+            success = Success(
+                image,
+                "floor_reached",
+                1_000,
+                900,
+                20,
+                10,
+                "png",
+                "png",
+                None,
+                score,
+                f"images/{image.image_id}",
+                advice_format=format,
+                advice_bytes=size,
+            )
+            record_results(claim, [success], lease_seconds=60)
+    told = client.get(f"/job/status/{request_id}").json
+    assert told["scores"] == {
+        "median": 71,
+        "lowest": 71,
+        "rating": "high",
+        "images": [
+            {"rating": "visually lossless", "count": 1},
+            {"rating": "high", "count": 2},
+            {"rating": "medium", "count": 0},
+            {"rating": "low", "count": 0},
+        ],
+    }
+    assert told["advice"] == [{"format": "webp", "images": 2, "saved_bytes": 600 + 500}]
+    images = client.get(f"/job/details/{request_id}").json["images"]
+    assert [image["advice"] and image["advice"]["saved_percentage"] for image in images] == [
+        None,
+        70,
+        60,
+    ]
+    assert images[1]["advice"]["output_bytes"] == 300
+    assert "format=webp" in images[1]["advice"]["message"]

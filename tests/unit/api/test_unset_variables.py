@@ -95,6 +95,7 @@ EMPTY_FIELDS = [
     ("formats", None),
     ("min_score", None),
     ("metadata", None),
+    ("output_columns", None),
     ("url_columns", None),
     ("name_column", None),
     ("id_column", None),

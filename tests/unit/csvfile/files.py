@@ -33,6 +33,8 @@ class Outcome(NamedTuple):
     output_url: str | None
     error: str | None
     change: str | None = None
+    score: str | None = None
+    advice: str | None = None
 
 
 def stream_of(content: str | bytes) -> io.BytesIO:

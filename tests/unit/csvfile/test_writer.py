@@ -281,7 +281,9 @@ def test_rows_with_errors_are_carried_through_with_the_reason() -> None:
     assert b"".join(write_replaced(stream_of(text), outcomes, kept_of(found))).decode() == (
         text.replace(A, X, 1).replace(B, Y)
     )
-    with_changes = write_catalogue(stream_of(text), outcomes, kept=kept_of(found), changes=True)
+    with_changes = write_catalogue(
+        stream_of(text), outcomes, kept=kept_of(found), columns=["change"]
+    )
     rows = list(csv.reader(io.StringIO(b"".join(with_changes).decode(), newline=""), strict=True))
     assert [len(row) for row in rows if row] == [7] * 7
     failures = [ImageFailure(5, 0, "url_not_allowed", "x")]

@@ -24,6 +24,9 @@ export function details(image) {
     parts.push(`looks: ${image.rating} (${Math.round(image.score)} of 100)`);
   }
   if (image.outcome !== "target_met") parts.push(outcomeWord(image.outcome));
+  if (image.advice) {
+    parts.push(`${image.advice.format.toUpperCase()} would save ${image.advice.saved_percentage} %`);
+  }
   if (image.change) parts.push(image.change);
   return parts;
 }

@@ -12,8 +12,19 @@ export function showTotals(job) {
   setText(byId("saved"), bytes(Math.max(0, job.input_bytes - job.output_bytes)));
   setText(byId("saved-share"), ` ${percent(Math.max(0, saved(job.input_bytes, job.output_bytes)))}`);
   setText(byId("totals"), `${counted(job.completed_images, "image")}: ${bytes(job.input_bytes)} before,`
-    + ` ${bytes(job.output_bytes)} now.`);
+    + ` ${bytes(job.output_bytes)} now.${looksOf(job)}${adviceOf(job)}`);
 }
+
+/** Return a sentence about the scores of the images, if there are any. */
+function looksOf(job) {
+  const scores = job.scores;
+  return scores ? ` Looks: ${scores.rating} (median ${scores.median} of 100, lowest`
+    + ` ${scores.lowest}).` : "";
+}
+
+/** Return a sentence for each format that would save more. */
+const adviceOf = (job) => (job.advice ?? []).map((one) => ` As ${one.format.toUpperCase()},`
+  + ` ${counted(one.images, "image")} would save about ${bytes(one.saved_bytes)} more.`).join("");
 
 /** Show the counts of images by their change, if the job was compared with an earlier one. */
 function showChanges(job) {

@@ -1,0 +1,67 @@
+"""What another format would save, where an image keeps its format and little was saved."""
+
+from dataclasses import replace
+
+import pytest
+
+from imgcompress.imaging import CompressOptions, compress
+
+from tests.support.images import animated, cutout, drawing, encoded, frames, photo
+
+KEEP = CompressOptions()
+
+
+def test_a_png_photo_is_advised_a_format_that_takes_about_as_many_bytes_as_said():
+    data = encoded(photo(600, 400), "PNG")
+    made = compress(data, replace(KEEP, compression_percentage=95))
+    assert made.outcome == "floor_reached"
+    assert made.advice_format in ("webp", "avif", "jpeg")
+    assert made.advice_bytes < 0.9 * len(made.data)
+    other = compress(
+        data,
+        CompressOptions(
+            format=made.advice_format, compression_percentage=95, min_score=round(made.score)
+        ),
+    )
+    assert made.advice_bytes == pytest.approx(len(other.data), rel=0.35)
+
+
+def test_an_image_with_alpha_is_advised_a_format_that_has_it():
+    data = encoded(cutout(600, 400), "PNG")
+    made = compress(data, replace(KEEP, compression_percentage=95))
+    assert made.outcome == "floor_reached" and made.advice_format in ("webp", "avif")
+
+
+@pytest.mark.parametrize("engine", [True, False])
+def test_a_jpeg_that_misses_its_target_is_advised_as_well(engine):
+    """The engine's results are decoded for it."""
+    data = encoded(photo(600, 400), "JPEG", quality=60)
+    made = compress(data, replace(KEEP, compression_percentage=90, jpeg_engine=engine))
+    assert made.outcome == "floor_reached"
+    assert made.advice_format in ("webp", "avif")
+    assert 0 < made.advice_bytes < 0.9 * len(made.data)
+
+
+def test_nothing_is_advised_where_the_target_is_met_or_a_format_was_asked_for():
+    data = encoded(photo(600, 400), "PNG")
+    for options in (
+        replace(KEEP, compression_percentage=20),
+        replace(KEEP, compression_percentage=95, format="png"),
+        replace(KEEP, compression_percentage=95, format="auto"),
+    ):
+        made = compress(data, options)
+        assert (made.advice_format, made.advice_bytes) == (None, None)
+
+
+def test_nothing_is_advised_where_other_formats_save_little():
+    data = encoded(drawing(), "WEBP", lossless=True)
+    made = compress(data, KEEP)
+    assert made.outcome == "already_small"
+    assert made.advice_format is None
+
+
+def test_nothing_is_advised_for_an_animation():
+    data = animated("GIF", frames())
+    made = compress(data, replace(KEEP, compression_percentage=95))
+    assert made.outcome in ("floor_reached", "already_small")
+    assert made.advice_format is None
