@@ -25,7 +25,8 @@ _BYTES_PER_PIXEL = 4
 def decoded_webp(opened: Image.Image, data: bytes) -> Image.Image | None:
     """Return the pixels of the WebP that Pillow has opened from this data, with its metadata.
 
-    The mode is RGBX or RGBA. None for more than one frame, for damaged files, and where libwebp cannot be called.
+    The mode is RGBX or RGBA. None for more than one frame, for damaged files, and where libwebp
+    cannot be called.
     """
     frame, library = only_frame(data), _library()
     if frame is None or library is None:
@@ -38,19 +39,21 @@ def decoded_webp(opened: Image.Image, data: bytes) -> Image.Image | None:
     fits = frame.left + width.value <= opened.width and frame.top + height.value <= opened.height
     if (width.value, height.value) != (frame.width, frame.height) or not fits:
         return None
-    pixels = np.empty((frame.height, frame.width, _BYTES_PER_PIXEL), np.uint8)
-    stride = frame.width * _BYTES_PER_PIXEL
+    # Beside a frame that is smaller than its canvas, everything is clear, or black.
+    pixels = np.zeros((opened.height, opened.width, _BYTES_PER_PIXEL), np.uint8)
+    frame_pixels = pixels[frame.top :, frame.left :]
+    offset = (frame.top * opened.width + frame.left) * _BYTES_PER_PIXEL
     if not library.WebPDecodeRGBAInto(
-        frame.data, len(frame.data), pixels.ctypes.data, pixels.nbytes, stride
+        frame.data,
+        len(frame.data),
+        frame_pixels.ctypes.data,
+        pixels.nbytes - offset,
+        opened.width * _BYTES_PER_PIXEL,
     ):
         return None
     # The fourth byte of an opaque image says nothing.
     mode = "RGBA" if opened.mode == "RGBA" else "RGBX"
-    image = Image.frombuffer(mode, (frame.width, frame.height), pixels, "raw", mode, 0, 1)
-    if image.size != opened.size:
-        canvas = Image.new(mode, opened.size)
-        canvas.paste(image, (frame.left, frame.top))
-        image = canvas
+    image = Image.frombuffer(mode, opened.size, pixels, "raw", mode, 0, 1)
     image.info = dict(opened.info)
     return image
 
