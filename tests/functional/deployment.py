@@ -23,7 +23,7 @@ def readme_commands() -> list[str]:
     return [
         line.partition("  #")[0].strip()
         for line in text.splitlines()
-        if line.startswith(("flask db", "gunicorn", "celery"))
+        if line.startswith(("python -m imgcompress db", "gunicorn", "celery"))
     ]
 
 

@@ -239,7 +239,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             METRICS_KEY=METRICS_KEY,
             CELERY_BROKER_URL=stack.enter_context(fresh_broker("redis", prefix)),
         )
-        (migrate,) = (line for line in deployment.procfile_commands() if line.startswith("flask"))
+        (migrate,) = (line for line in deployment.procfile_commands() if line.startswith("python"))
         subprocess.run(
             words(migrate),
             cwd=folder,
