@@ -15,11 +15,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from imgcompress import client as client_module
-from imgcompress import create_app
 from imgcompress.client import Client, ClientError, Job, JobUnfinished, Submission
-from imgcompress.config import load_settings
-from imgcompress.extensions import db
 
+from .conftest import MakeApp
 from tests.support.served import served
 from tests.support.work import process
 
@@ -32,15 +30,9 @@ NOBODY = "c1a7e3f0-5a0f-4a8e-9a57-2f5d1c0b7e11"
 
 
 @pytest.fixture
-def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(make_app: MakeApp) -> Flask:
     """Return the application, whose broker is away."""
-    settings = load_settings(
-        None, database_url=sqlite_url, data_dir=tmp_path, celery_broker_url="redis://127.0.0.1:1/0"
-    )
-    app = create_app(settings)
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    return make_app(celery_broker_url="redis://127.0.0.1:1/0")
 
 
 @pytest.fixture

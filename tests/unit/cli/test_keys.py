@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,24 +9,19 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from imgcompress import create_app
-from imgcompress.config import load_settings
-from imgcompress.extensions import db
 from imgcompress.ledger.api_keys import owner_of
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.queries import find_job
 from imgcompress.storage import csv_key, open_storage
 
+from ..conftest import MakeApp
 from tests.support.new_images import NewImage, by_columns
 
 
 @pytest.fixture
-def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(make_app: MakeApp) -> Flask:
     """Return an application with a fresh ledger."""
-    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    return make_app()
 
 
 def _run(app: Flask, *arguments: str, answer: str | None = None) -> Result:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,7 @@ import pytest
 from flask import Flask
 from mcp import Client, StdioServerParameters
 
-from imgcompress import create_app
-from imgcompress.config import load_settings
-from imgcompress.extensions import db
-
+from ..conftest import MakeApp
 from tests.support.served import served
 from tests.support.work import process
 
@@ -30,15 +26,9 @@ CATALOGUE = (
 
 
 @pytest.fixture
-def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(make_app: MakeApp) -> Flask:
     """Return the application, whose broker is away."""
-    settings = load_settings(
-        None, database_url=sqlite_url, data_dir=tmp_path, celery_broker_url="redis://127.0.0.1:1/0"
-    )
-    app = create_app(settings)
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    return make_app(celery_broker_url="redis://127.0.0.1:1/0")
 
 
 def test_a_catalogue_is_submitted_followed_explained_and_downloaded(

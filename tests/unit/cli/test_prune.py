@@ -12,10 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from imgcompress import create_app
-from imgcompress.config import load_settings
 from imgcompress.errors import StorageUnavailable
-from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobDeletion, JobRequest, utcnow
@@ -26,20 +23,18 @@ from imgcompress.storage.files import FileStorage
 from imgcompress.worker import maintenance
 from imgcompress.worker.maintenance import prune, sweep
 
+from ..conftest import MakeApp
 from tests.support.new_images import NewImage, by_columns
 
 DAYS = 86_400
 
 
 @pytest.fixture
-def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(make_app: MakeApp) -> Iterator[Flask]:
     """Return an application that keeps jobs for 30 days; its context is open."""
-    app = create_app(
-        load_settings(None, database_url=sqlite_url, data_dir=tmp_path, retention_days=30)
-    )
+    app = make_app(retention_days=30)
     with app.app_context():
         yield app
-        db.engine.dispose()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,25 +12,21 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import insert
 
-from imgcompress import create_app
-from imgcompress.config import load_settings
-from imgcompress.extensions import db
 from imgcompress.ledger.models import ReceiverCircuit, utcnow
 from imgcompress.ledger.receivers import ailing_receivers
 from imgcompress.ledger.session import writing
 from imgcompress.ledger.webhook_secret import signing_secrets
+
+from ..conftest import MakeApp
 
 RECEIVER = "https://hooks.test:443"
 KEY = urlsafe_b64encode(b"k" * 32).decode()
 
 
 @pytest.fixture
-def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(make_app: MakeApp) -> Flask:
     """Return an application whose ledger is fresh."""
-    app = create_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
-    yield app
-    with app.app_context():
-        db.engine.dispose()
+    return make_app()
 
 
 def _run(app: Flask, *arguments: str) -> Result:
@@ -87,9 +82,8 @@ def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("command", ["receivers", "secret"])
-def test_without_a_ledger_it_says_what_to_do(tmp_path: Path, command: str) -> None:
-    app = create_app(load_settings(None, data_dir=tmp_path))
-    refused = _run(app, command)
+def test_without_a_ledger_it_says_what_to_do(
+    make_app: MakeApp, tmp_path: Path, command: str
+) -> None:
+    refused = _run(make_app(database_url=f"sqlite:///{tmp_path}/none"), command)
     assert refused.exit_code == 1 and "imgcompress db upgrade" in refused.output
-    with app.app_context():
-        db.engine.dispose()

@@ -15,18 +15,18 @@ from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.intake import NewJob, create_job
 
+from ..conftest import MakeApp
 from tests.support.new_images import NewImage, by_columns
 
 MakeJob = Callable[..., UUID]
 
 
 @pytest.fixture
-def app(ledger_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(ledger_url: str, make_app: MakeApp) -> Iterator[Flask]:
     """Return an application whose ledger is fresh; its context is open."""
-    app = create_worker_app(load_settings(None, database_url=ledger_url, data_dir=tmp_path))
+    app = make_app(worker=True, database_url=ledger_url)
     with app.app_context():
         yield app
-        db.engine.dispose()
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 from sqlalchemy import text
 
-from imgcompress import create_app
-from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger.health import encoding_fault
 from imgcompress.ledger.session import reading
 
+from ..conftest import MakeApp
 from .conftest import MakeJob
 from tests.support.databases import drop_encoding, execute, fresh_database, migrate
 from tests.support.records import images_of, job_of
@@ -36,12 +35,9 @@ def narrow_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-def runner(narrow_url: str, tmp_path: Path) -> Iterator[FlaskCliRunner]:
+def runner(narrow_url: str, make_app: MakeApp) -> FlaskCliRunner:
     """Return what runs the commands of an installation with such a database."""
-    app = create_app(load_settings(None, database_url=narrow_url, data_dir=tmp_path))
-    yield app.test_cli_runner()
-    with app.app_context():
-        db.engine.dispose()
+    return make_app(database_url=narrow_url).test_cli_runner()
 
 
 @postgres

@@ -11,15 +11,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from imgcompress.app import create_worker_app
-from imgcompress.config import load_settings
-from imgcompress.extensions import db
 from imgcompress.ledger.feeds import NewFeed, create_feed, delete_feed, find_feed, run_feed_now
 from imgcompress.ledger.models import Feed, JobRequest, JobStatus
 from imgcompress.ledger.queries import find_job
 from imgcompress.ledger.session import writing
 from imgcompress.worker import feeds, intake
 
+from ..conftest import MakeApp
 from tests.origin import PlainOrigin
 
 HEADER = b"S. No.,Product Name,Input Image Urls\r\n"
@@ -40,21 +38,17 @@ READING = {
 
 
 @pytest.fixture
-def app(ledger_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(ledger_url: str, make_app: MakeApp) -> Iterator[Flask]:
     """Return an application that fetches from this machine, and has no broker."""
-    app = create_worker_app(
-        load_settings(
-            None,
-            database_url=ledger_url,
-            data_dir=tmp_path,
-            celery_broker_url="redis://127.0.0.1:1/0",
-            allowed_private_networks=(ip_network("127.0.0.1/32"),),
-            allowed_ports=((1, 65_535),),
-        )
+    app = make_app(
+        worker=True,
+        database_url=ledger_url,
+        celery_broker_url="redis://127.0.0.1:1/0",
+        allowed_private_networks=(ip_network("127.0.0.1/32"),),
+        allowed_ports=((1, 65_535),),
     )
     with app.app_context():
         yield app
-        db.engine.dispose()
 
 
 @pytest.fixture

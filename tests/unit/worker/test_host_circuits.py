@@ -6,21 +6,19 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from flask import Flask
 
-from imgcompress.app import create_worker_app
-from imgcompress.config import load_settings
 from imgcompress.errors import ImageError, LedgerUnavailable
-from imgcompress.extensions import db
 from imgcompress.ledger import clock, hosts, session
 from imgcompress.ledger.hosts import Source
 from imgcompress.ledger.session import reading
 from imgcompress.net.fetcher import Deferred, HostBusy, SourceStatus
 from imgcompress.worker.circuits import FAILURES_TO_OPEN, OPENINGS_TO_FAIL, HostCircuits
+
+from ..conftest import MakeApp
 
 AUTHORITY = "cdn.test:443"
 HOST = Source("", AUTHORITY)
@@ -34,12 +32,11 @@ def _no_trouble_before(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def app(sqlite_url: str, tmp_path: Path) -> Iterator[Flask]:
+def app(make_app: MakeApp) -> Iterator[Flask]:
     """Return an application with a fresh ledger; its context is open."""
-    app = create_worker_app(load_settings(None, database_url=sqlite_url, data_dir=tmp_path))
+    app = make_app(worker=True)
     with app.app_context():
         yield app
-        db.engine.dispose()
 
 
 @pytest.fixture
