@@ -41,8 +41,8 @@ WORTH = 0.1
 # The qualities, on the JPEG scale, at which formats are compared; between them, the quality that
 # the budget lets expect.
 LOWEST, HIGHEST = 40, 90
-# The best looks that an advice compares at.
-VISUALLY_LOSSLESS = 90.0
+# The best looks, and the lowest quality on the JPEG scale, that an advice compares at.
+VISUALLY_LOSSLESS, LOWEST_ADVISED = 90.0, 15
 # The sample is GRID x GRID squares of SQUARE pixels; each seam costs bytes. They start at multiples
 # of 16, so that the blocks of a JPEG source lie in it as they do in the source.
 SQUARE = 256
@@ -143,7 +143,7 @@ def advise(
     if picture.animated:
         return None
     looks = min(kept.score, VISUALLY_LOSSLESS)
-    quality = min(HIGHEST, max(LOWEST, lowest_quality(looks)))
+    quality = min(HIGHEST, max(LOWEST_ADVISED, lowest_quality(looks)))
     sample = _sample(picture.first)
     pixels = picture.first.width * picture.first.height
     share = pixels / (sample.width * sample.height)

@@ -35,8 +35,8 @@ def test_an_image_with_alpha_is_advised_a_format_that_has_it():
 @pytest.mark.parametrize("engine", [True, False])
 def test_a_jpeg_that_misses_its_target_is_advised_as_well(engine):
     """The engine's results are decoded for it."""
-    data = encoded(photo(600, 400), "JPEG", quality=60)
-    made = compress(data, replace(KEEP, compression_percentage=90, jpeg_engine=engine))
+    data = encoded(drawing(600, 400), "JPEG", quality=60)
+    made = compress(data, replace(KEEP, compression_percentage=95, jpeg_engine=engine))
     assert made.outcome == "floor_reached"
     assert made.advice_format in ("webp", "avif")
     assert 0 < made.advice_bytes < 0.9 * len(made.data)
