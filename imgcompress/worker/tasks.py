@@ -121,14 +121,18 @@ class SliceTask:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _process(self) -> None:
-        self._claim_next()
+        # One whose results are all taken over is released by now.
+        while not self.slices and self._claim_next() and not stopping():
+            pass
         while self.slices and not stopping():
             self._take_results(TICK_SECONDS)
             for part in self.slices:
                 self._unless_lost(part, part.write_if_due)
             self._release([part for part in self.slices if part.ended or part.is_finished])
-            while (not self.slices or self.pipeline.queue.runs_dry()) and self._claim_next():
-                pass
+            while (not self.slices or self.pipeline.queue.runs_dry()) and not stopping():
+                in_hand = len(self.slices)
+                if not self._claim_next() or 0 < len(self.slices) <= in_hand:
+                    break  # Those in hand come before another one that is released already.
         self._take_results(0.0)
 
     def _claim_next(self) -> bool:

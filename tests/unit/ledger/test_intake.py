@@ -272,6 +272,25 @@ class OneHashForAll(Deduplicator):
         return super().firsts("always the same" for _ in keys)
 
 
+@pytest.mark.parametrize(("images", "largest"), [(20, 2), (40, 5), (100, 8)])
+def test_slices_are_larger_with_an_earlier_job_while_there_are_enough(
+    make_job: MakeJob, images: int, largest: int
+) -> None:
+    first = make_job(images, slice_size=2)
+    second = make_job(images, slice_size=2, since_id=first, removed_images=0)
+    assert _slice_sizes(first) == {2}
+    assert max(_slice_sizes(second)) == largest
+
+
+def _slice_sizes(request_id: UUID) -> set[int]:
+    part = JobSlice
+    with reading() as session:
+        slices = session.execute(
+            select(part.first_ordinal, part.last_ordinal).where(part.request_id == request_id)
+        )
+        return {last - first + 1 for first, last in slices}
+
+
 def test_repetitions_name_the_first_of_their_kind() -> None:
     repeats = Deduplicator(7)
     assert repeats.firsts(["a", "b", "a", ("a", None)]) == [None, None, 0, None]

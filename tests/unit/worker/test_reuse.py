@@ -81,7 +81,7 @@ def origin() -> Iterator[PlainOrigin]:
 def run(stages: ImageStages, origin: PlainOrigin) -> Run:
     """Return a function that compresses some of the origin's images in a job."""
 
-    def run(*paths: str, since: UUID | None = None, **more: Any) -> UUID:
+    def run(*paths: str, since: UUID | None = None, slice_size: int = 50, **more: Any) -> UUID:
         paths = paths or tuple(f"/{number}.jpg" for number in range(IMAGES))
         job = NewJob(
             uuid4(),
@@ -95,7 +95,7 @@ def run(stages: ImageStages, origin: PlainOrigin) -> Run:
             **more,
         )
         images = (NewImage(2, place, "", "", origin.url(path)) for place, path in enumerate(paths))
-        create_job(job, by_columns(images), slice_size=50)
+        create_job(job, by_columns(images), slice_size=slice_size)
         origin.hits.clear()
         origin.requests.clear()
         task.process_csv.run(str(job.request_id), 0)
@@ -184,6 +184,14 @@ def test_trusted_results_need_no_request(run: Run, origin: PlainOrigin) -> None:
         )
     run(since=second, trust_seconds=3600)
     assert dict(origin.hits) == {"/0.jpg": 1}
+
+
+def test_trusted_slices_are_released_one_after_the_other_by_one_task(
+    run: Run, origin: PlainOrigin
+) -> None:
+    first = run()
+    second = run(since=first, trust_seconds=3600, slice_size=1)
+    assert origin.hits.total() == 0 and changes(second) == ["unchanged"] * IMAGES
 
 
 def test_a_result_of_an_earlier_version_keeps_its_similarity(run: Run) -> None:
