@@ -170,7 +170,7 @@ class Job(_Answer):
     def of(cls, data: JSON) -> Job:
         """Return a job."""
         errors = tuple(map(FailureGroup.of, data.get("errors", ())))
-        return super().of({**data, "errors": errors, "advice": tuple(data.get("advice", ()))})
+        return super().of({**data, "errors": errors, "advice": tuple(data.get("advice") or ())})
 
     @property
     def ended(self) -> bool:
