@@ -31,6 +31,7 @@ from tests.support.servers import fresh_broker
 from tests.support.service import ROOT, Service, free_port, wait_until
 
 # The name in our example of nginx.
+DIGEST = "@sha256:[0-9a-f]{64}"
 HOST = "images.example.com"
 METRICS_KEY = "k" * 32
 PHOTOS = {"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}
@@ -101,16 +102,19 @@ class TestTheFiles:
         assert dict(deployment.dockerfile())["USER"] == "imgcompress"
         assert stage.index("USER") < stage.index("CMD")
 
-    def test_every_base_image_can_be_pinned(self) -> None:
+    def test_every_base_image_is_pinned_and_can_be_replaced(self) -> None:
         instructions = deployment.dockerfile()
-        assert instructions[0] == ("ARG", "BASE=python:3.11-slim")
+        name, base = instructions[0]
+        assert name == "ARG" and re.fullmatch(rf"BASE=python:3\.11-slim{DIGEST}", base)
         bases = {arguments.split()[0] for name, arguments in instructions if name == "FROM"}
         assert bases == {"$BASE"}
         compose = deployment.compose()["services"]
         for service in deployment.compose_services().values():
-            assert service["build"]["args"]["BASE"] == "${BASE_IMAGE:-python:3.11-slim}"
-        assert compose["postgres"]["image"] == "${POSTGRES_IMAGE:-postgres:17}"
-        assert compose["redis"]["image"] == "${REDIS_IMAGE:-redis:7}"
+            used = service["build"]["args"]["BASE"]
+            assert used == f"${{BASE_IMAGE:-{base.removeprefix('BASE=')}}}"
+        for service, image in (("postgres", "postgres:17"), ("redis", "redis:7")):
+            pinned = rf"\$\{{{service.upper()}_IMAGE:-{image}{DIGEST}\}}"
+            assert re.fullmatch(pinned, compose[service]["image"])
 
     def test_the_context_of_the_image_has_what_is_copied(self) -> None:
         ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
