@@ -65,6 +65,7 @@ EMPTY_QUERIES = [
     ("downloadCsv", "delimiter", 400, "invalid_request"),
     ("downloadCsv", "output", 400, "invalid_request"),
     ("downloadCsv", "errors", 400, "invalid_request"),
+    ("downloadCsv", "report", 400, "invalid_request"),
     ("downloadArchive", "partial", 400, "invalid_request"),
     ("retryJob", "codes", 400, "invalid_request"),
     ("retryJob", "code", 400, "invalid_request"),
