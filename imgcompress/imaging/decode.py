@@ -17,6 +17,7 @@ from .containers.jpeg import is_plain
 from .frames import StreamedFrames
 from .options import CompressOptions
 from .probe import Source
+from .resizing import resized
 from .still_webp import decoded_webp
 from .turbo import MODES, Pixels, decoded, viewed
 
@@ -173,13 +174,6 @@ def fitted_size(size: tuple[int, int], turn: int, options: CompressOptions) -> t
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the image at this size; Pillow weights colours by alpha as it resamples."""
-    if image.size == size:
-        return image
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
 def upright(image: Image.Image, turn: int) -> Image.Image:
     """Return the image as EXIF says that it is to be seen."""
     return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
@@ -257,18 +251,20 @@ def decode(source: Source, options: CompressOptions, *, animated: bool) -> Pictu
         turn, source_size = orientation(image), image.size
         size = fitted_size(source_size, turn, options)
         in_place = size == source_size and turn == 1
+        fine = options.effort == "high"
         if is_jpeg and size != source_size:
-            image.draft(None, (size[0] * DRAFT_GAP, size[1] * DRAFT_GAP))
+            if not fine:
+                image.draft(None, (size[0] * DRAFT_GAP, size[1] * DRAFT_GAP))
         elif is_jpeg and turn == 1 and (plain := _plain(image, source, options)):
             return plain
         image.load()
         frames: Sequence[Image.Image]
         if source.streamed(options) and animated:
-            frames, durations = _streamed(source, image, size)
+            frames, durations = _streamed(source, image, size, fine)
         else:
             frames, durations = [], []
             for frame in _frames(image) if animated else iter((image,)):
-                frames.append(_normalised(frame, size, turn, source.colours))
+                frames.append(_normalised(frame, size, turn, source.colours, fine))
                 durations.append(_duration(frame))
             frames = _of_one_mode(frames)
         return Picture(
@@ -312,19 +308,19 @@ def _frames(image: Image.Image) -> Iterator[Image.Image]:
 
 
 def _streamed(
-    source: Source, image: Image.Image, size: tuple[int, int]
+    source: Source, image: Image.Image, size: tuple[int, int], fine: bool
 ) -> tuple[StreamedFrames, list[int]]:
     """Return the frames of a GIF, which is never turned, without holding them; and durations."""
     durations, modes = [], set()
     for frame in _frames(image):
         durations.append(_duration(frame))
-        modes.add(_normalised(frame, size, 1, None).mode)
+        modes.add(_normalised(frame, size, 1, None, fine).mode)
     mode = _mode_for(modes)
 
     def decoded() -> Iterator[Image.Image]:
         with source.opened() as opened:
             for frame in _frames(opened):
-                normalised = _normalised(frame, size, 1, None)
+                normalised = _normalised(frame, size, 1, None, fine)
                 yield normalised if normalised.mode == mode else normalised.convert(mode)
 
     return StreamedFrames(len(durations), decoded), durations
@@ -336,12 +332,17 @@ def _duration(frame: Image.Image) -> int:
 
 
 def _normalised(
-    image: Image.Image, size: tuple[int, int], turn: int, colours: bytes | HighRange | None
+    image: Image.Image,
+    size: tuple[int, int],
+    turn: int,
+    colours: bytes | HighRange | None,
+    fine: bool,
 ) -> Image.Image:
     plain = to_plain(image)
     if plain is image and (image.format in _KEEP_DECODER or getattr(image, "is_animated", False)):
         plain = image.copy()
-    plain = resized(plain, size)
+    # Levels of a high range have another curve than sRGB; those of a profile about the same.
+    plain = resized(plain, size, linear=not isinstance(colours, HighRange), fine=fine)
     if isinstance(colours, HighRange):
         plain = tone_mapped(plain, colours)
     else:

@@ -3,6 +3,7 @@
 import pytest
 
 from imgcompress.imaging import EXTENSIONS, CompressOptions, compress
+from imgcompress.imaging.resizing import resized
 
 from .conftest import WITHOUT_ENGINE
 from tests.support.images import (
@@ -109,7 +110,7 @@ def test_it_fits_into_the_box_and_never_enlarges(format, box, size):
     assert (result.width, result.height) == opened(result.data).size == size
     assert len(result.data) <= len(data)
     if min(size) > 10:
-        assert difference(opened(result.data), photo().resize(size)) < 8
+        assert difference(opened(result.data), resized(photo(), size)) < 8
 
 
 @pytest.mark.parametrize("width", [33, 50, 77, 100])
