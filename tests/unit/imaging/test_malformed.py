@@ -127,7 +127,6 @@ def test_what_is_no_image_is_named(data, found, raises):
 @pytest.mark.parametrize(
     "data, name",
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"\xff\x0a\xfa\x1f", "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
         (b"8BPS\0\1", "Photoshop"),
