@@ -25,6 +25,9 @@ _GAP, _FINE_GAP = 1.5, 3.0
 # for so many rows of the result at least, for each strip needs the rows around it, too.
 _PIXELS_AT_ONCE = 500_000
 _LEAST_ROWS = 24
+# What is reduced by more than this, whose strips would be large, is first reduced by its levels to
+# so many times the size.
+_MOST_AT_ONCE, _ENOUGH = 16, 8
 
 _LINEAR_MODES = ("L", "LA", "RGB", "RGBA")
 _SHARES = np.arange(256) / 255
@@ -52,6 +55,9 @@ def resized(
         return image
     if not linear or image.mode not in _LINEAR_MODES:
         return image.resize(size, _FILTER, reducing_gap=_FINE_GAP)
+    if max(image.width / size[0], image.height / size[1]) > _MOST_AT_ONCE:
+        enough = (min(image.width, _ENOUGH * size[0]), min(image.height, _ENOUGH * size[1]))
+        image = image.resize(enough, Image.Resampling.BOX, reducing_gap=1.0)
     gap = _FINE_GAP if fine else _GAP
     result = Image.new(image.mode, size)
     scale = image.height / size[1]

@@ -28,6 +28,12 @@ def test_fine_detail_stays_as_bright_as_it_looks_from_afar(mode, fine):
     assert np.abs(inside - HALF_LIGHT).max() <= 2
 
 
+def test_a_tiny_size_is_reached_by_levels_first():
+    """In linear light its strips would take as much memory as the image."""
+    small = resized(checkered("L", 1600, 1600), (50, 50), fine=True)
+    assert abs(np.asarray(small)[4:-4, 4:-4].mean() - HALF_LEVEL) <= 2
+
+
 def test_what_is_not_in_srgb_or_counts_ink_is_resized_by_its_levels():
     by_levels = resized(checkered("L"), (60, 40), linear=False)
     assert abs(np.asarray(by_levels)[4:-4, 4:-4].mean() - HALF_LEVEL) <= 2
