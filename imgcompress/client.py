@@ -350,12 +350,17 @@ class Client:
         *,
         partial: bool = False,
         errors: bool = False,
+        report: bool = False,
     ) -> Path:
-        """Save the output CSV, or the list of failed images, and return its path.
+        """Save the output CSV, or a list of images, and return its path.
 
-        The file appears when it is complete. With `partial`, also of a job that has not ended.
+        With `errors`, the list of failed images; with `report`, that of all images and what changed
+        since the earlier job. The file appears when it is complete. With `partial`, also of a job
+        that has not ended.
         """
         query = {"partial": _written(partial), "errors": _written(errors)}
+        if report:  # Services before 0.2 refuse the parameter.
+            query["report"] = _written(report)
         return self._save(f"/job/download/{_id(request_id)}", query, Path(to))
 
     def archive(

@@ -152,6 +152,7 @@ def jobs(client: Client, status: str | None, limit: int, as_json: bool) -> None:
 )
 @click.option("--archive", is_flag=True, help="A ZIP of the images instead of the CSV.")
 @click.option("--errors", is_flag=True, help="A list of the failed images instead of the CSV.")
+@click.option("--report", is_flag=True, help="A list of all images, with what changed.")
 @click.option("--partial", is_flag=True, help="Also while the job runs.")
 @with_client
 def download(
@@ -160,13 +161,15 @@ def download(
     output: Path | None,
     archive: bool,
     errors: bool,
+    report: bool,
     partial: bool,
 ) -> None:
     """Save the output CSV of job ID, or the images."""
-    if archive and errors:
-        raise click.UsageError("Choose one of --archive and --errors.")
+    if archive + errors + report > 1:
+        raise click.UsageError("Choose one of --archive, --errors and --report.")
     if output is None:
-        ending = "-images.zip" if archive else "-errors.csv" if errors else "-compressed.csv"
+        lists = {"-images.zip": archive, "-errors.csv": errors, "-report.csv": report}
+        ending = next((name for name, chosen in lists.items() if chosen), "-compressed.csv")
         output = Path(output_name(client.status(request_id).source_filename, ending))
         if output.exists():
             raise click.UsageError(
@@ -175,7 +178,7 @@ def download(
     if archive:
         saved = client.archive(request_id, output, partial=partial)
     else:
-        saved = client.download(request_id, output, partial=partial, errors=errors)
+        saved = client.download(request_id, output, partial=partial, errors=errors, report=report)
     click.echo(saved)
 
 

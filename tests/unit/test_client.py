@@ -77,6 +77,10 @@ def test_a_job_from_its_file_to_its_results(app: Flask, client: Client, tmp_path
     assert len(rows) == 2 and "Output Image Urls" in rows[0]
     errors = client.download(job.request_id, tmp_path / "errors.csv", errors=True)
     assert "source_status" in errors.read_text(encoding="utf-8-sig")
+    report = client.download(job.request_id, tmp_path / "report.csv", report=True)
+    listed = list(csv.DictReader(report.read_text(encoding="utf-8-sig").splitlines()))
+    assert [row["URL"][-5:] for row in listed] == ["1.jpg", "2.jpg", "3.png"]
+    assert [row["Code"] for row in listed].count("source_status") == 1
     archive = client.archive(job.request_id, tmp_path / "out.zip")
     with zipfile.ZipFile(archive) as files:
         assert len(files.namelist()) == 2
