@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from imgcompress.ledger.deletion import Held
 from imgcompress.ledger.models import (
@@ -21,6 +22,7 @@ from imgcompress.ledger.session import reading
 from imgcompress.ledger.slices import Claim, PendingImage, claim_slice
 
 LEASE = 30.0
+Row = TypeVar("Row")
 
 
 class Files:
@@ -53,28 +55,25 @@ def job_of(request_id: UUID) -> JobRequest:
         return session.get_one(JobRequest, request_id)
 
 
+def _rows(query: Select[tuple[Row]]) -> list[Row]:
+    with reading() as session:
+        return list(session.scalars(query))
+
+
 def images_of(request_id: UUID) -> list[CompressedImage]:
     """Return the job's images in their order."""
-    with reading() as session:
-        return list(
-            session.scalars(
-                select(CompressedImage)
-                .where(CompressedImage.request_id == request_id)
-                .order_by(CompressedImage.ordinal)
-            )
-        )
+    return _rows(
+        select(CompressedImage)
+        .where(CompressedImage.request_id == request_id)
+        .order_by(CompressedImage.ordinal)
+    )
 
 
 def slices_of(request_id: UUID) -> list[JobSlice]:
     """Return the job's slices in their order."""
-    with reading() as session:
-        return list(
-            session.scalars(
-                select(JobSlice)
-                .where(JobSlice.request_id == request_id)
-                .order_by(JobSlice.slice_no)
-            )
-        )
+    return _rows(
+        select(JobSlice).where(JobSlice.request_id == request_id).order_by(JobSlice.slice_no)
+    )
 
 
 def failures_of(request_id: UUID) -> list[tuple[str, str, int, int]]:
@@ -92,26 +91,20 @@ def failures_of(request_id: UUID) -> list[tuple[str, str, int, int]]:
 
 def events_of(request_id: UUID) -> list[WebhookDelivery]:
     """Return the job's deliveries, oldest first."""
-    with reading() as session:
-        return list(
-            session.scalars(
-                select(WebhookDelivery)
-                .where(WebhookDelivery.request_id == request_id)
-                .order_by(WebhookDelivery.created_at)
-            )
-        )
+    return _rows(
+        select(WebhookDelivery)
+        .where(WebhookDelivery.request_id == request_id)
+        .order_by(WebhookDelivery.created_at)
+    )
 
 
 def attempts_of(delivery_id: str) -> list[DeliveryAttempt]:
     """Return the attempts at a delivery, in their order."""
-    with reading() as session:
-        return list(
-            session.scalars(
-                select(DeliveryAttempt)
-                .where(DeliveryAttempt.delivery_id == delivery_id)
-                .order_by(DeliveryAttempt.attempt)
-            )
-        )
+    return _rows(
+        select(DeliveryAttempt)
+        .where(DeliveryAttempt.delivery_id == delivery_id)
+        .order_by(DeliveryAttempt.attempt)
+    )
 
 
 def claim(
