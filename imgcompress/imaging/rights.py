@@ -1,7 +1,7 @@
 """What an image says about its creator, its copyright and its licence, to be kept in its output.
 
 None of the source's metadata is passed on as it is. The few texts that are kept are read, cleaned,
-shortened, and written anew: what came in EXIF goes out in EXIF, what came in XMP or in IPTC-IIM
+shortened, and written again: what came in EXIF goes out in EXIF, what came in XMP or in IPTC-IIM
 goes out in XMP. Of all else, such as places, serial numbers and thumbnails, nothing is read.
 """
 

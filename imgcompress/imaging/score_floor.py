@@ -15,12 +15,7 @@ from .encoders.avif import on_avif_scale
 from .encoders.common import LADDER, EncodeTarget
 from .probe import Source
 from .score import lowest_quality, score
-from .search import (
-    Attempt,
-    Curve,
-    Range,
-    lowest_passing,
-)
+from .search import Attempt, Curve, Range, lowest_passing
 
 # The highest quality that is used.
 CEILING = 95

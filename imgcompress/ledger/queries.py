@@ -88,7 +88,7 @@ class NamedImage(NamedTuple):
     storage_key: str
 
 
-Told = TypeVar("Told", Outcome, NamedImage)
+Row = TypeVar("Row", Outcome, NamedImage)
 
 
 class StoredImage(NamedTuple):
@@ -421,7 +421,7 @@ def _compressed(request_id: UUID, ordinals: range) -> list[NamedImage]:
         return [NamedImage(**row._mapping) for row in rows]
 
 
-def _in_batches(request_id: UUID, batch_of: Callable[[UUID, range], list[Told]]) -> Iterator[Told]:
+def _in_batches(request_id: UUID, batch_of: Callable[[UUID, range], list[Row]]) -> Iterator[Row]:
     """Yield what a job has at its ordinals, which have no gaps, some ordinals after the others."""
     with reading() as session:
         images = (

@@ -154,7 +154,7 @@ static int move_block(const struct image *from, const struct shift *shift, int c
     return to_tokens(sum, shift, mean, tokens);
 }
 
-/* Make all blocks anew, moved. */
+/* Compute all blocks again, moved. */
 static int move_blocks(const struct image *from, struct image *to,
                        const struct shift *shifts)
 {
