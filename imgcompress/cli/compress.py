@@ -18,7 +18,7 @@ from .options import (
     compression_options,
     fail_over,
     fields_of,
-    reading_options,
+    catalogue_options,
 )
 from .photos import compress_photos, is_image
 
@@ -52,7 +52,7 @@ from .photos import compress_photos, is_image
 @click.option("--fresh", is_flag=True, help="Forget an earlier run, and start again.")
 @fail_over
 @compression_options
-@reading_options
+@catalogue_options
 def compress(
     inputs: tuple[Path, ...],
     output: Path,

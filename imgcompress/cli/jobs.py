@@ -19,7 +19,7 @@ from .options import (
     end_with,
     fail_over,
     fields_of,
-    reading_options,
+    catalogue_options,
     with_client,
 )
 from .progress import ImageProgress, show_failures, show_totals
@@ -44,7 +44,7 @@ _request_id = click.argument("request_id", metavar="ID")
 @_timeout
 @fail_over
 @compression_options
-@reading_options
+@catalogue_options
 @click.option("--webhook-url", metavar="URL", help="Where changes of the job's status are sent.")
 @click.option("--email", metavar="ADDRESS", help="Who gets the output CSV by e-mail.")
 @click.option("--dry-run", is_flag=True, help="Check the file, and start nothing.")

@@ -76,6 +76,7 @@ class Tools:
         max_height: int | None = None,
         min_score: int | None = None,
         metadata: Literal["none", "rights"] | None = None,
+        output_columns: Literal["score", "advice", "score,advice"] | None = None,
         dry_run: bool = False,
     ) -> dict[str, Any]:
         """Upload a catalogue file (CSV, XLSX or ODS) and start compressing its images.
@@ -83,7 +84,9 @@ class Tools:
         compression_percentage (1-95, default 50) is how much smaller each image must become; quality
         (1-95) fixes the quality instead. No image gets a score of looks below min_score (1-95; 90 is
         visually lossless, 70 high, 50 medium), even if it stays larger. With metadata=rights, creator,
-        copyright and licence are kept. With dry_run, the file is checked and nothing starts.
+        copyright and licence are kept. output_columns adds to the output CSV the score of each image,
+        and another format that would make it smaller. With dry_run, the file is checked and nothing
+        starts.
         """
         submission = await _call(
             self._client.submit,
@@ -95,6 +98,7 @@ class Tools:
             max_height=max_height,
             min_score=min_score,
             metadata=metadata,
+            output_columns=output_columns,
             dry_run=dry_run or None,
         )
         return asdict(submission)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from ..client import DEFAULT_SERVER, Client, ClientError, Job
-from ..csvfile import parse_formats
+from ..csvfile import OUTPUT_COLUMNS, parse_formats, parse_output_columns
 from ..options import BOUNDS, EFFORTS, FORMATS, METADATA, OUTPUT_FORMATS
 from .wording import in_options
 
@@ -72,6 +72,15 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str | None
     if text and formats is None:
         raise click.BadParameter(f"give some of {', '.join(OUTPUT_FORMATS)}, separated by commas.")
     return formats
+
+
+def _output_columns(
+    _context: click.Context, _option: click.Parameter, text: str | None
+) -> str | None:
+    columns = parse_output_columns(text) if text else None
+    if text and columns is None:
+        raise click.BadParameter(f"give some of {', '.join(OUTPUT_COLUMNS)}, separated by commas.")
+    return columns
 
 
 def together(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
@@ -140,7 +149,7 @@ compression_options = together(
         help="Keep nothing, or creator, copyright and licence.  [default: none]",
     ),
 )
-reading_options = together(
+catalogue_options = together(
     click.option("--url-columns", metavar="NAMES", help="The columns with the image URLs."),
     click.option("--name-column", metavar="NAME", help="The column with the product name."),
     click.option("--id-column", metavar="NAME", help="The column with the serial number."),
@@ -152,10 +161,16 @@ reading_options = together(
         type=click.Choice(("refuse", "skip")),
         help="Whether a URL that cannot be fetched refuses the file, or fails as an image.",
     ),
+    click.option(
+        "--output-columns",
+        callback=_output_columns,
+        metavar="NAMES",
+        help="Further columns of the output CSV: score, advice, or both with a comma.",
+    ),
 )
 OPTION_FIELDS = (
     "compression_percentage quality format max_width max_height effort formats min_score metadata"
-    " url_columns name_column id_column base_url sheet encoding on_row_error"
+    " url_columns name_column id_column base_url sheet encoding on_row_error output_columns"
 ).split()
 
 

@@ -8,7 +8,7 @@ from ..errors import IMAGE_ERRORS
 
 _FIELDS = (
     "compression_percentage|quality|format|formats|max_width|max_height|effort|url_columns"
-    "|name_column|id_column|base_url|on_row_error"
+    "|name_column|id_column|base_url|on_row_error|output_columns"
 )
 # Those that are words of English as well are fields only where a value or an order says so.
 _FIELD = re.compile(

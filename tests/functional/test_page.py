@@ -184,6 +184,7 @@ def test_options_go_with_the_upload_and_into_the_command(
     expect(page.locator("#promise")).to_contain_text("at most a quarter of the bytes")
     page.get_by_text("More options").click()
     page.get_by_label("Format").select_option("webp")
+    page.get_by_label("Further columns").select_option("Score and advice")
     page.get_by_label("Maximum width, in pixels").fill("100000")
     drop(page, "it's.csv", catalogue(origin.url("/rocket.jpg")))
     expect(page.locator("#faults td").nth(1)).to_have_text("Maximum width, in pixels")
@@ -211,6 +212,8 @@ def test_options_go_with_the_upload_and_into_the_command(
         (image,) = service.details(request_id)
         assert (image["output_format"], image["width"]) == ("webp", 320)
         assert image["output_bytes"] <= image["input_bytes"] / 4
+        header = service.get(f"/job/download/{request_id}").text.splitlines()[0]
+        assert header.endswith(",Score,Advice")
 
 
 def test_a_csv_is_fetched_from_its_address(

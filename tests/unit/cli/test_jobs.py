@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +98,18 @@ def test_a_submission_waits_and_saves_the_output(
     assert json.loads(run(*again, "--json").stdout)["status"] == "COMPLETED"
     refused = run("submit", file, "-o", file)
     assert refused.exit_code == 2 and file.read_bytes() == CATALOGUE
+
+
+def test_a_submission_asks_for_further_columns(app: Flask, run: Run, file: Path) -> None:
+    job = run("submit", file, "--output-columns", "Advice, score").stdout.strip()
+    process(app, job)
+    target = file.with_name("out.csv")
+    assert run("download", job, "-o", target).exit_code == 0
+    with target.open(encoding="utf-8-sig", newline="") as output:
+        (row,) = csv.DictReader(output)
+    assert list(row)[-2:] == ["Score", "Advice"] and len(row["Score"].split(",")) == 2
+    wrong = run("submit", file, "--output-columns", "change")
+    assert wrong.exit_code == 2 and "give some of score, advice" in wrong.stderr
 
 
 def test_a_job_is_listed_shown_and_downloaded(

@@ -58,7 +58,9 @@ def test_a_catalogue_is_submitted_followed_explained_and_downloaded(
                 except ValueError:
                     return text
 
-            job = await ask("submit_catalogue", path="products.csv", format="webp")
+            job = await ask(
+                "submit_catalogue", path="products.csv", format="webp", output_columns="score"
+            )
             request_id = job["request_id"]
             assert job["total_images"] == 2
             assert (await ask("job_status", request_id=request_id))["status"] == "PENDING"
@@ -72,7 +74,8 @@ def test_a_catalogue_is_submitted_followed_explained_and_downloaded(
             (example,) = failures["examples"]
             assert (example["row"], example["product"]) == (3, "Lamp")
             await ask("download", request_id=request_id, path="out.csv")
-            assert "Output Image Urls" in (folder / "out.csv").read_text()
+            header = (folder / "out.csv").read_text().splitlines()[0]
+            assert "Output Image Urls" in header and header.endswith(",Score")
 
             again = await ask("download", request_id=request_id, path="out.csv")
             assert "already" in again

@@ -3,7 +3,8 @@
 // How images are compressed, and what else an upload says.
 const OF_IMAGES = ["compression_percentage", "quality", "format", "effort", "max_width",
   "max_height", "min_score", "metadata"];
-const OF_UPLOAD = ["output", "since", "on_row_error", "base_url", "webhook_url", "email"];
+const OF_UPLOAD = ["output", "output_columns", "since", "on_row_error", "base_url", "webhook_url",
+  "email"];
 const OF_FILE = ["url_columns", "name_column", "id_column"];
 
 /** Return the options that are not left as they were, as pairs of name and value. */
