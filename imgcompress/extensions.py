@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -57,3 +57,8 @@ def current_settings() -> Settings:
     """Return the settings of the running application."""
     settings: Settings = current_app.config["SETTINGS"]
     return settings
+
+
+def base_url() -> str:
+    """Return the address of this service as its caller sees it, without a trailing slash."""
+    return current_settings().public_base_url or request.root_url.rstrip("/")

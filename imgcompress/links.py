@@ -1,4 +1,5 @@
-"""The addresses that callers are given: of a job's calls, and of its compressed images.
+"""The addresses that callers are given: of a job's calls, and of its compressed images; and the ids
+in them.
 
 The ledger keeps the addresses of images plain; they are signed each time that a caller is given
 one, if the settings say so.
@@ -14,6 +15,16 @@ from uuid import UUID
 
 from .extensions import current_settings
 from .file_names import name_in_url
+
+UUID_CHARS = 36
+
+
+def parse_id(text: str) -> UUID | None:
+    """Return the UUID that `text` writes with its four hyphens, or None for any other text."""
+    try:
+        return UUID(text) if len(text) == UUID_CHARS and text.count("-") == 4 else None
+    except ValueError:
+        return None
 
 
 def job_url(base_url: str, call: str, request_id: UUID) -> str:

@@ -27,13 +27,13 @@ from ..csvfile import (
     write_output,
 )
 from ..errors import StorageNotFound
+from ..extensions import current_extension
 from ..file_names import output_name, safe_stem
 from ..ledger import queries
 from ..ledger.models import JobRequest
 from ..ledger.queries import NamedImage
 from ..links import signed_url
 from ..storage import Storage, csv_key, workbook_key
-from .context import current_storage
 from .errors import InvalidRequest, JobRunning, NoImages, RequestIssue
 from .jobs import find_job
 from .middleware import attach
@@ -86,7 +86,7 @@ def download(query: dict[str, Any], request_id: str) -> Any:
         raise JobRunning()
     delimiter = DELIMITERS.get(query["delimiter"])
     with ExitStack() as opened:
-        source = opened.enter_context(current_storage().open(csv_key(job.request_id)))
+        source = opened.enter_context(current_extension("storage").open(csv_key(job.request_id)))
         if query["errors"] or query["report"]:
             report = query["report"]
             listed = _listed(job.request_id, only_failed=not report)
@@ -116,7 +116,9 @@ def _workbook(
     if not form.part:
         return form, None
     try:
-        return form, opened.enter_context(current_storage().open(workbook_key(job.request_id)))
+        return form, opened.enter_context(
+            current_extension("storage").open(workbook_key(job.request_id))
+        )
     except StorageNotFound:
         log.warning("The workbook of a job is not stored; its output is a CSV")
         return form.as_csv(), None
@@ -254,7 +256,9 @@ def archive(query: dict[str, Any], request_id: str) -> Any:
         raise JobRunning()
     if not job.completed_images:
         raise NoImages()
-    chunks = _zip(current_storage(), queries.compressed_images(job.request_id), job.updated_at)
+    chunks = _zip(
+        current_extension("storage"), queries.compressed_images(job.request_id), job.updated_at
+    )
     # An error at the start can still be reported as a problem; a later one aborts the answer.
     first = next(chunks)
     response = Response(

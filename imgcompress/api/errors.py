@@ -21,8 +21,8 @@ from ..errors import ImgcompressError, LedgerUnavailable, StorageNotFound, Stora
 from ..ledger.feeds import FeedPaused, TooManyFeeds
 from ..ledger.idempotency import KeyInUse, KeyReused
 from ..ledger.jobs import TooManyJobs
+from ..links import parse_id
 from ..worker.preview import PreviewFailed, TooManyPreviews
-from .context import parse_id
 from .schemas import ProblemSchema
 
 # The number of issues that an answer lists at most.

@@ -7,17 +7,16 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from ..extensions import current_settings
+from ..extensions import base_url, current_settings
 from ..ledger import feeds
 from ..ledger.feeds import MAX_EVERY, MIN_EVERY, NewFeed
 from ..ledger.models import Feed, FeedOutcome, FeedState
 from ..ledger.slices import REQUEST_HEADERS as JOB_HEADERS
-from ..links import job_url
+from ..links import job_url, parse_id
 from ..options import OPTION_NAMES
 from ..worker.queue import send
 from . import since as comparison
 from .auth import current_owner
-from .context import base_url, parse_id
 from .errors import FeedNotFound
 from .openapi import Blueprint
 from .request_headers import REQUEST_HEADERS

@@ -12,10 +12,9 @@ from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.wsgi import wrap_file
 
 from ..config import REDIRECT
-from ..extensions import current_settings
+from ..extensions import current_extension, current_settings
 from ..ledger import queries
-from ..links import is_signed
-from .context import current_storage, parse_id
+from ..links import is_signed, parse_id
 from .errors import ImageLinkExpired, ImageNotFound, InvalidImageLink
 from .middleware import sandbox
 from .openapi import PUBLIC_CALL, Blueprint, Decorator
@@ -118,7 +117,7 @@ def _answer(image_id: str, extension: str) -> Any:
 def _redirect(image: queries.StoredImage, lifetime: int) -> Response:
     """Redirect to the storage; caches forget the redirect before its link expires."""
     seconds = min(LINK_SECONDS, lifetime)
-    link = current_storage().link(
+    link = current_extension("storage").link(
         image.storage_key,
         seconds=seconds,
         media_type=f"image/{image.output_format}",
@@ -130,7 +129,7 @@ def _redirect(image: queries.StoredImage, lifetime: int) -> Response:
 
 
 def _stream(image: queries.StoredImage, name: str, lifetime: int) -> Any:
-    file = current_storage().open(image.storage_key)
+    file = current_extension("storage").open(image.storage_key)
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
     response = _response(file, length, f"image/{image.output_format}")

@@ -15,16 +15,17 @@ from typing import Any
 from flask import Response, current_app, request
 
 from ..errors import IMAGE_ERRORS, ImgcompressError
+from ..extensions import current_extension
 from ..ledger import queries
 from ..ledger.changes import list_removed
 from ..ledger.deletion import Purge, purge_job, soft_delete, soft_delete_all
 from ..ledger.jobs import cancel_job, retry_job
 from ..ledger.models import ImageStatus, JobRequest, JobStatus
 from ..ledger.queries import ImageFilter, Progress, last_delivery, progress_of
+from ..links import parse_id
 from ..storage import JobFiles
 from ..worker.queue import publish_due_deliveries, publish_slices
 from .auth import current_owner
-from .context import current_storage, parse_id
 from .errors import (
     JobEnded,
     JobNotFound,
@@ -406,7 +407,7 @@ def delete_all(_query: dict[str, Any]) -> Any:
 
 def _erase(erasures: Sequence[Purge]) -> None:
     """Purge deleted jobs as far as time allows; recovery purges the rest later."""
-    files = JobFiles(current_storage())
+    files = JobFiles(current_extension("storage"))
     end = time.monotonic() + ERASE_SECONDS
     try:
         for erasure in erasures:

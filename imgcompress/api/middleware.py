@@ -23,10 +23,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..config import Settings
 from ..file_names import ascii_name
+from ..links import parse_id
 from ..logs import begin, bind
 from ..metrics import HTTP
 from .auth import current_owner, is_public
-from .context import parse_id
 from .errors import MalformedHost, TooManyRequests, UnknownHost, answer_error
 
 log = logging.getLogger(__name__)

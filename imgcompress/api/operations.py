@@ -20,13 +20,13 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from ..extensions import current_extension
 from ..ledger.clock import clock_difference
 from ..ledger.gauges import Gauges, oldest_slice_seconds, read_gauges
 from ..ledger.health import check_writing
 from ..ledger.metrics import RecoveryCounter, read_counters, read_values
 from ..metrics import COUNTERS, HISTOGRAMS, Histogram, Sample
 from ..worker.queue import check_broker
-from .context import current_storage
 from .openapi import PUBLIC_CALL, Blueprint
 from .schemas import HealthSchema, ReadinessSchema
 
@@ -62,7 +62,7 @@ def _look_at_all() -> dict[str, Any]:
     ledger: dict[str, float | None] = {"oldest_slice_seconds": None, "clock_ahead_seconds": None}
     checks = {
         "database": _check("database", lambda: ledger.update(_ask_ledger())),
-        "storage": _check("storage", lambda: current_storage().check()),
+        "storage": _check("storage", lambda: current_extension("storage").check()),
         "broker": _check("broker", check_broker),
     }
     if UNAVAILABLE in (checks["database"], checks["storage"]):

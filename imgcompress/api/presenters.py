@@ -11,6 +11,7 @@ from flask import request
 
 from ..csvfile import output_form
 from ..errors import IMAGE_ERRORS
+from ..extensions import base_url
 from ..ledger.models import (
     ACTIVE_JOB,
     CompressedImage,
@@ -24,7 +25,6 @@ from ..ledger.models import (
 from ..ledger.queries import ImageFilter, count_failures, stalled_since
 from ..links import job_url, signed_url
 from ..options import RATINGS, rating_of
-from .context import base_url
 
 Entry = TypeVar("Entry")
 

@@ -9,8 +9,8 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from ..extensions import current_settings
 from ..options import OPTION_NAMES, RATINGS, rating_of
+from ..worker.intake import refusal_of
 from ..worker.preview import preview_image
-from .context import refusal_of
 from .openapi import Blueprint
 from .request_headers import REQUEST_HEADERS, headers_of
 from .schemas import OUTCOMES
@@ -20,7 +20,7 @@ MAX_URL_CHARS = 8_000
 
 
 def _must_be_fetchable(url: str) -> None:
-    reason = refusal_of(url)
+    reason = refusal_of(current_settings(), url)
     if reason is not None:
         raise ValidationError(reason)
 

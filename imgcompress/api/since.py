@@ -10,8 +10,8 @@ from marshmallow import ValidationError, fields
 
 from ..ledger import queries
 from ..ledger.changes import latest_job
+from ..links import parse_id
 from .auth import current_owner
-from .context import parse_id
 
 LATEST = "latest"
 UNKNOWN = (

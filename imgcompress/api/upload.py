@@ -44,7 +44,7 @@ from ..csvfile import (
     validate_file,
 )
 from ..errors import LedgerUnavailable
-from ..extensions import current_settings
+from ..extensions import base_url, current_extension, current_settings
 from ..ledger.bulk import time_ordered_ids
 from ..ledger.idempotency import KeyClaim, claim_key, free_key, keep_answer
 from ..ledger.intake import Condition, NewJob
@@ -61,13 +61,13 @@ from ..worker.intake import (
     fetch_table,
     fetched_name,
     kept_reading,
+    refusal_of,
     take_in,
 )
 from ..worker.queue import publish_slices
 from . import request_headers
 from . import since as comparison
 from .auth import current_owner
-from .context import base_url, current_storage, refusal_of
 from .errors import (
     ISSUES_SHOWN,
     SECRETS,
@@ -138,7 +138,7 @@ def _must_be_a_base(url: str) -> None:
         raise ValidationError(
             "base_url must be the URL of a folder, such as https://shop.example.com/media/."
         )
-    reason = refusal_of(url)
+    reason = refusal_of(current_settings(), url)
     if reason is not None:
         raise ValidationError(reason)
 
@@ -154,7 +154,7 @@ def callable_url(example: str) -> Callable[[str], None]:
     def check(url: str) -> None:
         if not url.lower().startswith(("http://", "https://")):
             raise ValidationError(NO_SCHEME.format(example=example))
-        if refusal_of(url) is not None:
+        if refusal_of(current_settings(), url) is not None:
             raise ValidationError(NOT_CALLABLE)
 
     return check
@@ -865,7 +865,9 @@ def _take(form: UploadForm, claim: KeyClaim | None) -> Any:
         except BadCatalogue as bad:
             table, found = Table(stream), Validation(0, 0, (bad.issue,), 1)
         else:
-            found = validate_file(table.csv, limits, refusal_of, form.wishes)
+            found = validate_file(
+                table.csv, limits, partial(refusal_of, current_settings()), form.wishes
+            )
             if table.warning:
                 found = replace(found, warnings=(*found.warnings, table.warning))
         return _answer(form, stream, table, found, claim)
@@ -960,7 +962,7 @@ def _accept(
     check_job_quota(owner, current_settings().max_active_jobs)
     take_in(
         current_settings(),
-        current_storage(),
+        current_extension("storage"),
         job,
         table,
         found,

@@ -15,10 +15,10 @@ from .catalogue_run import compress_catalogue
 from .options import (
     INTERRUPTED,
     Tolerance,
+    catalogue_options,
     compression_options,
     fail_over,
     fields_of,
-    catalogue_options,
 )
 from .photos import compress_photos, is_image
 

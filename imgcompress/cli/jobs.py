@@ -15,11 +15,11 @@ from .options import (
     INTERRUPTED,
     NO_SERVICE,
     Tolerance,
+    catalogue_options,
     compression_options,
     end_with,
     fail_over,
     fields_of,
-    catalogue_options,
     with_client,
 )
 from .progress import ImageProgress, show_failures, show_totals

@@ -8,7 +8,6 @@ from uuid import UUID
 from flask import Response, abort, jsonify, render_template, request, send_file, url_for
 from werkzeug.exceptions import NotFound
 
-from ..api.context import base_url, parse_id
 from ..api.errors import (
     PROBLEM_TYPE,
     JobNotFound,
@@ -17,10 +16,11 @@ from ..api.errors import (
     answer_http_error,
 )
 from ..errors import IMAGE_ERRORS, LedgerUnavailable
-from ..extensions import current_settings
+from ..extensions import base_url, current_settings
 from ..ledger.api_keys import owner_of
 from ..ledger.models import JobStatus
 from ..ledger.queries import find_job
+from ..links import parse_id
 from ..options import EFFORTS, FORMATS, MAX_SIDE
 from ..shipped import SAMPLE_CATALOGUE, sample_file
 from .session import blueprint, cookie_name
