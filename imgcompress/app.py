@@ -54,16 +54,14 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Raise SettingsError, which lists every error, if a setting is wrong.
     """
-    from .api import log_calls, refuse_unknown_hosts, register_api
+    from .api import register_api
     from .cli import init_app as add_commands
     from .web import register_web
 
     settings = settings or load_settings()
     app = create_worker_app(settings)
     add_migrations(app)
-    log_calls(app)
-    refuse_unknown_hosts(app, settings)
-    register_web(app)
     register_api(app, settings)
+    register_web(app)
     add_commands(app)
     return app

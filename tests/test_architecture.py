@@ -82,7 +82,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ledger",
         "worker",
     },
-    "web": {"options", "errors", "config", "links", "extensions", "shipped", "csvfile", "ledger", "api"},
+    "web": {
+        "options",
+        "errors",
+        "config",
+        "links",
+        "extensions",
+        "shipped",
+        "csvfile",
+        "ledger",
+        "api",
+    },
     "cli": {
         "__init__",
         "client",

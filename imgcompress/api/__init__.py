@@ -21,7 +21,7 @@ from . import (
     stats,
     upload,
 )
-from .auth import look_up_keys, require_keys
+from .auth import demand_keys, look_up_keys, refuse_cross_site
 from .errors import register_error_handlers
 from .middleware import (
     add_security_headers,
@@ -33,7 +33,7 @@ from .middleware import (
 from .openapi import build_openapi
 from .operations import Readiness
 
-__all__ = ["refuse_unknown_hosts", "register_api", "log_calls"]
+__all__ = ["register_api"]
 
 BLUEPRINTS = (
     upload.blueprint,
@@ -60,11 +60,14 @@ def register_api(app: Flask, settings: Settings) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
     app.extensions[operations.READINESS] = Readiness()
+    # What each call passes, in this order.
+    log_calls(app)
+    refuse_unknown_hosts(app, settings)
+    refuse_cross_site(app)
     bound_bodies(app, settings)
-    if settings.require_api_key:
-        look_up_keys(app)
+    look_up_keys(app, settings)
     limit_requests(app, settings)
-    require_keys(app, settings)
+    demand_keys(app)
     for blueprint in (*BLUEPRINTS, openapi.blueprint):
         app.register_blueprint(blueprint)
     app.extensions[openapi.DOCUMENT] = cache(lambda: build_openapi(settings, BLUEPRINTS))

@@ -149,6 +149,16 @@ class OperatorKeyRequired(ImgcompressError):
     )
 
 
+class CrossSiteRequest(ImgcompressError):
+    """A page of another site had the user's browser send the call."""
+
+    code = "cross_site"
+    message = (
+        "This request came from a page of another site, so nothing was done. Use the pages of"
+        " this service; programs must leave out the Origin header."
+    )
+
+
 class NotMultipart(ImgcompressError):
     """The body of an upload is not a multipart form."""
 
@@ -241,31 +251,6 @@ class ImageLinkExpired(ImgcompressError):
 
     code = "image_link_expired"
     message = "The image URL has expired. Get a new one from the details of the job."
-
-
-REFUSALS: Mapping[type, int] = {
-    NotAllConfirmed: 400,
-    MalformedHost: 400,
-    ApiKeyRequired: 401,
-    InvalidApiKey: 401,
-    OperatorKeyRequired: 401,
-    InvalidImageLink: 403,
-    ImageLinkExpired: 403,
-    NothingToRetry: 409,
-    RetryCannotHelp: 409,
-    NoImages: 409,
-    KeyInUse: 409,
-    FeedPaused: 409,
-    TooManyFeeds: 409,
-    NotMultipart: 415,
-    UnknownHost: 421,
-    KeyReused: 422,
-    PreviewFailed: 422,
-    TooManyRequests: 429,
-    TooManyJobs: 429,
-    TooManyFetches: 429,
-    TooManyPreviews: 429,
-}
 
 
 # Stands in for an id that is missing; no id is written like this.
@@ -433,7 +418,28 @@ STATUSES: Mapping[type, int] = {
     StorageNotFound: 404,
     JobRunning: 409,
     JobEnded: 409,
-    **REFUSALS,
+    NotAllConfirmed: 400,
+    MalformedHost: 400,
+    ApiKeyRequired: 401,
+    InvalidApiKey: 401,
+    OperatorKeyRequired: 401,
+    CrossSiteRequest: 403,
+    InvalidImageLink: 403,
+    ImageLinkExpired: 403,
+    NothingToRetry: 409,
+    RetryCannotHelp: 409,
+    NoImages: 409,
+    KeyInUse: 409,
+    FeedPaused: 409,
+    TooManyFeeds: 409,
+    NotMultipart: 415,
+    UnknownHost: 421,
+    KeyReused: 422,
+    PreviewFailed: 422,
+    TooManyRequests: 429,
+    TooManyJobs: 429,
+    TooManyFetches: 429,
+    TooManyPreviews: 429,
     LedgerUnavailable: 503,
     StorageUnavailable: 503,
 }

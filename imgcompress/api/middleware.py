@@ -164,7 +164,7 @@ UPLOAD = "upload.upload"
 # It costs the server more than any other call.
 PREVIEW = "preview.preview"
 # Open to everyone, but its key may be guessed.
-SESSION = "web.begin"
+SESSION = "web.begin_session"
 MEMORY = "memory://"
 MINUTE = 60.0
 # The form of an upload has about ten fields, together shorter than this, beside its file. Werkzeug

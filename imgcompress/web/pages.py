@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, abort, jsonify, render_template, request, send_file, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    jsonify,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
 from werkzeug.exceptions import NotFound
 
+from ..api.auth import PAGES, cookie_name, is_encrypted, wants_page
 from ..api.errors import (
-    PROBLEM_TYPE,
+    InvalidApiKey,
     JobNotFound,
     UnknownHost,
     answer_error,
@@ -23,7 +34,12 @@ from ..ledger.queries import find_job
 from ..links import parse_id
 from ..options import EFFORTS, FORMATS, MAX_SIDE
 from ..shipped import SAMPLE_CATALOGUE, sample_file
-from .session import blueprint, cookie_name
+
+blueprint = Blueprint(
+    "web", __name__, template_folder="templates", static_folder="static", static_url_path="/web"
+)
+
+FEEDS = "feeds.list_all"
 
 # No external and no inline content: text of a CSV can never run as a script.
 POLICY = (
@@ -77,7 +93,7 @@ def sample(name: str) -> Response:
 @blueprint.get("/jobs", strict_slashes=False)
 def jobs() -> Response:
     """Show the page of all jobs; programs are sent to the call that lists them."""
-    if _wants_page():
+    if wants_page():
         return _page("jobs", states=list(JobStatus))
     query = request.query_string.decode("ascii", "replace")
     answer = jsonify({"jobs_url": f"{base_url()}/job"})
@@ -86,17 +102,13 @@ def jobs() -> Response:
     return answer
 
 
-@blueprint.before_app_request
-def _show_feeds() -> Response | None:
-    """Show people the page of feeds at the address where programs list them."""
-    if request.path not in ("/feeds", "/feeds/") or request.method not in ("GET", "HEAD"):
-        return None
+@blueprint.get("/feeds/")
+def feeds() -> Response:
+    """Show the page of feeds; at this address, unlike at `/feeds`, programs find nothing."""
+    if not wants_page():
+        raise NotFound
     settings = current_settings()
-    return (
-        _page("feeds", formats=FORMATS, percentage=settings.compression_percentage)
-        if _wants_page()
-        else None
-    )
+    return _page("feeds", formats=FORMATS, percentage=settings.compression_percentage)
 
 
 @blueprint.get("/jobs/<request_id>", strict_slashes=False)
@@ -104,7 +116,7 @@ def job(request_id: str) -> Response:
     """Show the page of a job, or a page that says that there is no such job."""
     parsed = parse_id(request_id)
     if parsed is None or _is_unknown(parsed):
-        if not _wants_page():
+        if not wants_page():
             return answer_error(JobNotFound())
         page = _page("lost")
         page.status_code = 404
@@ -131,11 +143,32 @@ def _is_unknown(request_id: UUID) -> bool:
         return False
 
 
+@blueprint.post("/session", strict_slashes=False)
+def begin_session() -> Response:
+    """Keep the key that the form gives, if it is valid."""
+    key = request.form.get("key", "").strip()
+    # A body without a length is only cut where it is too long; reading on then raises the error.
+    request.stream.read(1)
+    if owner_of(key) is None:
+        return answer_error(InvalidApiKey())
+    answer = Response(status=204)
+    answer.set_cookie(cookie_name(), key, httponly=True, samesite="Strict", secure=is_encrypted())
+    return answer
+
+
+@blueprint.delete("/session", strict_slashes=False)
+def end_session() -> Response:
+    """Forget the key."""
+    answer = Response(status=204)
+    answer.delete_cookie(cookie_name(), httponly=True, samesite="Strict", secure=is_encrypted())
+    return answer
+
+
 @blueprint.app_errorhandler(UnknownHost)
 def _show_unknown_host(error: UnknownHost) -> Response:
     """Show browsers an error page; programs get a problem."""
     answer = answer_error(error)
-    if _wants_page():
+    if wants_page():
         answer.data = render_template("web/unknown_host.html", advice=error.message)
         answer.mimetype = "text/html"
     return answer
@@ -144,17 +177,11 @@ def _show_unknown_host(error: UnknownHost) -> Response:
 @blueprint.app_errorhandler(NotFound)
 def _show_not_found(error: NotFound) -> Response:
     """Show people a page with a way on; programs get a problem that says what is missing."""
-    if not _wants_page():
+    if not wants_page():
         return answer_http_error(error)
     page = _page("not_found")
     page.status_code = 404
     return page
-
-
-def _wants_page() -> bool:
-    """Return whether the caller is a browser that opens a page."""
-    kinds = ["application/json", PROBLEM_TYPE, "text/html"]
-    return request.accept_mimetypes.best_match(kinds) == "text/html"
 
 
 def _page(name: str, *, images: str = "", **values: Any) -> Response:
@@ -174,3 +201,15 @@ def _page(name: str, *, images: str = "", **values: Any) -> Response:
 @blueprint.app_context_processor
 def _assets() -> dict[str, Any]:
     return {"asset": lambda name: url_for("web.static", filename=name)}
+
+
+def register_web(app: Flask) -> None:
+    """Register the pages, and show people the one of feeds where programs list them."""
+    app.register_blueprint(blueprint)
+    list_feeds = app.view_functions[FEEDS]
+
+    def page_or_list() -> Any:
+        return feeds() if wants_page() else list_feeds()
+
+    app.view_functions[FEEDS] = page_or_list
+    app.extensions[PAGES] = {FEEDS}

@@ -11,10 +11,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress import web
+from imgcompress.api.auth import COOKIE
 from imgcompress.errors import IMAGE_ERRORS
 from imgcompress.ledger.api_keys import create_key
 from imgcompress.shipped import SAMPLE_HOST, SAMPLES
-from imgcompress.web.session import PLAIN
 
 WEB = Path(str(web.__file__)).parent
 PAGES = ["/", "/jobs", "/feeds", "/jobs/nothing", "/nothing", "/?utm_source=mail"]
@@ -105,9 +105,9 @@ def test_a_job_of_another_key_is_not_found_and_without_a_key_it_is_asked_for(
     with app.app_context():
         token = create_key("another-team")
     assert token is not None
-    client.set_cookie(PLAIN, token)
+    client.set_cookie(COOKIE, token)
     assert client.get(f"/jobs/{request_id}", headers=BROWSER).status_code == 404
-    client.delete_cookie(PLAIN)
+    client.delete_cookie(COOKIE)
     settings = app.config["SETTINGS"]
     app.config["SETTINGS"] = replace(settings, require_api_key=True)
     assert client.get(f"/jobs/{UNKNOWN}", headers=BROWSER).status_code == 200

@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from imgcompress.api.auth import COOKIE, COOKIE_OF_HOST
 from imgcompress.config import Settings
 from imgcompress.ledger.api_keys import create_key, revoke_key
-from imgcompress.web.session import BOUND_TO_HOST, PLAIN
 
 TLS = "https://images.example.com"
 
@@ -55,20 +55,20 @@ def test_over_https_the_cookie_is_for_https_only(client: FlaskClient, key: str) 
 def test_over_https_the_cookie_is_bound_to_the_host(client: FlaskClient, key: str) -> None:
     """RFC 6265bis: browsers take the prefix with Secure and Path=/, and without Domain, alone."""
     cookie = client.post("/session", data={"key": key}, base_url=TLS).headers["Set-Cookie"]
-    assert cookie.startswith(f"__Host-{PLAIN}=")
+    assert cookie.startswith(f"__Host-{COOKIE}=")
     attributes = {part.strip() for part in cookie.split(";")[1:]}
     assert attributes == {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"}
     assert client.get("/job", base_url=TLS).status_code == 200
     assert 'id="forget-key" hidden' not in client.get("/", base_url=TLS).text
     gone = client.delete("/session", base_url=TLS).headers["Set-Cookie"]
-    assert gone.startswith(f"__Host-{PLAIN}=;") and "Secure" in gone and "Max-Age=0" in gone
+    assert gone.startswith(f"__Host-{COOKIE}=;") and "Secure" in gone and "Max-Age=0" in gone
     assert client.get("/job", base_url=TLS).status_code == 401
 
 
 def test_over_https_no_cookie_counts_that_others_can_set(client: FlaskClient, key: str) -> None:
-    client.set_cookie(PLAIN, key, domain="images.example.com")
+    client.set_cookie(COOKIE, key, domain="images.example.com")
     assert client.get("/job", base_url=TLS).status_code == 401
-    client.set_cookie(BOUND_TO_HOST, key, domain="images.example.com")
+    client.set_cookie(COOKIE_OF_HOST, key, domain="images.example.com")
     assert client.get("/job", base_url=TLS).status_code == 200
 
 
@@ -91,7 +91,7 @@ def test_a_revoked_key_is_of_no_use_in_the_cookie(
 def test_the_key_is_forgotten(client: FlaskClient, key: str) -> None:
     client.post("/session", data={"key": key})
     assert client.delete("/session").status_code == 204
-    assert client.get_cookie(PLAIN) is None
+    assert client.get_cookie(COOKIE) is None
     assert client.get("/job").status_code == 401
 
 
