@@ -1,20 +1,21 @@
-"""Fetch, compress and store images: three stages of threads, joined by bounded queues.
+"""The threads of a worker process, each of which takes an image from its host to the storage.
 
-    HostQueue -> fetch -> _fetched -> compress -> _encoded -> store -> take()
+    HostQueue.take() -> fetch -> the codec, when it is free -> store -> take()
 
-A stage that is ahead waits until the next one has room: while READY images lie ready for the codec,
-no thread begins a download, so a near host sees one at a time and a far one many. One thread compresses, since each core has a worker process of its own. The thread
-of the task adds images and takes their results, and wakes seldom: for failures, for the last
-images, where a fetching thread finds nothing to fetch, and at its tick.
+One image at a time is compressed, since each core has a worker process of its own. A thread whose
+image is fetched waits for the codec. While READY images do, no thread begins a download, so a near
+host sees one or two at a time and a far one many. The thread of the task adds images and takes
+their results, and wakes seldom: for failures, for the last images, where a thread finds nothing to
+fetch, and at its tick.
 
 Several threads share
 
 * the images that wait to be fetched and those being fetched, and how many lie ready: HostQueue,
   under its own lock;
-* `_fetched` and `_encoded`, which lock themselves, and `_results`, a deque, whose ends are atomic;
-* `_at_codec`, which the codec's thread replaces as a whole and the task reads;
-* the state of an image's slice, which the task alone changes. A stage reads it before it begins. If
-  it reads it too early, the work of one image is in vain: the fencing token keeps its result out.
+* the codec: `_codec`, a lock, whose holder replaces `_at_codec` as a whole for the task to read;
+* `_results`, a deque, whose ends are atomic;
+* the state of an image's slice, which the task alone changes. A thread reads it before each step.
+  If it reads it too early, the work of one image is in vain: the fencing token keeps its result out.
 """
 
 from __future__ import annotations
@@ -26,23 +27,22 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
-from queue import Queue, SimpleQueue
 
 from ..errors import ImageError, ImgcompressError
 from ..ledger.hosts import Source
 from ..ledger.results import Success
 from .process import WITH_SLOW
-from .reuse import Original
 from .slices import SliceImage
-from .stages import Encoded, ImageStages
+from .stages import ImageStages
 
 log = logging.getLogger(__name__)
 
-# Images that lie ready for the codec before the fetching threads wait. More at once would cost a
-# near host's images memory, and fewer would let the codec wait for a far one.
+# Images that lie ready for the codec before no more are fetched. More at once would cost a near
+# host's images memory, and fewer would let the codec wait for a far one.
 READY = 4
-# A storage on another machine takes its time, while the codec goes on with the next image.
-STORES = 4
+# While fewer lie ready, another thread is woken to fetch. Beyond that, those that come back from the
+# storage suffice.
+FEW_READY = 2
 # A download that takes longer waits for its origin. It costs nothing but its thread, so another one
 # takes its place.
 SLOW_SECONDS = 2.0
@@ -130,11 +130,10 @@ class HostQueue:
         self._began[item] = time.monotonic()
         return item
 
-    def put_down(self, item: SliceImage, *, ready: bool = False, takes_next: bool = False) -> None:
+    def put_down(self, item: SliceImage, *, ready: bool = False) -> None:
         """Give the place of an image at its source to the next one, unless that was done before.
 
-        `ready` counts it among those that lie ready for the codec. A thread that `takes_next` calls
-        take() by itself, so that no other one has to be woken for that.
+        `ready` counts it among those that lie ready for the codec.
         """
         with self._changed:
             self._ready += ready
@@ -143,7 +142,7 @@ class HostQueue:
                 return
             self._fetching[item.source] -= 1
             has_grown = self._note_time(item.source, time.monotonic() - began)
-            if self._waiting and self._ready < READY and (has_grown or not takes_next):
+            if self._waiting and self._ready < (READY if has_grown else FEW_READY):
                 self._changed.notify()
 
     def _note_time(self, source: Source, seconds: float) -> bool:
@@ -162,7 +161,8 @@ class HostQueue:
         """Count an image that lay ready as being compressed: another one may be fetched."""
         with self._changed:
             self._ready -= 1
-            self._changed.notify()
+            if self._waiting and not self._ready:
+                self._changed.notify()
 
     def look_again(self) -> None:
         """Have more threads fetch where the codec waits, or where the limit of a source has risen.
@@ -239,19 +239,14 @@ class Pipeline:
         self.concurrency = concurrency
         self._woken = threading.Event()
         self.queue = HostQueue(stages.limit_of, on_dry=self._woken.set)
-        # Bounded by the images that the host queue lets be fetched.
-        self._fetched: SimpleQueue[tuple[SliceImage, Original] | None] = SimpleQueue()
-        self._encoded: Queue[tuple[SliceImage, Encoded] | None] = Queue(STORES)
+        self._codec = threading.Lock()
         self._results: deque[tuple[SliceImage, Success | Exception]] = deque()
         self._at_codec: tuple[SliceImage, float] | None = None
         # The task's own: the images that it was last given, and the threads beside slow downloads.
         self._taken: list[SliceImage] = []
         self._extra: list[threading.Thread | None] = [None] * ((WITH_SLOW - 1) * concurrency)
         for number in range(concurrency):
-            self._start(f"fetch-{number}", self._fetch_next)
-        self._start("codec", self._compress_next)
-        for number in range(STORES):
-            self._start(f"store-{number}", self._store_next)
+            self._start(f"image-{number}", self._carry_next)
 
     def take(self, seconds: float) -> list[tuple[SliceImage, Success | ImageError]]:
         """Return the images that have ended, after `seconds` at most.
@@ -288,11 +283,9 @@ class Pipeline:
     def close(self) -> None:
         """End the threads, each when it is through with the image that it has."""
         self.queue.close()
-        self._fetched.put(None)
-        for _ in range(STORES):
-            self._encoded.put(None)
 
-    def _fetch_next(self, *, wait: bool = True) -> bool:
+    def _carry_next(self, *, wait: bool = True) -> bool:
+        """Take the next image from its host to the storage; return whether there was one."""
         item = self.queue.take(wait=wait)
         if item is None:
             return False
@@ -300,56 +293,39 @@ class Pipeline:
             self.queue.put_down(item)
             return True
         try:
-            original = self.stages.fetch(item)
+            result = self._carry(item)
         except BaseException as error:
-            # The image keeps its place at its source until the task has noted the failure: it may
-            # suspend the host.
+            # An image that was not fetched keeps its place at its source until the task has noted
+            # the failure: it may suspend the host.
             self._end(item, error)
-            return True
+        else:
+            if result is not None:
+                self._end(item, result)
+        return True
+
+    def _carry(self, item: SliceImage) -> Success | None:
+        """Fetch, compress and store an image; return None where its slice ends before that."""
+        original = self.stages.fetch(item)
         if isinstance(original, Success):
-            self.queue.put_down(item, takes_next=wait)
-            self._end(item, original)
-        else:
-            self.queue.put_down(item, ready=True, takes_next=wait)
-            self._fetched.put((item, original))
-        return True
-
-    def _compress_next(self) -> bool:
-        fetched = self._fetched.get()
-        if fetched is None:
-            return False
-        self.queue.hand_on()
-        item, original = fetched
-        # In this order: a slice that is closing waits for an image that is being compressed.
-        item.compressing = True
-        if not item.begins:
-            item.compressing = False
-            return True
-        self._at_codec = item, time.monotonic() + self.stages.compress_seconds(item)
-        try:
-            encoded = self.stages.compress(item, original)
-        except BaseException as error:
-            self._end(item, error)
-            return True
-        finally:
-            self._at_codec = None
-        if isinstance(encoded, Success):
-            self._end(item, encoded)
-        else:
-            self._encoded.put((item, encoded))
-        return True
-
-    def _store_next(self) -> bool:
-        stored = self._encoded.get()
-        if stored is None:
-            return False
-        item, encoded = stored
-        if item.wanted:
+            self.queue.put_down(item)
+            return original
+        self.queue.put_down(item, ready=True)
+        with self._codec:
+            self.queue.hand_on()
+            # In this order: a slice that is closing waits for an image that is being compressed.
+            item.compressing = True
+            if not item.begins:
+                item.compressing = False
+                return None
+            self._at_codec = item, time.monotonic() + self.stages.compress_seconds(item)
             try:
-                self._end(item, self.stages.store(item, encoded))
-            except BaseException as error:
-                self._end(item, error)
-        return True
+                encoded = self.stages.compress(item, original)
+            finally:
+                self._at_codec = None
+        del original  # A storage on another machine takes its time.
+        if isinstance(encoded, Success):
+            return encoded
+        return self.stages.store(item, encoded) if item.wanted else None
 
     def _end(self, item: SliceImage, outcome: Success | BaseException) -> None:
         """Hand a result to the task; to wake it for each one would cost more than its work."""
@@ -374,7 +350,7 @@ class Pipeline:
                 )
 
     def _fetch_instead(self, number: int) -> bool:
-        return number < self.queue.slow() and self._fetch_next(wait=False)
+        return number < self.queue.slow() and self._carry_next(wait=False)
 
     def _start(self, name: str, act: Callable[[], bool]) -> threading.Thread:
         """Start a thread that acts until there is nothing more to do."""

@@ -58,7 +58,7 @@ def _finish(queue: HostQueue, items: list[SliceImage], seconds: float) -> None:
     """Let each download have taken that long."""
     for item in items:
         queue._began[item] -= seconds
-        queue.put_down(item, takes_next=True)
+        queue.put_down(item)
 
 
 def test_a_far_origin_gets_more_downloads_at_once_and_a_near_one_fewer() -> None:

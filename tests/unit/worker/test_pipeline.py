@@ -17,7 +17,7 @@ from imgcompress.ledger.hosts import Source
 from imgcompress.ledger.results import Success
 from imgcompress.ledger.slices import PendingImage
 from imgcompress.worker import pipeline as pipelines
-from imgcompress.worker.pipeline import READY, STORES, CodecStuck, Pipeline
+from imgcompress.worker.pipeline import READY, CodecStuck, Pipeline
 from imgcompress.worker.slices import ActiveSlice, SliceImage
 from imgcompress.worker.stages import Encoded, ImageStages
 
@@ -194,14 +194,14 @@ def test_a_failing_storage_of_a_slice_that_has_ended_is_nobodys() -> None:
 
 
 def test_the_codec_goes_on_while_images_are_stored() -> None:
-    together = threading.Barrier(STORES, timeout=10)
+    together = threading.Barrier(CONCURRENCY, timeout=10)
 
     def store(item: SliceImage, encoded: Encoded) -> Success:
         together.wait()
         return stored(item)
 
-    with running(Stages(store=store), images(range(2 * STORES))) as pipeline:
-        assert len(taken(pipeline, 2 * STORES)) == 2 * STORES
+    with running(Stages(store=store), images(range(2 * CONCURRENCY))) as pipeline:
+        assert len(taken(pipeline, 2 * CONCURRENCY)) == 2 * CONCURRENCY
 
 
 def test_a_storage_that_hangs_is_not_taken_for_a_stuck_codec() -> None:
@@ -367,5 +367,5 @@ def test_threads_end_with_their_pipeline() -> None:
         begun = set(threading.enumerate()) - before
     for thread in begun:
         thread.join(10)
-    assert len(begun) == CONCURRENCY + 1 + STORES
+    assert len(begun) == CONCURRENCY
     assert not any(cast(Any, thread).is_alive() for thread in begun)
