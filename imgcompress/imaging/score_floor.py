@@ -6,13 +6,14 @@ qualities are encoded and scored, until one is just good enough.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from .auto_format import BYTES_PER_POINT
 from .decode import Picture
 from .encoders import CURVES, SHRINK, png
 from .encoders.avif import on_avif_scale
-from .encoders.common import LADDER, EncodeTarget
+from .encoders.common import COLOURS, EncodeTarget
 from .probe import Source
 from .score import lowest_quality, score
 from .search import Attempt, Curve, Range, lowest_passing
@@ -20,7 +21,9 @@ from .search import Attempt, Curve, Range, lowest_passing
 # The highest quality that is used.
 CEILING = 95
 # Points of the score for twice the colours, of the sample photos; the search corrects it.
-_POINTS_PER_RUNG = 6.0
+_POINTS_PER_DOUBLING = 6.0
+# Where a search for a number of colours begins.
+_USUAL_COLOURS = 48
 
 
 def shrink_above_score(
@@ -51,15 +54,16 @@ def shrink_above_score(
             Curve(curve.position, curve.slope / BYTES_PER_POINT),
             Range(floor, CEILING, on_avif_scale(usual) if format == "avif" else usual),
         )
-    # A palette has no quality, but a least number of colours, and at last all of them diffused.
-    rungs = [replace(goal, floor=quality) for quality, _ in reversed(LADDER)]
+    # A palette has no quality, but a number of colours, and at last all of them diffused.
+    numbers = COLOURS[::-1]
+    rungs = [replace(goal, colours=colours) for colours in numbers]
     rungs.append(replace(goal, quality=CEILING))
     found = lowest_passing(
         lambda rung: encode(rungs[rung]),
         looks,
         least,
-        Curve(position=float, slope=_POINTS_PER_RUNG),
-        Range(1, len(rungs) - 1, start=len(rungs) // 2),
+        Curve(lambda rung: math.log2((*numbers, 2 * numbers[-1])[rung]), _POINTS_PER_DOUBLING),
+        Range(0, len(rungs) - 1, start=numbers.index(_USUAL_COLOURS)),
     )
     if format == "png" and (found.score or 0) < least:
         return png.lossless(picture, picture.frames, goal)

@@ -25,6 +25,7 @@ class EncodeTarget:
 
     Both qualities are on the JPEG scale, 1 to 95; `effort` is low, medium or high, and `smallest`
     allows the slowest settings. With `least_score` the floor is one of looks (score_floor.py).
+    `colours` fixes their number in a palette.
     """
 
     budget: int
@@ -33,6 +34,7 @@ class EncodeTarget:
     effort: str = "medium"
     smallest: bool = False
     least_score: int | None = None
+    colours: int | None = None
 
 
 # The fewest colours that a quality on the JPEG scale allows.
@@ -47,7 +49,7 @@ AIM = 0.98
 DITHER = 0.8
 LESS_DITHER = 0.4
 # Encodes with fewer colours than the most, before any of them are diffused.
-MAX_REDUCED = 4
+MAX_REDUCED = 5
 # Where this many colours or fewer fit without diffusion, it is tried.
 DIFFUSED_BELOW = 48
 # What is nearer to the budget has no room for it.
@@ -76,6 +78,8 @@ def most_colours(
     how much so many colours miss. The most colours look best, and for the same bytes more of them
     look better than diffusion does, as long as they are many.
     """
+    if goal.colours:
+        return Attempt(encode(min(goal.colours, most), 0), None)
     if goal.quality:
         return Attempt(encode(colours_of(goal.quality), dither), None)
     best = Attempt(encode(most, dither), None)
@@ -110,25 +114,27 @@ def _fewer_colours(
     def allowed(colours: int) -> bool:
         return colours >= fewest or error(colours) <= largest
 
-    # Between these, which do not fit and do, lies the most that fits.
-    over, under = (math.log2(most), math.log(best.size)), None
+    # The fewest colours that do not fit, and their bytes.
+    over = (most, best.size)
     known, low, high = most, 0, len(rungs) - 1
-    encodes = 0
+    encodes, has_fitted = 0, False
     while low <= high and encodes < MAX_REDUCED:
-        slope = (over[1] - under[1]) / (over[0] - under[0]) if under else -math.log(HALF_COLOURS)
-        wanted = over[0] + (math.log(goal.budget * AIM) - over[1]) / max(slope, 0.01)
-        at = next((n for n in range(low, high) if math.log2(rungs[n]) <= wanted), high)
+        # Where a few colours cover flat areas, bytes fall in a jump, which no line foresees.
+        at = (low + high) // 2
+        if not has_fitted:
+            halvings = math.log(over[1] / (goal.budget * AIM)) / -math.log(HALF_COLOURS)
+            wanted = over[0] / 2**halvings
+            at = next((n for n in range(low, high) if rungs[n] <= wanted), high)
         if not allowed(rungs[at]):
             high = at - 1
             continue
         attempt, encodes = Attempt(encode(rungs[at], 0), None), encodes + 1
-        point = (math.log2(rungs[at]), math.log(attempt.size))
         if attempt.size <= goal.budget or best.size > goal.budget and attempt.size < best.size:
             best, known = attempt, rungs[at]
         if attempt.size <= goal.budget:
-            under, high = point, at - 1
+            has_fitted, high = True, at - 1
         else:
-            over, low = point, at + 1
+            over, low = (rungs[at], attempt.size), at + 1
     if not dither or best.size > goal.budget or known > DIFFUSED_BELOW:
         return best
     # So few colours look better with diffusion, even if they have to be one rung fewer.

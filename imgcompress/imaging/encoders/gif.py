@@ -69,9 +69,10 @@ def _streamed(
     frames: StreamedFrames, encode: Encode, error: Callable[[int], float], goal: EncodeTarget
 ) -> Attempt:
     """Return a long animation with the most colours that fit, by the search on a sample of it."""
-    colours = colours_of(goal.quality) if goal.quality else palette.MAX_COLOURS
+    fixed = goal.colours or goal.quality and colours_of(goal.quality)
+    colours = fixed or palette.MAX_COLOURS
     best = Attempt(encode(frames, colours, 0), None)
-    if goal.quality or best.size <= goal.budget:
+    if fixed or best.size <= goal.budget:
         return best
     sample = _sample(frames)
     tried = {colours: encode(sample, colours, 0)}

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from imgcompress.imaging.encoders import palette, quantiser
+from imgcompress.imaging.encoders.common import COLOURS, EncodeTarget, most_colours
 from imgcompress.imaging.encoders.quantiser import Quantiser
 
 from tests.support.images import cutout, difference, drawing, frames, photo
@@ -107,3 +108,23 @@ def test_frames_that_have_too_many_colours_together_have_no_exact_palette() -> N
     assert palette.exact(frames) is not None
     frames += [Image.new("RGB", (8, 8), (0, number, 9)) for number in range(7)]
     assert palette.exact(frames) is None
+
+
+@pytest.mark.parametrize("falls", [0, 4, 8, 12, 28, 96])
+def test_the_most_colours_that_fit_are_found_though_bytes_fall_in_a_jump(falls: int) -> None:
+    def size(colours: int) -> int:
+        return round(100_000 * (colours / 256) ** 0.3) if colours > falls else 2_000 + colours
+
+    for budget in range(10_000, 100_000, 5_000):
+        fitting = [colours for colours in COLOURS if size(colours) <= budget]
+        if not fitting:
+            continue
+        tried: list[int] = []
+
+        def encode(colours: int, dither: float) -> bytes:
+            tried.append(colours)
+            return bytes(size(colours))
+
+        found = most_colours(encode, lambda _: 0.0, EncodeTarget(budget, floor=1), dither=0)
+        assert found.size == size(fitting[0])
+        assert len(tried) <= 6

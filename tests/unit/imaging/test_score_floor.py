@@ -32,6 +32,16 @@ def test_no_image_scores_less(format, least):
     assert len(made.data) < len(data)
 
 
+@pytest.mark.parametrize("format", ["PNG", "GIF"])
+def test_a_palette_has_no_more_colours_than_the_score_needs(format):
+    sizes = []
+    for least in (45, 60, 75):
+        made = compress(source(format, cutout()), replace(TIGHT, min_score=least))
+        assert least <= made.score < least + 10
+        sizes.append(len(made.data))
+    assert sizes == sorted(sizes) and sizes[0] < 0.75 * sizes[2]
+
+
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
 def test_no_more_bytes_are_spent_than_the_score_needs(format):
     sizes = []
