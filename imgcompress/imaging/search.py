@@ -13,15 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # Encodes per image where one is cheap, and where it is not. One more is spent only where none of
-# these fitted the budget.
+# these came near the budget from below, which is to use FAR of it.
 MAX_ENCODES = 5
-FEW_ENCODES = 3
+FEW_ENCODES = 4
+FAR = 0.85
 # An encoding this close below the budget is taken: the next point of quality would not fit.
-CLOSE_ENOUGH = 0.98
+CLOSE_ENOUGH = 0.99
 # The share of the budget that a guess aims at: the middle of what is taken at first, a safe
 # distance from the budget for the last encode.
-AIM = 0.99
-LAST_AIM = 0.96
+AIM = 0.995
+LAST_AIM = 0.98
 # Two encodes close to each other may show a far too flat or steep line, because requantising
 # moves in jumps; their slope is believed up to this factor from the usual one.
 STEEPNESS = 1.6
@@ -85,11 +86,15 @@ def highest_quality(
             best, low = attempt, quality + 1
         else:
             high = quality - 1
-        if low > high or best and (len(sizes) >= encodes or best.size >= CLOSE_ENOUGH * budget):
+        last = encodes if best and best.size >= FAR * budget else encodes + 1
+        if low > high or best and (len(sizes) >= last or best.size >= CLOSE_ENOUGH * budget):
             return best or attempt
         aim = LAST_AIM if len(sizes) >= encodes - 1 else AIM
         logs = {quality: math.log(size) for quality, size in sizes.items()}
-        wanted = _position(logs, math.log(budget * aim), curve)
+        # Between one that fits and one that does not, if there are both.
+        around = [q for q in (low - 1, high + 1) if q in logs]
+        nearest = {q: logs[q] for q in around} if len(around) == 2 else logs
+        wanted = _position(nearest, math.log(budget * aim), curve, clamped=len(around) < 2)
         fitting = [q for q in range(low, high + 1) if curve.position(q) <= wanted]
         quality = fitting[-1] if fitting else low
 

@@ -6,6 +6,7 @@ import pytest
 
 from imgcompress.imaging.encoders.jpeg import CURVE
 from imgcompress.imaging.search import (
+    FEW_ENCODES,
     MAX_ENCODES,
     Curve,
     Range,
@@ -45,9 +46,23 @@ def test_it_finds_a_quality_near_the_best_in_few_encodes(slope, budget):
 
 
 def test_it_stops_at_the_first_encode_that_is_close_enough():
-    encoder = Encoder(0.59, level=math.log(39_500) - 0.59 * CURVE.position(60))
+    encoder = Encoder(0.59, level=math.log(39_700) - 0.59 * CURVE.position(60))
     assert highest_quality(encoder, 40_000, CURVE, QUALITIES).quality == 60
     assert encoder.tried == [60]
+
+
+@pytest.mark.parametrize("steep", [0.08, 0.12, 0.16])
+@pytest.mark.parametrize("start", [40, 50, 70])
+def test_a_size_that_rises_steeply_near_the_budget_is_found(steep, start):
+    """As that of an AVIF, whose qualities share their bytes by twos."""
+
+    def encode(quality):
+        step = quality // 2 * 2 - 60
+        return bytes(round(40_000 * math.exp(step * (steep if step > -10 else 0.03))))
+
+    curve = Curve(position=float, slope=0.042)
+    found = highest_quality(encode, 40_000, curve, Range(30, 95, start), encodes=FEW_ENCODES)
+    assert 58 <= found.quality <= 61 and found.size <= 40_000
 
 
 def test_it_gives_the_floor_where_nothing_fits():
