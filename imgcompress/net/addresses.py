@@ -126,17 +126,19 @@ UNIVERSAL_BIT = 0x02000000
 UNSPECIFIED = IPv4Address(0)
 
 
-def refusal(address: Address, policy: DialPolicy) -> str | None:
+def reason_to_block(address: Address, policy: DialPolicy) -> str | None:
     """Return None if this address may be dialled, or the reason (for the log) why not.
 
     An allowed network opens the address itself; an IPv4 address within it must pass on its own.
     """
     if isinstance(address, IPv4Address):
-        return _refusal_of_one(address, policy)
+        return _reason_to_block_itself(address, policy)
     if address.scope_id:
         return f"{address} has a zone"
     parts: tuple[Address, ...] = (address, *embedded_ipv4(address))
-    return next((reason for part in parts if (reason := _refusal_of_one(part, policy))), None)
+    return next(
+        (reason for part in parts if (reason := _reason_to_block_itself(part, policy))), None
+    )
 
 
 def embedded_ipv4(address: IPv6Address) -> Iterator[IPv4Address]:
@@ -160,7 +162,7 @@ def embedded_ipv4(address: IPv6Address) -> Iterator[IPv4Address]:
             yield found
 
 
-def _refusal_of_one(address: Address, policy: DialPolicy) -> str | None:
+def _reason_to_block_itself(address: Address, policy: DialPolicy) -> str | None:
     if address in METADATA and ip_network(address) not in policy.allowed_networks:
         return f"{address} is a cloud metadata address"
     if any(address in network for network in policy.allowed_networks):
@@ -239,7 +241,7 @@ def literal_address(host: str, port: int, policy: DialPolicy) -> Address | None:
     if not policy.allows_port(port):
         raise not_allowed(f"port {port}")
     address = _address(host)
-    reason = refusal(address, policy) if address else _refusal_of_name(host, policy)
+    reason = reason_to_block(address, policy) if address else _reason_to_block_name(host, policy)
     if reason:
         raise not_allowed(reason)
     return address
@@ -268,14 +270,14 @@ def _ends_in_number(host: str) -> bool:
     return _NUMBER.fullmatch(plain.rpartition(".")[2]) is not None
 
 
-def _refusal_of_name(host: str, policy: DialPolicy) -> str | None:
+def _reason_to_block_name(host: str, policy: DialPolicy) -> str | None:
     name = host.translate(_IDEOGRAPHIC_DOTS).removesuffix(".")
     labels = name.split(".")
     if len(name) > MAX_HOST_CHARS or not all(map(_is_label, labels)):
         return f"{host!r} is no host name"
     if labels[-1].lower() == "localhost":
         # RFC 6761: it is this machine, whatever the resolver answers.
-        return refusal(ip_address("127.0.0.1"), policy)
+        return reason_to_block(ip_address("127.0.0.1"), policy)
     return None
 
 

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from ..errors import NetworkError
-from .addresses import Address, DialPolicy, literal_address, not_allowed, refusal
+from .addresses import Address, DialPolicy, literal_address, not_allowed, reason_to_block
 from .deadline import current_deadline
 from .head import HeadTooLarge, read_head
 
@@ -78,7 +78,7 @@ class Dialer:
         return addresses
 
     def _check(self, address: Address) -> None:
-        reason = refusal(address, self.policy)
+        reason = reason_to_block(address, self.policy)
         if reason:
             raise not_allowed(reason)
 

@@ -46,13 +46,13 @@ class FileStorage:
 
     def open(self, key: str) -> BinaryIO:
         """See Storage."""
-        with _told_as_storage_errors(key):
+        with _raising_storage_errors(key):
             return self._path(key).open("rb")
 
     def list(self, folder: str = "") -> Iterator[StoredFile]:
         """See Storage."""
         top = self._path(folder) if folder else self.root
-        with _told_as_unavailable(folder):
+        with _raising_unavailable(folder):
             for path, seconds in _files_below(top):
                 yield StoredFile(
                     path.relative_to(self.root).as_posix(), datetime.fromtimestamp(seconds, UTC)
@@ -60,7 +60,7 @@ class FileStorage:
 
     def delete(self, key: str) -> None:
         """See Storage."""
-        with _told_as_unavailable(key), suppress(*NOTHING_THERE):
+        with _raising_unavailable(key), suppress(*NOTHING_THERE):
             self._path(key).unlink()
 
     def delete_folder(
@@ -69,7 +69,7 @@ class FileStorage:
         """See Storage."""
         top = self._path(folder)
         some_stay = False
-        with _told_as_unavailable(folder):
+        with _raising_unavailable(folder):
             paths = (path for path, _ in _files_below(top))
             while some := list(islice(paths, FILES_AT_ONCE)):
                 keys = [path.relative_to(self.root).as_posix() for path in some]
@@ -100,7 +100,7 @@ class FileStorage:
         which would make the images of other jobs wait: the file is written again.
         """
         path = self._path(key)
-        with _told_as_unavailable(key):
+        with _raising_unavailable(key):
             for _ in range(WRITES - 1):
                 with suppress(FileNotFoundError):
                     return _write(path, fill)
@@ -145,8 +145,8 @@ def _files_below(folder: Path) -> Iterator[tuple[Path, float]]:
 
 
 @contextmanager
-def _told_as_storage_errors(key: str) -> Iterator[None]:
-    with _told_as_unavailable(key):
+def _raising_storage_errors(key: str) -> Iterator[None]:
+    with _raising_unavailable(key):
         try:
             yield
         except NOTHING_THERE as error:
@@ -154,7 +154,7 @@ def _told_as_storage_errors(key: str) -> Iterator[None]:
 
 
 @contextmanager
-def _told_as_unavailable(key: str) -> Iterator[None]:
+def _raising_unavailable(key: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -103,7 +103,7 @@ class RabbitQueues:
     def come_back(self) -> None:
         """See Broker; the messages that stood in the queues are lost."""
         self.flush()
-        self._proxy.mend()
+        self._proxy.restore()
 
 
 @contextmanager

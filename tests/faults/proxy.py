@@ -1,4 +1,4 @@
-"""A TCP proxy that a test can cut and mend, to take a server away that others use too."""
+"""A TCP proxy that a test can cut and restore, to take a server away that others use too."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Proxy(OriginServer):
             for connection in self._open:
                 _reset(connection)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Let connections through again."""
         self._mended.set()
 
@@ -33,7 +33,7 @@ class Proxy(OriginServer):
         """End every connection, and lead each new one to another server of this machine."""
         self.cut()
         self._target = ("127.0.0.1", port)
-        self.mend()
+        self.restore()
 
     def serve(self, connection: socket.socket) -> None:
         if not self._mended.is_set():

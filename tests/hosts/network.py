@@ -41,7 +41,7 @@ class Network:
         """Take a host's link down: nothing arrives any more, and no error is sent."""
         _ip("link", "set", self._link(host), "down")
 
-    def mend(self, host: str) -> None:
+    def restore(self, host: str) -> None:
         """Take a host's link up again."""
         _ip("link", "set", self._link(host), "up")
 

@@ -44,7 +44,7 @@ def cut_one_off(service: Cluster, images: int, *, delay: float, away: float = 0)
             verdict, fetched = job.verdict(300), _fetched(service, job)
             time.sleep(max(0, cut_off + away - time.monotonic()))
         finally:
-            service.network.mend(IS_CUT_OFF)
+            service.network.restore(IS_CUT_OFF)
     began = time.monotonic()
     again, fetched_again = _work_of_both(service, images // 5, delay)
     return Ordeal(verdict, fetched, again, fetched_again, round(time.monotonic() - began, 1))

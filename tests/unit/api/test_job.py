@@ -281,8 +281,8 @@ def test_the_status_counts_scores_and_advice(
                 advice_bytes=size,
             )
             record_results(claim, [success], lease_seconds=60)
-    told = client.get(f"/job/status/{request_id}").json
-    assert told["scores"] == {
+    status = client.get(f"/job/status/{request_id}").json
+    assert status["scores"] == {
         "median": 71,
         "lowest": 71,
         "rating": "high",
@@ -293,7 +293,7 @@ def test_the_status_counts_scores_and_advice(
             {"rating": "low", "count": 0},
         ],
     }
-    assert told["advice"] == [{"format": "webp", "images": 2, "saved_bytes": 600 + 500}]
+    assert status["advice"] == [{"format": "webp", "images": 2, "saved_bytes": 600 + 500}]
     images = client.get(f"/job/details/{request_id}").json["images"]
     assert [image["advice"] and image["advice"]["saved_percentage"] for image in images] == [
         None,

@@ -210,9 +210,9 @@ def test_reading_streams() -> None:
     ],
 )
 def test_a_file_that_no_survey_found_good_is_refused(text: str, code: str) -> None:
-    with pytest.raises(BadCatalogue) as refusal:
+    with pytest.raises(BadCatalogue) as raised:
         list(read_images(stream_of(text), LIMITS))
-    assert refusal.value.issue.code == code
+    assert raised.value.issue.code == code
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)

@@ -40,9 +40,9 @@ def rows_in(content: bytes, sheet: str | None = None) -> list[list[str]]:
 
 
 def fault_in(content: bytes, sheet: str | None = None, **more: Any) -> Issue:
-    with pytest.raises(BadCatalogue) as refusal:
+    with pytest.raises(BadCatalogue) as raised:
         table_in(content, sheet, **more)
-    return refusal.value.issue
+    return raised.value.issue
 
 
 def gzipped(content: bytes) -> bytes:

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 import pytest
 
 from imgcompress.net import DialPolicy
-from imgcompress.net.addresses import METADATA, embedded_ipv4, refusal
+from imgcompress.net.addresses import METADATA, embedded_ipv4, reason_to_block
 
 
 def allowing(*networks: str) -> DialPolicy:
@@ -28,7 +28,7 @@ def allowing(*networks: str) -> DialPolicy:
     ],
 )
 def test_public_addresses_pass(address):
-    assert refusal(ip_address(address), DialPolicy()) is None
+    assert reason_to_block(ip_address(address), DialPolicy()) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_public_addresses_pass(address):
     ],
 )
 def test_special_addresses_are_refused(address):
-    assert refusal(ip_address(address), DialPolicy())
+    assert reason_to_block(ip_address(address), DialPolicy())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_special_addresses_are_refused(address):
 )
 def test_every_form_that_embeds_ipv4_is_seen_and_refused(address):
     assert ip_address("8.8.8.8") in set(embedded_ipv4(IPv6Address(address)))
-    assert refusal(ip_address(address), DialPolicy())
+    assert reason_to_block(ip_address(address), DialPolicy())
 
 
 def test_teredo_embeds_its_client_inverted():
@@ -86,26 +86,26 @@ def test_teredo_embeds_its_client_inverted():
 
 def test_an_allowed_network_opens_itself_alone():
     policy = allowing("10.1.0.0/16", "fd12::/16")
-    assert refusal(ip_address("10.1.2.3"), policy) is None
-    assert refusal(ip_address("fd12::1"), policy) is None
-    assert refusal(ip_address("10.2.0.1"), policy)
-    assert refusal(ip_address("fd13::1"), policy)
+    assert reason_to_block(ip_address("10.1.2.3"), policy) is None
+    assert reason_to_block(ip_address("fd12::1"), policy) is None
+    assert reason_to_block(ip_address("10.2.0.1"), policy)
+    assert reason_to_block(ip_address("fd13::1"), policy)
 
 
 def test_a_gateway_that_is_allowed_passes_on_to_public_addresses_alone():
     policy = allowing("64:ff9b::/96")
-    assert refusal(ip_address("64:ff9b::8.8.8.8"), policy) is None
-    assert refusal(ip_address("64:ff9b::10.0.0.1"), policy)
-    assert refusal(ip_address("64:ff9b::169.254.169.254"), policy)
+    assert reason_to_block(ip_address("64:ff9b::8.8.8.8"), policy) is None
+    assert reason_to_block(ip_address("64:ff9b::10.0.0.1"), policy)
+    assert reason_to_block(ip_address("64:ff9b::169.254.169.254"), policy)
 
 
 @pytest.mark.parametrize("address", sorted(METADATA, key=str), ids=str)
 def test_metadata_is_refused_unless_listed_exactly(address):
     everything = ("0.0.0.0/0", "::/0")
-    assert refusal(address, allowing(*everything))
-    assert refusal(address, allowing(str(address))) is None
+    assert reason_to_block(address, allowing(*everything))
+    assert reason_to_block(address, allowing(str(address))) is None
 
 
 def test_an_address_with_a_zone_is_refused():
-    assert refusal(ip_address("2a00:1450:4001::1%eth0"), DialPolicy())
-    assert refusal(ip_address("fe80::1%eth0"), allowing("fe80::/10"))
+    assert reason_to_block(ip_address("2a00:1450:4001::1%eth0"), DialPolicy())
+    assert reason_to_block(ip_address("fe80::1%eth0"), allowing("fe80::/10"))

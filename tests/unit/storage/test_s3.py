@@ -117,7 +117,7 @@ class TestAnAnswerThatBreaksOff:
             with through.open("a/b") as file:
                 begin = file.read(1000)
                 proxy.cut()
-                proxy.mend()
+                proxy.restore()
                 yield begin, file
 
     def test_the_rest_is_asked_for_again(self, begun: tuple[bytes, BinaryIO]) -> None:
@@ -146,7 +146,7 @@ def test_an_upload_that_breaks_off_begins_again(bucket: Bucket, s3_storage: Stor
                 if self.passes == 2:
                     self.passes += 1
                     proxy.cut()
-                    proxy.mend()
+                    proxy.restore()
                 return data
 
         source = Cutting(LARGE)
