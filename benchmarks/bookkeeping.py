@@ -31,7 +31,7 @@ WARM_UP = 300
 PARTS = {
     "valkey-server": "broker",
     "worker@": "main process of the workers",
-    "courier@": "courier, with recovery",
+    "deliveries@": "delivery worker, with recovery",
     "beat": "beat",
 }
 POOL = "main threads of the pool"

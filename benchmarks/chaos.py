@@ -128,14 +128,14 @@ DAYS = {
 TRIPLE, FAIRNESS = "triple-delivery", "fairness"
 LAST_SLICES, WRITERS = "last-slices", "sqlite-writers"
 DISK_FULL = "disk-full-30s"
-PUBLISH, COURIER = "kill-web-before-publish", "kill-courier-while-sending"
+PUBLISH, DELIVERIES = "kill-web-before-publish", "kill-deliveries-while-sending"
 KILLERS, UPLOADS = "killer-images", "upload-while-broker-away"
 SOAK = "soak"
 OTHERS = (
     TRIPLE,
     *scenarios.SECOND_RUNS,
     PUBLISH,
-    COURIER,
+    DELIVERIES,
     KILLERS,
     UPLOADS,
     LAST_SLICES,
@@ -188,7 +188,7 @@ def _runs_on(name: str, shape: str) -> bool:
     if name == UPLOADS:
         return shape in POSTGRES
     return name in (TRIPLE, *scenarios.SECOND_RUNS) or (
-        name in (PUBLISH, COURIER, KILLERS, FAIRNESS) and shape == EMBEDDED
+        name in (PUBLISH, DELIVERIES, KILLERS, FAIRNESS) and shape == EMBEDDED
     )
 
 
@@ -241,7 +241,7 @@ def _run(name: str, shape: str, service: Installation, choices: argparse.Namespa
         scenario = (
             scenarios.killed_before_publishing
             if name == PUBLISH
-            else scenarios.courier_killed_while_sending
+            else scenarios.delivery_worker_killed_while_sending
         )
         for _ in range(choices.rounds or 3):
             _print_row(name, shape, 1, scenario(service, 20))

@@ -228,7 +228,7 @@ def check_recovery(settings: Settings) -> Iterator[Finding]:
             since = "has not run since the clock was set back"
         yield warning(
             "recovery",
-            f"It {since}: are beat and a courier (a worker for the queues of"
+            f"It {since}: are beat and the delivery worker (for the queues of"
             " deliveries and recovery) running?",
         )
     else:
@@ -248,7 +248,7 @@ def check_workers(_: Settings) -> Iterator[Finding]:
         yield warning(
             "workers",
             "A webhook or e-mail has been due for"
-            f" {gauges.oldest_delivery:.0f} s: is a courier running?",
+            f" {gauges.oldest_delivery:.0f} s: is the delivery worker running?",
         )
     else:
         yield ok("workers", "No work is waiting longer than it should")

@@ -19,7 +19,7 @@ from .local import answers, check_port, local_url, lock_installation
 from .supervisor import Console, GaveUp, Program, StopSignals, Supervisor
 
 # Deliveries and recovery wait for the network and the database: threads are enough for them.
-COURIER_THREADS = 8
+DELIVERY_THREADS = 8
 # The workers need not know of one another, and gossip costs idle traffic.
 ALONE = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 # `serve` prints in one line what takes Celery eight.
@@ -34,7 +34,7 @@ def programs(settings: Settings) -> list[Program]:
     """
     chosen = [_broker(settings)] if settings.embedded_broker else []
     return chosen + [
-        _courier(settings),
+        _delivery_worker(settings),
         _worker(settings),
         Program("beat", _celery("beat"), "yellow", stop_seconds=5, starts_last=True),
         _web(settings),
@@ -53,18 +53,18 @@ def _broker(settings: Settings) -> Program:
     )
 
 
-def _courier(settings: Settings) -> Program:
+def _delivery_worker(settings: Settings) -> Program:
     """Return the worker for light tasks, which must never wait behind images."""
     return Program(
-        "courier",
+        "deliveries",
         _celery(
             "worker",
             "-n",
-            "courier@%h",
+            "deliveries@%h",
             "-P",
             "threads",
             "-c",
-            str(COURIER_THREADS),
+            str(DELIVERY_THREADS),
             "-Q",
             _queues(settings, DELIVERIES, RECOVERY),
             *ALONE,

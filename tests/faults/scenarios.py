@@ -78,7 +78,7 @@ def database_away(job: Watched, seconds: float) -> None:
     answer = job.service.upload(catalogue_of(job.origin, 1))
     assert (answer.status_code, answer.json()["code"]) == (503, "ledger_unavailable"), answer.text
     watch(job, seconds)
-    job.service.database.mend()
+    job.service.database.restore()
 
 
 def disk_full(job: Watched, disk: Path, seconds: float) -> None:
@@ -145,8 +145,8 @@ def killed_before_publishing(service: Installation, images: int) -> Verdict:
         return Watched(service, origin, receiver, request_id).verdict()
 
 
-def courier_killed_while_sending(service: Installation, images: int) -> Verdict:
-    """Kill the courier while the receiver has the event and has not answered yet."""
+def delivery_worker_killed_while_sending(service: Installation, images: int) -> Verdict:
+    """Kill the delivery worker while the receiver has the event and has not answered yet."""
     with watched_job(service, images, receiver=_DeadlyReceiver(service)) as job:
         return job.verdict()
 
@@ -258,7 +258,7 @@ def uploads_while_broker_away(service: Installation, uploads: int) -> float:
 
 
 class _DeadlyReceiver(Receiver):
-    """Kills the courier that brings the first event."""
+    """Kills the delivery worker that brings the first event."""
 
     def __init__(self, service: Installation) -> None:
         super().__init__()
@@ -266,7 +266,7 @@ class _DeadlyReceiver(Receiver):
 
     def next_answer(self) -> tuple[int, dict[str, str]]:
         if self._victims:
-            self._victims.pop().signal(signal.SIGKILL, "courier@")
+            self._victims.pop().signal(signal.SIGKILL, "deliveries@")
         return super().next_answer()
 
 

@@ -102,8 +102,8 @@ def test_a_job_that_was_committed_and_not_published_runs(service: Installation) 
 
 
 @embedded
-def test_a_courier_that_dies_sends_the_same_id_again(service: Installation) -> None:
-    verdict = scenarios.courier_killed_while_sending(service, 20)
+def test_a_delivery_worker_that_dies_sends_the_same_id_again(service: Installation) -> None:
+    verdict = scenarios.delivery_worker_killed_while_sending(service, 20)
     assert verdict.clean, (verdict, service.log[-5000:])
 
 

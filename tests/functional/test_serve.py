@@ -83,7 +83,7 @@ def test_the_url_is_reported_once_the_service_answers(service: Service) -> None:
 
     assert service.get("/healthz").status_code == 200
     started = " ".join(processes(service.data_dir).values())
-    for program in ("valkey-server", "gunicorn", "worker@", "courier@", "celery_app beat"):
+    for program in ("valkey-server", "gunicorn", "worker@", "deliveries@", "celery_app beat"):
         assert program in started
 
 

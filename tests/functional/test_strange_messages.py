@@ -17,7 +17,7 @@ from ..faults.verdict import catalogue_of, photo_origin
 from .conftest import SHAPES as MARKS
 from tests.support.service import wait_until
 
-WORKERS = ("worker@", "courier@")
+WORKERS = ("worker@", "deliveries@")
 
 
 @pytest.fixture(params=[pytest.param(shape, marks=MARKS[shape]) for shape in SHAPES[1:]])

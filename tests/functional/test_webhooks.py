@@ -171,7 +171,7 @@ def test_a_receiver_that_hangs_holds_up_nobody_else(
         end.set()
 
 
-def test_a_courier_that_dies_before_the_record_sends_the_same_id_again(
+def test_a_delivery_worker_that_dies_before_the_record_sends_the_same_id_again(
     service: Service, receiver: Receiver
 ) -> None:
     killed = threading.Event()
@@ -179,8 +179,8 @@ def test_a_courier_that_dies_before_the_record_sends_the_same_id_again(
     def kill(_: Arrival) -> None:
         if not killed.is_set():
             killed.set()
-            for courier in _couriers(service):
-                os.kill(courier, signal.SIGKILL)
+            for worker in _delivery_workers(service):
+                os.kill(worker, signal.SIGKILL)
 
     receiver.before_answer = kill
     request_id = _events(service, receiver.url, 1).pop()
@@ -193,7 +193,7 @@ def test_a_courier_that_dies_before_the_record_sends_the_same_id_again(
     ] == [(1, None, True), (2, 200, False)]
 
 
-def _couriers(service: Service) -> list[int]:
+def _delivery_workers(service: Service) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -201,7 +201,7 @@ def _couriers(service: Service) -> list[int]:
             command = (folder / "cmdline").read_bytes()
         except OSError:  # It has ended meanwhile.
             continue
-        if f"DATA_DIR={service.data_dir}".encode() in environment and b"courier@" in command:
+        if f"DATA_DIR={service.data_dir}".encode() in environment and b"deliveries@" in command:
             found.append(int(folder.name))
     return found
 

@@ -50,7 +50,7 @@ class Cluster(Installation):
             *CELERY,
             "worker",
             "-n",
-            "courier@here",
+            "deliveries@here",
             "-P",
             "threads",
             "-c",

@@ -20,7 +20,7 @@ def after(program: Program, option: str) -> str:
 def test_the_broker_starts_first_and_the_web_server_last(tmp_path: Path) -> None:
     started = chosen(tmp_path, celery_broker_url=None)
 
-    assert list(started) == ["broker", "courier", "worker", "beat", "web"]
+    assert list(started) == ["broker", "deliveries", "worker", "beat", "web"]
 
 
 def test_a_named_broker_is_not_started(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_light_work_does_not_wait_behind_images(tmp_path: Path) -> None:
     started = chosen(tmp_path, queue_prefix="shop")
 
     assert after(started["worker"], "-Q") == "shop.images"
-    assert after(started["courier"], "-Q") == "shop.deliveries,shop.recovery"
+    assert after(started["deliveries"], "-Q") == "shop.deliveries,shop.recovery"
 
 
 def test_the_number_of_processes_is_a_setting(tmp_path: Path) -> None:

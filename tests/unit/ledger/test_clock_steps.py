@@ -159,7 +159,7 @@ def test_a_pause_of_hours_from_before_is_kept(make_job: MakeJob) -> None:
     assert correct_future_times(LONGEST) == 0 and claim_due(HOLD) is None
 
 
-def test_an_attempt_whose_courier_died_is_repeated(make_job: MakeJob) -> None:
+def test_an_attempt_whose_worker_died_is_repeated(make_job: MakeJob) -> None:
     cancel_job(make_job())
     with _ahead():
         _claimed()
