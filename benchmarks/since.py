@@ -33,7 +33,7 @@ from tests.support.service import FINAL, Service
 
 DATABASES = ("sqlite", "postgres")
 JOB_SECONDS = 3600
-ADDED = ("earlier", "change", "source_hash", "validator", "seen_at", "file_ref")
+ADDED = ("earlier", "change", "source_hash", "validator", "seen_at", "file_ref", "content_ref")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""Compare a job with an earlier one: what can be taken over, and what is no longer there."""
+"""Find results that can be taken over, in an earlier job and in the same one, and removed images."""
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -134,7 +136,7 @@ def list_removed(job: JobRequest, *, after: int | None, skip: int, size: int) ->
 
 
 class EarlierResult(NamedTuple):
-    """The result of an image in an earlier job; `image_id` is that of the earlier image."""
+    """The result of another image, of an earlier job or of the same; `image_id` is of that image."""
 
     image_id: UUID
     ordinal: int
@@ -195,11 +197,46 @@ def earlier_results(claim: Claim, images: Sequence[PendingImage]) -> Earlier:
 
 
 # The columns of an EarlierResult, in its order.
-_RESULTS = select(
+_RESULT_OF_IMAGE = (
     *(IMAGES.c[name] for name in EarlierResult._fields if name != "seen_at"),
     func.coalesce(IMAGES.c.seen_at, IMAGES.c.created_at, type_=UTCDateTime),
-).where(
-    IMAGES.c.request_id == bindparam("job"),
-    IMAGES.c.ordinal.in_(bindparam("ordinals", expanding=True)),
-    IMAGES.c.status == ImageStatus.COMPLETED,
+)
+_COMPLETED = IMAGES.c.request_id == bindparam("job"), IMAGES.c.status == ImageStatus.COMPLETED
+_RESULTS = select(*_RESULT_OF_IMAGE).where(
+    *_COMPLETED, IMAGES.c.ordinal.in_(bindparam("ordinals", expanding=True))
+)
+
+
+def content_ref(claim: Claim, image: PendingImage, source_hash: str) -> int:
+    """Return the number by which images of a job with this content are found, in 63 bits.
+
+    It stands for the job, the source and the options that the image is to be compressed with.
+    """
+    content = [str(claim.request_id), source_hash, claim.compression_of(image)]
+    digest = sha256(json.dumps(content, sort_keys=True).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def results_of_contents(
+    request_id: UUID, refs: Collection[int]
+) -> dict[tuple[int, str | None], EarlierResult]:
+    """Return the results of a job's images with these contents, by their refs and source hashes."""
+    found: list[tuple[int, EarlierResult]] = []
+    rest = list(refs)
+    with reading() as session:
+        while some := rest[:REFS_AT_ONCE]:
+            rest = rest[REFS_AT_ONCE:]
+            some += some[:1] * (REFS_AT_ONCE - len(some))
+            rows = session.execute(
+                _SAME_CONTENT, {"job": request_id} | dict(zip(_REFS, some, strict=True))
+            )
+            found += [(ref, EarlierResult._make(row)) for ref, *row in rows]
+    return {(ref, result.source_hash): result for ref, result in found}
+
+
+# A list of changing length would be written into each statement anew.
+REFS_AT_ONCE = 4
+_REFS = [f"ref_{number}" for number in range(REFS_AT_ONCE)]
+_SAME_CONTENT = select(IMAGES.c.content_ref, *_RESULT_OF_IMAGE).where(
+    *_COMPLETED, IMAGES.c.content_ref.in_([bindparam(name) for name in _REFS])
 )

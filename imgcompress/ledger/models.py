@@ -223,6 +223,12 @@ class CompressedImage(Base):
             postgresql_where=text("file_ref IS NOT NULL"),
             sqlite_where=text("file_ref IS NOT NULL"),
         ),
+        Index(
+            None,
+            "content_ref",
+            postgresql_where=text("content_ref IS NOT NULL"),
+            sqlite_where=text("content_ref IS NOT NULL"),
+        ),
         # A job's heaviest images, and those that have saved the most, without sorting all of them.
         Index(
             None,
@@ -291,6 +297,8 @@ class CompressedImage(Base):
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Of an image whose file is named after another one: file_ref() of that.
     file_ref: Mapped[int | None] = mapped_column(BigInteger)
+    # Of an image that was compressed for its job: content_ref() of its source and options.
+    content_ref: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class JobSlice(Base):

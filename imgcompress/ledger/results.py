@@ -82,6 +82,7 @@ SET = tuple(
         "validator",
         "seen_at",
         "file_ref",
+        "content_ref",
         "not_before",
     )
 )
@@ -202,6 +203,8 @@ class Success:
     # Another format that would take fewer bytes at the same looks, and about how many.
     advice_format: str | None = None
     advice_bytes: int | None = None
+    # Of an image that was compressed; see CompressedImage.
+    content_ref: int | None = None
 
 
 @dataclass(frozen=True)
@@ -546,12 +549,15 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
             "error_code": result.error_code,
             "error_message": result.error_message,
         }
+    shares = _file_ref(target, result)
     return (
         row
         | dict(zip(MADE, _made(result), strict=True))
         | {
             "status": ImageStatus.COMPLETED,
-            "file_ref": _file_ref(target, result),
+            "file_ref": shares,
+            # Of images with the same content one is enough to be found.
+            "content_ref": result.content_ref if shares is None else None,
             "image_url": presentation().image_url(
                 claim.base_url,
                 target.image_id,

@@ -12,8 +12,9 @@ Several threads share
 
 * the images that wait to be fetched and those being fetched, and how many lie ready: HostQueue,
   under its own lock;
-* the codec: `_codec`, a lock, whose holder replaces `_at_codec` as a whole for the task to read;
-* `_results`, a deque, whose ends are atomic;
+* the codec: `_codec`, a lock, whose holder replaces `_at_codec` as a whole for the task to read, and
+  empties `_unseen`;
+* `_results` and `_unseen`, deques, whose ends are atomic;
 * the state of an image's slice, which the task alone changes. A thread reads it before each step.
   If it reads it too early, the work of one image is in vain: the fencing token keeps its result out.
 """
@@ -32,6 +33,7 @@ from ..errors import ImageError, ImgcompressError
 from ..ledger.hosts import Source
 from ..ledger.results import Success
 from .process import WITH_SLOW
+from .reuse import Original
 from .slices import SliceImage
 from .stages import ImageStages
 
@@ -240,6 +242,8 @@ class Pipeline:
         self._woken = threading.Event()
         self.queue = HostQueue(stages.limit_of, on_dry=self._woken.set)
         self._codec = threading.Lock()
+        # The images that wait for the codec and were not looked up yet.
+        self._unseen: deque[tuple[SliceImage, Original]] = deque()
         self._results: deque[tuple[SliceImage, Success | Exception]] = deque()
         self._at_codec: tuple[SliceImage, float] | None = None
         # The task's own: the images that it was last given, and the threads beside slow downloads.
@@ -309,9 +313,12 @@ class Pipeline:
         if isinstance(original, Success):
             self.queue.put_down(item)
             return original
+        self._unseen.append((item, original))
         self.queue.put_down(item, ready=True)
         with self._codec:
             self.queue.hand_on()
+            if not item.looked_up:
+                self._look_up()
             # In this order: a slice that is closing waits for an image that is being compressed.
             item.compressing = True
             if not item.begins:
@@ -326,6 +333,18 @@ class Pipeline:
         if isinstance(encoded, Success):
             return encoded
         return self.stages.store(item, encoded) if item.wanted else None
+
+    def _look_up(self) -> None:
+        """Look up whether other processes have compressed what waits for the codec.
+
+        A query costs as much for several images as for one.
+        """
+        ready = []
+        while self._unseen:
+            item, original = self._unseen.popleft()
+            item.looked_up = True
+            ready.append((item, original))
+        self.stages.look_up(ready)
 
     def _end(self, item: SliceImage, outcome: Success | BaseException) -> None:
         """Hand a result to the task; to wake it for each one would cost more than its work."""

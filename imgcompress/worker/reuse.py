@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from ..ledger.changes import Earlier, EarlierResult, earlier_results
+from ..ledger.changes import (
+    Earlier,
+    EarlierResult,
+    content_ref,
+    earlier_results,
+    results_of_contents,
+)
 from ..ledger.models import Change
 from ..ledger.results import Success
+from ..ledger.session import met_trouble
 from ..ledger.slices import Claim, PendingImage
 from ..net.fetcher import Fetched
+
+log = logging.getLogger(__name__)
 
 HASH_CHARS = 32
 # An entry takes about half a kilobyte.
 REMEMBERED_CONTENTS = 10_000
+# The codec does not wait again for a ledger that failed within these seconds.
+TROUBLE_SECONDS = 10.0
 
 
 class Original(NamedTuple):
@@ -28,6 +40,8 @@ class Original(NamedTuple):
 
     data: bytes
     source_hash: str
+    # See content_ref().
+    content_ref: int
     validator: str | None = None
 
 
@@ -55,12 +69,11 @@ class Reuse:
         earlier = self._earlier.results.get(image.ordinal)
         if earlier and fetched.not_modified:
             return _taken_over(image, earlier, fetched.validator or earlier.validator, spared=True)
-        original = Original(
-            fetched.data, sha256(fetched.data).hexdigest()[:HASH_CHARS], fetched.validator
-        )
-        if earlier and original.source_hash == earlier.source_hash:
-            return _taken_over(image, earlier, fetched.validator, spared=False)
-        return original
+        source_hash = sha256(fetched.data).hexdigest()[:HASH_CHARS]
+        if earlier and source_hash == earlier.source_hash:
+            return _taken_over(image, earlier, fetched.validator)
+        ref = content_ref(self._claim, image, source_hash)
+        return Original(fetched.data, source_hash, ref, fetched.validator)
 
     def change(self, image: PendingImage) -> Change | None:
         """Return what a result of an image is that is not taken over from the earlier job."""
@@ -77,7 +90,7 @@ def _taken_over(
     earlier: EarlierResult,
     validator: str | None,
     *,
-    spared: bool,
+    spared: bool = False,
     seen_at: datetime | None = None,
 ) -> Success:
     return Success(
@@ -105,43 +118,61 @@ def _taken_over(
 
 
 class Contents:
-    """The results of the contents that this process compressed last; threads may share them.
+    """The results of the contents of jobs: what this process has lately met, and the ledger.
 
     A result is known from when it is compressed. Whoever takes it over may be written first, or it
     may never be written at all: the ledger then postpones the image, which is compressed for itself
-    when it comes again.
+    when it comes again, or takes over what the ledger has by then. Threads may share the results.
     """
 
     def __init__(self, most: int = REMEMBERED_CONTENTS) -> None:
         self._most = most
         self._lock = Lock()
-        self._results: OrderedDict[tuple[UUID, int, str, str], Success] = OrderedDict()
+        self._results: OrderedDict[tuple[UUID, int, int, str], Success] = OrderedDict()
+        # The application, for threads that are not within it.
+        self._context = copy_context()
 
     def find(self, claim: Claim, image: PendingImage, original: Original) -> Success | None:
-        """Return the result of another image of the job with this content and these options."""
-        if image.waits:
-            return None
+        """Return the known result of another image of the job with this content and options."""
         with self._lock:
-            found = self._results.get(_content(claim, image, original))
-        if found is None or found.image.image_id == image.image_id:
+            found = self._results.get(_content(claim, original))
+        if found is None or (image.waits and found.taken_from is None):
             return None
-        return replace(
-            found, image=image, validator=original.validator, taken_from=found.image.image_id
-        )
+        taken_from = found.taken_from or found.image.image_id
+        if taken_from == image.image_id:
+            return None
+        return replace(found, image=image, validator=original.validator, taken_from=taken_from)
+
+    def look_up(self, claim: Claim, images: Sequence[tuple[PendingImage, Original]]) -> None:
+        """Look up in the ledger what other processes have made of the contents of some images."""
+        with self._lock:
+            for image, original in images:
+                if image.waits:  # What it was to take over may be gone.
+                    self._results.pop(_content(claim, original), None)
+        unknown = [pair for pair in images if self.find(claim, *pair) is None]
+        if not unknown or met_trouble(within=TROUBLE_SECONDS):
+            return
+        try:
+            found = self._context.run(
+                results_of_contents,
+                claim.request_id,
+                {original.content_ref for _, original in unknown},
+            )
+        except Exception as error:
+            log.warning("Images of the same content cannot be looked up: %s", error)
+            return
+        for image, original in unknown:
+            result = found.get((original.content_ref, original.source_hash))
+            if result is not None and result.image_id != image.image_id:
+                self.add(claim, original, _taken_over(image, result, None))
 
     def add(self, claim: Claim, original: Original, result: Success) -> None:
-        """Remember a result that this process will store."""
+        """Remember a result that this process will store, or that the ledger has."""
         with self._lock:
-            self._results[_content(claim, result.image, original)] = result
+            self._results[_content(claim, original)] = result
             if len(self._results) > self._most:
                 self._results.popitem(last=False)
 
 
-def _content(claim: Claim, image: PendingImage, original: Original) -> tuple[UUID, int, str, str]:
-    options: dict[str, Any] = claim.compression_of(image)
-    return (
-        claim.request_id,
-        claim.epoch,
-        original.source_hash,
-        json.dumps(options, sort_keys=True),
-    )
+def _content(claim: Claim, original: Original) -> tuple[UUID, int, int, str]:
+    return claim.request_id, claim.epoch, original.content_ref, original.source_hash

@@ -96,13 +96,15 @@ def claimed(request_id: UUID, slice_no: int) -> Claim | None:
 class SliceImage:
     """An image of a claimed slice, and the source that it comes from.
 
-    The codec's thread sets `compressing`; the task's own thread changes all else.
+    Whoever holds the codec sets `looked_up` and `compressing`; the task's own thread changes all else.
     """
 
     slice: ActiveSlice
     image: PendingImage
     source: Source
     compressing: bool = False
+    # Whether the ledger was asked for other images with its content.
+    looked_up: bool = False
 
     @property
     def begins(self) -> bool:

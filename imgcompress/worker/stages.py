@@ -94,6 +94,19 @@ class ImageStages:
             )
         return reuse.unchanged(item.image, fetched)
 
+    def look_up(self, ready: Collection[tuple[SliceImage, Original]]) -> None:
+        """Look up which of some images other processes have compressed under another URL."""
+        claims = {item.slice.claim.request_id: item.slice.claim for item, _ in ready}
+        for request_id, claim in claims.items():
+            self.contents.look_up(
+                claim,
+                [
+                    (item.image, original)
+                    for item, original in ready
+                    if item.slice.claim.request_id == request_id and item.begins
+                ],
+            )
+
     def compress(self, item: SliceImage, original: Original) -> Encoded | Success:
         """Compress an image as its row asks, and else as its job.
 
@@ -136,6 +149,7 @@ class ImageStages:
             advice_bytes=made.advice_bytes,
             storage_key=image_key(claim.request_id, item.image.image_id, extension, claim.epoch),
             source_hash=original.source_hash,
+            content_ref=original.content_ref,
             validator=original.validator,
             change=item.slice.reuse.change(item.image),
         )

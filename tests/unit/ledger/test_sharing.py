@@ -13,7 +13,12 @@ from sqlalchemy import update
 
 from imgcompress.extensions import db
 from imgcompress.ledger import deletion
-from imgcompress.ledger.changes import earlier_results
+from imgcompress.ledger.changes import (
+    EarlierResult,
+    content_ref,
+    earlier_results,
+    results_of_contents,
+)
 from imgcompress.ledger.deletion import held_keys, left_behind, purge_job, soft_delete
 from imgcompress.ledger.jobs import retry_job
 from imgcompress.ledger.models import Change, CompressedImage, JobRequest
@@ -164,6 +169,85 @@ def test_an_image_can_take_over_one_that_is_written_with_it(make_job: MakeJob) -
     assert len(keys_of(request_id)) == 1
     key = keys_of(request_id)
     assert purge(request_id).keys == key and held_keys(key) == set()
+
+
+HASH = "ab" * 16
+
+
+def with_content(claimed: Claim, image: PendingImage) -> Success:
+    """Return the result of an image that was compressed from the source with HASH."""
+    ref = content_ref(claimed, image, HASH)
+    return replace(compressed(claimed, image), source_hash=HASH, content_ref=ref)
+
+
+def same_content(claimed: Claim, image: PendingImage) -> EarlierResult | None:
+    """Return what the ledger has for an image whose source has HASH."""
+    ref = content_ref(claimed, image, HASH)
+    return results_of_contents(claimed.request_id, [ref, ref + 1]).get((ref, HASH))
+
+
+def test_the_result_of_a_content_is_found_from_another_slice(make_job: MakeJob) -> None:
+    request_id = make_job(2, slice_size=1)
+    here, there = claim(request_id, 0), claim(request_id, 1)
+    (one,), (two,) = pending_images(here), pending_images(there)
+    assert same_content(there, two) is None
+    record(here, with_content(here, one))
+    found = same_content(there, two)
+    assert found is not None and found.image_id == one.image_id
+    copy = replace(
+        with_content(there, two),
+        storage_key=found.storage_key,
+        taken_from=found.image_id,
+    )
+    assert record(there, copy)
+    first, second = images_of(request_id)
+    assert first.storage_key == second.storage_key
+    # One of them is enough to be found.
+    assert first.content_ref is not None and second.content_ref is None
+    key = keys_of(request_id)
+    assert purge(request_id).keys == key and held_keys(key) == set()
+
+
+def test_a_content_is_that_of_a_job_and_of_options(make_job: MakeJob) -> None:
+    request_id, other_id = make_job(2), make_job(1)
+    held, other = claim(request_id), claim(other_id)
+    one, two = pending_images(held)
+    record(held, with_content(held, one))
+    assert same_content(held, two) is not None
+    assert same_content(held, two._replace(options={"quality": 70})) is None
+    assert same_content(other, pending_images(other)[0]) is None
+
+
+def test_images_that_repeat_a_url_are_found_once(make_job: MakeJob) -> None:
+    request_id = make_job(["https://a.test/1.jpg"] * 3)
+    held = claim(request_id)
+    record(held, *(with_content(held, image) for image in pending_images(held)))
+    assert [image.content_ref is None for image in images_of(request_id)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"status": "PENDING"}, {"storage_key": "images/other.jpg"}], ids=str
+)
+def test_a_result_of_a_content_that_is_gone_is_not_taken_over(
+    make_job: MakeJob, changed: dict[str, str]
+) -> None:
+    request_id = make_job(2)
+    held = claim(request_id)
+    one, two = pending_images(held)
+    record(held, with_content(held, one))
+    found = same_content(held, two)
+    assert found is not None
+    with writing() as session:
+        session.execute(
+            update(CompressedImage)
+            .where(CompressedImage.image_id == one.image_id)
+            .values(**changed)
+        )
+    copy = replace(
+        with_content(held, two), storage_key=found.storage_key, taken_from=found.image_id
+    )
+    record(held, copy)
+    assert images_of(request_id)[1].status == "PENDING"
 
 
 def test_a_retry_keeps_what_was_taken_over(first: UUID, make_job: MakeJob) -> None:

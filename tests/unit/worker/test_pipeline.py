@@ -48,6 +48,7 @@ class Stages:
     store: Callable[[SliceImage, Encoded], Success] = lambda item, encoded: stored(item)
     compress_seconds: Callable[[SliceImage], float] = lambda item: 10.0
     limit_of: Callable[[Source], int] = lambda source: 99
+    look_up: Callable[[Any], None] = lambda ready: None
 
 
 def stored(item: SliceImage) -> Success:

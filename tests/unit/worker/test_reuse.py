@@ -12,19 +12,23 @@ from uuid import UUID, uuid4
 
 import pytest
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
+from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import current_settings, db
 from imgcompress.ledger.deletion import purge_job, soft_delete
 from imgcompress.ledger.intake import NewJob, create_job
 from imgcompress.ledger.models import CompressedImage, JobRequest, utcnow
+from imgcompress.ledger.results import Success
 from imgcompress.ledger.session import writing
+from imgcompress.ledger.slices import Claim
 from imgcompress.storage import JobFiles
-from imgcompress.worker import queue
+from imgcompress.worker import queue, reuse
 from imgcompress.worker import tasks as task
 from imgcompress.worker.pipeline import Pipeline
+from imgcompress.worker.reuse import Contents, Original
 from imgcompress.worker.stages import ImageStages
 
 from ...origin import PlainOrigin
@@ -34,6 +38,14 @@ from tests.support.records import images_of, job_of
 DATE = "Sun, 22 Nov 2026 08:00:00 GMT"
 IMAGES = 4
 Run = Callable[..., UUID]
+
+
+class Forgetful(Contents):
+    """Forgets what is compressed here, as if each image was compressed by another process."""
+
+    def add(self, claim: Claim, original: Original, result: Success) -> None:
+        if result.taken_from is not None:
+            super().add(claim, original, result)
 
 
 def picture(number: int) -> bytes:
@@ -98,7 +110,8 @@ def run(stages: ImageStages, origin: PlainOrigin) -> Run:
         create_job(job, by_columns(images), slice_size=slice_size)
         origin.hits.clear()
         origin.requests.clear()
-        task.process_csv.run(str(job.request_id), 0)
+        for slice_no in range(-(-len(paths) // slice_size)):
+            task.process_csv.run(str(job.request_id), slice_no)
         assert job_of(job.request_id).status == "COMPLETED"
         return job.request_id
 
@@ -253,3 +266,86 @@ def test_the_same_content_is_compressed_once_in_a_job(
     erasure = soft_delete(request_id, None)
     assert erasure and purge_job(erasure, JobFiles(stages.storage))
     assert len(files(stages)) == 2
+
+
+def run_copies(run: Run, origin: PlainOrigin, copies: int = 5) -> UUID:
+    """Compress the same content under several URLs, and two other ones, in a slice for each."""
+    paths = [f"/copy-{number}.jpg" for number in range(copies)]
+    origin.files |= dict.fromkeys(paths, origin.files["/0.jpg"])
+    return run(*paths, "/1.jpg", "/2.jpg", slice_size=1)
+
+
+def test_the_same_content_is_compressed_once_by_all_processes(
+    run: Run, origin: PlainOrigin, stages: ImageStages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A slice is begun when the results of the one before are written.
+    monkeypatch.setattr(task, "MOST_SLICES", 1)
+    monkeypatch.setattr(stages, "contents", Forgetful())
+    first = run()
+    request_id = run_copies(run, origin)
+    images = images_of(request_id)
+    assert len({image.storage_key for image in images}) == 3
+    assert [image.content_ref is None for image in images] == [False, *[True] * 4, False, False]
+    assert {(image.outcome, image.change) for image in images} == {(images[0].outcome, None)}
+    assert len({image.image_url for image in images}) == 7
+    job = job_of(request_id)
+    assert job.input_bytes == sum(image.input_bytes or 0 for image in images)
+    # Those of later runs are compared with the earlier job first.
+    again = run(*(f"/{number}.jpg" for number in range(3)), "/copy-0.jpg", since=first)
+    assert changes(again) == ["unchanged"] * 3 + ["new"]
+    erasure = soft_delete(request_id, None)
+    assert erasure and purge_job(erasure, JobFiles(stages.storage))
+    assert all_are_stored(stages, again) and all_are_stored(stages, first)
+    assert len(files(stages)) == IMAGES + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("results_of_contents", LedgerUnavailable()),
+        ("results_of_contents", ValueError("a row that cannot be read")),
+    ],
+    ids=["away", "unreadable"],
+)
+def test_a_ledger_that_cannot_be_read_costs_only_the_saving(
+    run: Run,
+    origin: PlainOrigin,
+    stages: ImageStages,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    error: Exception,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(task, "MOST_SLICES", 1)
+    monkeypatch.setattr(stages, "contents", Forgetful())
+    monkeypatch.setattr(reuse, name, fail)
+    request_id = run_copies(run, origin, 2)
+    assert len({image.storage_key for image in images_of(request_id)}) == 4
+    assert all_are_stored(stages, request_id)
+
+
+def test_a_job_whose_result_of_a_content_is_deleted_compresses_it_again(
+    run: Run, origin: PlainOrigin, stages: ImageStages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result is gone when the one that takes it over is written."""
+    look_up, gone = reuse.results_of_contents, []
+
+    def look_up_too_early(request_id: UUID, refs: set[int]) -> Any:
+        found = look_up(request_id, refs)
+        if found and not gone:
+            gone.extend(found.values())
+            with writing() as session:
+                session.execute(
+                    delete(CompressedImage).where(CompressedImage.image_id == gone[0].image_id)
+                )
+        return found
+
+    monkeypatch.setattr(task, "MOST_SLICES", 1)
+    monkeypatch.setattr(stages, "contents", Forgetful())
+    monkeypatch.setattr(reuse, "results_of_contents", look_up_too_early)
+    request_id = run_copies(run, origin, 3)
+    assert len(gone) == 1 and len(images_of(request_id)) == 4
+    assert gone[0].storage_key not in {image.storage_key for image in images_of(request_id)}
+    assert all_are_stored(stages, request_id)
