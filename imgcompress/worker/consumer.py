@@ -9,12 +9,16 @@ kombu counts the messages that a worker holds, and asks for another only while t
 a message cannot be acknowledged because Redis is away, kombu 5.7 leaves it in the count, so a
 worker whose tasks all end at such a moment never asks again, nor does it notice that its
 connection is gone (seen; `QoS.ack` and `QoS.reject` in kombu/transport/redis.py).
+
+While a broker cannot be reached, kombu tries again after 2 s, 4 s, 6 s and so on, up to 30 s, and
+its worker does nothing meanwhile. So after a long absence a job would wait for half a minute more.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.worker.consumer.consumer import Consumer as CeleryConsumer
@@ -23,6 +27,8 @@ from kombu.transport import redis, virtual
 log = logging.getLogger(__name__)
 
 REASON_CHARS = 200
+# The pause between two attempts to connect to the broker.
+CONNECT_PAUSE_SECONDS = 2.0
 # Exceptions of Python for malformed data. kombu counts KeyError among the
 # errors of a connection to Redis.
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -69,6 +75,12 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         redis.Channel.QoS = ForgettingQoS
         setattr(redis.Channel, "_brpop_read", _read_or_drop)
         super().__init__(*arguments, **options)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Return the connection once the broker can be reached."""
+        pauses = dict.fromkeys(("interval_start", "interval_max"), CONNECT_PAUSE_SECONDS)
+        conn.ensure_connection = partial(conn.ensure_connection, **pauses, interval_step=0)
+        return super().ensure_connected(conn)
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
         """Return what is called with each message."""
