@@ -21,6 +21,7 @@ from ..errors import ImgcompressError, LedgerUnavailable, StorageNotFound, Stora
 from ..ledger.feeds import FeedPaused, TooManyFeeds
 from ..ledger.idempotency import KeyInUse, KeyReused
 from ..ledger.jobs import TooManyJobs
+from ..ledger.unreadable import JobUnreadable
 from ..links import parse_id
 from ..worker.preview import PreviewFailed, TooManyPreviews
 from .schemas import ProblemSchema
@@ -455,7 +456,8 @@ def register_error_handlers(app: Flask) -> None:
 def answer_error(error: ImgcompressError) -> Response:
     """Return the answer to a call that met this error."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
-    if status >= 500:
+    # The ledger logs a damaged row, once.
+    if status >= 500 and not isinstance(error, JobUnreadable):
         log.error(
             "%s %r: %s",
             request.method,

@@ -24,7 +24,7 @@ from .models import (
     RemovedImages,
     UTCDateTime,
 )
-from .queries import ImagePage, find_job, visible_to
+from .queries import ImagePage, find_job, find_readable_job, visible_to
 from .session import reading
 from .slices import Claim, PendingImage
 
@@ -179,7 +179,7 @@ def earlier_results(claim: Claim, images: Sequence[PendingImage]) -> Earlier:
     named = {image.earlier: image for image in images if image.earlier is not None}
     if claim.since_id is None or not named:
         return Earlier({})
-    since = find_job(claim.since_id, claim.owner)
+    since = find_readable_job(claim.since_id, claim.owner)
     if since is None:
         return Earlier({})
     with reading() as session:

@@ -22,7 +22,7 @@ from .models import (
     JobRequest,
     JobStatus,
 )
-from .queries import find_job
+from .queries import find_readable_job
 from .session import insert_into, reading, rowcount, writing
 
 MIN_EVERY, MAX_EVERY = timedelta(minutes=15), timedelta(days=30)
@@ -183,7 +183,7 @@ class FeedRun:
     def validator(self) -> str | None:
         """Return the validator by which the table may be skipped, while its job is of use."""
         last = self.feed.last_request_id
-        job = find_job(last) if last else None
+        job = find_readable_job(last) if last else None
         usable = job is not None and job.status == JobStatus.COMPLETED
         return self.feed.validator if usable else None
 

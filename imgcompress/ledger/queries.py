@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, or_, select
 
+from ..errors import LedgerUnavailable
 from .clock import about_now
 from .models import (
     ACTIVE_JOB,
@@ -24,6 +25,7 @@ from .models import (
     WebhookDelivery,
 )
 from .session import reading
+from .unreadable import JobUnreadable, check_readable
 
 # A worker that has a slice of a job renews its lease, and so the job's row, several times a minute.
 STALLED_AFTER = timedelta(seconds=60)
@@ -129,10 +131,27 @@ def visible_to(owner: str | None) -> tuple[ColumnElement[bool], ...]:
 
 
 def find_job(request_id: UUID, owner: str | None = None) -> JobRequest | None:
-    """Return the job, or None when there is none that this owner can see."""
+    """Return the job, or None when there is none that this owner can see.
+
+    Raise JobUnreadable where its row is damaged.
+    """
     query = _ANY_JOB if owner is None else _OWN_JOB
-    with reading() as session:
-        return session.scalar(query, {"job": request_id, "owner": owner})
+    try:
+        with reading() as session:
+            return session.scalar(query, {"job": request_id, "owner": owner})
+    except LedgerUnavailable:
+        raise
+    except Exception:
+        check_readable(request_id)
+        raise
+
+
+def find_readable_job(request_id: UUID, owner: str | None = None) -> JobRequest | None:
+    """Return the job, or None when there is none, or its row is damaged."""
+    try:
+        return find_job(request_id, owner)
+    except JobUnreadable:
+        return None
 
 
 def stalled_since(job: JobRequest) -> datetime | None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, select, update
 
-from ..errors import LedgerUnavailable
+from ..errors import ImgcompressError, LedgerUnavailable
 from .models import ACTIVE_JOB, IMAGES, JOBS, ImageStatus
 from .session import reading, writing
 
@@ -42,6 +43,31 @@ JOB_STAND_INS: dict[str, Any] = {
     "owner": "",
     "error_message": None,
 }
+
+
+class JobUnreadable(ImgcompressError):
+    """The row of a job was damaged after the job had ended."""
+
+    code = "job_unreadable"
+    message = (
+        "The record of this job is damaged, so it cannot be shown. Upload its catalogue again; the"
+        " operator finds the damaged fields in the log."
+    )
+
+
+def check_readable(request_id: UUID) -> None:
+    """Raise JobUnreadable where a field of a job's row cannot be read; log it once per process."""
+    columns = dict.fromkeys(JOBS.c.keys())
+    unreadable = _unreadable(JOBS, columns, JOBS.c.request_id == request_id)
+    if unreadable:
+        names = ", ".join(unreadable)
+        _log_unreadable(request_id, names)
+        raise JobUnreadable(detail=names)
+
+
+@lru_cache(maxsize=1000)
+def _log_unreadable(request_id: UUID, names: str) -> None:
+    log.error("The row of job %s cannot be read: %s", request_id, names)
 
 
 def replace_unreadable_fields(request_id: UUID, ordinal: int) -> bool:

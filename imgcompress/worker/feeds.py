@@ -21,7 +21,7 @@ from ..ledger.feeds import FeedRun, RunLost, claim_due_feed, finish_run, finish_
 from ..ledger.intake import Condition, NewJob
 from ..ledger.jobs import check_job_quota, check_quota
 from ..ledger.models import FeedOutcome
-from ..ledger.queries import find_job
+from ..ledger.queries import find_readable_job
 from ..ledger.slices import REQUEST_HEADERS
 from ..logs import bind
 from ..net.fetcher import Fetched
@@ -125,7 +125,7 @@ def _make_job(
         ),
         owner=feed.owner,
         webhook_url=feed.webhook_url,
-        since_id=last if last and find_job(last) else None,
+        since_id=last if last and find_readable_job(last) else None,
         trust_seconds=feed.trust_seconds,
         fresh=feed.fresh,
         removed_images=0,

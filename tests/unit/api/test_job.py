@@ -7,11 +7,13 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from imgcompress.api.presenters import eta_seconds
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobRequest, utcnow
 from imgcompress.ledger.results import Success, record_results
+from imgcompress.ledger.session import writing
 from imgcompress.ledger.slices import claim_slice, pending_images
 
 from .conftest import Upload
@@ -53,6 +55,29 @@ def test_times_are_utc_with_a_z(app: Flask, client: FlaskClient, request_id: str
     answer = client.get(f"/job/status/{request_id}").json
     for name in ("created_at", "updated_at", "started_at", "finished_at"):
         assert re.fullmatch(TIME, answer[name]), name
+
+
+@pytest.mark.parametrize("column", ["options", "created_at"])
+def test_an_ended_job_whose_row_is_damaged_says_so(
+    app: Flask,
+    client: FlaskClient,
+    request_id: str,
+    caplog: pytest.LogCaptureFixture,
+    database_url: str,
+    column: str,
+) -> None:
+    if not database_url.startswith("sqlite"):
+        pytest.skip("This database refuses such a value.")
+    process(app, request_id)
+    with app.app_context(), writing() as session:
+        session.execute(text(f"UPDATE job_request SET {column} = '{{'"))
+    for _ in range(2):
+        answer = client.get(f"/job/status/{request_id}")
+        assert answer.status_code == 500
+        assert answer.json["code"] == "job_unreadable" and not answer.json["retryable"]
+        assert "Retry-After" not in answer.headers and column not in answer.json["detail"]
+    assert caplog.text.count(f"The row of job {request_id} cannot be read: {column}") == 1
+    assert "Traceback" not in caplog.text
 
 
 GROUP = "code=source_status&host=shop.test&found=HTTP+404+Not+Found"
