@@ -96,9 +96,9 @@ def _explain(error: ImgcompressError) -> str:
 
 def _service() -> Flask:
     """Return the application, for the commands that work in an installation."""
-    from .wsgi import app
+    from .wsgi import command_app
 
-    return cast(Flask, app)
+    return cast(Flask, command_app)
 
 
 def main() -> None:

