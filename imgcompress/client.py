@@ -165,6 +165,7 @@ class Job(_Answer):
     errors: tuple[FailureGroup, ...] = field(default=())
     scores: dict[str, Any] | None = None
     advice: tuple[dict[str, Any], ...] = ()
+    download_format: str = "csv"
 
     @classmethod
     def of(cls, data: JSON) -> Job:
@@ -351,8 +352,12 @@ class Client:
         partial: bool = False,
         errors: bool = False,
         report: bool = False,
+        delimiter: str | None = None,
     ) -> Path:
-        """Save the output CSV, or a list of images, and return its path.
+        """Save the output, or a list of images, and return its path.
+
+        The output is a CSV, or a workbook like the upload (`download_format` of the job). With a
+        `delimiter` (comma, semicolon, tab or pipe), it is always a CSV with added columns.
 
         With `errors`, the list of failed images; with `report`, that of all images and what changed
         since the earlier job. The file appears when it is complete. With `partial`, also of a job
@@ -361,6 +366,8 @@ class Client:
         query = {"partial": _written(partial), "errors": _written(errors)}
         if report:  # Services before 0.2 refuse the parameter.
             query["report"] = _written(report)
+        if delimiter:
+            query |= {"delimiter": delimiter, "output": "append"}
         return self._save(f"/job/download/{_id(request_id)}", query, Path(to))
 
     def archive(

@@ -12,15 +12,24 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
+from xml.sax.saxutils import escape
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import click
 
 from ..client import Client, ClientError, Job
 from .embedded import embedded_service
 from .local import lock_installation
-from .options import Tolerance, end_with, explained
+from .options import (
+    WORKBOOKS,
+    Tolerance,
+    check_output,
+    delimiter_for,
+    end_with,
+    explained,
+)
 from .progress import ImageProgress, show_failures, show_totals
-from .wording import in_local_words
+from .wording import in_local_words, output_in_local_words
 
 POLL_SECONDS = 0.5
 # A run not continued for this long is deleted, with its compressed images.
@@ -38,9 +47,8 @@ def compress_catalogue(
     *,
     fresh: bool,
 ) -> NoReturn:
-    """Compress a catalogue's images into `images`, write the output CSV, and end the command."""
-    if output.exists() and output.samefile(catalogue):
-        raise click.UsageError("The output would overwrite the catalogue; choose another name.")
+    """Compress a catalogue's images into `images`, write the output, and end the command."""
+    check_output(output, catalogue)
     _check_folders(output, images)
     folder = _folder_of(catalogue, fields)
     if fresh:
@@ -54,7 +62,7 @@ def compress_catalogue(
             _write_output(client, job, output, names, image_url or _path_from(output, images))
     show_totals(job.total_images, job.failed_images, job.input_bytes, job.output_bytes)
     show_failures(job.errors, in_local_words)
-    click.echo(f"Output CSV: {output}\nImages: {images}", err=True)
+    click.echo(f"Output: {output}\nImages: {images}", err=True)
     if job.failed_images:
         click.echo("Run the same command again to retry those that failed.", err=True)
     else:
@@ -180,18 +188,34 @@ def _path_from(output: Path, images: Path) -> str:
 def _write_output(
     client: Client, job: Job, output: Path, names: dict[str, str], folder_url: str
 ) -> None:
-    """Write the output CSV with the places where the images are now."""
+    """Write the output with the places where the images are now, and errors for this command."""
+    is_workbook = output.suffix.lower() in WORKBOOKS
+    folder_url = folder_url.rstrip("/")
 
     def place(found: re.Match[bytes]) -> bytes:
         name = names.get(found[1].decode())
-        return found[0] if name is None else f"{folder_url.rstrip('/')}/{name}".encode()
+        if name is None:
+            return found[0]
+        url = f"{folder_url}/{name}"
+        return (escape(url) if is_workbook else url).encode()
+
+    def adapted(part: bytes) -> bytes:
+        return output_in_local_words(IMAGE_URL.sub(place, part))
 
     part = output.with_name(f".{output.name}.part")
     served = output.with_name(f".{output.name}.served")
     try:
-        client.download(job.request_id, served)
-        with served.open("rb") as source, part.open("wb") as target:
-            target.writelines(IMAGE_URL.sub(place, line) for line in source)
+        delimiter = delimiter_for(output, job.download_format)
+        client.download(job.request_id, served, delimiter=delimiter)
+        if is_workbook:
+            with ZipFile(served) as book, ZipFile(part, "w", ZIP_DEFLATED) as target_book:
+                for entry in book.infolist():
+                    content = book.read(entry)
+                    is_xml = entry.filename.endswith((".xml", ".rels"))
+                    target_book.writestr(entry, adapted(content) if is_xml else content)
+        else:
+            with served.open("rb") as source, part.open("wb") as target:
+                target.writelines(map(adapted, source))
         part.replace(output)
     finally:
         served.unlink(missing_ok=True)

@@ -36,18 +36,19 @@ from .photos import compress_photos, is_image
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The output CSV of a catalogue; the folder for images, or the file for a single one.",
+    help="The output of a catalogue: a CSV, or .xlsx for a workbook; the folder for images, or the"
+    " file for a single one.",
 )
 @click.option(
     "--images",
     type=click.Path(file_okay=False, path_type=Path),
-    help="For a catalogue: the folder for its images.  [default: OUTPUT without .csv, and -images]",
+    help="For a catalogue: the folder for its images.  [default: OUTPUT without its ending, and -images]",
 )
 @click.option(
     "--image-url",
     metavar="URL",
     help="For a catalogue: the address at which you will publish that folder; it is written into"
-    " the output CSV.  [default: the path of the folder]",
+    " the output.  [default: the path of the folder]",
 )
 @click.option("--fresh", is_flag=True, help="Forget an earlier run, and start again.")
 @fail_over
@@ -64,8 +65,8 @@ def compress(
 ) -> None:
     """Compress a catalogue, folders or images on this machine; no service is needed.
 
-    A catalogue (CSV or workbook with image URLs) is fetched, compressed and saved to a folder, with
-    an output CSV. Folders and images keep their names and places below the output folder; originals
+    The images of a catalogue (CSV or workbook with image URLs) are fetched, compressed and saved to
+    a folder, and their places written to an output like the catalogue. Folders and images keep their names and places below the output folder; originals
     are never changed.
 
     Interrupted by Ctrl-C or a power cut, the same command continues where it was. After failures,
@@ -86,7 +87,7 @@ def compress(
                 f"{catalogues[0]} is not an image. Give one catalogue, or folders and images only."
             )
         if output.is_dir():
-            raise click.UsageError(f"{output} is a folder; name the output CSV.")
+            raise click.UsageError(f"{output} is a folder; name a file for the output.")
         images = images or output.with_name(f"{output.stem}-images")
         compress_catalogue(catalogues[0], output, images, image_url, fields, fail_over, fresh=fresh)
 

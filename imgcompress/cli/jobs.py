@@ -16,7 +16,9 @@ from .options import (
     NO_SERVICE,
     Tolerance,
     catalogue_options,
+    check_output,
     compression_options,
+    delimiter_for,
     end_with,
     fail_over,
     fields_of,
@@ -39,7 +41,7 @@ _request_id = click.argument("request_id", metavar="ID")
     "-o",
     "--output",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Wait, and save the output CSV here.",
+    help="Wait, and save the output here: a CSV, or .xlsx for a workbook.",
 )
 @_timeout
 @fail_over
@@ -72,8 +74,8 @@ def submit(
     Prints the id of the job. With --wait or -o, the exit code is 0 if every image was compressed,
     and 1 if some failed.
     """
-    if output is not None and output.exists() and output.samefile(file):
-        raise click.UsageError("The output would overwrite the catalogue; choose another name.")
+    if output is not None:
+        check_output(output, file)
     fields = fields_of(options)
     fields |= {name: options[name] for name in ("webhook_url", "email") if options[name]}
     if dry_run:
@@ -89,7 +91,9 @@ def submit(
         click.echo(submission.request_id)
     job = _follow(client, submission.request_id, timeout)
     if output is not None and job.status != "CANCELLED":
-        click.echo(f"Output CSV: {client.download(job.request_id, output)}", err=True)
+        delimiter = delimiter_for(output, job.download_format)
+        saved = client.download(job.request_id, output, delimiter=delimiter)
+        click.echo(f"Output: {saved}", err=True)
     if as_json:
         _print_json(job)
     end_with(job, fail_over)
@@ -148,7 +152,8 @@ def jobs(client: Client, status: str | None, limit: int, as_json: bool) -> None:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="The file to write.  [default: the name of the upload, with -compressed]",
+    help="The file to write; of a workbook, .csv gives a CSV.  [default: the name of the upload,"
+    " with -compressed]",
 )
 @click.option("--archive", is_flag=True, help="A ZIP of the images instead of the CSV.")
 @click.option("--errors", is_flag=True, help="A list of the failed images instead of the CSV.")
@@ -164,13 +169,15 @@ def download(
     report: bool,
     partial: bool,
 ) -> None:
-    """Save the output CSV of job ID, or the images."""
+    """Save the output of job ID, or its images."""
     if archive + errors + report > 1:
         raise click.UsageError("Choose one of --archive, --errors and --report.")
+    job = client.status(request_id)
     if output is None:
         lists = {"-images.zip": archive, "-errors.csv": errors, "-report.csv": report}
-        ending = next((name for name, chosen in lists.items() if chosen), "-compressed.csv")
-        output = Path(output_name(client.status(request_id).source_filename, ending))
+        plain = f"-compressed.{job.download_format}"
+        ending = next((name for name, chosen in lists.items() if chosen), plain)
+        output = Path(output_name(job.source_filename, ending))
         if output.exists():
             raise click.UsageError(
                 f"There is a file {output} already; choose another name with -o."
@@ -178,7 +185,11 @@ def download(
     if archive:
         saved = client.archive(request_id, output, partial=partial)
     else:
-        saved = client.download(request_id, output, partial=partial, errors=errors, report=report)
+        is_list = errors or report
+        delimiter = None if is_list else delimiter_for(output, job.download_format)
+        saved = client.download(
+            request_id, output, partial=partial, errors=errors, report=report, delimiter=delimiter
+        )
     click.echo(saved)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import socket
 import time
 from pathlib import Path
@@ -72,6 +73,15 @@ LOCK_NAME = "serve.lock"
 POLL_SECONDS = 0.2
 
 
+def url_of_holder(data_dir: Path) -> str | None:
+    """Return the URL that the last holder of the lock serves or served, or None."""
+    try:
+        found = re.search(r"https?://\S+", (data_dir / LOCK_NAME).read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found and found[0]
+
+
 def lock_installation(data_dir: Path, place: str, patience: float = 0.0) -> TextIO:
     """Lock `data_dir` until the returned file is closed; `place` is written to it for others.
 
@@ -98,7 +108,7 @@ def lock_installation(data_dir: Path, place: str, patience: float = 0.0) -> Text
             lock.close()
             raise click.ClickException(
                 f"imgcompress is already running in {data_dir} ({holder}).\nStop that one first, or"
-                " give this one its own DATA_DIR and PORT."
+                " give this one a folder and a port of its own, such as DATA_DIR=var-2 PORT=5001."
             )
         time.sleep(POLL_SECONDS)
     lock.truncate(0)

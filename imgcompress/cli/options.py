@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -213,6 +214,30 @@ def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
     # click keeps the options of a function here until it becomes a command.
     command.__click_params__ += getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     return command
+
+
+WORKBOOKS = frozenset((".xlsx", ".xlsm"))
+
+
+def check_output(output: Path, catalogue: Path) -> None:
+    """Raise UsageError when the output of a catalogue cannot be written under this name."""
+    if output.exists() and output.samefile(catalogue):
+        raise click.UsageError("The output would overwrite the catalogue; choose another name.")
+    if catalogue.suffix.lower() not in (".gz", ".zip"):
+        ending = catalogue.suffix.lower()
+        delimiter_for(output, ending.removeprefix(".") if ending in WORKBOOKS else "csv")
+
+
+def delimiter_for(output: Path, download_format: str) -> str | None:
+    """Return the delimiter to download with: a workbook becomes a CSV if `output` is not named so.
+
+    Raise UsageError when another kind of file would get the name of a workbook.
+    """
+    ending = output.suffix.lower()
+    if ending in WORKBOOKS and ending != f".{download_format}":
+        fitting = output.with_suffix(f".{download_format}").name
+        raise click.UsageError(f"The output cannot be a workbook {output.name}; name it {fitting}.")
+    return "comma" if download_format != "csv" and ending not in WORKBOOKS else None
 
 
 @contextmanager

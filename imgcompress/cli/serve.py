@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from threading import Event, Thread
 
 import click
@@ -16,7 +17,7 @@ from ..storage import open_storage
 from ..worker.celery_app import DELIVERIES, IMAGES, RECOVERY
 from .broker import broker_answers, broker_command, broker_log
 from .database import migrate
-from .local import answers, check_port, local_url, lock_installation
+from .local import answers, check_port, local_url, lock_installation, url_of_holder
 from .supervisor import Console, GaveUp, Program, StopSignals, Supervisor
 
 # Deliveries and recovery wait for the network and the database: threads are enough for them.
@@ -139,6 +140,15 @@ PARENT_SECONDS = 0.5
 RESTART_SECONDS = 15.0
 
 
+def seconds_for_holder(data_dir: Path) -> float:
+    """Return how long to wait for the holder of the lock: only for a service that is stopping.
+
+    Such a service closes its port first, and releases its lock last.
+    """
+    holder = url_of_holder(data_dir)
+    return RESTART_SECONDS if holder and not answers(holder) else 0.0
+
+
 @click.command("serve")
 @click.option(
     "--stop-with-parent",
@@ -156,9 +166,7 @@ def serve(stop_with_parent: bool) -> None:
     open_storage(settings)  # A wrong STORAGE_URL ends the start, rather than each program's.
     url = local_url(settings.host, settings.port)
     console = Console(json=settings.log_format == "json")
-    # A service that is stopping closes its port first, and releases its lock last.
-    patience = 0.0 if answers(url) else RESTART_SECONDS
-    with lock_installation(settings.data_dir, url, patience):
+    with lock_installation(settings.data_dir, url, seconds_for_holder(settings.data_dir)):
         check_port(settings.host, settings.port)
         console.say(f"Starting imgcompress in {settings.data_dir}")
         if os.geteuid() == 0:

@@ -46,8 +46,27 @@ _LOCAL_ADVICE = {
     " that setting.",
     "out_of_memory": "The image needs more memory than a process may use; scale it down, or raise"
     " MAX_PROCESS_MEMORY.",
+    "host_suspended": "The host failed too often, so requests to it were suspended; run the same"
+    " command again when the host works.",
+    "unsupported_format": "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images, and HEIC if"
+    " imgcompress[heif] is installed, can be compressed; convert the image first.",
+    "worker_crashed": "The image crashed the process that compresses it twice and was skipped; save"
+    " it again as a plain JPEG or PNG.",
     "internal_error": "Internal error; run the same command again.",
 }
+# The reasons of csvfile.urls that concern a service.
+_LOCAL_REASONS = {
+    "If it is a path, send base_url with the upload, such as"
+    " base_url=https://shop.example.com/media/.": "If it is a path, give --base-url, such as"
+    " --base-url https://shop.example.com/media/.",
+    "This is a file on a computer, which this service cannot read. Put the image on a server"
+    " and enter its URL.": "This is a file on a computer, not a URL. Put the image on a server"
+    " and enter its URL, or give the file itself to imgcompress compress.",
+}
+_LOCAL_ERRORS = _LOCAL_REASONS | {
+    IMAGE_ERRORS[code].advice: advice for code, advice in _LOCAL_ADVICE.items()
+}
+_ERROR = re.compile("|".join(map(re.escape, _LOCAL_ERRORS)))
 
 
 def in_options(text: str) -> str:
@@ -60,12 +79,21 @@ def in_options(text: str) -> str:
 
 def in_local_words(text: str) -> str:
     """Return a message as in_options(), for a command that needs no service."""
-    for code, advice in _LOCAL_ADVICE.items():
-        text = text.replace(IMAGE_ERRORS[code].advice, advice)
-    text = in_options(text)
+    text = in_options(_ERROR.sub(lambda found: _LOCAL_ERRORS[found[0]], text))
     for theirs, ours in _LOCAL_PHRASES:
         text = text.replace(theirs, ours)
     return text
+
+
+def output_in_local_words(part: bytes) -> bytes:
+    """Return a part of an output, CSV or XML, with its errors as in_local_words() has them.
+
+    Only whole messages are replaced, since the other texts are those of the catalogue. No new
+    message needs quotation marks or escapes where the old one needed none.
+    """
+    text = part.decode(errors="surrogateescape")
+    new = _ERROR.sub(lambda found: _LOCAL_ERRORS[found[0]], text)
+    return new.encode(errors="surrogateescape")
 
 
 def _option(found: re.Match[str]) -> str:

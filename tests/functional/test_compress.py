@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook, load_workbook
 
 from ..origin import PlainOrigin
 from .terminal import Terminal
@@ -89,3 +90,32 @@ def test_a_wrong_catalogue_ends_with_2_and_its_rows(
     with Terminal((*COMMAND, "products.csv", "-o", "out.csv"), environment, tmp_path) as terminal:
         assert terminal.exit_code() == 2
         assert "row 2: " in terminal.text
+
+
+def test_a_workbook_becomes_a_workbook_or_a_csv(
+    origin: PlainOrigin, environment: dict[str, str], tmp_path: Path
+) -> None:
+    book = Workbook()
+    book.active.append(["S. No.", "Product Name", "Input Image Urls"])
+    book.active.append([1, "Rocket", origin.url(f"/{NAMES[0]}")])
+    book.active.append([2, "Private", "http://10.1.2.3/photo.jpg"])
+    book.save(tmp_path / "products.xlsx")
+    command = (*COMMAND, "products.xlsx", "--on-row-error", "skip", "--fail-over", "1")
+    place = f"images/{NAMES[0]}"
+
+    address = ("--image-url", "https://cdn.shop.test/x?a=1&b=")
+    workbook = (*command, "-o", "out.xlsx", "--images", "images", *address)
+    with Terminal(workbook, environment, tmp_path) as terminal:
+        assert terminal.exit_code() == 0, terminal.text
+    _, good, bad = load_workbook(tmp_path / "out.xlsx").active.iter_rows(values_only=True)
+    assert good[3] == f"{address[1]}/{NAMES[0]}"
+    assert "ALLOWED_PRIVATE_NETWORKS" in bad[4] and "operator" not in bad[4]
+
+    table = (*command, "-o", "out.csv", "--images", "images")
+    with Terminal(table, environment, tmp_path) as terminal:
+        assert terminal.exit_code() == 0, terminal.text
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8-sig") as file:
+        good, bad = csv.DictReader(file)
+    assert good["Output Image Urls"] == place and (tmp_path / place).exists()
+    assert "ALLOWED_PRIVATE_NETWORKS" in bad["Image Errors"]
+    assert origin.hits[f"/{NAMES[0]}"] == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
+from openpyxl import Workbook, load_workbook
 
 from imgcompress import create_app
 from imgcompress.__main__ import command
@@ -74,6 +75,26 @@ def job(run: Run, file: Path) -> str:
     return result.stdout.strip()
 
 
+def test_a_workbook_comes_back_as_its_name_says(
+    app: Flask, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    book = Workbook()
+    for row in csv.reader(CATALOGUE.decode().splitlines()):
+        book.active.append(row)
+    book.save(tmp_path / "products.xlsx")
+    job = run("submit", tmp_path / "products.xlsx").stdout.strip()
+    process(app, job)
+
+    assert run("download", job).stdout == "products-compressed.xlsx\n"
+    written = load_workbook("products-compressed.xlsx").active
+    assert [cell.value for cell in written[1]][-2:] == ["Output Image Urls", "Image Errors"]
+    assert run("download", job, "-o", "out.csv").exit_code == 0
+    assert "Output Image Urls,Image Errors" in Path("out.csv").read_text()
+    refused = run("download", job, "-o", "out.xlsm")
+    assert refused.exit_code == 2 and "name it out.xlsx" in refused.stderr
+
+
 @pytest.mark.parametrize("tolerance, code", [("0", 1), ("1", 0), ("49%", 1), ("50%", 0)])
 def test_the_exit_code_says_whether_too_many_failed(
     app: Flask, run: Run, job: str, tolerance: str, code: int
@@ -96,6 +117,8 @@ def test_a_submission_waits_and_saves_the_output(
     assert (result.exit_code, result.stdout.strip()) == (0, job), result.output
     assert "Output Image Urls" in (tmp_path / "out.csv").read_text()
     assert json.loads(run(*again, "--json").stdout)["status"] == "COMPLETED"
+    refused = run("submit", file, "-o", tmp_path / "out.xlsx")
+    assert refused.exit_code == 2 and "name it out.csv" in refused.stderr
     refused = run("submit", file, "-o", file)
     assert refused.exit_code == 2 and file.read_bytes() == CATALOGUE
 

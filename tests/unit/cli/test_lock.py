@@ -6,8 +6,12 @@ from threading import Timer
 
 import click
 import pytest
+from flask import Flask
 
-from imgcompress.cli.local import lock_installation
+from imgcompress.cli.local import free_port, lock_installation, url_of_holder
+from imgcompress.cli.serve import seconds_for_holder
+
+from tests.support.served import served
 
 
 def test_a_second_holder_learns_who_is_first(tmp_path: Path) -> None:
@@ -30,6 +34,26 @@ def test_a_holder_that_is_stopping_is_waited_for(tmp_path: Path) -> None:
     first = lock_installation(tmp_path, "http://127.0.0.1:5000")
     Timer(0.3, first.close).start()
     lock_installation(tmp_path, "http://127.0.0.1:5000", patience=30.0).close()
+
+
+def test_only_a_service_that_is_stopping_is_waited_for(tmp_path: Path) -> None:
+    assert seconds_for_holder(tmp_path) == 0
+    with served(Flask("other")) as url, lock_installation(tmp_path, url):
+        assert seconds_for_holder(tmp_path) > 0  # It does not say that it is healthy.
+    healthy = Flask("healthy")
+    healthy.add_url_rule("/healthz", view_func=lambda: "ok")
+    with served(healthy) as url, lock_installation(tmp_path, url):
+        assert seconds_for_holder(tmp_path) == 0
+    with lock_installation(tmp_path, f"http://127.0.0.1:{free_port()}"):
+        assert seconds_for_holder(tmp_path) > 0
+
+
+def test_the_url_of_the_holder_is_known_to_others(tmp_path: Path) -> None:
+    assert url_of_holder(tmp_path) is None
+    with lock_installation(tmp_path, "http://127.0.0.1:5000"):
+        assert url_of_holder(tmp_path) == "http://127.0.0.1:5000"
+    with lock_installation(tmp_path, "broker at /tmp/socket"):
+        assert url_of_holder(tmp_path) is None
 
 
 @pytest.mark.parametrize("place", ["file/var", "file"])
