@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 import flask_migrate
 from alembic.migration import MigrationContext
@@ -21,9 +24,9 @@ def db() -> None:
 @db.command("upgrade")
 @with_appcontext
 def upgrade() -> None:
-    """Bring the database to the newest schema; create it if there is none.
+    """Bring the database to the newest schema.
 
-    `imgcompress serve` does the same when it starts.
+    An empty database gets its tables. `imgcompress serve` does the same when it starts.
     """
     migrate()
     click.echo(f"The schema is {newest_schema()}, the newest.")
@@ -33,7 +36,7 @@ def upgrade() -> None:
 @with_appcontext
 def current() -> None:
     """Show the schema of the database, and that of this version."""
-    with database.engine.connect() as connection:
+    with _available(), database.engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     click.echo(f"database {found or 'empty'}, this version {newest_schema()}")
 
@@ -45,8 +48,14 @@ def newest_schema() -> str | None:
 
 def migrate() -> None:
     """Bring the database to the newest schema. Raise ClickException when it cannot be used."""
-    try:
+    with _available():
         flask_migrate.upgrade()
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
     except DBAPIError as error:
         raise click.ClickException(
             f"The database is unavailable: {error.orig}\nCheck DATABASE_URL, or unset it to use"

@@ -491,7 +491,10 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "red"}
 @click.command("doctor")
 @with_appcontext
 def doctor() -> None:
-    """Check this installation, one line for each check; the exit code is 1 if one fails."""
+    """Check this installation.
+
+    Each check prints one line, which says what to do. The exit code is 1 if one fails.
+    """
     failed = set()
     for finding in _all_findings(current_settings()):
         level = click.style(f"{finding.level:8}", fg=COLOURS[finding.level])

@@ -139,11 +139,14 @@ def status(
 @with_client
 def jobs(client: Client, status: str | None, limit: int, as_json: bool) -> None:
     """List the jobs, the newest first."""
+    job = None
     for _, job in zip(range(limit), client.jobs(status=status), strict=False):
         if as_json:
             _print_json(job)
         else:
             click.echo(f"{_line(job)}  {job.source_filename}")
+    if job is None:
+        click.echo("There are no such jobs." if status else "There are no jobs.", err=True)
 
 
 @click.command("download")

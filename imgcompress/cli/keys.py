@@ -59,9 +59,15 @@ def create(name: str) -> None:
 @keys.command("list")
 @with_appcontext
 def list_all() -> None:
-    """List all keys: names, ids (the first characters), and the dates of creation and revocation."""
+    """List all keys by name.
+
+    Each line has a name, the id of the key (its first characters), and the dates of its creation
+    and revocation.
+    """
     found = list_keys()
     width = max((len(key.name) for key in found), default=0)
+    if not found:
+        click.echo("There are no keys. Create one: imgcompress keys create NAME", err=True)
     for key in found:
         state = f"revoked {_day(key.revoked_at)}" if key.revoked_at else "active"
         click.echo(f"{key.name:{width}}  {key.id}  {_day(key.created_at)}  {state}")

@@ -53,7 +53,8 @@ def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
             click.echo("No job is too old: RETENTION_DAYS is 0, and --older-than was not given.")
         _prune_files(storage, dry_run, even_strange)
     except (LedgerUnavailable, StorageUnavailable) as error:
-        raise click.ClickException(f"Interrupted; run it again. {error}") from error
+        cause = (error.detail or error.message).splitlines()[0]
+        raise click.ClickException(f"Interrupted; run it again later. {cause}") from error
 
 
 def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
@@ -91,7 +92,10 @@ def ledger() -> None:
 )
 @with_appcontext
 def reset() -> None:
-    """Delete every job of every caller, its rows and its files; API keys stay."""
+    """Delete every job of every caller.
+
+    Their rows and files are deleted; API keys stay.
+    """
     files = JobFiles(open_storage(current_settings()))
     marked = soft_delete_all(None)
     for erasure in marked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,7 +16,7 @@ import click
 from .. import __version__
 from ..client import Client, ClientError, Job, JobUnfinished
 from ..errors import IMAGE_ERRORS
-from .options import WRONG_USE, with_client
+from .options import WRONG_USE, delimiter_for, with_client
 
 Result = TypeVar("Result")
 
@@ -56,6 +57,12 @@ def mcp(client: Client, folder: Path) -> None:
     tools = Tools(client, folder.resolve())
     for tool in (tools.submit_catalogue, tools.job_status, tools.explain_failures, tools.download):
         server.tool()(tool)
+    if sys.stdin.isatty():
+        click.echo(
+            "This is for an AI assistant, which starts it by itself; see docs/commands.md."
+            " Ctrl-C stops it.",
+            err=True,
+        )
     server.run("stdio")
 
 
@@ -152,11 +159,19 @@ class Tools:
         }
 
     async def download(self, request_id: str, path: str) -> str:
-        """Save the output CSV of an ended job to a new file; return its path."""
+        """Save the output of an ended job to a new file; return its path.
+
+        It is a CSV; that of a workbook is a workbook too if the path ends in .xlsx.
+        """
         target = self._inside(path)
         if target.exists():
             raise _failed(f"There is a file {path} already; choose another name.")
-        return str(await _call(self._client.download, request_id, target))
+        job = await _call(self._client.status, request_id)
+        try:
+            delimiter = delimiter_for(target, job.download_format)
+        except click.UsageError as error:
+            raise _failed(error.message) from error
+        return str(await _call(self._client.download, request_id, target, delimiter=delimiter))
 
     def _inside(self, path: str) -> Path:
         """Return a path of the folder: an assistant may be led to others by what it reads."""

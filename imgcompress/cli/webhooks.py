@@ -15,7 +15,6 @@ from flask.cli import with_appcontext
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from ..config import Settings
-from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.clock import about_now
 from ..ledger.receivers import ailing_receivers, reset_circuit
@@ -48,17 +47,22 @@ def secret(action: str | None) -> None:
             "WEBHOOK_SECRET is set, so change it there: new,old signs with"
             " both until the old one is removed."
         )
-    with _ledger():
+    with _unsealed():
         active = {"rotate": rotate, "retire": retire}.get(action or "", signing_secrets)()
     for each in active:
         click.echo(each)
+    if len(active) > 1:
+        click.echo(
+            "Both sign. When all receivers have the first one: imgcompress webhooks secret --retire",
+            err=True,
+        )
 
 
 @webhooks.command("receivers")
 @with_appcontext
 def receivers() -> None:
-    """List the receivers whose last attempt failed, and until when they are suspended."""
-    with _ledger():
+    """List the receivers that fail, and until when they are suspended."""
+    with _unsealed():
         ailing = ailing_receivers()
     for circuit in ailing:
         spared = circuit.open_until and circuit.open_until > about_now()
@@ -80,7 +84,7 @@ def reset(receiver: str) -> None:
 
     RECEIVER is as shown by `imgcompress webhooks receivers`, such as https://shop.example.com:443
     """
-    with _ledger():
+    with _unsealed():
         known = reset_circuit(receiver)
     if not known:
         raise click.ClickException(
@@ -90,13 +94,19 @@ def reset(receiver: str) -> None:
 
 
 @webhooks.command("listen")
-@click.option("--port", default=8080, show_default=True, help="The port on 127.0.0.1.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The port on 127.0.0.1; 0 chooses one.",
+)
 @click.option("--secret", "given", help="The webhook_secret of the upload, if it had one.")
 @with_appcontext
 def listen(port: int, given: str | None) -> None:
     """Print and verify incoming webhooks, for developers."""
     settings = current_settings()
-    with _ledger():
+    with _unsealed():
         secrets = (given,) if given else signing_secrets()
     try:
         server = ThreadingHTTPServer((str(LOOPBACK), port), _handler(secrets))
@@ -117,15 +127,10 @@ def listen(port: int, given: str | None) -> None:
 
 
 @contextmanager
-def _ledger() -> Iterator[None]:
-    """Print advice if the ledger cannot be used."""
+def _unsealed() -> Iterator[None]:
+    """Print advice if a secret cannot be decrypted."""
     try:
         yield
-    except LedgerUnavailable as error:
-        raise click.ClickException(
-            "The database is unavailable. Check that it is running; on a new"
-            " installation, run `imgcompress db upgrade` first."
-        ) from error
     except SealBroken as error:
         raise click.ClickException(
             "The secret cannot be decrypted. Add the SECRETS_KEY of that"
@@ -140,9 +145,7 @@ def _advise(settings: Settings, port: int) -> None:
     if not (loopback and allowed):
         change = {"ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8", "ALLOWED_PORTS": f"80,443,{port}"}
         shown = " ".join(f"{name}={shlex.quote(value)}" for name, value in change.items())
-        click.secho(
-            f"The service is not allowed to send here yet. Start it with: {shown}", fg="yellow"
-        )
+        click.secho(f"The service may send here only if it was started with: {shown}", fg="yellow")
 
 
 def _handler(secrets: Sequence[str]) -> type[BaseHTTPRequestHandler]:

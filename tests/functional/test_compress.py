@@ -55,6 +55,7 @@ def test_an_interrupted_catalogue_is_continued(
     with Terminal(command, environment, tmp_path) as terminal:
         terminal.wait_for(r"[1-9]\d*/13")
         terminal.kill()
+    origin.delay = 5.0  # Long enough for Ctrl-C to come before the end.
     # This one waits until the processes of the killed one have ended.
     with Terminal(command, environment, tmp_path) as terminal:
         terminal.wait_for(r"(?s)Continuing: [1-9]\d* of 13 images are compressed.*/13")
@@ -63,6 +64,7 @@ def test_an_interrupted_catalogue_is_continued(
         assert "Run the same command again to continue." in terminal.text
         assert "Traceback" not in terminal.text
     assert not (tmp_path / "out.csv").exists()
+    origin.delay = 0.5
     with Terminal(command, environment, tmp_path) as terminal:
         assert terminal.exit_code() == 0, terminal.text
         assert re.search(r"\d/13 +\d+\.\d/s", terminal.text)
