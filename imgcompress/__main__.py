@@ -10,6 +10,7 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from . import __version__
+from .cli.wording import for_the_operator
 from .errors import ImgcompressError
 
 # Each section of the help with its commands, and the module in imgcompress.cli that has them.
@@ -60,7 +61,7 @@ class Sections(click.Group):
         try:
             return super().invoke(ctx)
         except ImgcompressError as error:
-            raise click.ClickException(_explain(error)) from error
+            raise click.ClickException(for_the_operator(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands into the help, section by section."""
@@ -83,15 +84,6 @@ def command() -> None:
 
     A service takes its settings from the environment, and from the file .env in this folder.
     """
-
-
-def _explain(error: ImgcompressError) -> str:
-    """Return the message of an error for the operator, with its cause."""
-    cause = error.detail.splitlines()[0] if error.detail else ""
-    advice = "imgcompress doctor says what is wrong with the installation."
-    if "no such table" in cause or "UndefinedTable" in cause:
-        return "The database is empty. Create its tables first: imgcompress db upgrade"
-    return "\n".join(filter(None, (error.message, cause, advice)))
 
 
 def _service() -> Flask:

@@ -15,11 +15,13 @@ from flask.cli import with_appcontext
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from ..config import Settings
+from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.clock import about_now
 from ..ledger.receivers import ailing_receivers, reset_circuit
 from ..ledger.seals import SealBroken
 from ..ledger.webhook_secret import retire, rotate, signing_secrets
+from .wording import for_the_operator
 
 LOOPBACK = ip_address("127.0.0.1")
 MAX_BODY_BYTES = 1024 * 1024
@@ -47,7 +49,7 @@ def secret(action: str | None) -> None:
             "WEBHOOK_SECRET is set, so change it there: new,old signs with"
             " both until the old one is removed."
         )
-    with _unsealed():
+    with _ledger():
         active = {"rotate": rotate, "retire": retire}.get(action or "", signing_secrets)()
     for each in active:
         click.echo(each)
@@ -62,7 +64,7 @@ def secret(action: str | None) -> None:
 @with_appcontext
 def receivers() -> None:
     """List the receivers that fail, and until when they are suspended."""
-    with _unsealed():
+    with _ledger():
         ailing = ailing_receivers()
     for circuit in ailing:
         spared = circuit.open_until and circuit.open_until > about_now()
@@ -84,7 +86,7 @@ def reset(receiver: str) -> None:
 
     RECEIVER is as shown by `imgcompress webhooks receivers`, such as https://shop.example.com:443
     """
-    with _unsealed():
+    with _ledger():
         known = reset_circuit(receiver)
     if not known:
         raise click.ClickException(
@@ -106,7 +108,7 @@ def reset(receiver: str) -> None:
 def listen(port: int, given: str | None) -> None:
     """Print and verify incoming webhooks, for developers."""
     settings = current_settings()
-    with _unsealed():
+    with _ledger():
         secrets = (given,) if given else signing_secrets()
     try:
         server = ThreadingHTTPServer((str(LOOPBACK), port), _handler(secrets))
@@ -127,10 +129,12 @@ def listen(port: int, given: str | None) -> None:
 
 
 @contextmanager
-def _unsealed() -> Iterator[None]:
-    """Print advice if a secret cannot be decrypted."""
+def _ledger() -> Iterator[None]:
+    """Print advice if the ledger or its secret cannot be used."""
     try:
         yield
+    except LedgerUnavailable as error:
+        raise click.ClickException(for_the_operator(error)) from error
     except SealBroken as error:
         raise click.ClickException(
             "The secret cannot be decrypted. Add the SECRETS_KEY of that"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..errors import IMAGE_ERRORS
+from ..errors import IMAGE_ERRORS, ImgcompressError
 
 _FIELDS = (
     "compression_percentage|quality|format|formats|max_width|max_height|effort|url_columns"
@@ -83,6 +83,15 @@ def in_local_words(text: str) -> str:
     for theirs, ours in _LOCAL_PHRASES:
         text = text.replace(theirs, ours)
     return text
+
+
+def for_the_operator(error: ImgcompressError) -> str:
+    """Return the message of an error with its cause, for somebody who can do something about it."""
+    cause = error.detail.splitlines()[0] if error.detail else ""
+    advice = "imgcompress doctor says what is wrong with the installation."
+    if "no such table" in cause or "UndefinedTable" in cause:
+        return "The database is empty. Create its tables first: imgcompress db upgrade"
+    return "\n".join(filter(None, (error.message, cause, advice)))
 
 
 def output_in_local_words(part: bytes) -> bytes:

@@ -70,7 +70,8 @@ def test_a_name_is_plain(app: Flask, name: str) -> None:
 
 def test_without_keys_the_list_is_empty(app: Flask) -> None:
     result = _run(app, "keys", "list")
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "There are no keys." in result.stderr
 
 
 def test_a_reset_asks_first_and_deletes_every_job(app: Flask) -> None:

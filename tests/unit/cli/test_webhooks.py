@@ -34,17 +34,17 @@ def _run(app: Flask, *arguments: str) -> Result:
 
 
 def test_the_secret_is_made_shown_and_replaced_step_by_step(app: Flask) -> None:
-    first = _run(app, "secret").output.split()
+    first = _run(app, "secret").stdout.split()
     with app.app_context():
         assert first == list(signing_secrets()) and first[0].startswith("whsec_")
-    both = _run(app, "secret", "--rotate").output.split()
+    both = _run(app, "secret", "--rotate").stdout.split()
     assert both[1:] == first and both[0] != first[0]
-    assert _run(app, "secret", "--retire").output.split() == both[:1]
+    assert _run(app, "secret", "--retire").stdout.split() == both[:1]
 
 
 def test_a_secret_of_the_settings_is_shown_and_replaced_there(app: Flask) -> None:
     app.config["SETTINGS"] = replace(app.config["SETTINGS"], webhook_secrets=("whsec_a", "whsec_b"))
-    assert _run(app, "secret").output.split() == ["whsec_a", "whsec_b"]
+    assert _run(app, "secret").stdout.split() == ["whsec_a", "whsec_b"]
     refused = _run(app, "secret", "--rotate")
     assert refused.exit_code == 1 and "WEBHOOK_SECRET" in refused.output
 
@@ -52,12 +52,12 @@ def test_a_secret_of_the_settings_is_shown_and_replaced_there(app: Flask) -> Non
 def test_a_secret_that_cannot_be_read_is_replaced(app: Flask) -> None:
     settings = app.config["SETTINGS"]
     app.config["SETTINGS"] = replace(settings, secrets_keys=(KEY,))
-    (lost,) = _run(app, "secret").output.split()
+    (lost,) = _run(app, "secret").stdout.split()
     app.config["SETTINGS"] = settings
     refused = _run(app, "secret")
     assert refused.exit_code == 1
     assert "SECRETS_KEY" in refused.output and "--rotate" in refused.output
-    (found,) = _run(app, "secret", "--rotate").output.split()
+    (found,) = _run(app, "secret", "--rotate").stdout.split()
     assert found != lost
 
 
