@@ -19,6 +19,7 @@ from .encoders import MAX_SIDE, avif, palette, png, webp
 from .encoders.common import DITHER, EncodeTarget, saved
 from .encoders.jpeg import EXPONENT, expected_quality
 from .encoders.quantiser import Quantiser
+from .frames import StreamedFrames
 from .options import Compressed, CompressOptions
 from .probe import Source
 from .score import BEST, POINTS_PER_STEP, compared, lowest_quality, score
@@ -56,6 +57,10 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "webp": {"method": webp.METHODS["medium"]},
     "avif": {"speed": avif.SPEEDS["medium"], "max_threads": 1},
 }
+# So many pixels of an animation's first frames, and so many frames at least, are encoded for an
+# advice.
+ADVISED_PIXELS = 2_000_000
+LEAST_FRAMES = 4
 # libwebp needs about a second and 50 MB per megapixel for a lossless image.
 LOSSLESS_WEBP_PIXELS = 8_000_000
 
@@ -138,12 +143,12 @@ def advise(
     """Return another format that would save bytes at the same looks, and about how many it takes.
 
     None where none saves WORTH. A sample is encoded once in each, close to the score of what was
-    `kept`, or visually lossless where that is better. Of animations it would say too little.
+    `kept`, or visually lossless where that is better.
     """
-    if picture.animated:
-        return None
     looks = min(kept.score, VISUALLY_LOSSLESS)
     quality = min(HIGHEST, max(LOWEST_ADVISED, lowest_quality(looks)))
+    if picture.animated:
+        return _advise_animation(picture, kept, looks, quality)
     sample = _sample(picture.first)
     pixels = picture.first.width * picture.first.height
     share = pixels / (sample.width * sample.height)
@@ -164,6 +169,33 @@ def advise(
         if size <= (best[1] if best else len(kept.data)) * (1 - WORTH):
             best = format, size
     return (best[0], round(best[1])) if best else None
+
+
+def _advise_animation(
+    picture: Picture, kept: Compressed, looks: float, quality: int
+) -> tuple[str, int] | None:
+    """Return WebP and about how many bytes it takes, by the first frames of an animation.
+
+    One of these frames has to be coded as a whole, so that a long animation takes rather fewer. None
+    where WebP saves little, or not all frames can be held, as its encoder needs them.
+    """
+    first = picture.first
+    if kept.format == "webp" or isinstance(picture.frames, StreamedFrames):
+        return None
+    if max(first.size) > MAX_SIDE["webp"]:
+        return None
+    count = max(LEAST_FRAMES, ADVISED_PIXELS // (first.width * first.height))
+    some = picture.frames[:count]
+    run = replace(picture, frames=some, durations=picture.durations[: len(some)])
+    share = len(picture.frames) / len(some)
+    goal = EncodeTarget(0, floor=1)
+    data = webp.encoded(run, goal, quality)
+    missing = max(0.0, looks - score(first, data))
+    sizes = [len(data) * share * math.exp(BYTES_PER_POINT * missing)]
+    if sum(frame.width * frame.height for frame in some) <= LOSSLESS_WEBP_PIXELS:
+        sizes.append(webp.lossless(run, goal).size * share)
+    size = round(min(sizes))
+    return ("webp", size) if size <= len(kept.data) * (1 - WORTH) else None
 
 
 def _candidates(picture: Picture, options: CompressOptions) -> list[str]:

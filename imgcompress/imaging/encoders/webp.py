@@ -34,24 +34,30 @@ CURVE = Curve(position, slope=2.2)
 
 def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     """Return the best WebP within the goal."""
-
-    def encode(quality: int) -> bytes:
-        return saved(
-            picture.first,
-            "WEBP",
-            quality=quality,
-            method=SMALLEST_METHOD if goal.smallest else METHODS[goal.effort],
-            **_animation(picture),
-        )
-
     if goal.quality:
-        return Attempt(encode(goal.quality), goal.quality)
+        return Attempt(encoded(picture, goal, goal.quality), goal.quality)
     start = (
         expected_quality(goal.budget / SHARE_OF_JPEG, picture, source)
         if source.format != "webp"
         else USUAL_START
     )
-    return highest_quality(encode, goal.budget, CURVE, Range(goal.floor, CEILING, start))
+    return highest_quality(
+        lambda quality: encoded(picture, goal, quality),
+        goal.budget,
+        CURVE,
+        Range(goal.floor, CEILING, start),
+    )
+
+
+def encoded(picture: Picture, goal: EncodeTarget, quality: int) -> bytes:
+    """Return the picture as a WebP of this quality."""
+    return saved(
+        picture.first,
+        "WEBP",
+        quality=quality,
+        method=SMALLEST_METHOD if goal.smallest else METHODS[goal.effort],
+        **_animation(picture),
+    )
 
 
 def lossless(picture: Picture, goal: EncodeTarget) -> Attempt:

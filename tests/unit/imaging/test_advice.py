@@ -6,7 +6,7 @@ import pytest
 
 from imgcompress.imaging import CompressOptions, compress
 
-from tests.support.images import animated, cutout, drawing, encoded, frames, photo
+from tests.support.images import animated, cutout, drawing, encoded, photo
 
 KEEP = CompressOptions()
 
@@ -60,8 +60,26 @@ def test_nothing_is_advised_where_other_formats_save_little():
     assert made.advice_format is None
 
 
-def test_nothing_is_advised_for_an_animation():
-    data = animated("GIF", frames())
+def panned(count=6):
+    """Return the frames of a camera that moves over a photo."""
+    return [photo(300, 160).crop((8 * n, 4 * n, 8 * n + 200, 4 * n + 120)) for n in range(count)]
+
+
+def test_a_gif_is_advised_an_animated_webp_of_about_as_many_bytes_as_said():
+    data = animated("GIF", panned())
     made = compress(data, replace(KEEP, compression_percentage=95))
+    assert made.outcome == "floor_reached" and made.advice_format == "webp"
+    assert made.advice_bytes < 0.9 * len(made.data)
+    webp = CompressOptions(
+        format="webp", compression_percentage=95, min_score=min(90, round(made.score))
+    )
+    assert made.advice_bytes == pytest.approx(len(compress(data, webp).data), rel=0.35)
+
+
+@pytest.mark.parametrize("format, frames_held", [("WEBP", 6), ("GIF", 5)])
+def test_no_other_format_is_advised_for_a_webp_or_a_gif_too_long_to_hold(format, frames_held):
+    data = animated(format, panned())
+    options = replace(KEEP, compression_percentage=95, max_pixels=frames_held * 200 * 120)
+    made = compress(data, options)
     assert made.outcome in ("floor_reached", "already_small")
     assert made.advice_format is None
