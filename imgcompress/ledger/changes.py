@@ -25,7 +25,7 @@ from .models import (
     UTCDateTime,
 )
 from .queries import ImagePage, find_job, find_readable_job, visible_to
-from .session import reading
+from .session import connected, reading
 from .slices import Claim, PendingImage
 
 # The number of an owner's last jobs that are searched for one with the same options.
@@ -221,22 +221,31 @@ def results_of_contents(
     request_id: UUID, refs: Collection[int]
 ) -> dict[tuple[int, str | None], EarlierResult]:
     """Return the results of a job's images with these contents, by their refs and source hashes."""
-    found: list[tuple[int, EarlierResult]] = []
+    known: list[int] = []
     rest = list(refs)
-    with reading() as session:
+    with connected() as connection:
         while some := rest[:REFS_AT_ONCE]:
             rest = rest[REFS_AT_ONCE:]
             some += some[:1] * (REFS_AT_ONCE - len(some))
-            rows = session.execute(
-                _SAME_CONTENT, {"job": request_id} | dict(zip(_REFS, some, strict=True))
-            )
-            found += [(ref, EarlierResult._make(row)) for ref, *row in rows]
-    return {(ref, result.source_hash): result for ref, result in found}
+            known += connection.scalars(_KNOWN, dict(zip(_REFS, some, strict=True)))
+    if not known:
+        return {}
+    with reading() as session:
+        return {
+            (ref, result.source_hash): result
+            for job, status, ref, *row in session.execute(_SAME_CONTENT, {"refs": known})
+            if (job, status) == (request_id, ImageStatus.COMPLETED)
+            for result in [EarlierResult._make(row)]
+        }
 
 
-# A list of changing length would be written into each statement anew.
+# A list of changing length would be written into each statement anew, and hardly anything is found.
 REFS_AT_ONCE = 4
 _REFS = [f"ref_{number}" for number in range(REFS_AT_ONCE)]
-_SAME_CONTENT = select(IMAGES.c.content_ref, *_RESULT_OF_IMAGE).where(
-    *_COMPLETED, IMAGES.c.content_ref.in_([bindparam(name) for name in _REFS])
+_KNOWN = select(IMAGES.c.content_ref).where(
+    IMAGES.c.content_ref.in_([bindparam(name) for name in _REFS])
 )
+# By the ref alone: SQLite might take the index of the job's images, and there may be a million.
+_SAME_CONTENT = select(
+    IMAGES.c.request_id, IMAGES.c.status, IMAGES.c.content_ref, *_RESULT_OF_IMAGE
+).where(IMAGES.c.content_ref.in_(bindparam("refs", expanding=True)))

@@ -139,8 +139,19 @@ def reading() -> Iterator[Session]:
 
     Raise LedgerUnavailable when the database cannot be used.
     """
-    with watched(), _session(db.engines.get(READERS) or _readers_on_sqlite(db.engine)) as session:
+    with watched(), _session(_readers()) as session:
         yield session
+
+
+@contextmanager
+def connected() -> Iterator[Connection]:
+    """Open a connection to read with, which takes half the time of a session; see reading()."""
+    with watched(), _readers().connect() as connection:
+        yield connection
+
+
+def _readers() -> Engine:
+    return db.engines.get(READERS) or _readers_on_sqlite(db.engine)
 
 
 def _session(engine: Engine) -> Session:
