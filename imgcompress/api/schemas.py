@@ -9,14 +9,7 @@ from marshmallow import Schema, ValidationError, fields, missing, validate, vali
 
 from ..csvfile import FILE_FORMATS, OUTPUTS
 from ..errors import IMAGE_ERRORS
-from ..ledger.models import (
-    FOUND_CHARS,
-    Change,
-    Channel,
-    DeliveryState,
-    ImageStatus,
-    JobStatus,
-)
+from ..ledger.models import FOUND_CHARS, Change, Channel, DeliveryState, ImageStatus, JobStatus
 from ..options import RATINGS
 
 

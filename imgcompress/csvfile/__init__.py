@@ -1,6 +1,19 @@
 """The CSV of products: validated, read, and written back with two added columns."""
 
 from .encoding import known_encoding
+from .layout import (
+    CSV_TYPE,
+    FILE_FORMATS,
+    MEDIA_TYPES,
+    OUTPUT_COLUMNS,
+    OUTPUTS,
+    KeptLayout,
+    OutputForm,
+    kept_layout,
+    kept_output,
+    output_form,
+    parse_output_columns,
+)
 from .model import (
     BadCatalogue,
     CatalogueLimits,
@@ -11,25 +24,12 @@ from .model import (
     Wishes,
 )
 from .options import parse_effort, parse_format, parse_formats, parse_metadata
-from .output import (
-    CSV_TYPE,
-    FILE_FORMATS,
-    MEDIA_TYPES,
-    OUTPUT_COLUMNS,
-    OUTPUTS,
-    OutputForm,
-    kept_output,
-    output_form,
-    parse_output_columns,
-    write_output,
-)
 from .preview import Preview, read_preview
-from .reader import read_images
-from .sniff import KeptLayout, kept_layout
+from .rows import read_images
 from .unpacking import Table, opened_table
 from .urls import CheckUrl
 from .validator import validate_file
-from .writer import ImageFailure, write_errors
+from .writer import ImageFailure, write_errors, write_output
 
 __all__ = [
     "BadCatalogue",

@@ -1,4 +1,7 @@
-"""How a file is laid out: separator, header and columns, and which cell belongs to which."""
+"""How a file is laid out: separator, header and columns, and which cell belongs to which.
+
+A job keeps the layout of its file, and the form of its output, for later reads.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from .columns import ChosenColumns, Column
+from .columns import ChosenColumns, Column, options_of
 from .encoding import Encoding, text_blocks
-from .model import shortened
+from .model import BadCatalogue, issue, shortened
 from .parser import BrokenRecord, ColumnBatch, Records, Rows, Run
+from .unpacking import Table
 from .url_cells import UrlCells
 from .urls import is_url_or_blank
+
+# The header is among these.
+HEADER_SEARCHED_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -206,6 +213,127 @@ class Layout:
     def _joint(self) -> str:
         # Separators of URLs in a cell; others would become part of the first URL.
         return self.format.delimiter if self.format.delimiter in ",;" else " "
+
+
+# A layout as JSON, for later reads of the file.
+KeptLayout = dict[str, Any]
+
+
+def kept_layout(layout: Layout) -> KeptLayout:
+    """Return the data that `reopened` needs to read the file in the same way later."""
+    chosen = layout.chosen
+    assert chosen is not None
+    return {
+        "layout": chosen.layout,
+        "columns": layout.titles(),
+        "urls": list(chosen.urls),
+        "name": chosen.name,
+        "id": chosen.id,
+        "header_row": layout.header_row,
+        "line_ending": layout.line_ending,
+        "base_url": layout.base_url,
+        "options": {column.name: place for column, place in layout.indices.items()},
+        "skip": layout.skip,
+        "description_row": layout.description_row,
+        "delimiter": layout.format.delimiter,
+        "sep_line": layout.format.sep_line,
+        "blanks_before_quotes": layout.format.blanks_before_quotes,
+        "encoding": layout.format.encoding.name,
+        "errors": layout.format.encoding.errors,
+    }
+
+
+def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
+    """Return the kept layout of a file; raise BadCatalogue if it is a different file."""
+    encoding = Encoding(kept["encoding"], errors=kept["errors"])
+    format_ = Format(encoding, kept["delimiter"], kept["sep_line"], kept["blanks_before_quotes"])
+    chosen = ChosenColumns(kept["layout"], tuple(kept["urls"]), kept["name"], kept["id"])
+    for number, cells in format_.records(stream):
+        if number == kept["header_row"] and not isinstance(cells, BrokenRecord):
+            return Layout(
+                format_,
+                kept["line_ending"],
+                number,
+                tuple(cells),
+                chosen,
+                # Jobs of earlier versions have none of these.
+                options_of(kept.get("options", {})),
+                kept["base_url"],
+                kept.get("skip", False),
+                kept.get("description_row", 0),
+            )
+    raise BadCatalogue(issue("empty_file", limit=HEADER_SEARCHED_ROWS))
+
+
+# Columns that an upload may ask for, beside those of every output.
+OUTPUT_COLUMNS = ("score", "advice")
+APPEND, REPLACE = OUTPUTS = ("append", "replace")
+CSV_TYPE = "text/csv; charset=utf-8"
+# By the ending of the file name.
+MEDIA_TYPES = {
+    ".csv": CSV_TYPE,
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
+}
+FILE_FORMATS = tuple(ending.removeprefix(".") for ending in MEDIA_TYPES)
+
+
+class OutputForm(NamedTuple):
+    """Whether new URLs replace the old ones, and the sheet of a workbook that is written back.
+
+    Without a `part`, the output is a CSV.
+    """
+
+    replace: bool = False
+    part: str = ""
+    ending: str = ".csv"
+    # Further appended columns: change, score, advice.
+    columns: tuple[str, ...] = ()
+
+    @property
+    def media_type(self) -> str:
+        """Return the media type of the output."""
+        return MEDIA_TYPES[self.ending]
+
+    @property
+    def file_format(self) -> str:
+        """Return the file format of the output, one of FILE_FORMATS."""
+        return self.ending.removeprefix(".")
+
+    def as_csv(self) -> OutputForm:
+        """Return the form for a job whose workbook is unavailable or not wanted."""
+        return OutputForm(self.replace, columns=self.columns)
+
+
+def parse_output_columns(text: str) -> str | None:
+    """Return the names in a text, separated by commas, each once and in their order, or None."""
+    names = {name.strip().casefold() for name in text.split(",")}
+    if not names <= set(OUTPUT_COLUMNS):
+        return None
+    return ",".join(name for name in OUTPUT_COLUMNS if name in names)
+
+
+def kept_output(output: str, table: Table, columns: str | None = None) -> KeptLayout:
+    """Return the data that `output_form` needs, to be kept with the layout of an upload.
+
+    `columns` are names in OUTPUT_COLUMNS, separated by commas.
+    """
+    book = {"part": table.part, "ending": table.ending} if table.workbook else None
+    kept = {"output": output, "workbook": book}
+    return kept | {"output_columns": columns} if columns else kept
+
+
+def output_form(
+    kept: KeptLayout | None, output: str | None = None, *, changes: bool = False
+) -> OutputForm:
+    """Return the form that the upload asked for, or `output` if that is set."""
+    kept = kept or {}
+    replace = (output or kept.get("output")) == REPLACE
+    book = kept.get("workbook")
+    asked = kept.get("output_columns")
+    columns = (*(("change",) if changes else ()), *(asked.split(",") if asked else ()))
+    form = OutputForm(replace, columns=columns)
+    return form._replace(part=book["part"], ending=book["ending"]) if book else form
 
 
 def _without_start(blocks: Iterator[str], length: int) -> Iterator[str]:

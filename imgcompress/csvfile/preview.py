@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from .layout import Layout
+from .layout import HEADER_SEARCHED_ROWS, Layout
 from .model import shortened
 from .parser import BrokenRecord, has_text
-from .sniff import HEADER_SEARCHED_ROWS, open_sample
+from .sniff import open_sample
 
 PREVIEW_ROWS = 5
 PREVIEW_COLUMNS = 1_000

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..file_types import SIGNATURES
 from .columns import (
@@ -19,11 +19,10 @@ from .columns import (
     find_options,
     header_issues,
     holds_image_url,
-    options_of,
     with_names,
 )
 from .encoding import Encoding, detect_encoding, text_blocks
-from .layout import Format, Layout
+from .layout import HEADER_SEARCHED_ROWS, Format, Layout
 from .model import BadCatalogue, Issue, Wishes, issue
 from .parser import BrokenRecord, Records, has_text
 from .url_cells import NO_IMAGE
@@ -112,14 +111,10 @@ def _zip_kind(head: bytes) -> FileType:
 
 
 DELIMITERS = ",;\t|"
-HEADER_SEARCHED_ROWS = 1_000
 # The most rows that titles, units and descriptions above the header may take.
 HEADER_CANDIDATES = 30
 NO_WISHES = Wishes()
 _SEP_LINE = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?(?:\r\n|\n|\r|\Z)", re.I)
-
-# A layout as JSON, for later reads of the file.
-KeptLayout = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -189,52 +184,6 @@ def open_good_layout(stream: BinaryIO) -> Layout:
     for found in header_issues(layout.header_row, layout.header, layout.chosen, NO_WISHES):
         raise BadCatalogue(found)
     return layout
-
-
-def kept_layout(layout: Layout) -> KeptLayout:
-    """Return the data that `reopened` needs to read the file in the same way later."""
-    chosen = layout.chosen
-    assert chosen is not None
-    return {
-        "layout": chosen.layout,
-        "columns": layout.titles(),
-        "urls": list(chosen.urls),
-        "name": chosen.name,
-        "id": chosen.id,
-        "header_row": layout.header_row,
-        "line_ending": layout.line_ending,
-        "base_url": layout.base_url,
-        "options": {column.name: place for column, place in layout.indices.items()},
-        "skip": layout.skip,
-        "description_row": layout.description_row,
-        "delimiter": layout.format.delimiter,
-        "sep_line": layout.format.sep_line,
-        "blanks_before_quotes": layout.format.blanks_before_quotes,
-        "encoding": layout.format.encoding.name,
-        "errors": layout.format.encoding.errors,
-    }
-
-
-def reopened(stream: BinaryIO, kept: KeptLayout) -> Layout:
-    """Return the kept layout of a file; raise BadCatalogue if it is a different file."""
-    encoding = Encoding(kept["encoding"], errors=kept["errors"])
-    format_ = Format(encoding, kept["delimiter"], kept["sep_line"], kept["blanks_before_quotes"])
-    chosen = ChosenColumns(kept["layout"], tuple(kept["urls"]), kept["name"], kept["id"])
-    for number, cells in format_.records(stream):
-        if number == kept["header_row"] and not isinstance(cells, BrokenRecord):
-            return Layout(
-                format_,
-                kept["line_ending"],
-                number,
-                tuple(cells),
-                chosen,
-                # Jobs of earlier versions have none of these.
-                options_of(kept.get("options", {})),
-                kept["base_url"],
-                kept.get("skip", False),
-                kept.get("description_row", 0),
-            )
-    raise BadCatalogue(issue("empty_file", limit=HEADER_SEARCHED_ROWS))
 
 
 def _foreign(kind: FileType) -> Issue:

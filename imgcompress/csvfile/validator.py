@@ -21,8 +21,7 @@ from .model import (
 )
 from .options import OptionCells, places_of_values
 from .parser import BrokenRecord, ColumnBatch, Rows, Run, has_text
-from .quoting import issue_of_broken_record
-from .row_errors import BrokenRow, RowChecks
+from .rows import BrokenRow, RowChecks, issue_of_broken_record
 from .sniff import open_layout
 from .urls import CheckUrl, UrlRules
 

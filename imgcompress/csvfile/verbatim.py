@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO, cast
 
 from .encoding import STRAY, Encoding
-from .layout import Layout
+from .layout import KeptLayout, Layout, reopened
 from .model import ImageOutcome
 from .parser import Records
-from .row_errors import intact
-from .sniff import KeptLayout, open_good_layout, reopened
+from .rows import intact
+from .sniff import open_good_layout
 from .writer import OutcomesOfRows, new_urls
 
 _CHUNK_BYTES = 64 * 1024

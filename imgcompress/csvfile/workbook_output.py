@@ -17,10 +17,9 @@ from xml.sax.saxutils import escape, quoteattr
 from openpyxl.utils.cell import column_index_from_string, get_column_letter
 
 from .hyperlinks import Links, read_links, relations_of, target_in_text
-from .layout import Layout
+from .layout import KeptLayout, Layout, reopened
 from .model import ImageOutcome
-from .row_errors import intact
-from .sniff import KeptLayout, reopened
+from .rows import intact
 from .workbooks import IMAGE_FORMULA
 from .writer import AppendedColumns, OutcomesOfRows, new_urls
 from .xml_edits import Attributes, XmlEdits

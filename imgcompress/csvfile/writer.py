@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
-from .layout import Layout
+from .layout import KeptLayout, Layout, OutputForm, reopened
 from .model import ImageOutcome
 from .options import OptionCells
 from .parser import has_text
-from .row_errors import RowChecks, intact
-from .sniff import KeptLayout, open_good_layout, reopened
+from .rows import RowChecks, intact
+from .sniff import open_good_layout
 
 # Unicode's normal form NFKC of each begins with = + - or @.
 _SIGNS = "=+@⁺⁼₊₌⩵⩶﬩﹢﹦﹫＋＝＠﹣－-"
@@ -276,3 +276,36 @@ def _places(layout: Layout, row: Sequence[str]) -> list[tuple[str, str]]:
         for place in layout.url_places
         for url in layout.url_cells.split(row[place])
     ]
+
+
+def write_output(
+    form: OutputForm,
+    source: BinaryIO,
+    workbook: BinaryIO | None,
+    outcomes: Iterable[ImageOutcome],
+    kept: KeptLayout | None,
+    delimiter: str | None = None,
+) -> Iterator[bytes]:
+    """Yield the output in chunks; `workbook` is needed where the form has a `part`.
+
+    `outcomes` come ordered by row and position. A `delimiter` is for a CSV with columns appended.
+    Raise BadCatalogue if `source`, which is the CSV of a workbook too, is not a valid catalogue.
+    """
+    # Loading either takes time, and few jobs need it.
+    if form.part and workbook and kept:
+        from .workbook_output import write_workbook
+
+        return write_workbook(
+            workbook,
+            form.part,
+            source,
+            outcomes,
+            kept,
+            replace=form.replace,
+            columns=form.columns,
+        )
+    if form.replace:
+        from .verbatim import write_replaced
+
+        return write_replaced(source, outcomes, kept)
+    return write_catalogue(source, outcomes, delimiter, kept, columns=form.columns)

@@ -17,7 +17,7 @@ from imgcompress.csvfile import (
 )
 from imgcompress.csvfile.layout import Layout
 from imgcompress.csvfile.model import CatalogueRow
-from imgcompress.csvfile.reader import CatalogueRows
+from imgcompress.csvfile.rows import CatalogueRows
 from imgcompress.csvfile.sniff import open_good_layout
 from imgcompress.csvfile.writer import write_catalogue
 

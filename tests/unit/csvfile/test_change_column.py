@@ -7,7 +7,7 @@ import io
 import openpyxl
 
 from imgcompress.csvfile import kept_layout, opened_table, output_form, write_output
-from imgcompress.csvfile.output import kept_output, parse_output_columns
+from imgcompress.csvfile.layout import kept_output, parse_output_columns
 from imgcompress.csvfile.validator import validate_file
 from imgcompress.csvfile.writer import write_catalogue
 

@@ -10,13 +10,7 @@ from typing import Any
 
 import pytest
 
-from imgcompress.csvfile import (
-    BadCatalogue,
-    ImageFailure,
-    Validation,
-    kept_layout,
-    write_errors,
-)
+from imgcompress.csvfile import BadCatalogue, ImageFailure, Validation, kept_layout, write_errors
 from imgcompress.csvfile.verbatim import write_replaced
 from imgcompress.csvfile.writer import write_catalogue
 

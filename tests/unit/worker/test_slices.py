@@ -12,12 +12,7 @@ from imgcompress.ledger.hosts import Source
 from imgcompress.ledger.results import Result
 from imgcompress.ledger.slices import Claim, PendingImage
 from imgcompress.worker import slices
-from imgcompress.worker.slices import (
-    BATCH_IMAGES,
-    ActiveSlice,
-    SliceImage,
-    retry_while_unavailable,
-)
+from imgcompress.worker.slices import BATCH_IMAGES, ActiveSlice, SliceImage, retry_while_unavailable
 
 
 class FlakyLedger:

@@ -1,18 +1,134 @@
-"""Read the rows of a validated catalogue."""
+"""The rows of a catalogue: what is wrong with them, and the images in them.
+
+An issue of a row as a whole, such as its quotation marks, its number of cells or its options, is a
+reason to refuse its file; with `on_row_error=skip` the row is skipped, and copied to the output. A
+URL that cannot be fetched is not such an issue: only its image fails.
+"""
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..image_columns import ImageColumns
 from .layout import Layout
-from .model import BadCatalogue, CatalogueLimits, CatalogueRow, issue
+from .model import BadCatalogue, CatalogueLimits, CatalogueRow, Issue, issue
 from .options import OptionCells
-from .parser import BrokenRecord, ColumnBatch, Rows, has_text
-from .quoting import issue_of_broken_record
-from .row_errors import DEFAULT_LIMITS, RowChecks
+from .parser import (
+    MAX_CELL_CHARS,
+    MAX_ROW_CHARS,
+    BrokenRecord,
+    ColumnBatch,
+    NumberedRecord,
+    Rows,
+    has_text,
+)
 from .sniff import open_good_layout
+
+# Possessive, because an ordinary repetition would try every way to part a long cell.
+_QUOTED = r'"(?:[^"]++|"")*+"'
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """The first bad cell of a record: its index, its text to the record's end, its quotes."""
+
+    index: int
+    text: str
+    quoted: bool
+    closed: bool
+
+
+def issue_of_broken_record(record: BrokenRecord, layout: Layout) -> Issue:
+    """Return the issue of a broken record."""
+    if record.too_long:
+        return issue("row_too_long", record.number, value=record.text, limit=MAX_ROW_CHARS)
+    cell = _first_bad_cell(record.text, layout.format.delimiter)
+    return issue(
+        _code(cell, record.final),
+        record.number,
+        layout.title(cell.index),
+        cell.text,
+        limit=MAX_CELL_CHARS,
+    )
+
+
+def _code(cell: _Cell, record_has_no_end: bool) -> str:
+    if cell.quoted and (record_has_no_end or not cell.closed):
+        return "unclosed_quote"
+    return "cell_too_long" if len(cell.text) > MAX_CELL_CHARS else "stray_quote"
+
+
+def _first_bad_cell(text: str, delimiter: str) -> _Cell:
+    mark = re.escape(delimiter)
+    any_cell = re.compile(rf'(?:{_QUOTED}|(?!")[^{mark}\r\n]*+)(?={mark}|[\r\n]|\Z)')
+    position = index = 0
+    while (match := any_cell.match(text, position)) and len(match[0]) <= MAX_CELL_CHARS:
+        if not text.startswith(delimiter, match.end()):
+            break
+        position = match.end() + 1
+        index += 1
+    return _Cell(
+        index,
+        text[position:].rstrip("\r\n"),
+        text.startswith('"', position),
+        re.compile(_QUOTED).match(text, position) is not None,
+    )
+
+
+DEFAULT_LIMITS = CatalogueLimits()
+
+
+class BrokenRow(list[str]):
+    """The cells of a malformed CSV record, separated as far as possible."""
+
+    def __init__(self, record: BrokenRecord, layout: Layout) -> None:
+        self.issue = issue_of_broken_record(record, layout)
+        delimiter = layout.format.delimiter
+        try:
+            super().__init__(next(csv.reader([record.text], delimiter=delimiter)))
+        except csv.Error:
+            super().__init__(record.text.rstrip("\r\n").split(delimiter))
+
+
+class RowChecks:
+    """Finds the issues of rows below the header."""
+
+    def __init__(
+        self, layout: Layout, options: OptionCells, limits: CatalogueLimits = DEFAULT_LIMITS
+    ) -> None:
+        self._layout = layout
+        self._options = options
+        # A header that is too wide is reported once, not again for each row below it.
+        self.most_cells = max(limits.max_columns, len(layout.header))
+
+    def issues(self, number: int, cells: list[str]) -> Iterator[Issue]:
+        """Yield the issues of a row; a blank one has none."""
+        if isinstance(cells, BrokenRow):
+            yield cells.issue
+        elif not has_text(cells):
+            return
+        elif len(cells) > self.most_cells:
+            yield issue("too_many_columns", number, found=len(cells), limit=self.most_cells)
+        elif self._layout.chosen:
+            row, surplus = self._layout.sorted_out(cells)
+            if surplus:
+                yield issue("extra_cells", number, value=surplus)
+            yield from self._options.issues(number, row)
+
+
+def intact(records: Iterable[NumberedRecord], layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Yield records as they are; a broken one is a BrokenRow, or else raises BadCatalogue."""
+    for number, cells in records:
+        if isinstance(cells, BrokenRecord):
+            if not layout.passes_over(cells):
+                raise BadCatalogue(issue_of_broken_record(cells, layout))
+            yield number, BrokenRow(cells, layout)
+        else:
+            yield number, cells
 
 
 def read_images(
