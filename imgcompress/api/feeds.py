@@ -11,18 +11,22 @@ from ..extensions import base_url, current_settings
 from ..ledger import feeds
 from ..ledger.feeds import MAX_EVERY, MIN_EVERY, NewFeed
 from ..ledger.models import Feed, FeedOutcome, FeedState
-from ..ledger.slices import REQUEST_HEADERS as JOB_HEADERS
+from ..ledger.slices import REQUEST_HEADERS
 from ..links import job_url, parse_id
 from ..options import OPTION_NAMES
 from ..worker.queue import send
-from . import since as comparison
 from .auth import current_owner
 from .errors import FeedNotFound
 from .openapi import Blueprint
-from .request_headers import REQUEST_HEADERS
 from .schemas import Time
-from .since import trust_seconds
-from .upload import EXAMPLE_TABLE, UploadForm, callable_url, form_like_upload
+from .upload_fields import (
+    EXAMPLE_TABLE,
+    HEADER_FIELDS,
+    TRUST_AND_FRESH,
+    callable_url,
+    trust_seconds,
+)
+from .upload_form import UploadForm, form_like_upload
 
 BAD_EVERY = (
     "every must be a number of minutes, hours or days from 15m to 30d, such as 30m, 12h or 1d."
@@ -40,7 +44,7 @@ LIKE_UPLOAD = (
     "row_options",
     "webhook_url",
     *OPTION_NAMES,
-    *REQUEST_HEADERS,
+    *HEADER_FIELDS,
     "trust",
     "fresh",
 )
@@ -86,7 +90,7 @@ class NewFeedSchema(form_like_upload(*LIKE_UPLOAD)):  # type: ignore[misc]
     @validates_schema
     def _trust_or_fresh(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("trust") and data.get("fresh"):
-            raise ValidationError(comparison.TRUST_AND_FRESH, "trust")
+            raise ValidationError(TRUST_AND_FRESH, "trust")
 
 
 class LastRunSchema(Schema):
@@ -300,7 +304,7 @@ def _shown(feed: Feed) -> dict[str, Any]:
     last = feed.last_request_id
     return {
         **{name: getattr(feed, name) for name in SHOWN},
-        "options": {key: value for key, value in feed.options.items() if key != JOB_HEADERS},
+        "options": {key: value for key, value in feed.options.items() if key != REQUEST_HEADERS},
         "next_run_at": feed.next_run_at if feed.state == FeedState.ACTIVE else None,
         "last_run": feed.last_outcome
         and {

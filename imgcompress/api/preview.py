@@ -12,9 +12,9 @@ from ..options import OPTION_NAMES, RATINGS, rating_of
 from ..worker.intake import refusal_of
 from ..worker.preview import preview_image
 from .openapi import Blueprint
-from .request_headers import REQUEST_HEADERS, headers_of
 from .schemas import OUTCOMES
-from .upload import compression_of, form_like_upload
+from .upload_fields import HEADER_FIELDS, headers_of
+from .upload_form import compression_of, form_like_upload
 
 MAX_URL_CHARS = 8_000
 
@@ -25,7 +25,7 @@ def _must_be_fetchable(url: str) -> None:
         raise ValidationError(reason)
 
 
-class ImagePreviewSchema(form_like_upload(*OPTION_NAMES, *REQUEST_HEADERS)):  # type: ignore[misc]
+class ImagePreviewSchema(form_like_upload(*OPTION_NAMES, *HEADER_FIELDS)):  # type: ignore[misc]
     """An image, and options as an upload has them."""
 
     url = fields.String(
