@@ -5,14 +5,117 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from marshmallow import Schema, fields, validate
+
 from ..ledger.deliveries import LoggedDelivery, deliveries_of, redeliver
-from ..ledger.models import Channel, JobRequest
+from ..ledger.models import Channel, DeliveryState, JobRequest
 from ..ledger.receivers import host_of
 from ..worker.queue import publish_due_deliveries
 from .errors import DeliveryNotFound
 from .jobs import find_job
 from .openapi import JOB_ID, Blueprint
-from .schemas import DeliveryLogSchema, RedeliverQuery
+from .schemas import Time
+
+EVENT_ID = {"example": "msg_3f2a9c0d7b5e4f6a8c1d2e3f4a5b6c7d"}
+
+
+class AttemptSchema(Schema):
+    """One attempt to deliver."""
+
+    attempt = fields.Integer(required=True, metadata={"example": 1})
+    started_at = Time(required=True)
+    seconds = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Duration in seconds; null while in progress, or if it was interrupted.",
+            "example": 0.213,
+        },
+    )
+    response_status = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The HTTP status of the receiver's response; null if there was none.",
+            "example": 200,
+        },
+    )
+    error = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why it failed; null if it did not.", "example": None},
+    )
+
+
+class CircuitSchema(Schema):
+    """The state of the receiver, over all jobs."""
+
+    receiver = fields.String(
+        required=True,
+        metadata={
+            "description": "Scheme, host and port; or the mail server.",
+            "example": "https://shop.example.com:443",
+        },
+    )
+    failures = fields.Integer(
+        required=True, metadata={"description": "Consecutive failures.", "example": 0}
+    )
+    open_until = Time(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Nothing is sent to the receiver until then, because it failed too often;"
+            " null if it is not suspended."
+        },
+    )
+
+
+class DeliverySchema(Schema):
+    """One event on its way to one receiver."""
+
+    id = fields.String(
+        required=True,
+        metadata={"description": "The `webhook-id`, the same in every attempt.", **EVENT_ID},
+    )
+    event = fields.String(required=True, metadata={"example": "job.completed"})
+    channel = fields.String(required=True, validate=validate.OneOf(list(Channel)))
+    target = fields.String(
+        required=True,
+        metadata={
+            "description": "The webhook URL or the e-mail address.",
+            "example": "https://shop.example.com/hooks/images",
+        },
+    )
+    state = fields.String(required=True, validate=validate.OneOf(list(DeliveryState)))
+    created_at = Time(required=True)
+    delivered_at = Time(required=True, allow_none=True)
+    next_attempt_at = Time(required=True, allow_none=True)
+    circuit = fields.Nested(CircuitSchema, required=True)
+    attempts = fields.List(fields.Nested(AttemptSchema), required=True)
+
+
+class DeliveryLogSchema(Schema):
+    """A job's deliveries, the oldest first."""
+
+    request_id = fields.UUID(required=True)
+    deliveries = fields.List(fields.Nested(DeliverySchema), required=True)
+
+
+class RedeliverQuery(Schema):
+    """Which delivery is asked for."""
+
+    id = fields.String(
+        validate=validate.Length(
+            min=1,
+            error="id is empty. Give the id of a delivery, or leave id out to resend the webhook"
+            " of the last event.",
+        ),
+        metadata={
+            "description": "The delivery to resend; if left out, the webhook of the last event.",
+            **EVENT_ID,
+        },
+    )
+
 
 blueprint = Blueprint(
     "webhooks",

@@ -16,10 +16,12 @@ from uuid import UUID
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from flask import Response, stream_with_context
+from marshmallow import Schema, fields, validate
 
 from ..csvfile import (
     CSV_TYPE,
     MEDIA_TYPES,
+    OUTPUTS,
     ImageFailure,
     OutputForm,
     output_form,
@@ -39,7 +41,6 @@ from .jobs import find_job
 from .middleware import attach
 from .openapi import JOB_ID, Blueprint
 from .presenters import is_active
-from .schemas import DELIMITERS, ArchiveQuery, DownloadQuery
 
 log = logging.getLogger(__name__)
 _NO_DELIMITER = RequestIssue(
@@ -50,6 +51,62 @@ _NO_DELIMITER = RequestIssue(
     "The delimiter cannot be changed with output=replace. Leave it out, or send output=append.",
     None,
 )
+
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+
+
+def _partial() -> fields.Boolean:
+    return fields.Boolean(
+        load_default=False,
+        error_messages={"invalid": "partial must be true or false."},
+        metadata={"description": "While the job runs: the results so far."},
+    )
+
+
+class DownloadQuery(Schema):
+    """Which output CSV is asked for."""
+
+    partial = _partial()  # type: ignore[assignment]
+    delimiter = fields.String(
+        load_default=None,
+        validate=validate.OneOf(
+            list(DELIMITERS), error=f"delimiter must be one of {', '.join(DELIMITERS)}."
+        ),
+        metadata={
+            "description": "Have a CSV with this delimiter between cells, also of a workbook; the"
+            " upload's own if left out. With `append` only."
+        },
+    )
+    output = fields.String(
+        load_default=None,
+        validate=validate.OneOf(OUTPUTS, error="output must be append or replace."),
+        metadata={
+            "description": "Two columns more (`append`), or the new URLs in place of the old ones"
+            " (`replace`); as the upload asked for if left out."
+        },
+    )
+    errors = fields.Boolean(
+        load_default=False,
+        error_messages={"invalid": "errors must be true or false."},
+        metadata={"description": "A list of the images that failed, in place of the output CSV."},
+    )
+    report = fields.Boolean(
+        load_default=False,
+        error_messages={"invalid": "report must be true or false."},
+        metadata={
+            "description": "A list of all images, with the reason if one failed and its change in a"
+            " job with `since`, in place of the output CSV."
+        },
+    )
+
+
+class ArchiveQuery(Schema):
+    """Which archive is asked for."""
+
+    partial = _partial()  # type: ignore[assignment]
+
+
 download_blueprint = Blueprint(
     "download", __name__, url_prefix="/job", description="Download the output CSV."
 )

@@ -34,22 +34,20 @@ from .errors import (
     NothingToRetry,
     RetryCannotHelp,
 )
-from .middleware import conditional
-from .openapi import JOB_ID, Blueprint, View
-from .presenters import Page, count_images, image_report, is_active, job_report, status_report
-from .schemas import (
+from .image_schemas import REMOVED, DetailsQuery, DetailsSchema
+from .job_schemas import (
     MAX_WAIT_SECONDS,
-    REMOVED,
     DeleteAllQuery,
     DeletedSchema,
-    DetailsQuery,
-    DetailsSchema,
     JobListQuery,
     JobListSchema,
     RetryQuery,
     StatusQuery,
     StatusSchema,
 )
+from .middleware import conditional
+from .openapi import JOB_ID, Blueprint, View
+from .presenters import Page, count_images, image_report, is_active, job_report, status_report
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,14 @@ import flask
 import flask_smorest
 from flask import Flask, Request, Response, current_app, make_response, render_template, request
 from flask_smorest import Api
-from marshmallow import RAISE, Schema, ValidationError
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
 
 from .. import __version__
 from ..config import Settings
 from ..errors import ImgcompressError, LedgerUnavailable
 from ..ledger.idempotency import KeyReused
+from ..ledger.models import ImageStatus, JobStatus
 from .auth import KEY_HEADER, OPERATOR, PUBLIC, needs_operator
 from .errors import (
     PROBLEM_TYPE,
@@ -35,7 +36,7 @@ from .errors import (
     issues_of_fields,
     issues_of_unknown_parameters,
 )
-from .schemas import ProblemSchema, StatusEventSchema
+from .schemas import ProblemSchema
 
 ERRORS: Mapping[int, type[ImgcompressError]] = {
     400: InvalidRequest,
@@ -200,6 +201,58 @@ HEADERS = {
     "webhook-timestamp": "The time of this attempt, in seconds since 1970.",
     "webhook-signature": "One or two signatures as defined by Standard Webhooks, `v1,…`.",
 }
+
+
+class EventImageSchema(Schema):
+    """One image that is done."""
+
+    input_url = fields.String(required=True)
+    output_url = fields.String(required=True, allow_none=True)
+    status = fields.String(
+        required=True, validate=validate.OneOf([ImageStatus.COMPLETED, ImageStatus.FAILED])
+    )
+
+
+class StatusEventSchema(Schema):
+    """The payload of a webhook: the job at the time its status changed."""
+
+    request_id = fields.UUID(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(list(JobStatus)))
+    message = fields.String(required=True)
+    completion_percentage = fields.Integer(required=True)
+    total_images = fields.Integer(required=True)
+    completed_images = fields.Integer(required=True)
+    failed_images = fields.Integer(required=True)
+    input_bytes = fields.Integer(required=True)
+    output_bytes = fields.Integer(required=True)
+    since_request_id = fields.UUID(
+        allow_none=True,
+        metadata={
+            "description": "The earlier job. It and the next five fields are sent for an upload with `since` alone."
+        },
+    )
+    unchanged_images = fields.Integer()
+    changed_images = fields.Integer()
+    new_images = fields.Integer()
+    removed_images = fields.Integer()
+    bytes_not_downloaded = fields.Integer()
+    images = fields.List(
+        fields.Nested(EventImageSchema),
+        required=True,
+        metadata={
+            "description": "The finished images, in the order of the CSV: at most 1,000, and fewer if"
+            " the payload would exceed 256 KiB."
+        },
+    )
+    images_truncated = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "Whether there are more finished images than are listed; details_url has all"
+            " of them."
+        },
+    )
+    details_url = fields.String(required=True, metadata={"format": "uri"})
+    download_url = fields.String(required=True, metadata={"format": "uri"})
 
 
 def document_status_event(api: Api) -> None:

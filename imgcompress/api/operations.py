@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from flask import Response, current_app
+from marshmallow import Schema, fields, validate
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -28,7 +29,6 @@ from ..ledger.metrics import RecoveryCounter, read_counters, read_values
 from ..metrics import COUNTERS, HISTOGRAMS, Histogram, Sample
 from ..worker.queue import check_broker
 from .openapi import PUBLIC_CALL, Blueprint
-from .schemas import HealthSchema, ReadinessSchema
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,54 @@ def _check(name: str, attempt: Callable[[], None]) -> str:
         log.warning("Not ready: the %s is unavailable: %s", name, error)
         return UNAVAILABLE
     return OK
+
+
+class HealthSchema(Schema):
+    """The process answers."""
+
+    status = fields.String(required=True, validate=validate.OneOf(["ok"]))
+
+
+class ChecksSchema(Schema):
+    """The dependencies of the service."""
+
+    database = fields.String(required=True, validate=validate.OneOf(["ok", "unavailable"]))
+    storage = fields.String(required=True, validate=validate.OneOf(["ok", "unavailable"]))
+    broker = fields.String(required=True, validate=validate.OneOf(["ok", "unavailable"]))
+
+
+class ReadinessSchema(Schema):
+    """Whether uploads are taken, and whether they are worked on at once."""
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(["ok", "degraded", "unavailable"]),
+        metadata={
+            "description": "degraded: uploads are accepted, and processed when the message"
+            " broker works again. unavailable: uploads are not accepted."
+        },
+    )
+    checks = fields.Nested(ChecksSchema, required=True)
+    oldest_slice_seconds = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Seconds since the work that has waited longest made progress; 0 if nothing"
+            " waits, null when the database cannot be read.",
+            "example": 0,
+        },
+    )
+    clock_ahead_seconds = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Seconds by which the clock of the responding machine is ahead of the"
+            " database's clock, or behind it if negative; null when the database cannot"
+            " be read. The database's clock decides when work is due, so a difference"
+            " does not harm jobs; synchronise the clocks anyway if it exceeds 2 s.",
+            "example": 0.0,
+        },
+    )
 
 
 health_blueprint = Blueprint("health", __name__, description="Monitor the service.")

@@ -11,8 +11,8 @@ from ..extensions import current_settings
 from ..options import OPTION_NAMES, RATINGS, rating_of
 from ..worker.intake import refusal_of
 from ..worker.preview import preview_image
+from .image_schemas import OUTCOMES
 from .openapi import Blueprint
-from .schemas import OUTCOMES
 from .upload_fields import HEADER_FIELDS, headers_of
 from .upload_form import compression_of, form_like_upload
 

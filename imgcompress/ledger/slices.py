@@ -52,7 +52,11 @@ from .models import (
     utcnow,
 )
 from .session import reading, rowcount, writing
-from .unreadable import UNREADABLE, replace_unreadable_fields, replace_unreadable_job_fields
+from .unreadable import (
+    UNREADABLE,
+    replace_unreadable_fields,
+    replace_unreadable_job_fields,
+)
 
 
 def lease_holders() -> list[str]:

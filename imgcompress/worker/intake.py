@@ -15,7 +15,14 @@ from uuid import UUID
 from werkzeug.http import parse_options_header
 
 from ..config import Settings
-from ..csvfile import CatalogueLimits, Table, Validation, kept_layout, kept_output, read_images
+from ..csvfile import (
+    CatalogueLimits,
+    Table,
+    Validation,
+    kept_layout,
+    kept_output,
+    read_images,
+)
 from ..errors import IMAGE_ERRORS, ImageError, ImgcompressError, LedgerUnavailable, NetworkError
 from ..ledger.intake import Condition, NewJob, create_job
 from ..net import DialPolicy, check_url

@@ -23,7 +23,13 @@ from ..ledger.results import (
     record_and_release,
     record_results,
 )
-from ..ledger.slices import Claim, PendingImage, claim_slice, exceeds_fair_share, release_slice
+from ..ledger.slices import (
+    Claim,
+    PendingImage,
+    claim_slice,
+    exceeds_fair_share,
+    release_slice,
+)
 from ..logs import bind
 from ..net.fetcher import Deferred
 from ..tracing import record

@@ -14,8 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from marshmallow import RAISE
 
-from imgcompress.api.openapi import EXAMPLE
-from imgcompress.api.schemas import StatusEventSchema
+from imgcompress.api.openapi import EXAMPLE, StatusEventSchema
 from imgcompress.config import Settings, SmtpServer
 from imgcompress.ledger.deliveries import (
     DueDelivery,

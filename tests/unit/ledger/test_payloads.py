@@ -6,7 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from imgcompress.api.schemas import EventImageSchema, StatusEventSchema
+from imgcompress.api.openapi import EventImageSchema, StatusEventSchema
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.slices import pending_images
 from imgcompress.worker.payloads import MAX_PAYLOAD_BYTES

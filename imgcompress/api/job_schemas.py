@@ -1,0 +1,339 @@
+"""The shapes of jobs and their statuses, and the queries about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from ..errors import IMAGE_ERRORS
+from ..ledger.models import FOUND_CHARS, Channel, DeliveryState, JobStatus
+from ..options import RATINGS
+from .schemas import PageQuery, PageSchema, ReadingSchema, Time, page_number
+
+MAX_WAIT_SECONDS = 30
+
+
+def _count(description: str, example: int) -> fields.Integer:
+    return fields.Integer(required=True, metadata={"description": description, "example": example})
+
+
+def _link(description: str, *, allow_none: bool = False) -> fields.String:
+    return fields.String(
+        required=True, allow_none=allow_none, metadata={"description": description, "format": "uri"}
+    )
+
+
+def _compared(description: str) -> fields.Integer:
+    return fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": f"{description}; null without `since`.", "example": None},
+    )
+
+
+class JobSchema(Schema):
+    """A job: one uploaded CSV, and how far its images have come."""
+
+    request_id = fields.UUID(required=True)
+    status = fields.String(required=True, validate=validate.OneOf(list(JobStatus)))
+    created_at = Time(required=True)
+    updated_at = Time(required=True)
+    started_at = Time(required=True, allow_none=True)
+    finished_at = Time(required=True, allow_none=True)
+    completion_percentage = _count("100 means that the job has ended.", 66)
+    error_message = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why the job as a whole failed.", "example": None},
+    )
+    source_filename = fields.String(required=True, metadata={"example": "products.csv"})
+    total_rows = _count("Rows in the CSV.", 2)
+    total_images = _count("Images in the CSV.", 6)
+    completed_images = _count("Images that were compressed and stored.", 3)
+    failed_images = _count("Images that failed.", 1)
+    input_bytes = _count("Bytes of the completed images before compression.", 1_204_224)
+    output_bytes = _count("Bytes of the completed images after compression.", 590_112)
+    since_request_id = fields.UUID(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The earlier job that this one is compared with; null without `since`,"
+            " and where `since=latest` found none.",
+        },
+    )
+    unchanged_images = _compared("Images that did not change, and keep their results")
+    changed_images = _compared("Images that changed, and were compressed again")
+    new_images = _compared("Images that the earlier job had no result of")
+    removed_images = _compared("Images of the earlier job that this CSV no longer has")
+    bytes_not_downloaded = _compared("Bytes of unchanged images that were not downloaded")
+    status_url = _link("This job.")
+    details_url = _link("Its images.")
+    download_url = _link("Its output CSV.")
+    webhooks_url = _link("The deliveries of its webhooks and e-mails.")
+    archive_url = _link("Its compressed images in a ZIP.")
+    cancel_url = _link("POST to cancel the job; null when it has ended.", allow_none=True)
+    retry_url = _link(
+        "POST to retry the failed images; null while the job runs, and when none failed.",
+        allow_none=True,
+    )
+
+
+class FailureSchema(Schema):
+    """Images that failed in one way at one host."""
+
+    code = fields.String(required=True, metadata={"example": "source_status"})
+    host = fields.String(required=True, metadata={"example": "cdn.supplier.com"})
+    found = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "example": "HTTP 403 Forbidden",
+            "description": "What was found: the HTTP status, or what the URL returned instead of an"
+            " image; null where that differs from image to image, or where the code"
+            " says it all.",
+        },
+    )
+    count = fields.Integer(required=True, metadata={"example": 212})
+    example_row = fields.Integer(
+        required=True,
+        metadata={"description": "A row of the CSV with such an image.", "example": 3},
+    )
+    details_url = _link("These images.")
+    retry_url = _link(
+        "POST to retry these images alone; null while the job runs, and where a retry cannot help"
+        " because the catalogue needs another URL.",
+        allow_none=True,
+    )
+
+
+class LastDeliverySchema(Schema):
+    """The delivery state of the job's last event."""
+
+    id = fields.String(required=True, metadata={"example": "msg_3f2a9c0d7b5e4f6a8c1d2e3f4a5b6c7d"})
+    event = fields.String(required=True, metadata={"example": "job.completed"})
+    channel = fields.String(required=True, validate=validate.OneOf(list(Channel)))
+    state = fields.String(required=True, validate=validate.OneOf(list(DeliveryState)))
+    attempts = fields.Integer(required=True, metadata={"example": 1})
+    next_attempt_at = Time(required=True, allow_none=True)
+
+
+class RatedImagesSchema(Schema):
+    """How many images have a rating."""
+
+    rating = fields.String(required=True, validate=validate.OneOf(list(RATINGS)))
+    count = fields.Integer(required=True, metadata={"example": 3})
+
+
+class ScoresSchema(Schema):
+    """How good the compressed images look beside the originals."""
+
+    median = fields.Integer(
+        required=True, metadata={"description": "The whole points of it.", "example": 78}
+    )
+    lowest = fields.Integer(
+        required=True, metadata={"description": "The whole points of it.", "example": 52}
+    )
+    rating = fields.String(
+        required=True,
+        validate=validate.OneOf(list(RATINGS)),
+        metadata={"description": "The median in a word.", "example": "high"},
+    )
+    images = fields.List(fields.Nested(RatedImagesSchema), required=True)
+
+
+class FormatAdviceSchema(Schema):
+    """What a format would save of the images that it is advised for."""
+
+    format = fields.String(required=True, metadata={"example": "webp"})
+    images = fields.Integer(required=True, metadata={"example": 12})
+    saved_bytes = fields.Integer(
+        required=True,
+        metadata={
+            "description": "About how many bytes of these images after compression it would save.",
+            "example": 1_204_224,
+        },
+    )
+
+
+class StatusSchema(JobSchema, ReadingSchema):
+    """A job with the time that it will still take, its failures, and its last delivery."""
+
+    stalled_since = Time(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "When the job last made progress, if it is stalled; null if it is not.",
+            "example": None,
+        },
+    )
+    eta_seconds = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Estimated seconds until the end at the current pace; null when unknown.",
+            "example": 12,
+        },
+    )
+    scores = fields.Nested(
+        ScoresSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null until an image has been compressed."},
+    )
+    advice = fields.List(
+        fields.Nested(FormatAdviceSchema),
+        required=True,
+        metadata={
+            "description": "Formats that would save bytes of images which keep theirs; the details"
+            " name the images."
+        },
+    )
+    finished_in_run = _count("Images that ended since `started_at`; a retry begins a new run.", 4)
+    errors = fields.List(
+        fields.Nested(FailureSchema),
+        required=True,
+        metadata={
+            "description": "The failures grouped by code, host and `found`, most frequent first; at"
+            " most 100."
+        },
+    )
+    last_delivery = fields.Nested(
+        LastDeliverySchema,
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The webhook of the last event, or its e-mail if there is no webhook; null"
+            " if there is neither."
+        },
+    )
+
+
+class JobListSchema(PageSchema):
+    """A page of jobs, the newest first."""
+
+    jobs = fields.List(fields.Nested(JobSchema), required=True)
+
+
+class JobListQuery(PageQuery):
+    """Which jobs are asked for."""
+
+    status = fields.String(
+        validate=validate.OneOf(
+            list(JobStatus), error=f"status must be one of {', '.join(JobStatus)}."
+        ),
+        metadata={"description": "Only jobs in this status."},
+    )
+    search = fields.String(
+        validate=validate.Length(
+            1, 255, error="search must have 1 to 255 characters, or be left out."
+        ),
+        metadata={
+            "description": "Only jobs whose file name contains this text, in any case.",
+            "example": "autumn",
+        },
+    )
+
+
+WAIT_FOR = ("change", "end")
+
+
+class StatusQuery(Schema):
+    """How long the answer may wait, and for what."""
+
+    wait = page_number(
+        "wait",
+        0,
+        MAX_WAIT_SECONDS,
+        description=(
+            "Wait for up to this many seconds until the status or the percentage has changed. If"
+            f" left out, 0, or {MAX_WAIT_SECONDS} with `wait_for=end`."
+        ),
+    )
+    wait_for = fields.String(
+        load_default="change",
+        validate=validate.OneOf(WAIT_FOR, error=f"wait_for must be one of {', '.join(WAIT_FOR)}."),
+        metadata={
+            "description": "What to wait for: a `change` of the status or the percentage, or the"
+            " `end` of the job, even if If-None-Match is outdated."
+        },
+    )
+
+
+class _Codes(fields.List[str]):
+    """Words that are separated by commas, that stand in several fields of one name, or both."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        words = [word.strip() for text in value for word in text.split(",")]
+        return super()._deserialize([word for word in words if word], attr, data, **kwargs)
+
+
+def _must_be_known(codes: list[str]) -> None:
+    if not codes:
+        raise ValidationError(
+            "codes is empty. List the codes of the images to retry, or leave"
+            " codes out to retry all failed images."
+        )
+    # validate.ContainsOnly would give the array, and not its items, an enum in the document.
+    if not IMAGE_ERRORS.keys() >= set(codes):
+        raise ValidationError(f"codes must be one or more of {', '.join(IMAGE_ERRORS)}.")
+
+
+def _short_text(name: str, most: int, description: str, example: str) -> fields.String:
+    message = f"{name} must have 1 to {most} characters, or be left out."
+    return fields.String(
+        validate=validate.Length(1, most, error=message),
+        metadata={"description": description, "example": example},
+    )
+
+
+class FailureGroupQuery(Schema):
+    """Failed images of one kind, as the status groups them."""
+
+    code = fields.String(
+        validate=validate.OneOf(
+            list(IMAGE_ERRORS), error=f"code must be one of {', '.join(IMAGE_ERRORS)}."
+        ),
+        metadata={"description": "Only images that failed with this code."},
+    )
+    host = _short_text(
+        "host", 255, "Only failed images whose URL has this host.", "cdn.supplier.com"
+    )
+    found = _short_text(
+        "found",
+        FOUND_CHARS,
+        "Only failed images where this was found, as in `errors` of the status.",
+        "HTTP 403 Forbidden",
+    )
+
+
+class RetryQuery(FailureGroupQuery):
+    """Which images are tried again."""
+
+    codes = _Codes(
+        fields.String(metadata={"enum": list(IMAGE_ERRORS)}),
+        load_default=(),
+        validate=_must_be_known,
+        metadata={
+            "description": "Retry only images that failed with one of these codes, separated by"
+            " commas.",
+            "example": ["source_status", "source_timeout"],
+        },
+    )
+
+
+class DeleteAllQuery(Schema):
+    """Whether all jobs are meant."""
+
+    all = fields.Boolean(
+        required=True,
+        truthy={"true"},
+        falsy=set(),
+        metadata={"enum": [True], "description": "Confirms that every job is to be deleted."},
+    )
+
+
+class DeletedSchema(Schema):
+    """What was deleted."""
+
+    deleted_jobs = _count("Number of deleted jobs.", 2)
