@@ -13,7 +13,6 @@ from flask.cli import with_appcontext
 from ..config import Settings, embedded_broker_socket
 from ..extensions import current_settings
 from ..shipped import GUNICORN_SETTINGS
-from ..storage import open_storage
 from ..worker.celery_app import DELIVERIES, IMAGES, RECOVERY
 from .broker import broker_answers, broker_command, broker_log
 from .database import migrate
@@ -163,7 +162,6 @@ def serve(stop_with_parent: bool) -> None:
     embedded broker. A process that dies is restarted; Ctrl-C or SIGTERM stops everything.
     """
     settings = current_settings()
-    open_storage(settings)  # A wrong STORAGE_URL ends the start, rather than each program's.
     url = local_url(settings.host, settings.port)
     console = Console(json=settings.log_format == "json")
     with lock_installation(settings.data_dir, url, seconds_for_holder(settings.data_dir)):

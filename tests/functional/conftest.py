@@ -23,9 +23,10 @@ SHAPES = {
 }
 
 
-# What runs here ends with this folder: an idle service takes 7 % of a processor.
+# Ends with its file, whose tests `make test` runs in one process: an idle service that looks for lost
+# work every second takes several per cent of a processor.
 @pytest.fixture(
-    scope="package", params=[pytest.param(shape, marks=marks) for shape, marks in SHAPES.items()]
+    scope="module", params=[pytest.param(shape, marks=marks) for shape, marks in SHAPES.items()]
 )
 def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -47,8 +48,12 @@ def service(
 
 @pytest.fixture(scope="package")
 def embedded_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Return a running service with nothing but its own database, storage and broker."""
-    with Service(tmp_path_factory.mktemp("embedded") / "var") as service:
+    """Return a running service with nothing but its own database, storage and broker.
+
+    It lives long, so it looks for lost work as seldom as one that is not tested.
+    """
+    data_dir = tmp_path_factory.mktemp("embedded") / "var"
+    with Service(data_dir, RECOVERY_INTERVAL="5") as service:
         yield service
 
 
