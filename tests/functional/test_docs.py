@@ -24,3 +24,12 @@ def test_a_csv_can_be_uploaded_from_the_page(embedded_service: Service) -> None:
         answer = upload.locator(".live-responses-table .response").first
         expect(answer).to_contain_text("200")
         expect(answer).to_contain_text("upload the file without dry_run to start the job")
+
+
+def test_a_call_has_an_address_of_its_own(embedded_service: Service) -> None:
+    with chromium() as browser, watched_page(browser) as page:
+        page.goto(f"{embedded_service.url}/docs")
+        page.locator("#operations-job-listJobs").get_by_role("button").first.click()
+        page.wait_for_url("**/docs#/job/listJobs")
+        page.reload()
+        expect(page.locator("#operations-job-listJobs.is-open")).to_be_visible()

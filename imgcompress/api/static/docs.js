@@ -13,6 +13,21 @@ const EmptyForms = (system) => {
   };
 };
 
+// Show the path of a call as text: Swagger UI has a link to the call there, within the button that
+// opens the call and puts its link into the address bar.
+const PathsWithoutLinks = ({ React }) => {
+  const Text = ({ text }) => React.createElement("span", null, text);
+  return {
+    wrapComponents: {
+      OperationSummaryPath: (Path) => (props) => React.createElement(Path, {
+        ...props,
+        getComponent: (name, ...rest) =>
+          name === "DeepLink" ? Text : props.getComponent(name, ...rest),
+      }),
+    },
+  };
+};
+
 // Swagger UI is dark under this class, and not by what the reader's system prefers.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const followScheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
@@ -23,7 +38,7 @@ SwaggerUIBundle({
   domNode: root,
   url: root.dataset.document,
   validatorUrl: null,
-  plugins: [EmptyForms],
+  plugins: [EmptyForms, PathsWithoutLinks],
   deepLinking: true,
   displayRequestDuration: true,
   tryItOutEnabled: true,
