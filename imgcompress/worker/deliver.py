@@ -30,9 +30,8 @@ from ..notify.email import Attachment, job_mail, send_mail
 from ..notify.webhook import Attempt, next_pause, send_webhook
 from ..storage import csv_key, open_storage, workbook_key
 from ..tracing import record
-from .process import stopping
+from .process import retry_while_unavailable, stopping
 from .queue import ROUNDS_AT_ONCE, publish_due_deliveries
-from .slices import retry_while_unavailable
 
 log = logging.getLogger(__name__)
 

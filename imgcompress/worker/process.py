@@ -12,18 +12,24 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import mmap
 import os
 import resource
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from celery.signals import worker_process_shutdown, worker_shutting_down
 
 from ..config import Settings
+from ..errors import LedgerUnavailable
 from ..metrics import SHARE
 from ..process import die_with_parent
+
+log = logging.getLogger(__name__)
 
 # One byte that is shared with the pool processes, which are forked later: they do not hear the
 # signal that ends the worker, and must hand back their slices.
@@ -45,6 +51,30 @@ def _announce(**_: Any) -> None:
 @worker_process_shutdown.connect
 def _save_measured(**_: Any) -> None:
     SHARE.save_now()
+
+
+Value = TypeVar("Value")
+
+# A restart of the database takes less; after longer another worker does the work again.
+HOLD_SECONDS = 60.0
+PAUSE_SECONDS = 1.0
+
+
+def retry_while_unavailable(act: Callable[[], Value], seconds: float = HOLD_SECONDS) -> Value:
+    """Act on the ledger, again and again while it is away, for `seconds` or until a shutdown.
+
+    Raise LedgerUnavailable when that did not help. What is acted may be committed although the
+    answer was lost, so it must do no harm when it is done twice.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except LedgerUnavailable as error:
+            if stopping() or time.monotonic() > end:
+                raise
+            log.warning("Waiting for the database: %s", error)
+            time.sleep(PAUSE_SECONDS)
 
 
 def begin_process(settings: Settings) -> None:

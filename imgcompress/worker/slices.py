@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
 from ..errors import IMAGE_ERRORS, ImageError, LedgerUnavailable
@@ -34,7 +33,7 @@ from ..logs import bind
 from ..net.fetcher import Deferred
 from ..tracing import record
 from .celeryconfig import SLICE_SECONDS
-from .process import process_name, stopping
+from .process import HOLD_SECONDS, process_name, retry_while_unavailable
 from .queue import publish_due_deliveries, publish_slices
 from .reuse import Reuse
 
@@ -59,30 +58,6 @@ def classify_failure(image: PendingImage, error: ImageError) -> Failure | Postpo
         return Postponement(image, min(delay, LONGEST_POSTPONEMENT), tried=not untried)
     found = error.found if IMAGE_ERRORS[error.code].grouped_by_found else ""
     return Failure(image, error.code, error.message, found)
-
-
-Value = TypeVar("Value")
-
-# A restart of the database takes less; after longer another worker does the work again.
-HOLD_SECONDS = 60.0
-PAUSE_SECONDS = 1.0
-
-
-def retry_while_unavailable(act: Callable[[], Value], seconds: float = HOLD_SECONDS) -> Value:
-    """Act on the ledger, again and again while it is away, for `seconds` or until a shutdown.
-
-    Raise LedgerUnavailable when that did not help. What is acted may be committed although the
-    answer was lost, so it must do no harm when it is done twice.
-    """
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            return act()
-        except LedgerUnavailable as error:
-            if stopping() or time.monotonic() > end:
-                raise
-            log.warning("Waiting for the database: %s", error)
-            time.sleep(PAUSE_SECONDS)
 
 
 def claimed(request_id: UUID, slice_no: int) -> Claim | None:

@@ -27,10 +27,10 @@ from ..ledger.unreadable import replace_unreadable_job_fields
 from ..logs import bind
 from .celeryconfig import SLICE_SECONDS
 from .pipeline import CodecStuck, Pipeline
-from .process import stopping
+from .process import retry_while_unavailable, stopping
 from .queue import publish_due_deliveries, publish_slices
 from .reuse import Reuse
-from .slices import ActiveSlice, SliceImage, claimed, retry_while_unavailable
+from .slices import ActiveSlice, SliceImage, claimed
 from .stages import ImageStages
 
 log = logging.getLogger(__name__)

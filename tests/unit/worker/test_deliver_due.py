@@ -25,7 +25,7 @@ from imgcompress.ledger import deliveries, receivers
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import WebhookDelivery, utcnow
 from imgcompress.ledger.webhook_secret import signing_secrets
-from imgcompress.worker import deliver, slices
+from imgcompress.worker import deliver, process
 from imgcompress.worker import deliver as rounds
 from imgcompress.worker.deliver import deliver_due
 
@@ -357,7 +357,7 @@ def test_what_was_delivered_is_recorded_once_the_ledger_is_back(
             raise LedgerUnavailable()
         return record(*arguments, **options)
 
-    monkeypatch.setattr(slices, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(process, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(rounds, "record_delivered", record_at_last)
     deliver_due()
     assert event().state == "DELIVERED" and len(receiver.arrivals) == 1

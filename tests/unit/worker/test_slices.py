@@ -11,8 +11,9 @@ from imgcompress.errors import ImageError, LedgerUnavailable
 from imgcompress.ledger.hosts import Source
 from imgcompress.ledger.results import Result
 from imgcompress.ledger.slices import Claim, PendingImage
-from imgcompress.worker import slices
-from imgcompress.worker.slices import BATCH_IMAGES, ActiveSlice, SliceImage, retry_while_unavailable
+from imgcompress.worker import process, slices
+from imgcompress.worker.process import retry_while_unavailable
+from imgcompress.worker.slices import BATCH_IMAGES, ActiveSlice, SliceImage
 
 
 class FlakyLedger:
@@ -109,7 +110,7 @@ def test_a_claim_ends_once_the_ledger_is_back(
 
 
 def test_patience_tries_again_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(process, "PAUSE_SECONDS", 0.0)
     answers = iter([LedgerUnavailable(), LedgerUnavailable(), "done"])
 
     def act() -> str:
