@@ -132,10 +132,11 @@ class HostQueue:
         self._began[item] = time.monotonic()
         return item
 
-    def put_down(self, item: SliceImage, *, ready: bool = False) -> None:
+    def put_down(self, item: SliceImage, *, ready: bool = False, takes_next: bool = False) -> None:
         """Give the place of an image at its source to the next one, unless that was done before.
 
-        `ready` counts it among those that lie ready for the codec.
+        `ready` counts it among those that lie ready for the codec. A thread that `takes_next` calls
+        take() by itself at once, so that no other one has to be woken for that.
         """
         with self._changed:
             self._ready += ready
@@ -144,7 +145,8 @@ class HostQueue:
                 return
             self._fetching[item.source] -= 1
             has_grown = self._note_time(item.source, time.monotonic() - began)
-            if self._waiting and self._ready < (READY if has_grown else FEW_READY):
+            enough = READY if has_grown else 0 if takes_next else FEW_READY
+            if self._waiting and self._ready < enough:
                 self._changed.notify()
 
     def _note_time(self, source: Source, seconds: float) -> bool:
@@ -311,7 +313,7 @@ class Pipeline:
         """Fetch, compress and store an image; return None where its slice ends before that."""
         original = self.stages.fetch(item)
         if isinstance(original, Success):
-            self.queue.put_down(item)
+            self.queue.put_down(item, takes_next=True)
             return original
         self._unseen.append((item, original))
         self.queue.put_down(item, ready=True)
