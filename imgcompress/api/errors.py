@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -86,16 +87,33 @@ def issues_of_unknown_parameters(
 def _issue_of_field(
     field: str, messages: Sequence[str], schema: Schema, value: Any
 ) -> RequestIssue:
-    known = field in {each.data_key or name for name, each in schema.fields.items()}
+    names = [each.data_key or name for name, each in schema.fields.items()]
+    known = field in names
     code = CODES.get(field, f"invalid_{field}") if known else "unknown_field"
     message = (
         messages[0]
         if known
-        else f"There is no field called “{field[:VALUE_CHARS]}”. The fields are"
-        f" {', '.join(schema.fields)}."
+        else f"There is no field called “{field[:VALUE_CHARS]}”. {_advice_on_field(field, names)}"
     )
     shown = value[:VALUE_CHARS] if isinstance(value, str) and field not in SECRETS else None
     return RequestIssue(field[:VALUE_CHARS], None, None, code, message, shown)
+
+
+# A word in the names of more fields than these is meant for none of them.
+FIELDS_PROPOSED = 4
+SHORTEST_PART = 3
+LEAST_ALIKE = 0.7
+
+
+def _advice_on_field(field: str, names: Sequence[str]) -> str:
+    """Return what to write instead of an unknown field: the names that are near, or where all are."""
+    written = field[:VALUE_CHARS].lower().replace("-", "_")
+    near = [written] if written in names else [name for name in names if written in name]
+    if len(written) < SHORTEST_PART or not 0 < len(near) <= FIELDS_PROPOSED:
+        near = get_close_matches(written, names, n=1, cutoff=LEAST_ALIKE)
+    if near:
+        return f"Did you mean {' or '.join(filter(None, [', '.join(near[:-1]), near[-1]]))}?"
+    return "/docs lists the fields of each call."
 
 
 class MalformedHost(ImgcompressError):

@@ -274,10 +274,27 @@ def test_quality_and_percentage_exclude_each_other(upload: Upload) -> None:
     assert "not both" in fault["message"]
 
 
-def test_a_mistyped_option_is_reported_with_those_that_exist(upload: Upload) -> None:
-    fault = _only_fault(upload(qualty="80"))
-    assert (fault["field"], fault["code"]) == ("qualty", "unknown_field")
-    assert "quality" in fault["message"]
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("qualty", "Did you mean quality?"),
+        ("url_column", "Did you mean url_columns?"),
+        ("URL-Columns", "Did you mean url_columns?"),
+        ("Format", "Did you mean format?"),
+        ("percent", "Did you mean compression_percentage?"),
+        ("max", "Did you mean max_width or max_height?"),
+        ("url", "Did you mean csv_url, url_columns, base_url or webhook_url?"),
+        ("colour", "/docs lists the fields of each call."),
+        ("in", "/docs lists the fields of each call."),
+        ("e", "/docs lists the fields of each call."),
+    ],
+)
+def test_a_mistyped_option_is_reported_with_those_that_are_near(
+    upload: Upload, name: str, advice: str
+) -> None:
+    fault = _only_fault(upload(**{name: "80"}))
+    assert (fault["field"], fault["code"], fault["value"]) == (name, "unknown_field", "80")
+    assert fault["message"] == f"There is no field called “{name}”. {advice}"
 
 
 def test_an_address_is_refused_as_long_as_no_mail_is_sent(upload: Upload) -> None:
