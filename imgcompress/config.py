@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-import ipaddress
 import os
-import re
-import sys
 import tempfile
-from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
-from email.headerregistry import Address
-from email.utils import parseaddr
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from textwrap import wrap
 from typing import Any, NamedTuple, cast
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote
 
-from dotenv import dotenv_values
 from environs import Env, EnvValidationError, ValidationError, validate
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from .errors import SettingsError
-from .options import BOUNDS, EFFORTS, MAX_SIDE, METADATA
+from .options import BOUNDS, MAX_SIDE
+from .setting_parsers import (
+    NOT_NEGATIVE,
+    POSITIVE,
+    RETRY_PAUSES,
+    SECRET_CHARS,
+    STREAM,
+    IPNetwork,
+    PortRanges,
+    SmtpServer,
+    between,
+    parse_allowed_hosts,
+    parse_base_url,
+    parse_broker_url,
+    parse_database_url,
+    parse_effort,
+    parse_format,
+    parse_image_delivery,
+    parse_level,
+    parse_mail_from,
+    parse_metadata,
+    parse_networks,
+    parse_otlp_endpoint,
+    parse_pauses,
+    parse_ports,
+    parse_secret,
+    parse_secrets,
+    parse_secrets_keys,
+    parse_smtp_url,
+    parse_storage_url,
+    zero_or,
+)
 
-SECRET_CHARS = 32
-# A host name, or a domain with all names below it.
-HOST_NAME = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 # Where keys are required, callers are independent, and none may crowd out the others.
 WITH_KEYS = {"uploads_per_minute": 60, "reads_per_minute": 600}
 
@@ -49,353 +64,8 @@ def _limit(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def parse_allowed_hosts(text: str) -> tuple[str, ...]:
-    """Return the host names, in small letters. Raise ValueError.
-
-    `.example.com` stands for example.com and all that is below it, `*` for every name.
-    """
-    names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
-    for name in names:
-        if name != "*" and not HOST_NAME.fullmatch(name):
-            raise ValueError(
-                f"{name!r} must be a host name such as images.example.com, or"
-                " .example.com for all names below it, without http:// and without a"
-                " port; IP addresses are always accepted"
-            )
-    return names
-
-
-def parse_secret(text: str, *, required: bool = False) -> str | None:
-    """Read a secret set by the operator; the error message does not repeat it."""
-    if not text and not required:
-        return None
-    if len(text) < SECRET_CHARS:
-        raise ValueError(
-            f"must have at least {SECRET_CHARS} characters; create one with: openssl rand -hex 32"
-        )
-    return text
-
-
-FORMATS = ("console", "json")
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-
-def parse_format(text: str) -> str:
-    """Return one of FORMATS. Raise ValueError."""
-    if text.lower() not in FORMATS:
-        raise ValueError(f"must be one of {', '.join(FORMATS)}")
-    return text.lower()
-
-
-def parse_effort(text: str) -> str:
-    """Return one of EFFORTS. Raise ValueError."""
-    if text.lower() not in EFFORTS:
-        raise ValueError(f"must be one of {', '.join(EFFORTS)}")
-    return text.lower()
-
-
-def parse_metadata(text: str) -> str:
-    """Return one of METADATA. Raise ValueError."""
-    if text.lower() not in METADATA:
-        raise ValueError(f"must be one of {', '.join(METADATA)}")
-    return text.lower()
-
-
-def parse_level(text: str) -> str:
-    """Return one of LEVELS. Raise ValueError."""
-    if text.upper() not in LEVELS:
-        raise ValueError(f"must be one of {', '.join(LEVELS)}")
-    return text.upper()
-
-
-# The securities of a connection to a mail server, and their usual ports.
-SMTP_SCHEMES = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
-
-
-@dataclass(frozen=True)
-class SmtpServer:
-    """A mail server; `security` is none, starttls or tls, and `user` is None without a login."""
-
-    host: str
-    port: int
-    security: str = "none"
-    user: str | None = None
-    password: str = field(default="", repr=False)
-
-
-def parse_smtp_url(text: str) -> SmtpServer | None:
-    """Read the URL of a mail server; the error does not repeat it, since it has a password."""
-    if not text:
-        return None
-    try:
-        parts = urlsplit(text)
-        scheme = parts.scheme
-        if scheme == "smtp" and "starttls" in dict(parse_qsl(parts.query, keep_blank_values=True)):
-            scheme = "smtp+starttls"
-        security, port = SMTP_SCHEMES[scheme]
-        if not parts.hostname or parts.path not in ("", "/"):
-            raise ValueError("no host, or a path")
-        return SmtpServer(
-            parts.hostname,
-            parts.port or port,
-            security,
-            unquote(parts.username) if parts.username else None,
-            unquote(parts.password or ""),
-        )
-    except (ValueError, KeyError):
-        raise ValueError(
-            "must look like smtp+starttls://user:password@mail.example.com:587;"
-            " also smtp:// and smtps://; write special characters as %XX"
-        ) from None
-
-
-def parse_mail_from(text: str, *, required: bool = False) -> str | None:
-    """Return the sender as the header will have it: an address, with or without a name.
-
-    An empty text means None. Raise ValueError.
-    """
-    if not text and not required:
-        return None
-    name, address = parseaddr(text)
-    try:
-        if not text.isprintable():
-            raise ValueError("a line end or another control character")
-        return str(Address(name, addr_spec=address))
-    except (ValueError, IndexError):
-        raise ValueError(
-            "must be an address: images@example.com, or Images <images@example.com>"
-        ) from None
-
-
-STREAM, REDIRECT = "stream", "redirect"
-# Amazon S3 User Guide, "General purpose bucket naming rules"; other makers allow no others.
-BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-
-
-def parse_storage_url(text: str) -> str | None:
-    """Return the URL, or None for an empty one. Raise ValueError, which does not show it."""
-    if not text:
-        return None
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        parts = SplitResult("", "", "", "", "")
-    if not (_names_folder(parts) or _names_bucket(parts)):
-        raise ValueError("must look like file:///absolute/path or s3://bucket/prefix")
-    if parts.scheme == "s3" and find_spec("boto3") is None:
-        raise ValueError("S3 needs boto3: pip install -r requirements-s3.txt")
-    return text
-
-
-def _names_folder(parts: SplitResult) -> bool:
-    return parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
-
-
-def _names_bucket(parts: SplitResult) -> bool:
-    folders = parts.path.strip("/").split("/") if parts.path.strip("/") else []
-    return (
-        parts.scheme == "s3"
-        and BUCKET.fullmatch(parts.netloc) is not None
-        and not parts.query
-        and not parts.fragment
-        and not any(folder in ("", ".", "..") for folder in folders)
-    )
-
-
-def parse_image_delivery(text: str, *, storage_url: str | None) -> str:
-    """Return how images are delivered. Raise ValueError where the storage cannot do it."""
-    text = text or STREAM
-    if text not in (STREAM, REDIRECT):
-        raise ValueError(f"must be {STREAM} or {REDIRECT}")
-    if text == REDIRECT and not (storage_url or "").startswith("s3:"):
-        raise ValueError(f"{REDIRECT} needs a STORAGE_URL such as s3://bucket/prefix")
-    return text
-
-
-# Standard Webhooks, "Signature scheme": a secret is 24 to 64 random bytes, behind this prefix.
-SECRET_PREFIX = "whsec_"
-SECRET_BYTES = range(24, 65)
-# The schedule that Standard Webhooks proposes ("Deliverability and reliability"): the pauses, in
-# seconds, after the first, second … attempt, about three days in all.
-RETRY_PAUSES = "5,300,1800,7200,18000,36000,50400,72000,86400"
-LONGEST_PAUSE = 86_400
-SECRETS_KEY_BYTES = 32
-STANDARD_BASE64 = str.maketrans("-_", "+/")
-
-
-def check_webhook_secret(text: str) -> None:
-    """Raise ValueError, which does not show it, if `text` is no secret of Standard Webhooks."""
-    try:
-        key = b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not text.startswith(SECRET_PREFIX) or len(key) not in SECRET_BYTES:
-        raise ValueError(
-            "must be whsec_ and 24 to 64 bytes in base64; create one with: echo"
-            " whsec_$(openssl rand -base64 32)"
-        )
-
-
-def parse_secrets(text: str) -> tuple[str, ...]:
-    """Return the active secrets, the newest first. Raise ValueError."""
-    secrets = tuple(part.strip() for part in text.split(",") if part.strip())
-    if len(secrets) > 2:
-        raise ValueError("can hold at most two secrets: the new one and the old one")
-    for secret in secrets:
-        check_webhook_secret(secret)
-    return secrets
-
-
-def parse_secrets_keys(text: str) -> tuple[str, ...]:
-    """Return the keys that encrypt secrets in the ledger, the newest first. Raise ValueError."""
-    keys = [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        raw = [b64decode(key.translate(STANDARD_BASE64), validate=True) for key in keys]
-    except (binascii.Error, ValueError):
-        raw = [b""]
-    if any(len(key) != SECRETS_KEY_BYTES for key in raw):
-        raise ValueError(
-            "must be 32 bytes in base64, or several such keys separated by commas,"
-            " newest first; create one with: openssl rand -base64 32"
-        )
-    return tuple(urlsafe_b64encode(key).decode() for key in raw)
-
-
-def parse_pauses(text: str) -> tuple[float, ...]:
-    """Return the pauses between attempts, in seconds. Raise ValueError."""
-    try:
-        pauses = tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        pauses = (0.0,)
-    if not all(0 < pause <= LONGEST_PAUSE for pause in pauses):
-        raise ValueError(
-            "must be a list of seconds, each above 0 and up to 86400, such as 5,300,1800"
-        )
-    return pauses
-
-
-__all__ = [
-    "IPNetwork",
-    "PortRanges",
-    "Settings",
-    "SmtpServer",
-    "check_webhook_secret",
-    "embedded_broker_socket",
-    "embedded_broker_url",
-    "load_settings",
-]
-
-IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-PortRanges = tuple[tuple[int, int], ...]
-
 # A Unix socket's path is limited to 108 bytes on Linux and 104 on macOS, the final NUL included.
 SOCKET_PATH_LIMIT = 100
-
-
-def parse_base_url(text: str) -> str | None:
-    """Return the URL without a slash at its end, or None for an empty one. Raise ValueError."""
-    if not text:
-        return None
-    try:
-        parts = urlsplit(text)
-        port_is_valid = parts.port != 0  # Reading a faulty port raises ValueError.
-    except ValueError:
-        parts, port_is_valid = SplitResult("", "", "", "", ""), False
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or not port_is_valid
-        or "@" in parts.netloc
-        or parts.query
-        or parts.fragment
-    ):
-        raise ValueError("must look like https://images.example.com")
-    return text.rstrip("/")
-
-
-# The names in SQLAlchemy of the supported databases, and in kombu of the brokers.
-DATABASES = ("sqlite", "postgresql", "postgres", "postgresql+psycopg2")
-BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
-
-
-def parse_database_url(text: str) -> str:
-    """Return the URL. Raise ValueError, which does not show it, for it has a password."""
-    try:
-        if make_url(text).drivername in DATABASES:
-            return text
-    except (ArgumentError, ValueError):
-        pass  # Not a URL, or one with a faulty port.
-    raise ValueError(
-        "must look like postgresql://user:password@host:5432/name or"
-        " sqlite:////absolute/path.sqlite3; other databases are not supported. Write special"
-        " characters in the password as %XX"
-    )
-
-
-def parse_broker_url(text: str) -> str:
-    """Return the URL. Raise ValueError, which does not show it, for it has a password."""
-    if urlsplit(text).scheme in BROKERS:
-        return text
-    raise ValueError(
-        "must look like redis://host:6379/0 or amqp://user:password@host:5672//; other brokers are"
-        " not supported"
-    )
-
-
-def parse_otlp_endpoint(text: str) -> str | None:
-    """Return the URL, or None for an empty one. Raise ValueError."""
-    url = parse_base_url(text)
-    if url and find_spec("opentelemetry") is None:
-        raise ValueError("traces need OpenTelemetry: pip install -r requirements-otel.txt")
-    return url
-
-
-def parse_networks(text: str) -> tuple[IPNetwork, ...]:
-    """Return the networks. Raise ValueError."""
-    return tuple(_parse_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _parse_network(text: str) -> IPNetwork:
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} must be a network such as 10.1.0.0/16 or fd12::/48, without bits set behind"
-            " its prefix"
-        ) from None
-
-
-def parse_ports(text: str) -> PortRanges:
-    """Return the ranges of ports. Raise ValueError."""
-    return tuple(_parse_port_range(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _parse_port_range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
-    try:
-        low, high = int(first), int(last or first)
-    except ValueError:
-        low = high = 0
-    if not 1 <= low <= high <= 65535:
-        raise ValueError(
-            f"{text!r} must be a port between 1 and 65535, or a range of ports such as 8000-8080"
-        )
-    return low, high
-
-
-def between(low: int, high: int) -> validate.Range:
-    """Return a check that a number lies between `low` and `high`, both included."""
-    return validate.Range(low, high, error="must be between {min} and {max}")
-
-
-def zero_or(least: int) -> Callable[[int], None]:
-    """Return a check that a number is 0, which switches a limit off, or no less than `least`."""
-
-    def check(number: int) -> None:
-        if number and number < least:
-            raise ValidationError(f"must be 0 or at least {least}")
-
-    return check
 
 
 @dataclass(frozen=True)
@@ -425,15 +95,11 @@ def setting(default: Any, help: str = "", *, secret: bool = False, **options: An
     return field(repr=not secret, metadata={"setting": Setting(default, help, **options)})
 
 
-POSITIVE = validate.Range(min=1, error="must be at least {min}")
-NOT_NEGATIVE = validate.Range(min=0, error="must be at least {min}")
-
-
 @dataclass(frozen=True)
 class Settings:
     """The settings of one installation.
 
-    `.env.example` is made from this: `python -m imgcompress.config > .env.example`
+    `.env.example` is made from this: `python -m imgcompress.env_file > .env.example`
     """
 
     data_dir: Path = setting(
@@ -793,7 +459,7 @@ DATABASE_PARTS: dict[str, tuple[str, Any]] = {
 }
 
 
-class _Declared(NamedTuple):
+class DeclaredSetting(NamedTuple):
     """A field of Settings, its variable, its type without `| None`, and how it is declared."""
 
     name: str
@@ -802,10 +468,11 @@ class _Declared(NamedTuple):
     setting: Setting
 
 
-def _declared() -> Iterator[_Declared]:
+def declared_settings() -> Iterator[DeclaredSetting]:
+    """Return all settings, in the order of `.env.example`."""
     for each in fields(Settings):
         declared: Setting = each.metadata["setting"]
-        yield _Declared(
+        yield DeclaredSetting(
             each.name,
             declared.variable or each.name.upper(),
             str(each.type).removesuffix(" | None"),
@@ -815,14 +482,14 @@ def _declared() -> Iterator[_Declared]:
 
 def variables() -> list[str]:
     """Return the names of all variables that are read, in the order of `.env.example`."""
-    names = [each.variable for each in _declared()]
+    names = [each.variable for each in declared_settings()]
     after = names.index("DATABASE_URL") + 1
     return [*names[:after], *DATABASE_PARTS, *names[after:]]
 
 
 def _read(env: Env) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, variable, kind, declared in _declared():
+    for name, variable, kind, declared in declared_settings():
         if declared.parse is None:
             read = getattr(env, kind.lower())
             values[name] = read(variable, declared.default, validate=declared.check)
@@ -913,68 +580,3 @@ def _explain(error: EnvValidationError) -> str:
         for name, messages in by_name.items()
     ]
     return "These settings are wrong:\n" + "\n".join(sorted(errors))
-
-
-# Shorter names, and names that differ more, belong to other programs too often.
-SHORTEST_MISSPELT = 6
-LEAST_ALIKE = 0.85
-
-
-def misspelt_settings(env_file: Path | None = Path(".env")) -> dict[str, str]:
-    """Return the names in the environment and `.env` that nearly are a setting's, with that setting."""
-    known = variables()
-    given = set(os.environ)
-    if env_file is not None and env_file.is_file():
-        given |= set(dotenv_values(env_file))
-    close = {
-        name: get_close_matches(name.upper(), known, n=1, cutoff=LEAST_ALIKE)
-        for name in given.difference(known)
-        if len(name) >= SHORTEST_MISSPELT
-    }
-    return {name: matches[0] for name, matches in sorted(close.items()) if matches}
-
-
-EXAMPLE_WIDTH = 100
-EXAMPLE_BEGINNING = """\
-# All settings of imgcompress. Copy this file to `.env` and change what you need. A setting that is
-# missing, commented or empty has its default. Environment variables override `.env`.
-"""
-
-
-def env_example() -> str:
-    """Return the text of `.env.example`: each setting with its default, behind its help."""
-    lines = []
-    for _, variable, _, declared in _declared():
-        if declared.section:
-            lines += ["", f"# --- {declared.section} ".ljust(EXAMPLE_WIDTH - 2, "-"), ""]
-        lines += _comment(declared.help)
-        unset = declared.default in (None, "")
-        value = declared.example if unset else _written(declared.default)
-        lines.append(f"{'# ' if unset else ''}{variable}={value}")
-        if variable == "DATABASE_URL":
-            lines += _comment(
-                "Postgres in parts, used if DATABASE_URL is unset and DB_HOST is set."
-            )
-            lines += [f"# {part}={default}" for part, (_, default) in DATABASE_PARTS.items()]
-    return EXAMPLE_BEGINNING + "\n".join(lines) + "\n"
-
-
-def _comment(text: str) -> list[str]:
-    return [
-        f"# {line}"
-        for paragraph in text.splitlines()
-        for line in wrap(
-            paragraph, EXAMPLE_WIDTH - 2, break_long_words=False, break_on_hyphens=False
-        )
-    ]
-
-
-def _written(default: Any) -> str:
-    """Return a default as its variable would be set to it."""
-    if isinstance(default, bool):
-        return str(default).lower()
-    return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(env_example())

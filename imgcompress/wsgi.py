@@ -15,7 +15,8 @@ from typing import Any
 from flask import Flask
 
 from .app import create_app, create_command_app, create_worker_app
-from .config import Settings, load_settings, misspelt_settings
+from .config import Settings, load_settings
+from .env_file import misspelt_settings
 from .errors import SettingsError
 from .ledger.metrics import save_share
 from .logs import write_logs

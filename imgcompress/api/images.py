@@ -11,10 +11,10 @@ from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.wsgi import wrap_file
 
-from ..config import REDIRECT
 from ..extensions import current_extension, current_settings
 from ..ledger import queries
 from ..links import is_signed, parse_id
+from ..setting_parsers import REDIRECT
 from .errors import ImageLinkExpired, ImageNotFound, InvalidImageLink
 from .middleware import sandbox
 from .openapi import PUBLIC_CALL, Blueprint, Decorator

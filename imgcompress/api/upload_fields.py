@@ -10,7 +10,6 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 from werkzeug.datastructures import FileStorage
 
-from ..config import check_webhook_secret
 from ..csvfile import (
     OUTPUT_COLUMNS,
     known_encoding,
@@ -25,6 +24,7 @@ from ..ledger import queries
 from ..ledger.changes import latest_job
 from ..links import parse_id
 from ..options import BOUNDS, OUTPUT_FORMATS
+from ..setting_parsers import check_webhook_secret
 from ..worker.intake import refusal_of
 from .auth import current_owner
 

@@ -18,7 +18,8 @@ import redis
 from alembic.migration import MigrationContext
 from flask.cli import with_appcontext
 
-from ..config import Settings, misspelt_settings
+from ..config import Settings
+from ..env_file import misspelt_settings
 from ..errors import ImgcompressError
 from ..extensions import current_settings, db
 from ..ledger.clock import TOLERATED_SECONDS, clock_difference

@@ -11,8 +11,9 @@ from typing import Any
 import click
 from sqlalchemy import make_url
 
-from ..config import load_settings, parse_database_url
+from ..config import load_settings
 from ..ledger.copying import copy_ledger
+from ..setting_parsers import parse_database_url
 from ..shipped import PACKAGE
 from .local import lock_installation
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import select, update
 
 from .. import key_files
-from ..config import SECRET_PREFIX
 from ..extensions import current_settings
+from ..setting_parsers import SECRET_PREFIX
 from .models import Installation
 from .seals import SealBroken, is_newest_seal, seal, unseal
 from .session import insert_into, reading, rowcount, writing

@@ -21,8 +21,8 @@ from ipaddress import (
     ip_network,
 )
 
-from ..config import IPNetwork, PortRanges
 from ..errors import NetworkError
+from ..setting_parsers import IPNetwork, PortRanges
 from ..shipped import SAMPLE_HOST
 from ..urls import DEFAULT_PORTS, MAX_URL_CHARS
 

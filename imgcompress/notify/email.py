@@ -14,10 +14,10 @@ from email.utils import format_datetime, parseaddr
 from html import escape
 from typing import Any, NamedTuple, cast
 
-from ..config import SmtpServer
 from ..errors import IMAGE_ERRORS
 from ..file_names import output_name
 from ..net import Deadline, current_deadline
+from ..setting_parsers import SmtpServer
 from .webhook import Attempt
 
 # Seconds for each answer of the server, and for all of them and the mail together: one that

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from marshmallow import RAISE
 
 from imgcompress.api.openapi import EXAMPLE, StatusEventSchema
-from imgcompress.config import Settings, SmtpServer
+from imgcompress.config import Settings
 from imgcompress.ledger.deliveries import (
     DueDelivery,
     claim_due,
@@ -24,6 +24,7 @@ from imgcompress.ledger.deliveries import (
 )
 from imgcompress.ledger.models import Channel
 from imgcompress.ledger.seals import unseal
+from imgcompress.setting_parsers import SmtpServer
 
 from .conftest import CATALOGUE, Upload
 from tests.support.records import events_of

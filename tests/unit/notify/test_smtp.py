@@ -12,10 +12,10 @@ from email.message import EmailMessage
 import pytest
 import trustme
 
-from imgcompress.config import SmtpServer
 from imgcompress.notify import email
 from imgcompress.notify.email import send_mail
 from imgcompress.notify.webhook import Attempt
+from imgcompress.setting_parsers import SmtpServer
 
 from tests.support.mail_server import PASSWORD, USER, MailServer
 

@@ -17,7 +17,7 @@ from flask import Flask
 from standardwebhooks import Webhook
 
 from imgcompress import create_app
-from imgcompress.config import SmtpServer, load_settings
+from imgcompress.config import load_settings
 from imgcompress.errors import LedgerUnavailable
 from imgcompress.extensions import db
 from imgcompress.ledger import clock as ledger_clock
@@ -25,6 +25,7 @@ from imgcompress.ledger import deliveries, receivers
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import WebhookDelivery, utcnow
 from imgcompress.ledger.webhook_secret import signing_secrets
+from imgcompress.setting_parsers import SmtpServer
 from imgcompress.worker import deliver, process
 from imgcompress.worker import deliver as rounds
 from imgcompress.worker.deliver import deliver_due

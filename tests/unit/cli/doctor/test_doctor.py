@@ -16,10 +16,11 @@ from sqlalchemy import text
 
 from imgcompress import create_app, imaging
 from imgcompress.cli import doctor
-from imgcompress.config import SmtpServer, load_settings
+from imgcompress.config import load_settings
 from imgcompress.extensions import db
 from imgcompress.ledger import clock
 from imgcompress.ledger.metrics import note_recovery, recovery_age
+from imgcompress.setting_parsers import SmtpServer
 
 from tests.support.databases import set_read_only
 from tests.support.mail_server import PASSWORD, USER, MailServer
