@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,24 @@ def test_a_wait_ends_in_time_and_follows_the_changes(
 
     assert client.wait(job, on_change=work).status == "COMPLETED"
     assert seen == ["PENDING", "COMPLETED"]
+
+
+def test_a_wait_fetches_no_status_that_it_has_already(
+    app: Flask, impatient: Client, job: str, httpserver: HTTPServer
+) -> None:
+    status = app.test_client().get(f"/job/status/{job}").json
+    seen = []
+
+    def answer(request: Request) -> Response:
+        seen.append((request.headers.get("If-None-Match"), request.args.get("wait_for")))
+        if len(seen) == 2:
+            return Response(status=304)
+        now = status | ({"status": "COMPLETED"} if len(seen) == 3 else {})
+        return Response(json.dumps(now), headers={"ETag": f'"{len(seen)}"'})
+
+    httpserver.expect_request(f"/job/status/{job}").respond_with_handler(answer)
+    assert impatient.wait(job).status == "COMPLETED"
+    assert seen == [(None, None), ('"1"', "end"), ('"1"', "end")]
 
 
 def test_a_call_is_sent_again_as_the_service_asks(

@@ -6,13 +6,17 @@ import logging
 import re
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import structlog
+from flask import Flask
 from flask.testing import FlaskClient
 
+from imgcompress.worker.slices import log_end
+
 from .conftest import Upload
+from tests.support.work import process
 
 Calls = Callable[[], list[tuple[str, dict[str, Any]]]]
 
@@ -107,6 +111,32 @@ def test_the_acceptance_of_a_job_is_one_line_with_its_size(
     facts = vars(accepted)
     assert (facts["rows"], facts["images"]) == (body["total_rows"], body["total_images"])
     assert facts["bytes"] > 0
+
+
+def test_the_end_of_a_job_is_one_line_with_its_counts_bytes_and_time(
+    caplog: pytest.LogCaptureFixture, app: Flask, upload: Upload
+) -> None:
+    body = upload().json
+    process(app, body["request_id"], fails={0})
+    caplog.set_level(logging.INFO, "imgcompress.worker.slices")
+    with app.app_context():
+        log_end(UUID(body["request_id"]))
+    (ended,) = (line for line in caplog.records if line.name == "imgcompress.worker.slices")
+    assert (ended.levelname, ended.getMessage()) == ("INFO", "Job completed")
+    facts, images = vars(ended), body["total_images"]
+    assert (facts["images"], facts["completed"], facts["failed"]) == (images, images - 1, 1)
+    assert facts["bytes"] > facts["bytes_after"] > 0 and facts["seconds"] >= 0
+
+
+def test_a_job_that_has_not_ended_has_no_line_about_its_end(
+    caplog: pytest.LogCaptureFixture, app: Flask, upload: Upload
+) -> None:
+    request_id = upload().json["request_id"]
+    caplog.set_level(logging.INFO, "imgcompress.worker.slices")
+    with app.app_context():
+        log_end(UUID(request_id))
+        log_end(uuid4())
+    assert [line for line in caplog.records if line.name == "imgcompress.worker.slices"] == []
 
 
 def test_a_text_that_is_no_id_is_not_bound(client: FlaskClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from uuid import uuid4
 
@@ -31,6 +32,15 @@ def test_a_final_fault_fails_with_its_code_and_advice() -> None:
     assert result.error_code == "source_status"
     assert result.error_message.startswith("The server answered 404. ")
     assert result.found == "The server answered 404"
+
+
+def test_a_failed_attempt_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "imgcompress.worker.slices")
+    image = _image(attempts=2)
+    classify_failure(image, ImageError("connect_failed"))
+    (line,) = caplog.records
+    assert line.levelname == "DEBUG"
+    assert line.getMessage().startswith(f"Image {image.image_id} failed in attempt 3: ")
 
 
 def test_what_differs_from_image_to_image_does_not_part_failures() -> None:
