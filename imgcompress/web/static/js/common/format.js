@@ -6,6 +6,11 @@ const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "sh
 const AGO = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const UNITS_OF_TIME = [["day", 86400], ["hour", 3600], ["minute", 60]];
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
+// A line may end between two measures, but not between a number and its unit.
+const NO_BREAK = "\u00a0";
+
+/** Return a number with its unit, which no line parts. */
+const measure = (number, unit) => `${number}${NO_BREAK}${unit}`;
 
 /** Return a count with its thousands marked. */
 export const count = (value) => NUMBER.format(value);
@@ -26,7 +31,7 @@ export function bytes(value) {
     unit += 1;
   }
   const digits = unit > 0 && size < 100 ? 1 : 0;
-  return `${size.toFixed(digits)} ${UNITS[unit]}`;
+  return measure(size.toFixed(digits), UNITS[unit]);
 }
 
 /** Return by how many per cent `after` is less than `before`. */
@@ -35,15 +40,16 @@ export const saved = (before, after) => (before ? 100 * (1 - after / before) : 0
 /** Return a percentage; a part of something is never rounded up to all of it, nor down to none. */
 export function percent(value) {
   const near = value > 0 && value < 100 ? Math.min(99.9, Math.max(0.1, value)) : value;
-  return `${SHORT.format(near)} %`;
+  return measure(SHORT.format(near), "%");
 }
 
 /** Return seconds as a length of time. */
 export function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  if (whole < 60) return measure(whole, "s");
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${measure(minutes, "min")} ${measure(whole % 60, "s")}`;
+  return `${measure(Math.floor(minutes / 60), "h")} ${measure(minutes % 60, "min")}`;
 }
 
 /** Return a time of the service as date and time of this place. */
