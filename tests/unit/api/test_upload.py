@@ -332,6 +332,22 @@ def test_a_workbook_is_kept_beside_the_csv_of_its_sheet(
     assert (fault["field"], fault["code"], fault["value"]) == ("file", "unknown_sheet", "Prices")
 
 
+def test_what_concerns_another_kind_of_file_has_no_effect(upload: Upload) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Handle", "Title", "Image Src"])
+    book.active.append(["mug", "Müg", "https://shop.test/1.jpg"])
+    workbook = BytesIO()
+    book.save(workbook)
+    for content, unused in (
+        (workbook.getvalue(), {"encoding": "shift_jis"}),
+        (CATALOGUE, {"sheet": "Products"}),
+        (CATALOGUE, {"base_url": "https://shop.test/media/"}),
+    ):
+        plain = upload(content, dry_run="true").json
+        assert plain["error_count"] == 0
+        assert upload(content, dry_run="true", **unused).json == plain
+
+
 def test_an_opendocument_file_comes_back_as_a_csv(upload: Upload, client: FlaskClient) -> None:
     target = BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
