@@ -57,9 +57,14 @@ def _available() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        url = database.engine.url
+        advice = (
+            f"Check that the disk of {url.database} has room, and that this user can write there."
+            if url.get_backend_name() == "sqlite"
+            else "Check DATABASE_URL, or unset it to use SQLite."
+        )
         raise click.ClickException(
-            f"The database is unavailable: {error.orig}\nCheck DATABASE_URL, or unset it to use"
-            " SQLite."
+            f"The database is unavailable: {error.orig}\n{advice}"
         ) from error
     finally:
         database.engine.dispose()

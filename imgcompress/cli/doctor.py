@@ -20,7 +20,7 @@ from flask.cli import with_appcontext
 
 from ..config import Settings
 from ..env_file import misspelt_settings
-from ..errors import ImgcompressError
+from ..errors import ImgcompressError, StorageUnavailable
 from ..extensions import current_settings, db
 from ..ledger.clock import TOLERATED_SECONDS, clock_difference
 from ..ledger.gauges import read_gauges
@@ -125,12 +125,15 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
     try:
         queue.check_broker()
     except Exception as error:
-        start = " Start it: make run" if settings.embedded_broker else ""
+        advice = (
+            "Start it, with imgcompress serve or imgcompress broker"
+            if settings.embedded_broker
+            else "Check CELERY_BROKER_URL, and the broker's memory and disk"
+        )
         yield fault(
             "broker",
-            f"It accepts no messages ({error}). Check CELERY_BROKER_URL, and the"
-            " broker's memory and disk; meanwhile uploads are accepted and"
-            f" wait.{start}",
+            f"It accepts no messages ({explain(error)}). {advice}; meanwhile uploads are accepted"
+            " and wait.",
         )
         return
     yield _policy(settings) or ok("broker", "It answers")
@@ -156,7 +159,17 @@ def _policy(settings: Settings) -> Finding | None:
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """Check that files can be written and deleted."""
-    open_storage(settings).check()
+    try:
+        open_storage(settings).check()
+    except StorageUnavailable as error:
+        folders = _stored_here(settings)
+        advice = (
+            f"Check that {folders[0]} has room, and that this user can write there."
+            if folders
+            else "Check STORAGE_URL, the credentials and what they permit."
+        )
+        yield fault("storage", f"Files cannot be written ({explain(error)}). {advice}")
+        return
     yield ok("storage", "Files can be written and deleted")
 
 

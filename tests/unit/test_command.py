@@ -67,6 +67,15 @@ def test_an_empty_database_is_named_with_the_command_that_fills_it(run) -> None:
     assert run("keys", "create", "shop").exit_code == 0
 
 
+def test_a_database_file_that_cannot_be_used_is_named(run, tmp_path: Path) -> None:
+    (tmp_path / "imgcompress.sqlite3").mkdir()
+    for name in ("upgrade", "current"):
+        refused = run("db", name)
+        assert refused.exit_code == 1 and "unable to open database file" in refused.output
+        assert f"Check that the disk of {tmp_path}/imgcompress.sqlite3 has room" in refused.output
+        assert "DATABASE_URL" not in refused.output
+
+
 def test_a_wrong_setting_ends_a_command_with_its_name(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "imgcompress", "keys", "list"],

@@ -22,6 +22,7 @@ from imgcompress.ledger import clock
 from imgcompress.ledger.metrics import note_recovery, recovery_age
 from imgcompress.setting_parsers import SmtpServer
 
+from tests.support.buckets import CREDENTIALS
 from tests.support.databases import set_read_only
 from tests.support.mail_server import PASSWORD, USER, MailServer
 from tests.support.servers import redis_url
@@ -133,6 +134,32 @@ def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> Non
     for name in ("broker", "storage", "mail"):
         assert lines[name][0] == "fault", lines[name]
     assert "CELERY_BROKER_URL" in lines["broker"][1] and "SMTP_URL" in lines["mail"][1]
+    assert f"Check that {tmp_path}/file/folder has room" in lines["storage"][1]
+
+
+def test_an_embedded_broker_that_does_not_run_is_to_be_started(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    with _installation(tmp_path, sqlite_url, celery_broker_url=None) as app:
+        level, advice = _consult(app)[1]["broker"]
+    assert level == "fault" and "imgcompress serve" in advice
+    assert "CELERY_BROKER_URL" not in advice
+
+
+def test_a_bucket_that_does_not_answer_is_a_fault_of_its_settings(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with _installation(
+        tmp_path,
+        sqlite_url,
+        storage_url="s3://no-such-bucket",
+        storage_endpoint="http://127.0.0.1:1",
+    ) as app:
+        level, text = _consult(app)[1]["storage"]
+    assert level == "fault" and "Check STORAGE_URL, the credentials" in text
+    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in text
 
 
 def test_a_mail_server_that_refuses_the_login_is_reported(tmp_path: Path, sqlite_url: str) -> None:
