@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..file_types import SIGNATURES
-from .colours import HighRange
+from .colours import HighRange, from_cicp
 from .containers import avif, gif, heic, heif, jpeg, png, tiff, webp
 from .errors import decoder_errors
 from .options import CompressOptions
@@ -131,6 +131,10 @@ _SHAPES: dict[str, Callable[[bytes], tuple[int, int, int]]] = {
     "tiff": tiff.size,
     "heif": heic.size,
 }
+_COLOUR_CODES: dict[str, Callable[[bytes], tuple[int, int] | None]] = {
+    "avif": avif.colour_code,
+    "heif": heif.colour_code,
+}
 _DECODABLE: dict[str, Callable[[bytes], bytes]] = {
     "png": png.decodable,
     "avif": avif.decodable,
@@ -225,8 +229,10 @@ class Source:
         profile: bytes | None = self.image.info.get("icc_profile")
         if self.format == "png" and (found := png.colours(self.data)) is not None:
             return found
-        if self.format in ("avif", "heif") and not profile:
-            return heif.colours(self.data)
+        read = _COLOUR_CODES.get(self.format)
+        if read and not profile:
+            code = read(self.data)
+            return from_cicp(*code) if code else None
         return profile
 
     @property

@@ -1,11 +1,12 @@
-"""The size of the frames in an AV1 bitstream (AV1 Bitstream & Decoding Process Specification).
+"""The sequence headers of an AV1 bitstream (AV1 Bitstream & Decoding Process Specification).
 
-A decoder takes it from the sequence header alone, whatever the file around it says.
+A decoder takes the size of the frames from them alone, whatever the file around them says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ...errors import ImageError
 from .bits import Bits
@@ -18,8 +19,19 @@ MAX_HEADER_BYTES = 512
 _SEQUENCE_HEADER = 1
 
 
-def frame_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the largest width and height that each sequence header of a bitstream allows.
+class SequenceHeader(NamedTuple):
+    """The largest width and height of a frame, and the colours where the header names them.
+
+    `colours` are the codes of the primaries and of the transfer (CICP, ITU-T H.273).
+    """
+
+    width: int
+    height: int
+    colours: tuple[int, int] | None
+
+
+def sequence_headers(stream: bytes) -> Iterator[SequenceHeader]:
+    """Yield each sequence header of a bitstream.
 
     Raise ImageError where it is broken, or has far more units than any honest picture.
     """
@@ -29,7 +41,7 @@ def frame_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
             return
         kind, start, position = _unit(stream, position)
         if kind == _SEQUENCE_HEADER:
-            yield _largest_frame(Bits(stream[start : min(position, start + MAX_HEADER_BYTES)]))
+            yield _sequence_header(Bits(stream[start : min(position, start + MAX_HEADER_BYTES)]))
     raise ImageError("corrupt_image", "The AVIF has far too many units")
 
 
@@ -53,15 +65,24 @@ def _size(stream: bytes, position: int) -> tuple[int, int]:
     raise ImageError("truncated_image")
 
 
-def _largest_frame(bits: Bits) -> tuple[int, int]:
-    """Return the size that a sequence header gives (section 5.5.1)."""
-    bits.number(4)
-    if bits.number(1):
+def _sequence_header(bits: Bits) -> SequenceHeader:
+    """Read a header up to its colours (section 5.5.1)."""
+    profile = bits.number(3)
+    bits.number(1)
+    reduced = bits.number(1)
+    if reduced:
         bits.number(5)
     else:
         _skip_operating_points(bits)
     width_bits, height_bits = bits.number(4) + 1, bits.number(4) + 1
-    return bits.number(width_bits) + 1, bits.number(height_bits) + 1
+    width, height = bits.number(width_bits) + 1, bits.number(height_bits) + 1
+    if not reduced and bits.number(1):
+        bits.number(7)  # How long the numbers of frames are.
+    bits.number(3)  # Superblocks, and two tools for predictions within a frame.
+    if not reduced:
+        _skip_inter_tools(bits)
+    bits.number(3)  # Three filters.
+    return SequenceHeader(width, height, _colours(bits, profile))
 
 
 def _skip_operating_points(bits: Bits) -> None:
@@ -89,3 +110,27 @@ def _skip_timing(bits: Bits) -> int:
     delay_bits = bits.number(5) + 1
     bits.number(42)
     return delay_bits
+
+
+def _skip_inter_tools(bits: Bits) -> None:
+    """Leave out the tools for predictions between frames, which a reduced header does not list."""
+    bits.number(4)
+    has_order_hint = bits.number(1)
+    if has_order_hint:
+        bits.number(2)
+    # Screen content tools are chosen by each frame, or forced on or off.
+    if (bits.number(1) or bits.number(1)) and not bits.number(1):
+        bits.number(1)
+    if has_order_hint:
+        bits.number(3)
+
+
+def _colours(bits: Bits, profile: int) -> tuple[int, int] | None:
+    """Return the codes of the primaries and of the transfer, if there are any (section 5.5.2)."""
+    high_bit_depth = bits.number(1)
+    if profile == 2 and high_bit_depth:
+        bits.number(1)
+    # Profile 1, that of 4:4:4, has no greyscale.
+    if profile != 1:
+        bits.number(1)
+    return (bits.number(8), bits.number(8)) if bits.number(1) else None

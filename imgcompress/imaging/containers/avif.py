@@ -1,4 +1,4 @@
-"""The top-level boxes of an AVIF file (ISO/IEC 14496-12, the ISO base media file format)."""
+"""The boxes of an AVIF file (ISO/IEC 14496-12, the ISO base media file format)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import chain
 from math import prod
 
 from ...errors import ImageError
-from .av1 import frame_sizes
+from . import heif
+from .av1 import sequence_headers
 from .heif import Box, pictures, samples
 
 _PIXELS = frozenset((b"ftyp", b"meta", b"mdat", b"moov"))
@@ -62,10 +63,28 @@ def coded_size(data: bytes) -> tuple[int, int]:
         read += len(stream)
         if read > MOST_READ * len(data):
             raise ImageError("corrupt_image")
-        found += frame_sizes(stream)
+        found += [(header.width, header.height) for header in sequence_headers(stream)]
     if not found:
         raise ImageError("corrupt_image")
     return max(found, key=prod)
+
+
+def colour_code(data: bytes) -> tuple[int, int] | None:
+    """Return the codes of the primaries and of the transfer that the main picture is stored with.
+
+    A box goes before the bitstream (ISO/IEC 14496-12, 12.1.5), even one that specifies nothing. An
+    animation without items has them from its first frame.
+    """
+    code = heif.colour_code(data)
+    if code:
+        return code
+    items = heif.read_items(data)
+    shown = {items.main, *items.parts.get(items.main, ())} if items else set()
+    stills = (stream for item, stream in pictures(data, b"av01") if item in shown)
+    for stream in chain(stills, samples(data)):
+        header = next(sequence_headers(stream), None)
+        return header.colours if header else None
+    return None
 
 
 def strip(data: bytes) -> bytes | None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...errors import ImageError
-from ..colours import HighRange, from_cicp
 
 # Honest files have some dozens of items and some hundreds of samples.
 MAX_PARTS = 100_000
@@ -129,13 +128,16 @@ def read_items(data: bytes) -> Items | None:
     )
 
 
-def colours(data: bytes) -> bytes | HighRange | None:
-    """Return the colours of the main picture that a code names, without those of a profile."""
+def colour_code(data: bytes) -> tuple[int, int] | None:
+    """Return the codes of the primaries and of the transfer in the box of the main picture.
+
+    They are of CICP (ITU-T H.273). None where there is no such box; a profile does not count.
+    """
     items = read_items(data)
     for box in items.properties.get(items.main, []) if items else []:
         if box.kind == b"colr" and data[box.body : box.body + 4] == b"nclx":
             read = Reader(data, box.body + 4, box.end)
-            return from_cicp(read.number(2), read.number(2))
+            return read.number(2), read.number(2)
     return None
 
 

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgcompress.errors import IMAGE_ERRORS, ImageError
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.colours import BT2020, DISPLAY_P3, HLG, PQ, SRGB, to_xyz
+from imgcompress.imaging.containers.av1 import sequence_headers
+from imgcompress.imaging.containers.avif import colour_code
 from imgcompress.imaging.containers.png import IEND, SIGNATURE
 
-from tests.support.images import encoded, opened, photo, srgb_profile
+from tests.support.images import animated, cutout, encoded, frames, opened, photo, srgb_profile
 from tests.support.tricks import png_chunk
 
 # From linear light of these primaries to that of sRGB: Display P3 (SMPTE EG 432-1, D65), and
@@ -199,6 +202,186 @@ def test_the_code_of_an_avif_is_converted(primaries, transfer):
     found = np.asarray(opened(compress(with_code(data, primaries, transfer), options).data))
     assert np.abs(found.reshape(-1, 3)[::97] - expected).mean() < 4
     assert np.abs(source.reshape(-1, 3)[::97] - expected).mean() > 5
+
+
+def with_coded_colours(data, primaries, transfer):
+    """Return an AVIF of sRGB whose first AV1 sequence header names these colours instead."""
+    at = data.index(b"mdat") + 4
+    length = 8 * (len(data) - at)
+    bits = f"{int.from_bytes(data[at:], 'big'):0{length}b}"
+    named = "".join(f"{one:08b}" for one in (1, 13, 6))
+    assert named in bits
+    bits = bits.replace(named, f"{primaries:08b}{transfer:08b}{6:08b}", 1)
+    return data[:at] + int(bits, 2).to_bytes(length // 8, "big")
+
+
+def without_box(data):
+    """Return an AVIF without boxes for its colours."""
+    return data.replace(b"colr", b"free")
+
+
+def levels(image):
+    return np.asarray(image.convert("RGBA"), dtype=float)
+
+
+CODED = {
+    "Display P3": ("RGB", {}, (12, 13)),
+    "BT.2020 with PQ": ("RGB", {}, (9, PQ)),
+    "BT.2020 with HLG, without subsampling": ("RGB", {"subsampling": "4:4:4"}, (9, HLG)),
+    "Display P3 with alpha": ("RGBA", {}, (12, 13)),
+    "PQ in greyscale": ("L", {}, (9, PQ)),
+}
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_a_code_in_the_bitstream_alone_is_converted_like_one_in_a_box(name):
+    mode, settings, named = CODED[name]
+    image = cutout() if mode == "RGBA" else photo().convert(mode)
+    data = encoded(image, "AVIF", quality=95, speed=9, **settings)
+    options = CompressOptions(quality=95, format="png")
+    plain = opened(compress(data, options).data).convert("RGBA")
+    boxed = opened(compress(with_code(data, *named), options).data).convert("RGBA")
+    coded = without_box(with_coded_colours(data, *named))
+    found = opened(compress(coded, options).data).convert("RGBA")
+    assert np.abs(levels(found) - levels(boxed)).max() <= 1
+    assert np.abs(levels(found) - levels(plain)).mean() > 1.5
+
+
+@pytest.mark.parametrize("box", [(1, 13), (2, 2)])
+def test_a_box_goes_before_the_bitstream(box):
+    data = with_code(encoded(photo(), "AVIF", quality=60, speed=9), *box)
+    options = CompressOptions(1, quality=60)
+    assert compress(with_coded_colours(data, 9, PQ), options).data == compress(data, options).data
+
+
+def test_an_animation_without_items_has_the_colours_of_its_first_frame():
+    data = animated("AVIF", frames(3, 64, 48), duration=20)
+    coded = without_box(with_coded_colours(data, 12, 13)).replace(b"avifavis", b"nonsavis", 1)
+    options = CompressOptions(format="webp", quality=90)
+    expected = opened(compress(with_code(data, 12, 13), options).data)
+    found = opened(compress(coded.replace(b"meta", b"free", 1), options).data)
+    assert found.n_frames == 3
+    assert np.abs(levels(found) - levels(expected)).mean() < 1
+    plain = opened(compress(data, options).data)
+    assert np.abs(levels(found) - levels(plain)).mean() > 3
+
+
+def box(kind, *contents):
+    body = b"".join(contents)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def avif_items(main, tiles, streams, coloured=None):
+    """Return the boxes of a file: item 1 is a picture of these tiles, the streams items from 2 on.
+
+    `coloured` is the item that has a `colr` of Display P3.
+    """
+    kinds = {1: b"grid"} | {2 + number: b"av01" for number in range(len(streams))}
+    entries = [
+        box(b"infe", b"\x02\0\0\0", struct.pack(">HH", item, 0), kind, b"\0")
+        for item, kind in kinds.items()
+    ]
+    colour = box(b"colr", b"nclx", struct.pack(">3HB", 12, 13, 6, 128))
+    owned = struct.pack(">IHBB", 1, coloured, 1, 1) if coloured else bytes(4)
+    places, at = b"", 0
+    for number, stream in enumerate(streams):
+        places += struct.pack(">4HII", 2 + number, 1, 0, 1, at, len(stream))
+        at += len(stream)
+    return box(
+        b"meta",
+        bytes(4),
+        box(b"pitm", bytes(4), struct.pack(">H", main)),
+        box(b"iinf", bytes(4), struct.pack(">H", len(entries)), *entries),
+        box(
+            b"iref", bytes(4), box(b"dimg", struct.pack(f">HH{len(tiles)}H", 1, len(tiles), *tiles))
+        ),
+        box(b"iprp", box(b"ipco", colour), box(b"ipma", bytes(4), owned)),
+        box(b"iloc", b"\x01\0\0\0", struct.pack(">HH", 0x4400, len(streams)), places),
+        box(b"idat", *streams),
+    )
+
+
+def test_a_picture_of_tiles_has_the_colours_of_its_first_tile():
+    streams = [
+        unit_of(sequence_header(*HEADERS["reduced"], colours=(9, n, 9))) for n in (1, 16, 18)
+    ]
+    assert colour_code(avif_items(1, [3, 4], streams)) == (9, 16)
+    assert colour_code(avif_items(2, [3, 4], streams)) == (9, 1)
+    assert colour_code(avif_items(1, [3, 4], streams, coloured=1)) == (12, 13)
+    assert colour_code(avif_items(1, [], streams)) is None
+    assert colour_code(avif_items(9, [3, 4], streams)) is None
+
+
+def test_an_avif_without_codes_anywhere_is_srgb():
+    data = encoded(photo(), "AVIF", quality=60, speed=9)
+    options = CompressOptions(1, quality=60)
+    unknown = without_box(with_coded_colours(data, 2, 2))
+    assert compress(unknown, options).data == compress(data, options).data
+
+
+def sequence_header(*choices, profile=0, colours=(12, 16, 6), deep=0, twelve=0, grey=0):
+    """Return the bits of a sequence header of 64 x 48 (AV1, sections 5.5.1 and 5.5.2).
+
+    `choices` are the bits between its still_picture and its size, and between that and its tools.
+    """
+    before, after = choices
+    size = f"{5:04b}{5:04b}{63:06b}{47:06b}"
+    depth = f"{deep}{twelve if profile == 2 and deep else ''}{'' if profile == 1 else grey}"
+    named = "1" + "".join(f"{one:08b}" for one in colours) if colours else "0"
+    return f"{profile:03b}0{before}{size}{after}{'101'}{depth}{named}"
+
+
+def unit_of(bits):
+    """Return a unit of the bitstream that has this sequence header."""
+    size = -(-len(bits) // 8)
+    return bytes([1 << 3 | 2, size]) + int(bits.ljust(8 * size, "0") or "0", 2).to_bytes(
+        size, "big"
+    )
+
+
+# The bits of operating points, of one of them, and of the tools: each way that the header forks.
+POINTS = "000" + f"{0:05b}" + f"{0:012b}" + f"{5:05b}"
+TIMED = "01" + 64 * "1" + "1001011" + f"{3:05b}" + 42 * "1" + "1" + f"{1:05b}"
+TIMED += 2 * (f"{1:012b}" + f"{9:05b}11" + 9 * "1" + "11010")
+HEADERS = {
+    "reduced": ("1" + f"{5:05b}", "111"),
+    "no order of frames": (POINTS, "01111111011"),
+    "an order of frames": (POINTS, "01111111111101110"),
+    "numbered frames": (POINTS, "111111111010000000"),
+    "tools forced on": (POINTS, "00101010101011111"),
+    "two points with timing": (TIMED, "0010101000101"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("profile, deep, twelve, grey", [(0, 1, 0, 1), (1, 1, 0, 0), (2, 1, 1, 0)])
+def test_the_colours_are_found_behind_any_sequence_header(name, profile, deep, twelve, grey):
+    fields = {"profile": profile, "deep": deep, "twelve": twelve, "grey": grey}
+    for colours in (None, (12, 16, 6), (9, 18, 9)):
+        bits = sequence_header(*HEADERS[name], colours=colours, **fields)
+        expected = (64, 48, colours[:2] if colours else None)
+        assert list(sequence_headers(unit_of(bits))) == [expected]
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_sequence_header_that_ends_early_is_an_error(name, raises):
+    bits = sequence_header(*HEADERS[name])
+    for size in range((len(bits) - 8) // 8):
+        with raises("truncated_image"):
+            list(sequence_headers(unit_of(bits[: 8 * size])))
+
+
+@pytest.mark.parametrize("at", range(2, 14))
+@pytest.mark.parametrize("value", [0, 0xFF])
+def test_damage_in_the_header_of_an_avif_is_an_image_or_an_error(at, value):
+    data = without_box(encoded(photo(48, 32), "AVIF", speed=10))
+    place = data.index(b"mdat") + 4 + at
+    try:
+        result = compress(data[:place] + bytes([value]) + data[place + 1 :], CompressOptions())
+    except ImageError as error:
+        assert error.code in IMAGE_ERRORS and error.code != "internal_error"
+    else:
+        assert opened(result.data).size == (48, 32)
 
 
 def test_an_avif_of_srgb_keeps_its_colours():
