@@ -92,11 +92,11 @@ def written(header: str, row: str, rows: int) -> bytes:
 def cost(content: bytes) -> float:
     """Return the CPU seconds of one survey."""
     began = time.process_time()
-    validate_file(io.BytesIO(content), CatalogueLimits(), refusal_of)
+    validate_file(io.BytesIO(content), CatalogueLimits(), url_error)
     return time.process_time() - began
 
 
-def refusal_of(url: str) -> str | None:
+def url_error(url: str) -> str | None:
     """Judge an address as an upload does."""
     try:
         check_url(url, DialPolicy())

@@ -6,7 +6,7 @@ from flask import current_app
 
 from imgcompress.extensions import db
 from imgcompress.ledger import models  # noqa: F401  The models must be known to the metadata.
-from imgcompress.ledger.health import encoding_fault
+from imgcompress.ledger.health import encoding_error
 from imgcompress.ledger.session import create_sqlite_file
 
 url = db.engine.url.render_as_string(hide_password=False)
@@ -19,7 +19,7 @@ if context.is_offline_mode():
 else:
     create_sqlite_file(url)
     with db.engine.connect() as connection:
-        if fault := encoding_fault(connection):
+        if fault := encoding_error(connection):
             raise click.ClickException(fault)
         connection.rollback()
         context.configure(connection=connection, **options)

@@ -324,7 +324,9 @@ UNUSED = ("Error", "PaginationMetadata")
 PUBLIC_CALL: dict[str, Any] = {"security": []}
 
 
-def build_openapi(settings: Settings, rooms: Iterable[flask_smorest.Blueprint]) -> dict[str, Any]:
+def build_openapi(
+    settings: Settings, blueprints: Iterable[flask_smorest.Blueprint]
+) -> dict[str, Any]:
     """Return the document of the calls in these blueprints.
 
     It is built on demand with a separate application, because building it takes longer than
@@ -334,8 +336,8 @@ def build_openapi(settings: Settings, rooms: Iterable[flask_smorest.Blueprint]) 
     # Every view names the problems that it can answer with.
     api.DEFAULT_ERROR_RESPONSE_NAME = None
     api.init_app(Flask(__name__))
-    for room in rooms:
-        api.register_blueprint(room)
+    for blueprint in blueprints:
+        api.register_blueprint(blueprint)
     for name, scheme in SCHEMES.items():
         api.spec.components.security_scheme(name, scheme)
     document_status_event(api)

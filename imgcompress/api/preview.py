@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from ..extensions import current_settings
 from ..options import OPTION_NAMES, RATINGS, rating_of
-from ..worker.intake import refusal_of
+from ..worker.intake import url_error
 from ..worker.preview import preview_image
 from .image_schemas import OUTCOMES
 from .openapi import Blueprint
@@ -20,7 +20,7 @@ MAX_URL_CHARS = 8_000
 
 
 def _must_be_fetchable(url: str) -> None:
-    reason = refusal_of(current_settings(), url)
+    reason = url_error(current_settings(), url)
     if reason is not None:
         raise ValidationError(reason)
 

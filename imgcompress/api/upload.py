@@ -46,8 +46,8 @@ from ..worker.intake import (
     fetch_table,
     fetched_name,
     kept_reading,
-    refusal_of,
     take_in,
+    url_error,
 )
 from ..worker.queue import publish_slices
 from .auth import current_owner
@@ -352,7 +352,7 @@ def _take(form: UploadForm, claim: KeyClaim | None = None) -> Any:
         except BadCatalogue as bad:
             table, found = Table(stream), Validation(0, 0, (bad.issue,), 1)
         else:
-            check_url = partial(refusal_of, current_settings())
+            check_url = partial(url_error, current_settings())
             found = validate_file(table.csv, limits, check_url, form.wishes)
             if table.warning:
                 found = replace(found, warnings=(*found.warnings, table.warning))

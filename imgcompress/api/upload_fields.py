@@ -25,7 +25,7 @@ from ..ledger.changes import latest_job
 from ..links import parse_id
 from ..options import BOUNDS, OUTPUT_FORMATS
 from ..setting_parsers import check_webhook_secret
-from ..worker.intake import refusal_of
+from ..worker.intake import url_error
 from .auth import current_owner
 
 MAX_EMAIL_CHARS = 320
@@ -82,7 +82,7 @@ def _must_be_a_base(url: str) -> None:
         raise ValidationError(
             "base_url must be the URL of a folder, such as https://shop.example.com/media/."
         )
-    reason = refusal_of(current_settings(), url)
+    reason = url_error(current_settings(), url)
     if reason is not None:
         raise ValidationError(reason)
 
@@ -93,12 +93,12 @@ def _must_be_a_file(value: Any) -> None:
 
 
 def callable_url(example: str) -> Callable[[str], None]:
-    """Return the validator of a URL that this service calls; `example` is named to who errs."""
+    """Return the validator of a URL that this service calls; `example` stands in the message."""
 
     def check(url: str) -> None:
         if not url.lower().startswith(("http://", "https://")):
             raise ValidationError(NO_SCHEME.format(example=example))
-        if refusal_of(current_settings(), url) is not None:
+        if url_error(current_settings(), url) is not None:
             raise ValidationError(NOT_CALLABLE)
 
     return check

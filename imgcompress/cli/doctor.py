@@ -24,7 +24,7 @@ from ..errors import ImgcompressError, StorageUnavailable
 from ..extensions import current_settings, db
 from ..ledger.clock import TOLERATED_SECONDS, clock_difference
 from ..ledger.gauges import read_gauges
-from ..ledger.health import check_writing, encoding_fault
+from ..ledger.health import check_writing, encoding_error
 from ..ledger.metrics import WRITTEN_EVERY, recovery_age, seconds_put_back
 from ..ledger.queries import STALLED_AFTER
 from ..notify.email import greet_server
@@ -82,7 +82,7 @@ def check_database(_: Settings) -> Iterator[Finding]:
         return
     newest = newest_schema()
     with db.engine.connect() as connection:
-        if unusable := encoding_fault(connection):
+        if unusable := encoding_error(connection):
             yield fault("database", unusable)
             return
         found = MigrationContext.configure(connection).get_current_revision()

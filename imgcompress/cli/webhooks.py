@@ -18,7 +18,7 @@ from ..config import Settings
 from ..errors import LedgerUnavailable
 from ..extensions import current_settings
 from ..ledger.clock import about_now
-from ..ledger.receivers import ailing_receivers, reset_circuit
+from ..ledger.receivers import failing_receivers, reset_circuit
 from ..ledger.seals import SealBroken
 from ..ledger.webhook_secret import retire, rotate, signing_secrets
 from .wording import for_the_operator
@@ -65,16 +65,16 @@ def secret(action: str | None) -> None:
 def receivers() -> None:
     """List the receivers that fail, and until when they are suspended."""
     with _ledger():
-        ailing = ailing_receivers()
-    for circuit in ailing:
-        spared = circuit.open_until and circuit.open_until > about_now()
+        failing = failing_receivers()
+    for circuit in failing:
+        suspended = circuit.open_until and circuit.open_until > about_now()
         until = (
             f"suspended until {circuit.open_until:%Y-%m-%d %H:%M:%S} UTC"
-            if spared
+            if suspended
             else "still tried"
         )
         click.echo(f"{circuit.receiver}  {circuit.failures} failures in a row, {until}")
-    if not ailing:
+    if not failing:
         click.echo("No receiver is failing.")
 
 

@@ -28,9 +28,9 @@ _ADVISED = ("floor_reached", "already_small")
 
 
 def compress(data: bytes, options: CompressOptions) -> Compressed:
-    """Compress one image as DESIGN.md section 6 promises.
+    """Compress one image.
 
-    Raise ImageError, and nothing else, with a code of errors.IMAGE_FAULTS. The number of bytes and
+    Raise ImageError, and nothing else, with a code of errors.IMAGE_ERRORS. The number of bytes and
     the time are not limited here: the caller does that.
     """
     try:

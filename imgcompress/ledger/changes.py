@@ -239,7 +239,7 @@ def results_of_contents(
         }
 
 
-# A list of changing length would be written into each statement anew, and hardly anything is found.
+# A fixed number: for a list of changing length, each statement would be compiled again. Few are found.
 REFS_AT_ONCE = 4
 _REFS = [f"ref_{number}" for number in range(REFS_AT_ONCE)]
 _KNOWN = select(IMAGES.c.content_ref).where(

@@ -17,7 +17,7 @@ CREATE = (
 )
 
 
-def encoding_fault(connection: Connection) -> str | None:
+def encoding_error(connection: Connection) -> str | None:
     """Return the problem with the encoding of a database, with advice, or None.
 
     SQLite has no other than UTF-8 and UTF-16.

@@ -56,9 +56,9 @@ def turns(limit: int) -> list[Turn]:
         .group_by(func.coalesce(delivery.owner, ""))
         .subquery("busy")
     )
-    ill = func.coalesce(circuit.failures, 0) > 0
+    failing = func.coalesce(circuit.failures, 0) > 0
     number = under_way(waiting.c.receiver).correlate(waiting).scalar_subquery()
-    room = case((ill, CONCURRENCY_WHILE_FAILING), else_=AT_ONCE) - number
+    room = case((failing, CONCURRENCY_WHILE_FAILING), else_=AT_ONCE) - number
     with reading() as session:
         rows = session.execute(
             select(waiting.c.receiver, room)
@@ -70,7 +70,9 @@ def turns(limit: int) -> list[Turn]:
                 room > 0,
                 circuit.open_until.is_(None) | (circuit.open_until <= NOW),
             )
-            .order_by(func.coalesce(busy.c.attempts, 0), case((ill, 1), else_=0), number, due_since)
+            .order_by(
+                func.coalesce(busy.c.attempts, 0), case((failing, 1), else_=0), number, due_since
+            )
             .limit(limit)
         )
         return [Turn(*row) for row in rows]
@@ -302,7 +304,7 @@ def reset_circuit(receiver: str) -> bool:
         )
 
 
-def ailing_receivers() -> list[ReceiverCircuit]:
+def failing_receivers() -> list[ReceiverCircuit]:
     """Return the receivers that fail or wait for their host, those with most failures first."""
     circuit = ReceiverCircuit
     with reading() as session:

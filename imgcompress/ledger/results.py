@@ -197,7 +197,7 @@ class Success:
     # The image whose file this one shares from now on; it must still be there when that is written.
     taken_from: UUID | None = None
     # Whether the source was not downloaded.
-    spared: bool = False
+    not_downloaded: bool = False
     # Of a result that is taken over from an earlier version, which gave no score.
     similarity: float | None = None
     # Another format that would take fewer bytes at the same looks, and about how many.
@@ -331,7 +331,7 @@ class Tally:
         """Count one row that changed; `repeats` where another row has the same URL."""
         if isinstance(result, Success):
             self.changes[result.change] += 1
-            if result.spared and not repeats:
+            if result.not_downloaded and not repeats:
                 self.bytes_not_downloaded += result.input_bytes
             self.completed += 1
             self.input_bytes += result.input_bytes
@@ -591,7 +591,7 @@ def _move_counters(session: Session, request_id: UUID, tally: Tally) -> None:
             "unchanged": tally.changes[Change.UNCHANGED],
             "changed": tally.changes[Change.CHANGED],
             "new": tally.changes[Change.NEW],
-            "spared": tally.bytes_not_downloaded,
+            "not_downloaded": tally.bytes_not_downloaded,
         },
     )
 
@@ -608,7 +608,7 @@ def _moved() -> dict[str, ColumnElement[int]]:
         "unchanged_images": job.unchanged_images + bindparam("unchanged"),
         "changed_images": job.changed_images + bindparam("changed"),
         "new_images": job.new_images + bindparam("new"),
-        "bytes_not_downloaded": job.bytes_not_downloaded + bindparam("spared"),
+        "bytes_not_downloaded": job.bytes_not_downloaded + bindparam("not_downloaded"),
         "completion_percentage": case(
             (done >= job.total_images, 99), else_=done * 100 // job.total_images
         ),

@@ -249,7 +249,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction for all but readers; who does not say that he writes is a migration."""
+    """Begin a transaction for all but readers; what does not declare that it writes is a migration."""
     write = connection.get_execution_options().get("write")
     if write is not False:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -28,7 +28,7 @@ OPENINGS_TO_FAIL = 3
 # The pause between two looks while another worker probes the host.
 VERDICT_SECONDS = 5.0
 # If retryable, these errors are those of the host, not of the one image.
-HOST_FAULTS = frozenset(
+HOST_ERRORS = frozenset(
     ("dns_failed", "connect_failed", "source_timeout", "source_status", "source_broken")
 )
 REMEMBERED_HOSTS = 1024
@@ -39,7 +39,7 @@ REMEMBERED_TRIALS = 10_000
 class _Suspension:
     """An open circuit, or a half-open one that this process tries or another one does."""
 
-    fault: str
+    reason: str
     until: float
     trying: bool = False
     final: bool = False
@@ -90,10 +90,10 @@ class HostCircuits:
         if found.final and (job, source.authority) not in self._tried:
             return
         if found.final:
-            raise ImageError("host_suspended", found.fault, retryable=False)
+            raise ImageError("host_suspended", found.reason, retryable=False)
         rest = max(found.until - time.monotonic(), 1.0)
         raise Deferred(
-            found.fault, detail=f"the circuit of {source.authority} is open", retry_after=rest
+            found.reason, detail=f"the circuit of {source.authority} is open", retry_after=rest
         )
 
     def trying(self, source: Source) -> bool:
@@ -114,7 +114,7 @@ class HostCircuits:
             self._tried.clear()
         self._tried.add((job, source.authority))
         try:
-            if error is not None and error.retryable and error.code in HOST_FAULTS:
+            if error is not None and error.retryable and error.code in HOST_ERRORS:
                 self._failed(source, error)
             else:
                 self._succeeded(source)
@@ -127,7 +127,7 @@ class HostCircuits:
             # When it began, this machine may have been cut off from everything. It must not have
             # all workers leave a host alone that works (seen).
             return
-        fault = error.found or error.code
+        reason = error.found or error.code
         if error.answered:
             del self._unreached[source.authority]
             if trying:
@@ -136,11 +136,11 @@ class HostCircuits:
         unreached = not error.answered and self._count(self._unreached, source.authority)
         if suspended:
             del self._failures[source]
-            if hosts.open_circuit(source, fault, seconds=self.pause):
-                log.warning("%s is suspended for %g s: %s", source.authority, self.pause, fault)
+            if hosts.open_circuit(source, reason, seconds=self.pause):
+                log.warning("%s is suspended for %g s: %s", source.authority, self.pause, reason)
         if unreached:
             del self._unreached[source.authority]
-            hosts.open_for_everybody(source.authority, fault, seconds=self.pause)
+            hosts.open_for_everybody(source.authority, reason, seconds=self.pause)
         if suspended or unreached:
             self._read(source.owner, [source.authority])
 

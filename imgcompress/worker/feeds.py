@@ -26,7 +26,7 @@ from ..ledger.slices import REQUEST_HEADERS
 from ..logs import bind
 from ..net.fetcher import Fetched
 from ..storage import open_storage
-from .intake import clean_name, fetch_table, fetched_name, kept_reading, refusal_of, take_in
+from .intake import clean_name, fetch_table, fetched_name, kept_reading, take_in, url_error
 from .process import stopping
 from .queue import publish_slices
 
@@ -107,7 +107,7 @@ def _make_job(
 ) -> UUID:
     feed = run.feed
     wishes = wishes_of(feed.reading["wishes"])
-    found = validate_file(table.csv, limits, partial(refusal_of, settings), wishes)
+    found = validate_file(table.csv, limits, partial(url_error, settings), wishes)
     if found.issues:
         first = found.issues[0]
         place = f"Row {first.row}: " if first.row else ""

@@ -134,8 +134,8 @@ def clean_name(name: str) -> str:
     return clean[-FILENAME_CHARS:] or "upload.csv"
 
 
-def refusal_of(settings: Settings, url: str) -> str | None:
-    """Return the public reason why a URL may not be dialled, or None when it may."""
+def url_error(settings: Settings, url: str) -> str | None:
+    """Return the public message about a URL that may not be connected to, or None when it may."""
     try:
         check_url(url, _policy(settings))
     except NetworkError as error:
@@ -161,7 +161,7 @@ def take_in(
     found: Validation,
     conditions: Sequence[Condition] = (),
 ) -> None:
-    """Store a validated table and write its job. Who calls publishes its slices.
+    """Store a validated table and write its job. The caller publishes its slices.
 
     Raise what the `conditions` raise: the job is not written then. Raise StorageUnavailable and
     LedgerUnavailable.

@@ -57,7 +57,9 @@ class Reuse:
         earlier = self._earlier.results.get(image.ordinal)
         if earlier is None or not earlier.is_younger_than(self._claim.trust_seconds):
             return None
-        return _taken_over(image, earlier, earlier.validator, spared=True, seen_at=earlier.seen_at)
+        return _taken_over(
+            image, earlier, earlier.validator, not_downloaded=True, seen_at=earlier.seen_at
+        )
 
     def validator(self, image: PendingImage) -> str | None:
         """Return the validator for a conditional request for an image."""
@@ -68,7 +70,9 @@ class Reuse:
         """Return the earlier result of an unchanged image, or else the fetched source."""
         earlier = self._earlier.results.get(image.ordinal)
         if earlier and fetched.not_modified:
-            return _taken_over(image, earlier, fetched.validator or earlier.validator, spared=True)
+            return _taken_over(
+                image, earlier, fetched.validator or earlier.validator, not_downloaded=True
+            )
         source_hash = sha256(fetched.data).hexdigest()[:HASH_CHARS]
         if earlier and source_hash == earlier.source_hash:
             return _taken_over(image, earlier, fetched.validator)
@@ -90,7 +94,7 @@ def _taken_over(
     earlier: EarlierResult,
     validator: str | None,
     *,
-    spared: bool = False,
+    not_downloaded: bool = False,
     seen_at: datetime | None = None,
 ) -> Success:
     return Success(
@@ -112,7 +116,7 @@ def _taken_over(
         validator=validator,
         change=Change.UNCHANGED,
         taken_from=earlier.image_id,
-        spared=spared,
+        not_downloaded=not_downloaded,
         seen_at=seen_at,
     )
 

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import insert
 
 from imgcompress.ledger.models import ReceiverCircuit, utcnow
-from imgcompress.ledger.receivers import ailing_receivers
+from imgcompress.ledger.receivers import failing_receivers
 from imgcompress.ledger.session import writing
 from imgcompress.ledger.webhook_secret import signing_secrets
 
@@ -61,7 +61,7 @@ def test_a_secret_that_cannot_be_read_is_replaced(app: Flask) -> None:
     assert found != lost
 
 
-def test_a_spared_receiver_is_listed_and_reset(app: Flask) -> None:
+def test_a_suspended_receiver_is_listed_and_reset(app: Flask) -> None:
     assert "No receiver is failing" in _run(app, "receivers").output
     with app.app_context(), writing() as session:
         session.execute(
@@ -73,7 +73,7 @@ def test_a_spared_receiver_is_listed_and_reset(app: Flask) -> None:
     assert RECEIVER in listed and "7 failures in a row, suspended until" in listed
     assert "no longer suspended" in _run(app, "reset", RECEIVER).output
     with app.app_context():
-        assert ailing_receivers() == []
+        assert failing_receivers() == []
 
 
 def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:

@@ -32,8 +32,8 @@ from imgcompress.ledger.models import (
 from imgcompress.ledger.receivers import (
     FAILURES_TO_OPEN,
     MAIL_SERVER,
-    ailing_receivers,
     delete_old_circuits,
+    failing_receivers,
     host_of,
     receiver_of,
     reset_circuit,
@@ -224,7 +224,7 @@ class TestCircuit:
         _open_circuit(make_job)
         _cancelled(make_job)
         assert claim_due(HOLD) is None
-        (circuit,) = ailing_receivers()
+        (circuit,) = failing_receivers()
         assert (circuit.receiver, circuit.failures) == (RECEIVER, FAILURES_TO_OPEN)
         assert circuit.open_until is not None and circuit.open_until > utcnow()
 
@@ -248,15 +248,15 @@ class TestCircuit:
         trial = _claimed()
         assert claim_due(HOLD) is None
         _delivered(trial)
-        assert ailing_receivers() == [] and claim_due(HOLD) is not None
+        assert failing_receivers() == [] and claim_due(HOLD) is not None
 
     def test_a_failed_trial_opens_it_for_longer(self, make_job: MakeJob) -> None:
         _open_circuit(make_job)
-        first = ailing_receivers()[0].open_until
+        first = failing_receivers()[0].open_until
         _cancelled(make_job)
         _end_pause()
         _fail(_claimed(), after=1000)
-        second = ailing_receivers()[0].open_until
+        second = failing_receivers()[0].open_until
         assert first and second and second - first > timedelta(seconds=55)
         assert claim_due(HOLD) is None
 
@@ -378,10 +378,10 @@ class TestOwners:
     def test_all_receivers_of_a_host_can_be_reset_together(self, make_job: MakeJob) -> None:
         self._fail_in_a_row(make_job, "anna", answered=False)
         wanted = self._one(make_job, "anna")
-        names = [circuit.receiver for circuit in ailing_receivers()]
+        names = [circuit.receiver for circuit in failing_receivers()]
         assert [name.split()[:2] for name in names] == [[RECEIVER, "*"], [RECEIVER, "anna"]]
         assert reset_circuit(RECEIVER) is True
-        assert ailing_receivers() == [] and _claimed().id == wanted
+        assert failing_receivers() == [] and _claimed().id == wanted
 
     def test_old_circuits_are_forgotten(
         self, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch

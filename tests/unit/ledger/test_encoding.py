@@ -13,7 +13,7 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy import text
 
 from imgcompress.extensions import db
-from imgcompress.ledger.health import encoding_fault
+from imgcompress.ledger.health import encoding_error
 from imgcompress.ledger.session import reading
 
 from ..conftest import MakeApp
@@ -65,7 +65,7 @@ def test_the_advice_makes_a_database_that_is_taken(narrow_url: str, tmp_path: Pa
 
 def test_the_databases_of_the_tests_are_taken(app: Flask) -> None:
     with db.engine.connect() as connection:
-        assert encoding_fault(connection) is None
+        assert encoding_error(connection) is None
 
 
 @postgres

@@ -47,7 +47,7 @@ def taken_over(claimed: Claim, image: PendingImage) -> Success:
         validator=earlier.validator,
         taken_from=earlier.image_id,
         change=Change.UNCHANGED,
-        spared=True,
+        not_downloaded=True,
     )
 
 
