@@ -82,9 +82,9 @@ def _sums(service: Service, times: Path) -> Sums:
         if part:
             sums[part] += cpu_seconds(child)
     for file in times.iterdir():
-        times = json.loads(file.read_text())
-        sums[POOL] += times["bookkeeping"]
-        sums["statements"] += times["statements"]
+        written = json.loads(file.read_text())
+        sums[POOL] += written["bookkeeping"]
+        sums["statements"] += written["statements"]
     return sums
 
 

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 URL = "https://cdn.shop.example.com/images/2026/product-{:08d}-{}.jpg"
@@ -98,7 +99,7 @@ def rate(path: Path, rows: int) -> float:
         start = time.process_time()
         with opened_table(file, limits, 2**30) as opened:
             # Before workbooks were written back, this was the CSV itself.
-            table = getattr(opened, "csv", opened)
+            table: Any = getattr(opened, "csv", opened)
             found = validate_file(table, limits, lambda url: None)
             read = sum(len(images[0]) for images in read_images(table, limits, found.layout))
         seconds = time.process_time() - start

@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from imgcompress.worker.process import WITH_SLOW
 
@@ -60,10 +61,24 @@ COLUMNS = (
     "job, s",
     "other promises that were broken",
 )
+
+
+class Defaults(TypedDict):
+    """Settings that an installation of these programmes is given, by their variables."""
+
+    LEASE_SECONDS: str
+    RECOVERY_INTERVAL: str
+    FETCH_CONCURRENCY: str
+
+
 # The settings of a new installation: nothing is made quick for the test. Fewer downloads at a time
 # let the origin be slow for long enough without an image that takes longer than a fault's pause.
 CONCURRENCY = 4
-DEFAULTS = {"LEASE_SECONDS": "30", "RECOVERY_INTERVAL": "5", "FETCH_CONCURRENCY": str(CONCURRENCY)}
+DEFAULTS: Defaults = {
+    "LEASE_SECONDS": "30",
+    "RECOVERY_INTERVAL": "5",
+    "FETCH_CONCURRENCY": str(CONCURRENCY),
+}
 # Room for everything that a job of a few thousand images leaves behind.
 DISK_BYTES = 256 << 20
 EMBEDDED, POSTGRES = SHAPES[0], SHAPES[1:]

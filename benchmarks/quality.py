@@ -178,7 +178,7 @@ def looks(source: bytes, output: bytes) -> float:
     """Return the SSIMULACRA2 of the first frame, on the less favourable of two grounds."""
     metric = import_module("ssimulacra2")
     pair = [Image.open(io.BytesIO(data)).convert("RGBA") for data in (source, output)]
-    solid = all(image.getextrema()[3] == (255, 255) for image in pair)
+    solid = all(image.getchannel("A").getextrema() == (255, 255) for image in pair)
     scores = []
     for ground in GROUNDS[:1] if solid else GROUNDS:
         files = []

@@ -86,7 +86,7 @@ class Installation:
             headers=self.headers,
             data={"file": (file, "products.csv"), "webhook_url": self.receiver.url},
         )
-        assert answer.status_code == 202, answer.text
+        assert answer.status_code == 202 and answer.json, answer.text
         return str(answer.json["request_id"])
 
     @property

@@ -175,7 +175,7 @@ def _on_sqlite(url: str) -> float:
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
             connection.execute("VACUUM INTO ?", (f"{folder}/with",))
         with closing(sqlite3.connect(f"{folder}/with", isolation_level=None)) as copy:
-            (rows,) = copy.execute("SELECT count(*) FROM compressed_images").fetchone()
+            rows: int = copy.execute("SELECT count(*) FROM compressed_images").fetchone()[0]
             copy.execute(f"UPDATE compressed_images SET {' = NULL, '.join(ADDED)} = NULL")
             copy.execute("VACUUM INTO ?", (f"{folder}/without",))
         sizes = [Path(folder, name).stat().st_size for name in ("with", "without")]
@@ -183,7 +183,7 @@ def _on_sqlite(url: str) -> float:
 
 
 def _on_postgres(url: str) -> float:
-    sizes = []
+    sizes, rows = [], 1
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT * FROM compressed_images LIMIT 0")
         names = [column.name for column in cursor.description or ()]

@@ -27,16 +27,18 @@ from sqlalchemy import update
 from imgcompress import create_app
 from imgcompress.config import load_settings
 from imgcompress.extensions import db
+from imgcompress.ledger.intake import PART_ROWS, create_job
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import CompressedImage, JobRequest
 from imgcompress.ledger.session import writing
 from imgcompress.storage import csv_key, open_storage
 
-from .intake import HEADER, PART_ROWS, URL, by_columns, create_job, images, new_job, seconds
+from .intake import HEADER, URL, images, new_job, seconds
 from .peers.origin import serving
 from .peers.photos import CATALOGUE, photos_of
 from .verdicts import Verdict, children, cpu_seconds, print_verdicts, resident
 from tests.support.databases import fresh_database, migrate
+from tests.support.new_images import by_columns
 from tests.support.service import Service
 
 POLLS_PER_SECOND = 100
@@ -202,7 +204,7 @@ def _fetch(service: Service, name: str, job: UUID) -> float:
     return size / (time.perf_counter() - began)
 
 
-def _page_seconds(service: Service, job: UUID, **query: object) -> float:
+def _page_seconds(service: Service, job: UUID, **query: int | str) -> float:
     url = f"{service.url}/job/details/{job}"
     with requests.Session() as session:
 

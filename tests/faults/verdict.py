@@ -238,7 +238,7 @@ def through(
     service: Installation,
     images: int,
     rounds: int,
-    harm: Callable[[Watched], None],
+    harm: Callable[[Watched], object],
     *,
     delay: float = 0.0,
     seconds: float = 120,
@@ -256,7 +256,7 @@ def through_one(
     service: Installation,
     images: int,
     seconds: float,
-    harm: Callable[[Watched], None],
+    harm: Callable[[Watched], object],
     receiver: Receiver | None = None,
 ) -> Verdict:
     """Harm a job once, of which half is done then; it would last for as long as the harm does."""

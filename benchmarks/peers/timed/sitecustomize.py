@@ -11,8 +11,10 @@ import functools
 import json
 import os
 import time
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -25,13 +27,13 @@ from imgcompress.worker.tasks import SliceTask
 class _Clock:
     """The seconds that this thread has spent on handing images on, and the statements sent."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.handing = 0.0
         self.statements = 0
-        self._since = None
+        self._since: float | None = None
 
     @contextmanager
-    def hands_on(self):
+    def hands_on(self) -> Iterator[None]:
         self._since = time.thread_time()
         try:
             yield
@@ -39,7 +41,7 @@ class _Clock:
             self._stop()
 
     @contextmanager
-    def keeps_books(self):
+    def keeps_books(self) -> Iterator[None]:
         in_shift = self._since is not None
         self._stop()
         try:
@@ -47,15 +49,15 @@ class _Clock:
         finally:
             self._since = time.thread_time() if in_shift else None
 
-    def _stop(self):
+    def _stop(self) -> None:
         if self._since is not None:
             self.handing += time.thread_time() - self._since
             self._since = None
 
-    def count(self, *_):
+    def count(self, *_: object) -> None:
         self.statements += 1
 
-    def write(self):
+    def write(self) -> None:
         times = {
             "bookkeeping": time.thread_time() - self.handing,
             "handing": self.handing,
@@ -67,11 +69,16 @@ class _Clock:
 CLOCK = _Clock()
 
 
-def _within(owner, name, timed, then=lambda: None):
+def _within(
+    owner: object,
+    name: str,
+    timed: Callable[[], AbstractContextManager[None]],
+    then: Callable[[], None] = lambda: None,
+) -> None:
     act = getattr(owner, name)
 
     @functools.wraps(act)
-    def wrapped(*arguments, **options):
+    def wrapped(*arguments: Any, **options: Any) -> Any:
         with timed():
             result = act(*arguments, **options)
             then()
