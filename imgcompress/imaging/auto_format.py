@@ -1,8 +1,8 @@
 """Choose the format that needs the fewest bytes for the same looks, for `format=auto`.
 
 A sample of the picture is encoded once in each candidate, at qualities that look about alike, and
-scored (score.py). What is left of a difference in looks is converted to bytes. The usual search
-then runs in the chosen format alone. A JPEG source is recompressed by the JPEG engine first, which
+scored (score.py). A remaining difference in looks is converted to bytes. The usual search then
+runs in the chosen format alone. A JPEG source is recompressed by the JPEG engine first, which
 takes less time than a sample and looks better than a JPEG that is encoded again.
 """
 
@@ -27,22 +27,22 @@ from .score import sample as pixels_sample
 from .search import Attempt
 from .turbo import decoded_again
 
-# By the time that an encode takes, the shortest first.
+# In the order of their encoding time, the fastest first.
 _OPAQUE = ("jpeg", "webp", "avif")
 _ALPHA = ("webp", "avif")
-# How motion is coded decides about animations, which a sample does not show.
+# The size of an animation depends on how motion is coded, which a sample does not show.
 _ANIMATED = ("webp",)
-# Where none of these is allowed, the first allowed of all.
+# If none of these is allowed, the first of all that is.
 _OTHERWISE = ("webp", "avif", "png", "jpeg")
 LOSSLESS_WEBP = "lossless webp"
-# Sources whose pixels have, as a rule, no losses.
+# Formats of sources that are usually lossless.
 _WITHOUT_LOSSES = ("png", "gif", "tiff", "bmp")
-# A slower format has to save this share: about what the comparison of two samples may miss.
+# A slower format has to save this share: about the error of a comparison of two samples.
 WORTH = 0.1
-# The qualities, on the JPEG scale, at which formats are compared; between them, the quality that
-# the budget lets expect.
+# Formats are compared at the quality that is expected to fit the budget, within these bounds on the
+# JPEG scale.
 LOWEST, HIGHEST = 40, 90
-# The best looks, and the lowest quality on the JPEG scale, that an advice compares at.
+# The highest score, and the lowest quality on the JPEG scale, at which advise() compares.
 VISUALLY_LOSSLESS, LOWEST_ADVISED = 90.0, 15
 # The sample is GRID x GRID squares of SQUARE pixels; each seam costs bytes. They start at multiples
 # of 16, so that the blocks of a JPEG source lie in it as they do in the source.
@@ -57,8 +57,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "webp": {"method": webp.METHODS["medium"]},
     "avif": {"speed": avif.SPEEDS["medium"], "max_threads": 1},
 }
-# So many pixels of an animation's first frames, and so many frames at least, are encoded for an
-# advice.
+# How many pixels of an animation's first frames advise() encodes, and the fewest frames.
 ADVISED_PIXELS = 2_000_000
 LEAST_FRAMES = 4
 # libwebp needs about a second and 50 MB per megapixel for a lossless image.
@@ -77,9 +76,9 @@ def choose(
     options: CompressOptions,
     engine: Compressed | None,
 ) -> str:
-    """Return the format that the picture needs the fewest bytes in, or LOSSLESS_WEBP.
+    """Return the format in which the picture takes the fewest bytes, or LOSSLESS_WEBP.
 
-    `engine` is what the JPEG engine made of the file, if it did.
+    `engine` is the result of the JPEG engine, if it could process the file.
     """
     candidates = _candidates(picture, options)
     if engine and engine.quality is None:
@@ -157,7 +156,7 @@ def advise(
         if format == kept.format:
             continue
         data = _encoded(sample, format, quality)
-        # What looks better than that is not taken for smaller than it is.
+        # A sample that looks better than that gets no credit for it.
         missing = max(0.0, looks - score(sample, data))
         sizes[format] = len(data) * share * math.exp(BYTES_PER_POINT * missing)
     if source.format in _WITHOUT_LOSSES and "webp" in sizes and pixels <= LOSSLESS_WEBP_PIXELS:
@@ -176,8 +175,8 @@ def _advise_animation(
 ) -> tuple[str, int] | None:
     """Return WebP and about how many bytes it takes, by the first frames of an animation.
 
-    One of these frames has to be coded as a whole, so that a long animation takes rather fewer. None
-    where WebP saves little, or not all frames can be held, as its encoder needs them.
+    One of these frames has to be coded as a whole, so a long animation tends to take fewer. None if
+    WebP saves little, or if not all frames can be held in memory, as its encoder requires.
     """
     first = picture.first
     if kept.format == "webp" or isinstance(picture.frames, StreamedFrames):

@@ -1,9 +1,9 @@
-"""Compress suspects in a process of their own, whose death condemns one image and nothing else.
+"""Compress suspect images in a subprocess, so that a crash fails one image and nothing else.
 
-A slice whose worker died is suspect as a whole: one of its images may have killed it, by memory or
-by a bug of a decoder, or it was an operator. So its next worker gives each image to this process.
-Messages are a line of JSON and the bytes that it announces; nothing is unpickled, since a decoder
-that was taken over may write anything.
+When a worker dies, all images of its slice are suspect: one of them may have used up the memory or
+met a bug in a decoder, unless an operator killed the worker. The next worker therefore passes each
+of them to this process. A message is a line of JSON and the bytes that it announces; nothing is
+unpickled, since a decoder that an image has taken over may write anything.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from . import Compressed, CompressOptions, compress
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A process that compresses; it is ended when nobody knows of it any more."""
+    """A process that compresses images; it is killed when nothing refers to it any more."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -60,7 +60,7 @@ class CodecProcess(threading.local):
 
         Raise ImageError: `worker_crashed` when the process died, `compress_timeout` when it had to
         be ended after `timeout` seconds, `internal_error` when it did not start, else what
-        compress() raised in it. The time that a start takes is not the image's.
+        compress() raised in it. The time that the process takes to start does not count.
         """
         process = self._running()
         with _ended_after(self.timeout, process) as overdue:
@@ -118,7 +118,7 @@ def _close(pipe: BinaryIO) -> None:
     try:
         pipe.close()
     except OSError:
-        pass  # What was still buffered for a dead process is of no use to anyone.
+        pass  # What was still buffered for a dead process cannot be written.
 
 
 def send(stream: BinaryIO, header: dict[str, Any], data: bytes = b"") -> None:
@@ -156,7 +156,7 @@ def _answer(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]
 def main() -> None:
     """Compress images from standard input until it ends."""
     die_with_parent(os.getppid())
-    # Ctrl-C in a terminal is for the process that started this one, and ends it by its pipe.
+    # Ctrl-C in a terminal ends the parent process, and this one when its pipe is closed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     send(sys.stdout.buffer, {})
     while True:

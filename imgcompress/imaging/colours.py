@@ -3,8 +3,8 @@
 AVIF, HEIC and PNG name them by code (CICP, ITU-T H.273); PNG may also give the gamma of its levels
 (gAMA) and the chromaticities of its primaries (cHRM). Standard range becomes an ICC profile, which
 is then converted like any other. High range, PQ or HLG (ITU-R BT.2100), is mapped here: 203 cd/m2,
-the white of graphics (ITU-R BT.2408, 3.2), become the white of sRGB. What is brighter loses
-brightness, and no hue.
+the white of graphics (ITU-R BT.2408, 3.2), become the white of sRGB. What is brighter is
+dimmed, without a change of hue.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _D65 = (0.3127, 0.3290)
 SRGB = Primaries(_D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 DISPLAY_P3 = Primaries(_D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 BT2020 = Primaries(_D65, (0.708, 0.292), (0.170, 0.797), (0.131, 0.046))
-# H.273, table 2. Those of XYZ and of films, which no camera and no shop writes, are left out.
+# H.273, table 2. XYZ and film, which no camera and no shop writes, are left out.
 PRIMARIES = {
     1: SRGB,
     4: Primaries((0.310, 0.316), (0.67, 0.33), (0.21, 0.71), (0.14, 0.08)),
@@ -183,7 +183,7 @@ def tone_mapped(image: Image.Image, colours: HighRange) -> Image.Image:
 
 
 def _light(transfer: int) -> NDArray[Any]:
-    """Return for each level of 0 to 255 its light, where 1 is WHITE; of HLG that of the scene."""
+    """Return the light of each level, 0 to 255, where 1 is WHITE; for HLG, that of the scene."""
     signal = np.arange(256) / 255
     if transfer == PQ:
         # BT.2100, table 4.

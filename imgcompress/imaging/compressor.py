@@ -44,9 +44,9 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
 
 
 def _with_rights(data: bytes, options: CompressOptions) -> Compressed:
-    """Return the image with what its source says of its rights.
+    """Return the image with the rights that its source states.
 
-    They are left out where the image would be larger with them than its source.
+    They are left out if the image would be larger with them than its source.
     """
     rights = rights_of(data)
     size = rights.bytes_in(identify(data))
@@ -75,7 +75,7 @@ def _in_one_format(data: bytes, options: CompressOptions, *, advised: bool = Fal
             with encoder_errors(pixels):
                 return _with_advice(source, picture, made, options)
         except ImageError:
-            # An image that was compressed without its pixels does not fail for want of them.
+            # The image is already compressed: if it cannot be decoded, only the advice is missing.
             return made
     source, picture, pixels = _decoded(data, options)
     with encoder_errors(pixels):
@@ -93,7 +93,7 @@ def _with_advice(
 
 
 def _in_the_best_format(data: bytes, options: CompressOptions) -> Compressed:
-    """Return the image in the format of the fewest bytes, or in its own where that is smaller."""
+    """Return the image in the format of the fewest bytes, or in its own if that is smaller."""
     allowed = allowed_formats(options)
     if len(allowed) == 1:
         return _in_one_format(data, replace(options, format=allowed[0]))
@@ -105,14 +105,14 @@ def _in_the_best_format(data: bytes, options: CompressOptions) -> Compressed:
         return engine
     source, picture, pixels = _decoded(data, options)
     if source.streamed(options):
-        # To choose a format, and to make any other one, all frames would have to be held.
+        # To choose or encode another format, all frames would have to be in memory.
         with encoder_errors(pixels):
             return _compressed(source, picture, keep)
     with encoder_errors(pixels):
         format, result = _chosen(source, picture, options, engine)
     del picture
     if format == source.format == "jpeg":
-        # libjpeg-turbo wants pixels of its own.
+        # libjpeg-turbo decodes the pixels again, into its own layout.
         return result or _in_one_format(data, keep)
     assert result is not None
     if result.outcome == "larger" and (not options.formats or source.format in allowed):
@@ -147,7 +147,7 @@ def _chosen(
 def _is_better(spare: Compressed, result: Compressed, options: CompressOptions) -> bool:
     """Return whether a file without losses, or that of the JPEG engine, is to be taken instead.
 
-    What misses the target must save enough of its bytes to be worth the losses.
+    A lossy result that misses the target must save enough bytes to be worth its losses.
     """
     if result.outcome == "target_met" and not options.quality:
         return False
@@ -195,13 +195,13 @@ def _compressed(source: Source, picture: Picture, options: CompressOptions) -> C
             return _result(copy, source.format, picture, "already_small", looks=BEST)
     outcome = _outcome(attempt, source_size, goal)
     if outcome == "larger" and format == source.format and options.format == "keep":
-        # Colours that were converted may need more bytes than those that a formula made.
+        # Converted colours may need more bytes than the original ones.
         own = picture.in_place and strip_metadata(
             source.data, format, source_size, own_colours=True
         )
         if own:
             return _result(Attempt(own, None), format, picture, "already_small", looks=BEST)
-        # Not even the floor is below a source that was worse still: match it, whatever it takes.
+        # The source has a lower quality than the floor: match its size, at any quality.
         last = EncodeTarget(source_size, floor=1, smallest=True)
         attempt = _shrunk(source, picture, format, last)
         outcome = "already_small" if attempt.size <= source_size else "larger"
@@ -223,11 +223,11 @@ def _rewrapped(
 def _smallest(
     source: Source, picture: Picture, goal: EncodeTarget, options: CompressOptions
 ) -> tuple[Attempt, str]:
-    """Return the attempt in the format that is wanted, and that format.
+    """Return the smallest attempt in the requested format, and that format.
 
-    TIFF, BMP and HEIC are no formats for the web. They become JPEG, or PNG where there is alpha or
-    where JPEG misses the goal and PNG is smaller, as it is for drawings and scanned text; the
-    photos of a HEIC never are.
+    TIFF, BMP and HEIC are not formats for the web. They become JPEG, or PNG if there is alpha,
+    or if JPEG misses the goal and PNG is smaller, as it is for drawings and scanned text, but never
+    for the photos of a HEIC.
     """
     if options.format != "keep" or source.format not in _NOT_FOR_THE_WEB:
         format = source.format if options.format == "keep" else options.format

@@ -149,12 +149,12 @@ UPRIGHT = {
 }
 ORIENTATION = 0x0112
 # Where Pillow looks for it in a JPEG; a search for nothing costs as much as all other headers.
-_TELL_ORIENTATION = {"exif", "xmp"}
+_HAVE_ORIENTATION = {"exif", "xmp"}
 
 
 def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
-    if image.format == "JPEG" and not _TELL_ORIENTATION & image.info.keys():
+    if image.format == "JPEG" and not _HAVE_ORIENTATION & image.info.keys():
         return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)
@@ -175,7 +175,7 @@ def fitted_size(size: tuple[int, int], turn: int, options: CompressOptions) -> t
 
 
 def upright(image: Image.Image, turn: int) -> Image.Image:
-    """Return the image as EXIF says that it is to be seen."""
+    """Return the image turned upright, by its EXIF orientation."""
     return image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image
 
 
@@ -193,12 +193,12 @@ class Picture:
     """Decoded pixels: frames in mode L, LA, RGB or RGBA, all of one size and mode.
 
     `durations` are milliseconds per frame; `loop` is how often an animation plays, 0 means forever,
-    None where the file does not say. `untouched` means that the pixels were not turned, resized
-    or converted, so that the file's own compressed data show the same; `in_place`, that they were
-    not turned or resized. `source_pixels` counts
-    those of one frame before resizing. `quantization` and `subsampling` are those of a JPEG, the
-    latter as Pillow counts: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0. `pixels` are those of a plain JPEG
-    that becomes a JPEG as it is (turbo.py); its only frame shows them, in mode L or RGBX.
+    None where the file does not say. `untouched` means that the pixels were not turned, resized or
+    converted, so that the file's own compressed data show the same; `in_place`, that they were not
+    turned or resized. `source_pixels` counts those of one frame before resizing. `quantization` and
+    `subsampling` are those of a JPEG, the latter as Pillow counts: 0 is 4:4:4, 1 is 4:2:2, 2 is
+    4:2:0. `pixels` are those of a plain JPEG that becomes a JPEG as it is (turbo.py); its only
+    frame shows them, in mode L or RGBX.
     """
 
     frames: Sequence[Image.Image]

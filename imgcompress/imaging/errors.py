@@ -1,6 +1,6 @@
-"""What decoders raise and print, turned into errors of images.
+"""Convert what decoders raise and print into errors of images.
 
-Not every decoder says so when it gets no memory: libwebp "could not create decoder object", libavif
+Not every decoder reports that it got no memory: libwebp "could not create decoder object", libavif
 "Decoding of color planes failed", libjpeg-turbo only that the data stream is broken.
 """
 
@@ -42,7 +42,7 @@ def exhausted(error: Exception, pixels: int) -> bool:
 
 
 def memory_left() -> int | None:
-    """Return how many bytes this process may still have; None where nothing limits it."""
+    """Return how many bytes this process may still allocate; None if there is no limit."""
     if sys.platform != "linux":
         return None
     most, _ = resource.getrlimit(resource.RLIMIT_DATA)
@@ -61,11 +61,10 @@ _filters: list[Any] = []
 
 @contextmanager
 def suppress_pillow_warnings() -> Iterator[None]:
-    """Ignore the warnings of Pillow's modules; the first user in sets the filter, the last resets.
+    """Ignore the warnings of Pillow's modules; the first user sets the filter, the last removes it.
 
-    `warnings.catch_warnings` copies all filters and makes Python forget what it has warned about,
-    which takes longer; and two threads that leave it in the wrong order would leave the filter
-    behind.
+    `warnings.catch_warnings` copies all filters and clears Python's record of past warnings, which
+    takes longer; and if two threads left it in the wrong order, the filter would stay.
     """
     _enter()
     try:
@@ -79,7 +78,7 @@ def _enter() -> None:
     with _lock:
         _users += 1
         if _users == 1:
-            # The last one out needs this very list, whatever list is in force by then.
+            # The filter has to be removed from this list, even if another is in force by then.
             _filters = cast(list[Any], warnings.filters)
             _filters.insert(0, _SILENCE)
 
@@ -101,10 +100,10 @@ _TRUNCATED = re.compile(
 def decoder_errors(pixels: int = 0) -> Iterator[None]:
     """Turn every exception of the block, which reads the caller's file, into an ImageError.
 
-    So many `pixels` are decoded in it, where they are known.
+    `pixels` is how many are decoded in it, if that is known.
 
     Decoders raise whatever their parsing runs into: OSError, ValueError, SyntaxError, KeyError,
-    struct.error. What it was goes to the detail, for the log.
+    struct.error. The original error goes into the detail, for the log.
     """
     try:
         yield
@@ -137,7 +136,7 @@ def encoder_errors(pixels: int = 0) -> Iterator[None]:
 
 
 def let_go(error: BaseException) -> None:
-    """Free the pixels that an error holds by its traceback, and by its causes.
+    """Free the pixels that an error keeps in memory through its traceback and its causes.
 
     The handler of the error may keep it for a while, and other images need the memory.
     """

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 class StreamedFrames(Sequence[Image.Image]):
-    """Frames that are decoded again each time that somebody iterates over them.
+    """Frames that are decoded again on each iteration.
 
     An index or a slice decodes all frames before it. The first frame, which is needed most often,
     is kept.
@@ -42,5 +42,5 @@ class StreamedFrames(Sequence[Image.Image]):
         return frame
 
     def mapped(self, change: Callable[[Image.Image], Image.Image]) -> StreamedFrames:
-        """Return the frames with this change made to each as it is decoded."""
+        """Return the frames, with `change` applied to each as it is decoded."""
         return StreamedFrames(self._count, lambda: map(change, self._decoded()))

@@ -14,12 +14,11 @@ class CompressOptions:
     JPEG with `format` auto. `format` is keep, auto, jpeg, png, webp or avif; `formats` are those
     that auto may choose from, separated by commas, or None for all.
     `max_width` and `max_height` are pixels of the upright image; nothing is ever enlarged.
-    `min_quality` is the floor of the search on the JPEG scale, and `min_score` (1 to 95) one of
-    looks in its place; `max_pixels` counts width x height x frames, and `max_frames` the frames
-    alone. `effort` is low, medium or high: how much time the
-    encoders may take for the same bytes. `jpeg_engine` lets JPEGs that stay JPEGs be
-    compressed without a look at their pixels. `metadata` is none or rights (rights.py); `reserved`
-    are the bytes that are left for them.
+    `min_quality` is the floor of the search on the JPEG scale, and `min_score` (1 to 95) a floor
+    for the score instead; `max_pixels` counts width x height x frames, and `max_frames` the frames
+    alone. `effort` is low, medium or high: how much time the encoders may take for the same bytes.
+    `jpeg_engine` allows JPEGs that stay JPEGs to be compressed without decoding their pixels.
+    `metadata` is none or rights (rights.py), for which `reserved` bytes are left.
     """
 
     compression_percentage: int = 50
@@ -38,7 +37,7 @@ class CompressOptions:
     reserved: int = 0
 
     def budget(self, source_bytes: int) -> int:
-        """Return the most bytes that the pixels may take to keep the promise."""
+        """Return the most bytes that the pixels may take to reach the target."""
         return max(1, source_bytes * (100 - self.compression_percentage) // 100 - self.reserved)
 
     def limit(self, source_bytes: int) -> int:
@@ -64,8 +63,8 @@ class Compressed:
       the input. With `keep` and any other format it happens only to a drawing of about 100 bytes
       that was resized: its new edges have more colours than it had.
 
-    `jpeg_engine` says of a JPEG that stays one whether the engine made it (`used`), or in a word
-    why not; None for all others.
+    `jpeg_engine` is, for a JPEG that stays one, `used` if the engine made it, or else the reason in
+    one word; None for all others.
     """
 
     data: bytes

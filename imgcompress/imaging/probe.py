@@ -1,4 +1,4 @@
-"""Recognise an image by its bytes, and read its facts before it is decoded."""
+"""Identify an image by its bytes, and read its properties before it is decoded."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def has_heif_decoder() -> bool:
         plugin = import_module("pillow_heif")
     except ImportError:
         return False
-    # One thread, for each core has a worker; and nothing but the main picture.
+    # One thread, because each core has a worker; and only the main picture.
     plugin.register_heif_opener(
         decode_threads=1, thumbnails=False, depth_images=False, aux_images=False
     )
@@ -107,16 +107,16 @@ def _first_match(table: tuple[tuple[str, re.Pattern[bytes]], ...], head: bytes) 
 
 
 def _compatible_avif(head: bytes) -> str | None:
-    """Know an AVIF whose major brand is a general one by its list of compatible brands."""
+    """Recognise an AVIF with a general major brand by its list of compatible brands."""
     if not _AVIF_COMPATIBLE.match(head):
         return None
     brands = head[16 : int.from_bytes(head[:4], "big")]
     return "avif" if b"avif" in brands or b"avis" in brands else None
 
 
-# The most pixels of a side: what JPEG's and GIF's headers can say. Longer ones are no pictures.
+# The most pixels of a side: as many as the headers of JPEG and GIF can state.
 MAX_SIDE = 65_535
-# A frame takes its time and its memory however small it is: as much as these pixels.
+# Even the smallest frame takes some time and memory: as much as this many pixels.
 MIN_FRAME_PIXELS = 4_096
 # A GIF that stays one is processed frame by frame where its frames together exceed the limit. Its
 # decoder and encoder then hold about this many of them.
@@ -144,10 +144,10 @@ _DECODABLE: dict[str, Callable[[bytes], bytes]] = {
 
 @dataclass(frozen=True)
 class Source:
-    """An image file of which it is known what it claims to be.
+    """An image file whose format is known by its first bytes.
 
-    What is read of it is read once, when it is first asked for. That may raise ImageError, and
-    whatever Pillow raises on a damaged header.
+    Its properties are read once, on first access. That may raise ImageError, and whatever Pillow
+    raises for a damaged header.
     """
 
     data: bytes
@@ -157,7 +157,7 @@ class Source:
     def shape(self) -> tuple[int, int, int]:
         """Return width, height and the number of frames, without decoding any.
 
-        They are those that the decoder goes by: where a file says two things, the larger one.
+        They are those that the decoder uses; if a file states two sizes, the larger one.
         """
         read = _SHAPES.get(self.format)
         if read:
@@ -201,7 +201,7 @@ class Source:
         return Image.open(io.BytesIO(self._decodable()), formats=[self.format.upper()])
 
     def let_go(self) -> None:
-        """Let go of the Pillow image: some decoders hold several more copies of its pixels."""
+        """Release the Pillow image: some decoders hold several more copies of its pixels."""
         self.__dict__.pop("image", None)
 
     @cached_property
@@ -222,9 +222,9 @@ class Source:
 
     @cached_property
     def colours(self) -> bytes | HighRange | None:
-        """Return what the file says of its colours: an ICC profile, or that they are high range.
+        """Return the file's description of its colours: an ICC profile, or their high range.
 
-        Empty or None for sRGB. A PNG's code goes before its profile; elsewhere the profile goes first.
+        Empty or None for sRGB. In a PNG a code takes precedence over a profile, elsewhere not.
         """
         profile: bytes | None = self.image.info.get("icc_profile")
         if self.format == "png" and (found := png.colours(self.data)) is not None:

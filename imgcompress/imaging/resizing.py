@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _FILTER = Image.Resampling.LANCZOS
-# Lanczos of three lobes reaches so many pixels of the result to each side.
+# How many pixels of the result Lanczos with three lobes reaches to each side.
 _REACH = 3
-# What is reduced by more than twice this is averaged in blocks first, and Lanczos does the rest:
-# that takes half the time, and costs four to six points of SSIMULACRA2
+# An image that is reduced by more than twice this is averaged in blocks first, and Lanczos does the
+# rest: that takes half the time, and costs four to six points of SSIMULACRA2
 # (benchmarks/results/quality.md).
 _GAP, _FINE_GAP = 1.5, 3.0
-# Linear light takes four bytes per pixel and channel: it is done for so many pixels at a time, and
-# for so many rows of the result at least, for each strip needs the rows around it, too.
+# Linear light takes four bytes per pixel and channel, so it is done in strips: of this many pixels,
+# and of at least this many rows of the result, because each strip needs the rows around it, too.
 _PIXELS_AT_ONCE = 500_000
 _LEAST_ROWS = 24
-# What is reduced by more than this, whose strips would be large, is first reduced by its levels to
-# so many times the size.
+# An image that is reduced by more than the first, whose strips would be large, is first reduced by
+# its levels to the second times the size.
 _MOST_AT_ONCE, _ENOUGH = 16, 8
 
 _LINEAR_MODES = ("L", "LA", "RGB", "RGBA")
@@ -34,8 +34,8 @@ _SHARES = np.arange(256) / 255
 # IEC 61966-2-1: from levels to light.
 _LIGHT = np.where(_SHARES <= 0.04045, _SHARES / 12.92, ((_SHARES + 0.055) / 1.055) ** 2.4).tolist()
 _ALPHA = _SHARES.tolist()
-# From the square root of light, in so many steps, to levels; without the root, dark ones would be
-# too coarse.
+# A table from the square root of light to levels; without the root, it would be too coarse for dark
+# levels.
 _STEPS = 65_535
 _ROOTS = (np.arange(_STEPS + 1) / _STEPS) ** 2
 _LEVELS: NDArray[np.uint8] = np.rint(

@@ -42,7 +42,7 @@ _NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
 }
 _URL = re.compile(r"https?://[!#-;=?-Z\[\]_a-z~%]{1,500}")
-# The names of IPTC's list have letters alone.
+# The names in IPTC's list consist of letters.
 _SOURCE_TYPE = re.compile(
     r"https?://cv\.iptc\.org/newscodes/digitalsourcetype/[A-Za-z]{1,60}", re.ASCII
 )
@@ -67,7 +67,7 @@ class Rights:
 
 
 def rights_of(data: bytes) -> Rights:
-    """Return what a source says of its rights; nothing where that cannot be read.
+    """Return the rights that a source states; nothing if they cannot be read.
 
     A GIF, which has no place for EXIF, gets all in XMP.
     """
@@ -114,7 +114,7 @@ def _text(data: bytes) -> str:
 def _cleaned(text: str, most: int = MAX_CHARS) -> str:
     """Return a text on one line without control characters, cut to `most`.
 
-    Nothing remains of one that another program could take for its own.
+    Nothing remains of one that another program could execute; see has_payload().
     """
     # What is not text: control and private characters, and lone surrogates.
     text = "".join(char if char.isprintable() else " " for char in text[: most * 4])
@@ -147,7 +147,7 @@ def _of_xmp(packet: bytes) -> dict[str, list[str]]:
     """Return the properties of an XMP packet that say something of its rights.
 
     Those of other pictures, which a packet may list as what this one was made of, are not read. A
-    packet with a document type is refused, since entities of it could grow without end.
+    packet with a document type is rejected, since its entities could expand without limit.
     """
     try:
         text = packet.decode().strip().strip("\0")

@@ -7,9 +7,9 @@ SSIMULACRA2's constant and without the damping of the mean by luminance,
     e = 1 - (1 - (mx - my)^2) (2 sxy + C) / (sx^2 + sy^2 + C),    C = 0.0009
 
 over windows of 4 x 4 pixels side by side, in Y, Cb and Cr from 0 to 1, at full size and reduced by
-2, 4 and 8; of each the mean and the 4-norm, (mean of e^4)^(1/4), to which small bad places count.
+2, 4 and 8; of each the mean and the 4-norm, (mean of e^4)^(1/4), which weights small bad areas.
 Eleven of these 24 numbers matter. Their weights were fitted to SSIMULACRA2 on 732 outputs of 34
-images; on images that were not fitted to, the correlation is 0.97 and the mean error 4 points
+images; on images outside that fit, the correlation is 0.97 and the mean error 4 points
 (benchmarks/results/score.md).
 
 Of an image of more than about 130 tiles of 32 x 32 pixels, 100 are compared. They hold whole
@@ -74,7 +74,7 @@ def score(original: Image.Image, output: bytes) -> float:
 
 
 def estimated_score(quality: int) -> float:
-    """Return what a JPEG scores on average that the JPEG engine made at this quality.
+    """Return the average score of a JPEG that the JPEG engine made at this quality.
 
     The look of a JPEG follows its quantisation closely, so that this takes no time: on photos that it
     was not fitted to, it correlates by 0.93 with SSIMULACRA2, with a mean error of 4 points
@@ -94,7 +94,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _on(image: Image.Image, ground: str) -> Pixels:
-    """Return rows x columns x 1, 3 or 4 levels; the fourth says nothing."""
+    """Return rows x columns x 1, 3 or 4 levels; the fourth has no meaning."""
     if _has_alpha(image):
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, ground), rgba)

@@ -1,4 +1,4 @@
-"""A floor of looks: the fewest bytes at which an image still has a score, whatever its format.
+"""A floor for the score: the fewest bytes at which an image still reaches it, in any format.
 
 The search for the target runs without a floor first. Only where its result scores too low, higher
 qualities are encoded and scored, until one is just good enough.
@@ -31,7 +31,7 @@ def shrink_above_score(
 ) -> Attempt:
     """Return the image within the budget if it scores `least` there, else at the floor.
 
-    Where no quality of the format scores that much, it has the highest one, and as a PNG no losses.
+    If no quality of the format scores that much, the highest one is used; a PNG is then lossless.
     """
     attempt = SHRINK[format](picture, source, replace(goal, floor=1))
     attempt = replace(attempt, score=score(picture.first, attempt.data))

@@ -2,8 +2,8 @@
 
 The logarithm of an encoding's size is nearly linear in a function of the quality that each format
 has (its `Curve`). One encode gives the level of that line for this image, two give its slope as
-well; each next quality is read from the line and corrected by what the encoder then says. A blind
-bisection needs 6.6 encodes for the same answer (docs/compression.md).
+well; each next quality is read from the line and corrected by what the encoder then returns. A
+blind bisection needs 6.6 encodes for the same answer (docs/compression.md).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CLOSE_ENOUGH = 0.99
 AIM = 0.995
 LAST_AIM = 0.98
 # Two encodes close to each other may show a far too flat or steep line, because requantising
-# moves in jumps; their slope is believed up to this factor from the usual one.
+# moves in jumps; their slope is trusted up to this factor from the usual one.
 STEEPNESS = 1.6
 # A score this close above the one that is wanted is taken: fewer bytes would hardly be saved.
 CLOSE_SCORE = 1.0

@@ -1,11 +1,11 @@
-"""WebPs of one frame by libwebp with nothing around it, in a third of Pillow's memory.
+"""Decode WebPs of one frame by libwebp directly, in a third of Pillow's memory.
 
 Pillow decodes every WebP as an animation: two canvases, a copy of one, and the image, 16 bytes per
-pixel. libwebp's call for a still image writes the pixels where they stay. It is called by ctypes in
-the library that Pillow has loaded, and its interface has been the same since version 0.1.
+pixel. libwebp's call for a still image writes the pixels to their final place. It is called by
+ctypes in the library that Pillow has loaded, and its interface has been the same since version 0.1.
 
-Pillow remains the judge: whatever libwebp does not decode is left to it, and so is everything where
-the library cannot be reached.
+Pillow decides in doubt: whatever libwebp does not decode is left to it, and so is everything if the
+library cannot be called.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def decoded_webp(opened: Image.Image, data: bytes) -> Image.Image | None:
         opened.width * _BYTES_PER_PIXEL,
     ):
         return None
-    # The fourth byte of an opaque image says nothing.
+    # The fourth byte of an opaque image has no meaning.
     mode = "RGBA" if opened.mode == "RGBA" else "RGBX"
     image = Image.frombuffer(mode, opened.size, pixels, "raw", mode, 0, 1)
     image.info = dict(opened.info)

@@ -1,11 +1,11 @@
-"""Plain JPEGs by libjpeg-turbo with nothing around it, in about two thirds of Pillow's time.
+"""Decode and encode plain JPEGs by libjpeg-turbo directly, in about two thirds of Pillow's time.
 
-simplejpeg hands over the whole file at once and takes the pixels in the place where they stay. It
-also leaves out what Pillow's decoder does for beauty: chroma at half size is repeated, not drawn
-smooth, and an encoder at half size gets back exactly what the source had.
+simplejpeg passes the whole file at once and writes the pixels to their final place. It also leaves
+out the smooth upsampling of Pillow's decoder: chroma at half size is repeated, and an encoder at
+half size gets back exactly what the source had.
 
-Pillow remains the judge. Whatever libjpeg only warns about is refused here, so that Pillow decides
-whether it is an image, and says what is wrong with it.
+Pillow decides in doubt. Whatever libjpeg only warns about is rejected here, so that Pillow decides
+whether it is an image, and reports what is wrong with it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-# Rows x columns x 4 bytes of a pixel, of which the last says nothing; of grey, x 1.
+# Rows x columns x 4 bytes of a pixel, of which the last has no meaning; of grey, x 1.
 Pixels = NDArray[np.uint8]
 
 START_OF_JPEG = b"\xff\xd8\xff"
@@ -29,7 +29,7 @@ _BANDS = {1: "GRAY", 4: "RGBX"}
 def decoded(data: bytes, mode: str, size: tuple[int, int]) -> Pixels | None:
     """Return the pixels of a JPEG of mode L or RGB; None where Pillow has to look at it.
 
-    A file that is of another size to libjpeg than to Pillow would get around the limit of pixels.
+    A file that has another size for libjpeg than for Pillow would evade the limit on pixels.
     """
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
@@ -44,7 +44,7 @@ def decoded(data: bytes, mode: str, size: tuple[int, int]) -> Pixels | None:
 
 
 def is_sound(data: bytes) -> bool:
-    """Return whether libjpeg reads all pixels of a JPEG, at an eighth of its size, unwarned."""
+    """Return whether libjpeg reads a JPEG, at an eighth of its size, without a warning."""
     try:
         _, _, colours, _ = simplejpeg.decode_jpeg_header(data)
         bands = "CMYK" if colours in ("CMYK", "YCCK") else "GRAY"

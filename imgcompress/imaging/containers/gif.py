@@ -66,7 +66,7 @@ def _end_of_sub_blocks(data: bytes, position: int) -> int:
 
 
 def size(data: bytes) -> tuple[int, int, int]:
-    """Return width and height of what holds every frame, and the number of frames."""
+    """Return the width and height of the area that holds all frames, and their number."""
     if len(data) < 13:
         raise ImageError("truncated_image")
     width, height = struct.unpack_from("<HH", data, 6)

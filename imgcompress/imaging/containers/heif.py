@@ -99,9 +99,9 @@ def _items(data: bytes, meta: Box, kind: bytes) -> Iterator[tuple[int, bytes]]:
 
 @dataclass(frozen=True)
 class Items:
-    """The items of a file: which one is the main picture, and of each item what it is and has.
+    """The items of a file: which one is the main picture, and the type and properties of each.
 
-    `parts` are the items that another is put together from, such as the tiles of a grid.
+    `parts` are the items that another is composed of, such as the tiles of a grid.
     """
 
     main: int
@@ -160,7 +160,7 @@ def _properties(data: bytes, box: Box) -> Iterator[tuple[int, list[Box]]]:
 
 
 def _parts(data: bytes, table: Box) -> Iterator[tuple[int, list[int]]]:
-    """Yield what each item is put together from (ISO/IEC 14496-12, 8.11.12)."""
+    """Yield the items that each item is composed of (ISO/IEC 14496-12, 8.11.12)."""
     item_bytes = 2 if data[table.body] == 0 else 4
     for entry in boxes(data, table.body + 4, table.end):
         if entry.kind == b"dimg":

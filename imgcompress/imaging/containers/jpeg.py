@@ -139,7 +139,7 @@ def is_plain(found: Sequence[Segment]) -> bool:
 
 
 def decodable(found: Sequence[Segment], data: bytes) -> bytes:
-    """Return the bytes to decode: the first image, so ended that a missing part is an error.
+    """Return the bytes to decode: the first image, with an end that makes a missing part an error.
 
     When libjpeg meets EOI before the last row it fills the rest with grey and only warns. In a
     sequential file with one scan EOI is therefore replaced with as many zero bytes as the decoder

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ...errors import ImageError
 from . import gif, heif, jpeg, png, webp
 
-# Longer blocks are not looked at: nobody writes so much about who owns a picture.
+# Longer blocks are ignored: nobody writes so much about the owner of a picture.
 MAX_BLOCK_BYTES = 1 << 18
 # The most bytes that a format adds to two blocks, without and with the trailer of GIF's XMP.
 OVERHEAD, GIF_OVERHEAD = 180, 300

@@ -1,8 +1,8 @@
-"""Pass an image's compressed pixels on in a fresh wrapping, where no encoder could gain anything.
+"""Copy an image's compressed pixels to a new file, where no encoder could save anything.
 
-The source's own file is never stored. What decodes as its pixels is copied segment by segment;
-metadata, private data and whatever follows the image stay behind. As a second lock the result is
-refused if it still holds something that another program would take for its own: then the image
+The source's own file is never stored. What decodes to its pixels is copied segment by segment;
+metadata, private data and whatever follows the image are left out. As a second safeguard, the
+result is rejected if it still holds something that another program could execute: the image then
 has to be encoded again.
 """
 
@@ -20,7 +20,7 @@ _STRIP: dict[str, Callable[[bytes], bytes | None]] = {
     "avif": avif.strip,
 }
 _STRIP_BUT_COLOURS: dict[str, Callable[[bytes], bytes | None]] = {"png": png.strip_but_colours}
-# In small letters. Nine searches for a text take a fifth of the time of one regular expression.
+# In lower case. Nine searches for a text take a fifth of the time of one regular expression.
 _PAYLOADS = (
     b"<script",
     b"<?php",
@@ -50,6 +50,6 @@ def strip_metadata(
 
 
 def has_payload(data: bytes) -> bool:
-    """Return whether there is something that another program would take for its own."""
+    """Return whether there is something that another program could execute, or open as its own."""
     small = data.lower()
     return any(payload in small for payload in _PAYLOADS)

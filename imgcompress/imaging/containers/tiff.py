@@ -1,4 +1,4 @@
-"""The first directory of a TIFF file (TIFF 6.0, section 2), the one that libtiff decodes by."""
+"""The first directory of a TIFF file (TIFF 6.0, section 2), the one that libtiff uses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def size(data: bytes) -> tuple[int, int, int]:
         if entry.tag in _PARTS and entry.values > MAX_PARTS:
             raise ImageError("corrupt_image", "The TIFF has far too many strips or tiles")
         if entry.tag in _SIZES:
-            # Of two entries with one tag libtiff believes the first, and others the last.
+            # Of two entries with one tag libtiff uses the first, and others the last.
             if entry.tag in found or entry.kind not in _NUMBERS or entry.values != 1:
                 raise ImageError("corrupt_image")
             (found[entry.tag],) = struct.unpack_from(

@@ -1,7 +1,7 @@
 """What the encoders share: the target, the number of colours, output buffers, and stacked frames.
 
-A colour then has the same index in every frame: what does not move stays the same, and costs
-nothing.
+Frames are stacked so that a colour has the same index in each: what does not move stays the same,
+and costs nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class EncodeTarget:
     """At most `budget` bytes at the best quality not under `floor`, or one fixed `quality`.
 
     Both qualities are on the JPEG scale, 1 to 95; `effort` is low, medium or high, and `smallest`
-    allows the slowest settings. With `least_score` the floor is one of looks (score_floor.py).
-    `colours` fixes their number in a palette.
+    allows the slowest settings. With `least_score` the floor is a score (score_floor.py).
+    `colours` fixes the number of colours of a palette.
     """
 
     budget: int
@@ -54,8 +54,9 @@ MAX_REDUCED = 5
 DIFFUSED_BELOW = 48
 # What is nearer to the budget has no room for it.
 ROOM = 0.94
-# The fewest colours that a picture may have that misses little with them, and the root mean square
-# of levels that it may miss. At 3 SSIMULACRA2 was at 57 to 91, and at 5.5 at 50 to 90.
+# The fewest colours that a picture may have that loses little by them, and the most that it may
+# lose: the root mean square of its errors in levels. At 3 SSIMULACRA2 was at 57 to 91, and at 5.5
+# at 50 to 90.
 FEWEST = 12
 ERRORS = {256: 1.5, 128: 2.2, 64: 3.2, 32: 6.0, 16: 9.0, 2: 255.0}
 
@@ -183,7 +184,7 @@ def stack_frames(frames: Sequence[Image.Image]) -> Image.Image:
 
 
 def frames_of(strip: Image.Image, frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """Cut a strip of frames, whatever its mode is by now, into as many."""
+    """Cut stacked frames, in any mode, into this many."""
     if len(frames) == 1:
         return [strip]
     width, height = frames[0].size

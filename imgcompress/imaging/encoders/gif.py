@@ -35,7 +35,7 @@ MAX_FULL_ENCODES = 3
 # The share of the budget that the sample aims at.
 AIM = 0.97
 
-# What a number of colours, and a share of the errors that is diffused, make of frames.
+# Reduces frames to a number of colours, with a share of the errors diffused.
 Encode = Callable[[Iterable[Image.Image], int, float], bytes]
 
 
@@ -109,7 +109,7 @@ def _sample(frames: StreamedFrames) -> list[Image.Image]:
 
 
 def _without_half_alpha(frames: Sequence[Image.Image]) -> Sequence[Image.Image]:
-    """Make translucent pixels clear or solid, for GIF knows nothing in between, and clear black."""
+    """Make translucent pixels clear or solid, as GIF requires, and clear ones black."""
     if frames[0].mode not in ("LA", "RGBA"):
         return frames
     change = _cleared
@@ -140,9 +140,9 @@ def _still(frame: Image.Image, *, clear: bool) -> bytes:
 
 
 def _animation(indexed: Iterable[Image.Image], picture: Picture, *, clear: bool) -> bytes:
-    """Return the frames, which share one palette, as a GIF that has of each what it changes.
+    """Return the frames, which share one palette, as a GIF that stores only the changes of each.
 
-    Pillow's own writer holds all of them until the last one has come.
+    Pillow's own writer holds all frames in memory until the last one.
     """
     file = io.BytesIO()
     settings: dict[str, Any] = {"transparency": 0, "disposal": 2} if clear else {}

@@ -60,7 +60,7 @@ def _places(image: Image.Image, codes: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def name_clear_colour(image: Image.Image) -> None:
-    """Give an image, whose colour 0 is clear, a palette without alpha and without doubles.
+    """Give an image, whose colour 0 is clear, a palette without alpha and without duplicates.
 
     For GIF, which marks its clear colour by number, while Pillow looks colours up by their value.
     """

@@ -151,7 +151,7 @@ def optimised(data: bytes, level: int | None, pixels: int) -> bytes:
 
 @cache
 def optimiser() -> Any:
-    """Return the module oxipng with one thread, for each core has a worker; None without it."""
+    """Return the module oxipng with one thread, because each core has a worker; None without it."""
     os.environ.setdefault("RAYON_NUM_THREADS", "1")
     try:
         return import_module("oxipng")

@@ -10,8 +10,9 @@ A colour with alpha is measured as it is seen: the squared distance of two colou
 what it is on black and what it is on white. For a channel p under alpha a, both 0 to 1, that is the
 sum of the squared differences of a (p - 1/2) and of a / 2, an ordinary distance on four axes.
 
-The mapping is written in C (jpeg_engine/core/quantiser.c). Where that is not built, numpy and Pillow do the same more
-coarsely: with five bits per channel, and without diffusion where there is alpha.
+The mapping is written in C (jpeg_engine/core/quantiser.c). Where that is not built, numpy and
+Pillow do the same more coarsely: with five bits per channel, and without diffusion where there is
+alpha.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _ROWS_AT_ONCE = 4_096
 def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
     """Yield the image in bands of whole rows, and where each begins.
 
-    What numpy does to pixels takes many times their own memory for a moment.
+    The intermediate results of numpy take many times the memory of the pixels.
     """
     rows = max(1, PIXELS_AT_ONCE // image.width)
     for top in range(0, image.height, rows):
@@ -168,7 +169,7 @@ def _lloyd(points: Points, weights: NDArray[np.float32], colours: Points) -> Poi
         used = totals > 0
         moved = np.empty_like(colours)
         moved[used] = (np.array(sums).T[used] / totals[used, None]).astype(np.float32)
-        # A colour that nothing is near to goes where the most is missed.
+        # A colour that is the nearest of no point moves to the largest error.
         farthest = np.argsort(-distances * weights)[: int((~used).sum())]
         moved[~used] = points[farthest]
         colours = moved

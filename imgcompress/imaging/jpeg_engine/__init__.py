@@ -1,7 +1,7 @@
-"""From JPEG to JPEG without pixels: coefficients are requantised where they are.
+"""Compress JPEGs without decoding them to pixels, by requantising their coefficients.
 
-The engine itself is the C library in core/, which is optional: where it is not built, or leaves an
-image to others, images go by way of pixels. docs/jpeg-engine.md explains and measures it.
+The engine itself is the C library in core/, which is optional: where it is not built, or cannot
+process an image, the image is decoded to pixels. docs/jpeg-engine.md explains and measures it.
 """
 
 from .library import missing_engine

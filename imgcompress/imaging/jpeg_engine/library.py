@@ -31,7 +31,7 @@ NOT_BUILT = "not_built"
 
 
 class Refused(Exception):
-    """The engine leaves an image to others; `reason` is one word."""
+    """The engine cannot process an image; `reason` is one word."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -199,7 +199,7 @@ def _loaded() -> ctypes.CDLL:
 
 @cache
 def _complain(sentence: str) -> None:
-    """Say once in the log that images go the slower way."""
+    """Log once that JPEGs are compressed the slower way."""
     log.warning(
         "%s JPEGs take longer to compress and look slightly worse; install a C"
         " compiler and run `make setup`.",
