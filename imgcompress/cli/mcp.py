@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,6 +64,8 @@ def mcp(client: Client, folder: Path) -> None:
             " Ctrl-C stops it.",
             err=True,
         )
+    # The server would wait for the next line of its input before it ended.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     server.run("stdio")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -188,7 +189,6 @@ def test_a_reset_asks_first(service: Service, folder: Path) -> None:
     "words, shown",
     [
         (("webhooks", "listen", "--port", "0"), r"-F webhook_url=http://127.0.0.1:\d+/"),
-        (("mcp",), r"This is for an AI assistant"),
         (("demo",), r"The catalogue"),
         (("serve",), r"imgcompress is ready at"),
     ],
@@ -202,4 +202,14 @@ def test_ctrl_c_ends_what_runs_on(
         running.wait_for(shown, START_SECONDS)
         running.type("\x03")
         running.exit_code()
+    assert "Traceback" not in running.text, running.text
+
+
+def test_ctrl_c_ends_the_server_for_assistants(service: Service, folder: Path) -> None:
+    with terminal(service, folder, "mcp") as running:
+        running.wait_for("This is for an AI assistant", START_SECONDS)
+        running.type('{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+        running.wait_for(r'"id":1,"result":', START_SECONDS)
+        running.type("\x03")
+        assert running.exit_code() == -signal.SIGINT
     assert "Traceback" not in running.text, running.text
