@@ -126,7 +126,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
         queue.check_broker()
     except Exception as error:
         advice = (
-            "Start it, with imgcompress serve or imgcompress broker"
+            "Start it with imgcompress serve if it does not run, and check that DATA_DIR has room"
             if settings.embedded_broker
             else "Check CELERY_BROKER_URL, and the broker's memory and disk"
         )
