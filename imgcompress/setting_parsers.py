@@ -272,7 +272,7 @@ def parse_base_url(text: str) -> str | None:
         or parts.query
         or parts.fragment
     ):
-        raise ValueError("must look like https://images.example.com")
+        raise ValueError("must look like https://images.example.com or http://host:9000")
     return text.rstrip("/")
 
 

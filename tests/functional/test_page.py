@@ -145,6 +145,7 @@ def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
     expect(state_of(page)).to_have_text("Done", timeout=LONG_MS)
     expect(page.locator("#percent")).to_have_text("100")
     expect(page.locator("#completed")).to_have_text("3")
+    assert "\u00a0s" in page.locator("#time").inner_text()  # No line ends before a unit.
     expect(page.locator(".image-card")).to_have_count(3)
     expect(page.locator(".bars-row")).to_have_count(3)
 
