@@ -4,7 +4,7 @@
 
 One image at a time is compressed, since each core has a worker process of its own. A thread whose
 image is fetched waits for the codec. While READY images do, no thread begins a download, so a near
-host sees one or two at a time and a far one many. The thread of the task adds images and takes
+host sees one at a time and a far one many. The thread of the task adds images and takes
 their results, and wakes seldom: for failures, for the last images, where a thread finds nothing to
 fetch, and at its tick.
 
@@ -54,7 +54,7 @@ SLOW_SECONDS = 2.0
 # NEAR_SECONDS, each for its share of the processor, are of a near origin: more threads would only
 # wait for each other (a conditional request takes 0.2 ms of CPU with one thread, and 0.4 ms with
 # 16). Those that take longer than FAR_SECONDS wait for their origin, so there is room for more.
-FIRST_AT_ONCE, LEAST_AT_ONCE = 4, 2
+FIRST_AT_ONCE, LEAST_AT_ONCE = 4, 1
 NEAR_SECONDS, FAR_SECONDS = 0.001, 0.002
 # A source with a download that takes longer than this gets all that its limit allows.
 LATE_SECONDS = 0.1

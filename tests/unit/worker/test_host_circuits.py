@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -24,11 +23,6 @@ AUTHORITY = "cdn.test:443"
 HOST = Source("", AUTHORITY)
 JOB, LATER_JOB = uuid4(), uuid4()
 DEAD = ImageError("connect_failed")
-
-
-@pytest.fixture(autouse=True)
-def _no_trouble_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_met_trouble_at", -math.inf)
 
 
 @pytest.fixture

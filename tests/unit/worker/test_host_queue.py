@@ -54,11 +54,13 @@ def test_one_hosts_images_come_in_their_order() -> None:
     assert not queue
 
 
-def _finish(queue: HostQueue, items: list[SliceImage], seconds: float) -> None:
+def _finish(
+    queue: HostQueue, items: list[SliceImage], seconds: float, *, ready: bool = False
+) -> None:
     """Let each download have taken that long."""
     for item in items:
         queue._began[item] -= seconds
-        queue.put_down(item)
+        queue.put_down(item, ready=ready)
 
 
 def test_a_far_origin_gets_more_downloads_at_once_and_a_near_one_fewer() -> None:
@@ -91,7 +93,7 @@ def test_a_host_that_answers_gets_the_places_that_a_silent_one_leaves() -> None:
     for _ in range(6):
         quick = next(item for item in fetching if item.source.authority == "q")
         fetching.remove(quick)
-        queue.put_down(quick)
+        _finish(queue, [quick], 0.005)
         fetching += _taken(queue, 1)
     assert [host for host, _ in _names(fetching)] == ["s", "s", "q", "q"]
 
@@ -118,8 +120,7 @@ def test_a_limit_may_change_on_the_way() -> None:
 
 def test_no_image_is_fetched_while_enough_lie_ready_for_the_codec() -> None:
     queue = _queue(*"aaaaaa")
-    for item in _taken(queue, READY):
-        queue.put_down(item, ready=True)
+    _finish(queue, _taken(queue, READY), 0.005, ready=True)
     assert _taken(queue) == [] and not queue.runs_dry()
     queue.hand_on()
     assert _names(_taken(queue)) == [("a", READY), ("a", READY + 1)]
