@@ -1,6 +1,7 @@
 """Formats in and out."""
 
 import pytest
+from PIL import Image, ImageFilter
 
 from imgcompress.imaging import EXTENSIONS, CompressOptions, compress
 from imgcompress.imaging.resizing import resized
@@ -152,3 +153,42 @@ def test_more_effort_makes_smaller_files_of_the_same_quality(format):
         for effort in ("low", "high")
     )
     assert high < low
+
+
+def stripes() -> Image.Image:
+    """Return lines of two colours, one pixel wide, whose mean is grey."""
+    lines = Image.new("RGB", (2, 2), (200, 60, 60))
+    lines.putpixel((0, 1), (60, 200, 200))
+    lines.putpixel((1, 1), (60, 200, 200))
+    sheet = Image.new("RGB", (256, 256))
+    for left in range(0, 256, 2):
+        for top in range(0, 256, 2):
+            sheet.paste(lines, (left, top))
+    return sheet
+
+
+def has_halved_chroma(data: bytes) -> bool:
+    """Return whether an AVIF is 4:2:0, by the box of its configuration (AV1-ISOBMFF, 2.3.3)."""
+    flags = data[data.index(b"av1C") + len("av1C") + 2]
+    return flags >> 2 & 3 == 3
+
+
+@pytest.mark.parametrize(
+    "image, effort, halved",
+    [
+        (stripes(), "medium", True),
+        (stripes(), "high", False),
+        (stripes().crop((0, 0, 255, 255)), "high", False),
+        (stripes().crop((0, 0, 1, 256)), "high", True),
+        (photo().filter(ImageFilter.GaussianBlur(3)), "high", True),
+    ],
+    ids=["medium effort", "sharp", "odd sides", "one pixel wide", "soft"],
+)
+def test_high_effort_keeps_sharp_chroma_of_an_avif(image, effort, halved):
+    options = CompressOptions(format="avif", quality=80, effort=effort)
+    result = compress(encoded(image, "PNG"), options)
+    assert has_halved_chroma(result.data) == halved
+    if not halved:
+        assert difference(opened(result.data), image) < 8
+    elif effort == "medium":
+        assert difference(opened(result.data), image) > 20
