@@ -510,7 +510,9 @@ def pending_images(claim: Claim) -> list[PendingImage]:
 
 def _pending(images: dict[str, Any]) -> list[PendingImage]:
     with reading() as session:
-        rows = session.execute(_PENDING_IMAGES, images)
+        # All at once: where a row cannot be read, a cursor that is not at its end would keep SQLite's
+        # connection in the past for those who use it next.
+        rows = session.execute(_PENDING_IMAGES, images).all()
         return [PendingImage(*row) for row in rows]
 
 
