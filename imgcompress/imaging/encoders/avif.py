@@ -70,7 +70,7 @@ def _has_sharp_chroma(picture: Picture) -> bool:
     if picture.animated or min(image.size) < 2 or pixels > SHARP_PIXELS:
         return False
     left, top = (max(0, side - SHARP_CROP) // 2 for side in image.size)
-    crop = image.crop((left, top, left + SHARP_CROP, top + SHARP_CROP)) if left or top else image
+    crop = image.crop((left, top, image.width - left, image.height - top))
     full = crop.convert("RGB").convert("YCbCr")
     width, height = (side // 2 * 2 for side in full.size)
     full = full.crop((0, 0, width, height))

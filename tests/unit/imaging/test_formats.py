@@ -155,15 +155,11 @@ def test_more_effort_makes_smaller_files_of_the_same_quality(format):
     assert high < low
 
 
-def stripes() -> Image.Image:
+def stripes(size=(256, 256), more=200, less=60) -> Image.Image:
     """Return lines of two colours, one pixel wide, whose mean is grey."""
-    lines = Image.new("RGB", (2, 2), (200, 60, 60))
-    lines.putpixel((0, 1), (60, 200, 200))
-    lines.putpixel((1, 1), (60, 200, 200))
-    sheet = Image.new("RGB", (256, 256))
-    for left in range(0, 256, 2):
-        for top in range(0, 256, 2):
-            sheet.paste(lines, (left, top))
+    sheet = Image.new("RGB", size, (more, less, less))
+    for top in range(1, sheet.height, 2):
+        sheet.paste((less, more, more), (0, top, sheet.width, top + 1))
     return sheet
 
 
@@ -179,10 +175,11 @@ def has_halved_chroma(data: bytes) -> bool:
         (stripes(), "medium", True),
         (stripes(), "high", False),
         (stripes().crop((0, 0, 255, 255)), "high", False),
+        (stripes((1100, 64), more=124, less=112), "high", False),
         (stripes().crop((0, 0, 1, 256)), "high", True),
         (photo().filter(ImageFilter.GaussianBlur(3)), "high", True),
     ],
-    ids=["medium effort", "sharp", "odd sides", "one pixel wide", "soft"],
+    ids=["medium effort", "sharp", "odd sides", "wide and faint", "one pixel wide", "soft"],
 )
 def test_high_effort_keeps_sharp_chroma_of_an_avif(image, effort, halved):
     options = CompressOptions(format="avif", quality=80, effort=effort)
