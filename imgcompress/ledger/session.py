@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from ..errors import LedgerUnavailable
+from ..errors import ImgcompressError, LedgerUnavailable
 from ..extensions import Base, db
 
 # A transaction takes milliseconds; one that takes this long met a broken or very slow connection.
@@ -140,7 +140,15 @@ def reading() -> Iterator[Session]:
     Raise LedgerUnavailable when the database cannot be used.
     """
     with watched(), _session(_readers()) as session:
-        yield session
+        try:
+            yield session
+        except ImgcompressError:
+            raise
+        except Exception:
+            # The cursor may stand before its end, as where a row cannot be read. While it is not
+            # freed, SQLite would show its connection the past, whoever uses it next.
+            session.invalidate()
+            raise
 
 
 @contextmanager

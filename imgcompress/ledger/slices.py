@@ -510,9 +510,7 @@ def pending_images(claim: Claim) -> list[PendingImage]:
 
 def _pending(images: dict[str, Any]) -> list[PendingImage]:
     with reading() as session:
-        # All at once: where a row cannot be read, a cursor that is not at its end would keep SQLite's
-        # connection in the past for those who use it next.
-        rows = session.execute(_PENDING_IMAGES, images).all()
+        rows = session.execute(_PENDING_IMAGES, images)
         return [PendingImage(*row) for row in rows]
 
 

@@ -11,9 +11,10 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, text, update
+from sqlalchemy import create_engine, event, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from imgcompress.app import create_worker_app
 from imgcompress.config import load_settings
@@ -288,3 +289,17 @@ def test_a_read_costs_its_statement_and_a_probe(ledger_url: str, tmp_path: Path)
             assert proxy.statements == ["SELECT 1", "SELECT 2"]
             for engine in db.engines.values():
                 engine.dispose()
+
+
+def test_who_reads_after_an_error_sees_the_newest_state(make_job: MakeJob) -> None:
+    jobs = [make_job(), make_job()]
+    rows = []
+    with pytest.raises(ValueError, match="unreadable"), reading() as session:
+        # Whoever holds the result holds its cursor too, as a traceback does.
+        rows.append(session.connection().connection.cursor())
+        rows[0].execute("SELECT request_id FROM job_request")
+        rows[0].fetchone()
+        raise ValueError("unreadable")
+    with create_engine(db.engine.url, poolclass=NullPool).begin() as other:
+        other.execute(update(JobRequest).values(base_url="http://new.test"))
+    assert {job_of(job).base_url for job in jobs * 5} == {"http://new.test"}
