@@ -261,7 +261,7 @@ def parse_base_url(text: str) -> str | None:
         return None
     try:
         parts = urlsplit(text)
-        port_is_valid = parts.port != 0  # Reading a faulty port raises ValueError.
+        port_is_valid = parts.port != 0  # Reading an invalid port raises ValueError.
     except ValueError:
         parts, port_is_valid = SplitResult("", "", "", "", ""), False
     if (
@@ -287,7 +287,7 @@ def parse_database_url(text: str) -> str:
         if make_url(text).drivername in DATABASES:
             return text
     except (ArgumentError, ValueError):
-        pass  # Not a URL, or one with a faulty port.
+        pass  # Not a URL, or one with an invalid port.
     raise ValueError(
         "must look like postgresql://user:password@host:5432/name or"
         " sqlite:////absolute/path.sqlite3; other databases are not supported. Write special"

@@ -19,8 +19,8 @@ if context.is_offline_mode():
 else:
     create_sqlite_file(url)
     with db.engine.connect() as connection:
-        if fault := encoding_error(connection):
-            raise click.ClickException(fault)
+        if unusable := encoding_error(connection):
+            raise click.ClickException(unusable)
         connection.rollback()
         context.configure(connection=connection, **options)
         with context.begin_transaction():

@@ -22,7 +22,7 @@ class Time(fields.AwareDateTime):
         return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
-class FaultSchema(Schema):
+class IssueSchema(Schema):
     """One issue of a request."""
 
     field = fields.String(
@@ -101,7 +101,7 @@ class ProblemSchema(Schema):
         metadata={"description": "Whether the same request can succeed later.", "example": False},
     )
     errors = fields.List(
-        fields.Nested(FaultSchema), metadata={"description": "With 400: the first 100 issues."}
+        fields.Nested(IssueSchema), metadata={"description": "With 400: the first 100 issues."}
     )
     error_count = fields.Integer(
         metadata={"description": "With 400: the total number of issues.", "example": 1}

@@ -61,14 +61,14 @@ from .errors import (
     issues_of_file,
 )
 from .openapi import Blueprint, links_to
-from .schemas import FaultSchema, ReadingSchema
+from .schemas import IssueSchema, ReadingSchema
 from .upload_fields import comparison_of, headers_of
 from .upload_form import UploadForm, UploadSchema, read_form
 
 
 def _warnings() -> fields.Field[Any]:
     return fields.List(
-        fields.Nested(FaultSchema),
+        fields.Nested(IssueSchema),
         required=True,
         metadata={
             "description": "Warnings about an accepted file: columns with URLs that are not read and,"
@@ -160,7 +160,7 @@ class DryRunSchema(ReadingSchema):
         metadata={"description": "The first rows; null if the file could not be read as a table."},
     )
     errors = fields.List(
-        fields.Nested(FaultSchema), required=True, metadata={"description": "The first 100 issues."}
+        fields.Nested(IssueSchema), required=True, metadata={"description": "The first 100 issues."}
     )
     warnings = _warnings()
     error_count = fields.Integer(required=True, metadata={"example": 0})
@@ -389,7 +389,7 @@ def _reading(table: Table, found: Validation) -> dict[str, Any]:
     """Return how the file was read, for the answer."""
     layout = found.layout if found.layout and found.layout.chosen else None
     kept = kept_layout(layout) if layout else {}
-    schema = FaultSchema(many=True)
+    schema = IssueSchema(many=True)
     return {
         "layout": kept.get("layout"),
         "columns": kept.get("columns"),

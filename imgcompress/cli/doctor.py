@@ -38,7 +38,7 @@ class Level(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    FAULT = "fault"
+    ERROR = "error"
 
 
 class Finding(NamedTuple):
@@ -59,12 +59,12 @@ def warning(name: str, text: str) -> Finding:
     return Finding(Level.WARNING, name, text)
 
 
-def fault(name: str, text: str) -> Finding:
+def broken(name: str, text: str) -> Finding:
     """Return the finding of a problem that stops the service from working."""
-    return Finding(Level.FAULT, name, text)
+    return Finding(Level.ERROR, name, text)
 
 
-# The database's clock decides what is due. But receivers of webhooks refuse times that are further
+# The database's clock decides what is due. But receivers of webhooks reject times that are further
 # off (Standard Webhooks leaves that to them; its libraries take five minutes).
 HARMFUL_SECONDS = 240.0
 LITTLE_SPACE, NO_SPACE = 2 * 2**30, 200 * 2**20
@@ -78,19 +78,19 @@ def check_database(_: Settings) -> Iterator[Finding]:
     database = db.engine.url.database
     if db.engine.dialect.name == "sqlite" and not Path(database or "").exists():
         # Connecting would create an empty one.
-        yield fault("database", f"There is no database at {database}: run imgcompress db upgrade")
+        yield broken("database", f"There is no database at {database}: run imgcompress db upgrade")
         return
     newest = newest_schema()
     with db.engine.connect() as connection:
         if unusable := encoding_error(connection):
-            yield fault("database", unusable)
+            yield broken("database", unusable)
             return
         found = MigrationContext.configure(connection).get_current_revision()
     if found == newest:
         check_writing()
         yield ok("database", f"{db.engine.dialect.name} answers, with the newest schema ({newest})")
     elif found is None or newest is None or found < newest:
-        yield fault(
+        yield broken(
             "database",
             f"The schema is {found or 'missing'}, and this version needs"
             f" {newest}: run imgcompress db upgrade",
@@ -108,7 +108,7 @@ def check_clock(_: Settings) -> Iterator[Finding]:
     ahead = clock_difference()
     text = f"This machine's clock and the database's differ by {abs(ahead):.1f} s"
     if abs(ahead) > HARMFUL_SECONDS:
-        yield fault(
+        yield broken(
             "clock",
             f"{text}: receivers reject webhooks as forged or old, and links expire"
             " at the wrong time. Synchronise the clocks (chrony,"
@@ -130,7 +130,7 @@ def check_broker(settings: Settings) -> Iterator[Finding]:
             if settings.embedded_broker
             else "Check CELERY_BROKER_URL, and the broker's memory and disk"
         )
-        yield fault(
+        yield broken(
             "broker",
             f"It accepts no messages ({explain(error)}). {advice}; meanwhile uploads are accepted"
             " and wait.",
@@ -168,7 +168,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
             if folders
             else "Check STORAGE_URL, the credentials and what they permit."
         )
-        yield fault("storage", f"Files cannot be written ({explain(error)}). {advice}")
+        yield broken("storage", f"Files cannot be written ({explain(error)}). {advice}")
         return
     yield ok("storage", "Files can be written and deleted")
 
@@ -180,7 +180,7 @@ def check_space(settings: Settings) -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         text = f"{free / 2**30:.1f} GiB are free in {folder}"
         if free < NO_SPACE:
-            yield fault("space", f"{text}: free some space, or set RETENTION_DAYS")
+            yield broken("space", f"{text}: free some space, or set RETENTION_DAYS")
         elif free < LITTLE_SPACE:
             yield warning("space", f"{text}: free some space soon, or set RETENTION_DAYS")
         else:
@@ -290,11 +290,11 @@ def check_mail(settings: Settings) -> Iterator[Finding]:
     if settings.smtp_server is None:
         yield ok("mail", "No e-mail is sent, because SMTP_URL is unset")
         return
-    refused = greet_server(settings.smtp_server)
-    if refused:
-        yield fault(
+    rejected = greet_server(settings.smtp_server)
+    if rejected:
+        yield broken(
             "mail",
-            f"{settings.smtp_server.host} cannot be used ({refused}): check"
+            f"{settings.smtp_server.host} cannot be used ({rejected}): check"
             " SMTP_URL; e-mails wait, and are given up after a day",
         )
     else:
@@ -363,7 +363,7 @@ RULES = (
         "FETCH_TIMEOUT and COMPRESS_TIMEOUT are so long that Celery ends healthy tasks"
         f" (task_soft_time_limit = {celeryconfig.task_soft_time_limit} s in worker/celeryconfig.py):"
         " shorten them.",
-        Level.FAULT,
+        Level.ERROR,
     ),
     Rule(
         lambda s: s.fetch_connect_timeout > s.fetch_timeout,
@@ -472,7 +472,7 @@ def _check_memory(settings: Settings) -> Iterator[Finding]:
     processes = settings.worker_processes or os.cpu_count() or 1
     each = _needed_memory(settings)
     if processes * each > memory:
-        finding = fault if each > memory else warning
+        finding = broken if each > memory else warning
         yield finding(
             NAME,
             f"{processes} worker processes with the largest images need about"
@@ -499,7 +499,7 @@ CHECKS: dict[str, Check] = {
     "settings": check_settings,
 }
 NEED_DATABASE = {"clock", "recovery", "workers"}
-COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.FAULT: "red"}
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 
 @click.command("doctor")
@@ -513,7 +513,7 @@ def doctor() -> None:
     for finding in _all_findings(current_settings()):
         level = click.style(f"{finding.level:8}", fg=COLOURS[finding.level])
         click.echo(f"{level} {finding.name:9} {finding.text}")
-        if finding.level == Level.FAULT:
+        if finding.level == Level.ERROR:
             failed.add(finding.name)
     if failed:
         raise click.exceptions.Exit(1)
@@ -527,7 +527,7 @@ def _all_findings(settings: Settings) -> Iterator[Finding]:
             continue
         for finding in _findings(name, check, settings):
             yield finding
-            if finding.level == Level.FAULT and finding.name == "database":
+            if finding.level == Level.ERROR and finding.name == "database":
                 usable = False
 
 
@@ -536,4 +536,4 @@ def _findings(name: str, check: Check, settings: Settings) -> Iterator[Finding]:
     try:
         yield from check(settings)
     except Exception as error:
-        yield fault(name, f"Cannot be checked: {explain(error)}")
+        yield broken(name, f"Cannot be checked: {explain(error)}")

@@ -37,7 +37,7 @@ class KnownCircuit(NamedTuple):
     authority: str
     openings: int
     open_until: datetime
-    fault: str
+    reason: str
     rest: float
 
 
@@ -53,7 +53,7 @@ def circuits_of(owner: str, authorities: Collection[str]) -> list[KnownCircuit]:
             row.authority,
             row.openings,
             row.open_until,
-            row.fault,
+            row.reason,
             (row.open_until - row.now).total_seconds(),
         )
         for row in rows
@@ -64,7 +64,7 @@ def circuits_of(owner: str, authorities: Collection[str]) -> list[KnownCircuit]:
             "authority": circuit.authority,
             "openings": 0,
             "open_until": circuit.open_until,
-            "fault": circuit.fault,
+            "reason": circuit.reason,
         }
         for circuit, row in zip(found, rows, strict=True)
         if row.shared
@@ -85,12 +85,12 @@ def _known_circuits() -> Any:
             own.authority,
             own.openings,
             own.open_until,
-            own.fault,
+            own.reason,
             literal(False).label("shared"),
             NOW.label("now"),
         ).where(*is_own, own.authority.in_(wanted)),
         select(
-            shared.authority, literal(0), shared.open_until, shared.fault, literal(True), NOW
+            shared.authority, literal(0), shared.open_until, shared.reason, literal(True), NOW
         ).where(
             shared.authority.in_(wanted), shared.open_until > from_now(-FORGOTTEN_AFTER), ~has_own
         ),
@@ -100,18 +100,21 @@ def _known_circuits() -> Any:
 _KNOWN_CIRCUITS = _known_circuits()
 
 
-def open_circuit(source: Source, fault: str, *, seconds: float) -> bool:
+def open_circuit(source: Source, reason: str, *, seconds: float) -> bool:
     """Open an owner's circuit for `seconds`, unless it is open; return whether this call did."""
-    return _open(OwnerCircuit, source._asdict(), fault, seconds)
+    return _open(OwnerCircuit, source._asdict(), reason, seconds)
 
 
-def open_for_everybody(authority: str, fault: str, *, seconds: float) -> bool:
+def open_for_everybody(authority: str, reason: str, *, seconds: float) -> bool:
     """Have owners wait who have not tried this host; return False where they do already."""
-    return _open(HostCircuit, {"authority": authority}, fault, seconds)
+    return _open(HostCircuit, {"authority": authority}, reason, seconds)
 
 
 def _open(
-    circuit: type[OwnerCircuit] | type[HostCircuit], key: dict[str, str], fault: str, seconds: float
+    circuit: type[OwnerCircuit] | type[HostCircuit],
+    key: dict[str, str],
+    reason: str,
+    seconds: float,
 ) -> bool:
     with writing() as session:
         session.execute(
@@ -122,7 +125,7 @@ def _open(
         opened = {
             "open_until": from_now(seconds),
             "probe_until": None,
-            "fault": fault[:FOUND_CHARS],
+            "reason": reason[:FOUND_CHARS],
         }
         return bool(
             rowcount(

@@ -504,7 +504,7 @@ class HostCircuit(Base):
     open_until: Mapped[datetime] = mapped_column(UTCDateTime)
     # Of older versions, whose hosts had one circuit for everybody.
     probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    fault: Mapped[str] = mapped_column(String(FOUND_CHARS))
+    reason: Mapped[str] = mapped_column("fault", String(FOUND_CHARS), key="reason")
 
 
 class OwnerCircuit(Base):
@@ -526,7 +526,7 @@ class OwnerCircuit(Base):
     open_until: Mapped[datetime] = mapped_column(UTCDateTime)
     probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # The last error, such as "HTTP 503 Service Unavailable" or "connect_failed".
-    fault: Mapped[str] = mapped_column(String(FOUND_CHARS))
+    reason: Mapped[str] = mapped_column("fault", String(FOUND_CHARS), key="reason")
 
 
 class Feed(Base):

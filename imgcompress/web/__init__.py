@@ -1,4 +1,4 @@
-"""The web pages: static files and empty pages, which call the HTTP interface from the browser."""
+"""The web pages: static files and empty pages, which call the API from the browser."""
 
 from .pages import register_web
 

@@ -1,4 +1,4 @@
-"""The pages. They hold no data: their scripts ask the HTTP interface for it."""
+"""The pages. They contain no data: their scripts read it from the API."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ blueprint = Blueprint(
 
 FEEDS = "feeds.list_all"
 
-# No external and no inline content: text of a CSV can never run as a script.
+# No external and no inline content, so that text from a CSV can never run as a script.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images};"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# A comparison shows the original, which is at its own host, as an image and nothing else; a preview
-# comes as the data of an image.
+# A comparison loads the original from its own host, as an image and nothing else; a preview is a
+# data URL.
 IMAGES_FROM_ANYWHERE = " https: http:"
 PREVIEWS = f" data:{IMAGES_FROM_ANYWHERE}"
 FORMAT_NAMES = {
@@ -77,7 +77,7 @@ def home() -> Response:
 
 @blueprint.get("/samples/<name>")
 def sample(name: str) -> Response:
-    """Send a sample photo or the catalogue of them, which their host's name would not lead to."""
+    """Send a sample photo or the sample catalogue. Their host's name does not resolve."""
     path = sample_file(name)
     if path is None:
         abort(404)
@@ -86,7 +86,7 @@ def sample(name: str) -> Response:
 
 @blueprint.get("/jobs", strict_slashes=False)
 def jobs() -> Response:
-    """Show the page of all jobs; programs are sent to the call that lists them."""
+    """Show the page of all jobs; redirect programs to the call that lists them."""
     if wants_page():
         return _page("jobs", states=list(JobStatus))
     query = request.query_string.decode("ascii", "replace")
@@ -98,7 +98,7 @@ def jobs() -> Response:
 
 @blueprint.get("/feeds/")
 def feeds() -> Response:
-    """Show the page of feeds; at this address, unlike at `/feeds`, programs find nothing."""
+    """Show the page of feeds; programs get a 404 here, and the list at `/feeds`."""
     if not wants_page():
         raise NotFound
     settings = current_settings()
@@ -107,7 +107,7 @@ def feeds() -> Response:
 
 @blueprint.get("/jobs/<request_id>", strict_slashes=False)
 def job(request_id: str) -> Response:
-    """Show the page of a job, or a page that says that there is no such job."""
+    """Show the page of a job, or an error page if there is no such job."""
     parsed = parse_id(request_id)
     if parsed is None or _is_unknown(parsed):
         if not wants_page():
@@ -124,9 +124,9 @@ def job(request_id: str) -> Response:
 
 
 def _is_unknown(request_id: UUID) -> bool:
-    """Return whether the job does not exist and the caller may know that.
+    """Return whether the job does not exist, and the caller may know it.
 
-    Without a key that is needed the page asks for it first, and while the ledger is away it waits.
+    If a key is required and missing, the page asks for it first; while the ledger is away, it waits.
     """
     try:
         owner = owner_of(request.cookies.get(cookie_name(), ""))
@@ -139,9 +139,9 @@ def _is_unknown(request_id: UUID) -> bool:
 
 @blueprint.post("/session", strict_slashes=False)
 def begin_session() -> Response:
-    """Keep the key that the form gives, if it is valid."""
+    """Keep the form's key in a cookie, if it is valid."""
     key = request.form.get("key", "").strip()
-    # A body without a length is only cut where it is too long; reading on then raises the error.
+    # A body without a length is only cut off at the limit; reading on then raises the error.
     request.stream.read(1)
     if owner_of(key) is None:
         return answer_error(InvalidApiKey())
@@ -170,7 +170,7 @@ def _show_unknown_host(error: UnknownHost) -> Response:
 
 @blueprint.app_errorhandler(NotFound)
 def _show_not_found(error: NotFound) -> Response:
-    """Show people a page with a way on; programs get a problem that says what is missing."""
+    """Show people a page with links; programs get a problem that names what is missing."""
     if not wants_page():
         return answer_http_error(error)
     page = _page("not_found")
@@ -198,7 +198,7 @@ def _assets() -> dict[str, Any]:
 
 
 def register_web(app: Flask) -> None:
-    """Register the pages, and show people the one of feeds where programs list them."""
+    """Register the pages, and show people the page of feeds where programs get the list."""
     app.register_blueprint(blueprint)
     list_feeds = app.view_functions[FEEDS]
 

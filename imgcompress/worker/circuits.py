@@ -169,10 +169,10 @@ class HostCircuits:
         now = time.monotonic() + random.uniform(0.1, 1.0)
         if circuit.rest > 0:
             return _Suspension(
-                circuit.fault, now + circuit.rest, final=circuit.openings >= OPENINGS_TO_FAIL
+                circuit.reason, now + circuit.rest, final=circuit.openings >= OPENINGS_TO_FAIL
             )
         return _Suspension(
-            circuit.fault,
+            circuit.reason,
             now + VERDICT_SECONDS,
             trying=hosts.claim_probe(source, seconds=self.probe_seconds),
         )

@@ -343,7 +343,7 @@ class TestTheCommands:
         done = subprocess.run([sys.executable, *command[1:]], capture_output=True, timeout=60)
         assert command[0] == "python" and done.returncode == 0, done.stderr
 
-    def test_the_doctor_finds_no_fault(self, deployed: Service) -> None:
+    def test_the_doctor_finds_no_error(self, deployed: Service) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "imgcompress", "doctor"],
             cwd=ROOT,

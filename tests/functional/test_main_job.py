@@ -50,7 +50,7 @@ class Job:
 
 @pytest.fixture(scope="module")
 def job(service: Service) -> Iterator[Job]:
-    """Upload a CSV of photos and faults, and wait for the end of its job."""
+    """Upload a CSV of photos and of URLs that fail, and wait for the end of its job."""
     with PlainOrigin(PHOTOS) as origin, Receiver() as receiver:
         answer = service.upload(_csv(origin.url("")), webhook_url=receiver.url)
         assert answer.status_code == 202, answer.text

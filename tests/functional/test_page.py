@@ -109,14 +109,14 @@ def ended(service: Service, *urls: str, **fields: str) -> str:
     return request_id
 
 
-def faults_by_axe(page: Page, axe: str) -> list[Any]:
+def violations_by_axe(page: Page, axe: str) -> list[Any]:
     """Return what axe-core finds serious or critical on the page."""
     page.evaluate(axe)  # By the debugger, since the page's own policy lets no stranger in.
     found = page.evaluate("() => axe.run()")["violations"]
     return [
-        (fault["id"], [node["target"] for node in fault["nodes"]])
-        for fault in found
-        if fault["impact"] in SEVERE
+        (violation["id"], [node["target"] for node in violation["nodes"]])
+        for violation in found
+        if violation["impact"] in SEVERE
     ]
 
 
@@ -129,7 +129,7 @@ def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
     expect(page.locator("#verdict")).to_contain_text(
         "has 1 issue. Nothing was started; fix the file and choose it again."
     )
-    row = page.locator("#faults tbody tr")
+    row = page.locator("#issues tbody tr")
     expect(row).to_have_count(1)
     assert row.locator("td").all_inner_texts()[:2] == ["4", "Input Image Urls"]
     expect(row).to_contain_text("ftp://elsewhere/cat.png")
@@ -138,7 +138,7 @@ def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
 
     drop(page, "autumn.csv", catalogue(*urls))
     expect(page.locator("#verdict")).to_contain_text("3 images in 3 rows")
-    expect(page.locator("#faults")).to_be_hidden()
+    expect(page.locator("#issues")).to_be_hidden()
     page.locator("#start").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator("#filename")).to_have_text("autumn.csv")
@@ -188,7 +188,7 @@ def test_options_go_with_the_upload_and_into_the_command(
     page.get_by_label("Further columns").select_option("Score and advice")
     page.get_by_label("Maximum width, in pixels").fill("100000")
     drop(page, "it's.csv", catalogue(origin.url("/rocket.jpg")))
-    expect(page.locator("#faults td").nth(1)).to_have_text("Maximum width, in pixels")
+    expect(page.locator("#issues td").nth(1)).to_have_text("Maximum width, in pixels")
     expect(page.locator("#verdict")).to_contain_text(
         "has no issues, but the options have 1 issue. Nothing was started; correct the options."
     )
@@ -231,7 +231,7 @@ def _fetch_from_an_address(page: Page, service: Service, origin: PlainOrigin, fo
     address.fill(origin.url("/export.csv"))
     address.blur()
     expect(page.locator("#verdict")).to_contain_text("cannot be used")
-    expect(page.locator("#faults tbody tr")).to_contain_text("a web page, not a table")
+    expect(page.locator("#issues tbody tr")).to_contain_text("a web page, not a table")
     origin.files["/export.csv"] = (200, "text/csv", catalogue("ftp://elsewhere/cat.png"))
     address.press("Enter")
     expect(page.locator("#verdict")).to_contain_text("1 issue")
@@ -599,7 +599,7 @@ def _work_with_a_feed(page: Page, service: Service, origin: PlainOrigin) -> None
     expect(page.locator("#no-feeds")).to_be_visible()
     page.get_by_role("button", name="Create the feed").click()
     address = page.get_by_label("URL of the catalogue")
-    expect(page.locator("#csv_url-fault")).to_contain_text("Send the URL of the catalogue")
+    expect(page.locator("#csv_url-error")).to_contain_text("Send the URL of the catalogue")
     expect(address).to_be_focused()
     table = origin.url("/feed.csv")
     origin.files["/feed.csv"] = (200, "text/csv", catalogue(*map(origin.url, PHOTOS)))
@@ -691,15 +691,15 @@ def test_axe_finds_nothing_serious(
     ):
         page.goto(service.url)
         page.get_by_text("More options").click()
-        drop(page, "faulty.csv", catalogue("none"))
-        expect(page.locator("#faults tbody tr")).to_have_count(1)
-        assert faults_by_axe(page, axe) == []
+        drop(page, "invalid.csv", catalogue("none"))
+        expect(page.locator("#issues tbody tr")).to_have_count(1)
+        assert violations_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         drop(page, "shop.csv", SHOP.format(origin.url("")).encode())
         page.get_by_role("checkbox", name="Second picture").check()
         page.get_by_role("button", name="Preview the first image").click()
         page.locator("#preview-list button.picture").click(timeout=LONG_MS)
-        assert faults_by_axe(page, axe) == []
+        assert violations_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
         open_job(
@@ -714,16 +714,16 @@ def test_axe_finds_nothing_serious(
         )
         for shown in (".image-card", "#failure-list li", ".bars-row", "#delivery-list li"):
             page.locator(shown).first.wait_for(timeout=LONG_MS)
-        assert faults_by_axe(page, axe) == []
+        assert violations_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.locator("button.picture").first.click()
         expect(page.locator("#compare-said")).to_be_empty()
-        assert faults_by_axe(page, axe) == []
+        assert violations_by_axe(page, axe) == []
 
         page.goto(f"{service.url}/jobs")
         page.locator("#savings-chart svg").wait_for()
         page.locator("#jobs tr button").first.click()
-        assert faults_by_axe(page, axe) == []
+        assert violations_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
         page.goto(f"{service.url}/feeds")
@@ -732,10 +732,10 @@ def test_axe_finds_nothing_serious(
         )
         page.get_by_role("button", name="Create the feed").click()
         page.locator("#feeds li").wait_for()
-        assert faults_by_axe(page, axe) == []
+        assert violations_by_axe(page, axe) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.get_by_role("button", name="Delete …").click()
-        assert faults_by_axe(page, axe) == []
+        assert violations_by_axe(page, axe) == []
         page.get_by_role("button", name="Delete the feed").click()
         expect(page.locator("#no-feeds")).to_be_visible()
 
@@ -754,7 +754,7 @@ def test_axe_finds_nothing_serious_in_the_reference_and_where_nothing_is(
         ):
             page.goto(f"{service.url}{path}")
             page.locator(shown).first.wait_for(timeout=LONG_MS)
-            assert faults_by_axe(page, axe) == [], path
+            assert violations_by_axe(page, axe) == [], path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
@@ -776,7 +776,7 @@ def test_the_key_is_asked_once_and_a_lost_service_is_reported(
         page.goto(server.url)
         page.get_by_role("textbox", name="API key").fill("imgc_wrong")
         page.get_by_role("button", name="Continue").click()
-        expect(page.locator("#key-fault")).to_contain_text("invalid")
+        expect(page.locator("#key-error")).to_contain_text("invalid")
         page.get_by_role("textbox", name="API key").fill(key)
         page.get_by_role("button", name="Continue").click()
         expect(page.locator("#no-jobs")).to_be_visible()

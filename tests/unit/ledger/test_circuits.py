@@ -48,7 +48,7 @@ def test_of_many_that_open_it_one_does(later: Later) -> None:
         False,
     ]
     (circuit,) = circuits_of("", [HOST.authority, "other.test:443"])
-    assert (circuit.openings, circuit.fault) == (1, "connect_failed")
+    assert (circuit.openings, circuit.reason) == (1, "connect_failed")
     assert 50 < (circuit.open_until - utcnow()).total_seconds() <= 60
 
 
@@ -67,10 +67,10 @@ def test_a_half_open_circuit_is_tried_by_one_worker(later: Later) -> None:
 
 
 def test_openings_without_a_success_between_are_counted(later: Later) -> None:
-    for openings, fault in enumerate(("connect_failed", "HTTP 503", "source_timeout"), start=1):
-        assert open_circuit(HOST, fault, seconds=60) is True
+    for openings, reason in enumerate(("connect_failed", "HTTP 503", "source_timeout"), start=1):
+        assert open_circuit(HOST, reason, seconds=60) is True
         (circuit,) = circuits_of("", [HOST.authority])
-        assert (circuit.openings, circuit.fault) == (openings, fault)
+        assert (circuit.openings, circuit.reason) == (openings, reason)
         later(61)
         assert claim_probe(HOST, seconds=600) is True
     assert close_circuit(HOST) is True
@@ -88,9 +88,9 @@ def test_old_circuits_are_forgotten(later: Later) -> None:
     assert circuits_of("", [HOST.authority])[0].openings == 1
 
 
-def test_a_long_fault_is_cut(app: Flask) -> None:
+def test_a_long_reason_is_truncated(app: Flask) -> None:
     open_circuit(HOST, "x" * 500, seconds=60)
-    assert circuits_of("", [HOST.authority])[0].fault == "x" * 80
+    assert circuits_of("", [HOST.authority])[0].reason == "x" * 80
 
 
 def test_owners_have_circuits_of_their_own(later: Later) -> None:
@@ -113,7 +113,7 @@ def test_a_host_that_others_could_not_reach_is_waited_for_once(later: Later) -> 
     assert open_for_everybody(HOST.authority, "connect_failed", seconds=60) is True
     assert open_for_everybody(HOST.authority, "connect_failed", seconds=60) is False
     (circuit,) = circuits_of("me", [HOST.authority])
-    assert (circuit.openings, circuit.fault) == (0, "connect_failed")
+    assert (circuit.openings, circuit.reason) == (0, "connect_failed")
     later(61)
     open_for_everybody(HOST.authority, "connect_failed", seconds=60)
     (again,) = circuits_of("me", [HOST.authority])

@@ -51,14 +51,14 @@ def _consult(app: Flask) -> tuple[int, Lines]:
     result = app.test_cli_runner().invoke(args=["doctor"])
     lines: Lines = {}
     for line in result.output.splitlines():
-        match = re.fullmatch(r"(ok|warning|fault) +(\w+) +(.+)", line)
+        match = re.fullmatch(r"(ok|warning|error) +(\w+) +(.+)", line)
         assert match, line
         lines[match[2]] = (match[1], match[3])
     return result.exit_code, lines
 
 
 @pytest.mark.redis
-def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> None:
+def test_a_good_installation_has_no_error(tmp_path: Path, ledger_url: str) -> None:
     with _installation(tmp_path, ledger_url, celery_broker_url=redis_url()) as app:
         note_recovery()
         code, lines = _consult(app)
@@ -66,7 +66,7 @@ def test_a_good_installation_has_no_fault(tmp_path: Path, ledger_url: str) -> No
     assert code == 0, lines
     for name in ("database", "clock", "storage", "recovery", "workers", "mail"):
         assert lines[name][0] == "ok", lines[name]
-    assert lines["broker"][0] != "fault"
+    assert lines["broker"][0] != "error"
     assert lines.keys() == {
         "database",
         "clock",
@@ -88,14 +88,14 @@ def test_a_missing_database_is_reported_and_not_made(tmp_path: Path) -> None:
         code, lines = _consult(app)
 
     assert code == 1
-    assert lines["database"][0] == "fault" and "imgcompress db upgrade" in lines["database"][1]
+    assert lines["database"][0] == "error" and "imgcompress db upgrade" in lines["database"][1]
     assert "clock" not in lines and "storage" in lines
     assert not (tmp_path / "none.sqlite3").exists()
 
 
 @pytest.mark.parametrize(
     "found, level, expected",
-    [("0001", "fault", "imgcompress db upgrade"), ("9999", "warning", "newer than this version")],
+    [("0001", "error", "imgcompress db upgrade"), ("9999", "warning", "newer than this version")],
 )
 def test_another_schema_is_reported(
     tmp_path: Path, sqlite_url: str, found: str, level: str, expected: str
@@ -111,16 +111,16 @@ def test_another_schema_is_reported(
 
 
 @pytest.mark.postgres
-def test_a_database_that_only_reads_is_a_fault(tmp_path: Path, postgres_ledger_url: str) -> None:
+def test_a_read_only_database_is_an_error(tmp_path: Path, postgres_ledger_url: str) -> None:
     set_read_only(postgres_ledger_url)
     with _installation(tmp_path, postgres_ledger_url) as app:
         code, lines = _consult(app)
 
     assert code == 1
-    assert lines["database"][0] == "fault" and "read-only" in lines["database"][1]
+    assert lines["database"][0] == "error" and "read-only" in lines["database"][1]
 
 
-def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> None:
+def test_what_does_not_answer_is_an_error(tmp_path: Path, sqlite_url: str) -> None:
     (tmp_path / "file").touch()
     with _installation(
         tmp_path,
@@ -132,7 +132,7 @@ def test_what_does_not_answer_is_a_fault(tmp_path: Path, sqlite_url: str) -> Non
 
     assert code == 1
     for name in ("broker", "storage", "mail"):
-        assert lines[name][0] == "fault", lines[name]
+        assert lines[name][0] == "error", lines[name]
     assert "CELERY_BROKER_URL" in lines["broker"][1] and "SMTP_URL" in lines["mail"][1]
     assert f"Check that {tmp_path}/file/folder has room" in lines["storage"][1]
 
@@ -142,11 +142,11 @@ def test_an_embedded_broker_that_does_not_run_is_to_be_started(
 ) -> None:
     with _installation(tmp_path, sqlite_url, celery_broker_url=None) as app:
         level, advice = _consult(app)[1]["broker"]
-    assert level == "fault" and "imgcompress serve" in advice
+    assert level == "error" and "imgcompress serve" in advice
     assert "CELERY_BROKER_URL" not in advice
 
 
-def test_a_bucket_that_does_not_answer_is_a_fault_of_its_settings(
+def test_a_bucket_that_does_not_answer_is_an_error_in_its_settings(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in CREDENTIALS.items():
@@ -158,13 +158,13 @@ def test_a_bucket_that_does_not_answer_is_a_fault_of_its_settings(
         storage_endpoint="http://127.0.0.1:1",
     ) as app:
         level, text = _consult(app)[1]["storage"]
-    assert level == "fault" and "Check STORAGE_URL, the credentials" in text
+    assert level == "error" and "Check STORAGE_URL, the credentials" in text
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in text
 
 
 def test_a_mail_server_that_refuses_the_login_is_reported(tmp_path: Path, sqlite_url: str) -> None:
     with MailServer(login=True) as server:
-        for password, level in ((PASSWORD, "ok"), ("wr0ng", "fault")):
+        for password, level in ((PASSWORD, "ok"), ("wr0ng", "error")):
             address = SmtpServer("127.0.0.1", server.port, user=USER, password=password)
             with _installation(tmp_path, sqlite_url, smtp_server=address) as app:
                 _, lines = _consult(app)
@@ -212,7 +212,7 @@ def test_recovery_is_noted_now_and_then(
 
 
 @pytest.mark.parametrize(
-    "seconds, level", [(0.1, "ok"), (-4.0, "warning"), (60.0, "warning"), (300.0, "fault")]
+    "seconds, level", [(0.1, "ok"), (-4.0, "warning"), (60.0, "warning"), (300.0, "error")]
 )
 def test_clocks_that_differ_are_reported(
     tmp_path: Path, sqlite_url: str, seconds: float, level: str, monkeypatch: pytest.MonkeyPatch
@@ -244,7 +244,7 @@ def test_files_that_others_can_read_are_reported(tmp_path: Path) -> None:
         assert _consult(app)[1]["privacy"][0] == "ok"
 
 
-@pytest.mark.parametrize("free, level", [(10**8, "fault"), (10**9, "warning"), (10**11, "ok")])
+@pytest.mark.parametrize("free, level", [(10**8, "error"), (10**9, "warning"), (10**11, "ok")])
 def test_little_space_is_reported(
     tmp_path: Path, sqlite_url: str, free: int, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,9 +64,9 @@ def test_every_rule_is_tested() -> None:
         assert sum(answer in rule.text for _, answer in BROKEN) == 1, rule.text
 
 
-def test_what_ends_tasks_that_are_well_is_a_fault(tmp_path: Path) -> None:
+def test_a_limit_that_ends_healthy_tasks_is_an_error(tmp_path: Path) -> None:
     (finding,) = check_settings(_settings(tmp_path, compress_timeout=300.0))
-    assert finding.level == Level.FAULT
+    assert finding.level == Level.ERROR
 
 
 @pytest.mark.parametrize("processes, level", [(100, Level.WARNING), (1, Level.OK)])
@@ -75,6 +75,6 @@ def test_images_have_room_in_memory(tmp_path: Path, processes: int, level: Level
     assert finding.level == level
 
 
-def test_one_process_that_has_no_room_is_a_fault(tmp_path: Path) -> None:
+def test_too_little_memory_for_one_process_is_an_error(tmp_path: Path) -> None:
     (finding,) = check_settings(_settings(tmp_path, max_image_pixels=10**10, max_process_memory=0))
-    assert finding.level == Level.FAULT and "GiB" in finding.text
+    assert finding.level == Level.ERROR and "GiB" in finding.text

@@ -1,12 +1,12 @@
-// Calls of the HTTP interface. A call without a key asks the person for it and goes on.
+// Calls of the HTTP interface. A call without a key asks the user for one and continues.
 
 import { askForKey } from "./key.js";
 
 /** The event of the window for a call that got no answer. */
 export const SILENCE = "service-silent";
 
-/** The service refused a call; `code` and the message are its own. */
-export class Refusal extends Error {
+/** The service rejected a call; `code` and the message come from it. */
+export class ServiceError extends Error {
   constructor(status, problem) {
     super(problem?.detail || `The service returned status ${status}.`);
     this.status = status;
@@ -23,8 +23,9 @@ export class Unreachable extends Error {
 }
 
 /**
- * Call the service, with the fields of a form as `body` if there are any. Return `{ status, body, etag }`; with the ETag of an earlier answer, the status
- * may be 304 and the body undefined. Throw Refusal or Unreachable.
+ * Call the service, with the fields of a form as `body` if there are any. Return
+ * `{ status, body, etag }`; with the ETag of an earlier answer, the status may be 304 and the body
+ * undefined. Throw ServiceError or Unreachable.
  */
 export async function call(path, { method = "GET", etag, body: form } = {}) {
   const headers = etag ? { "If-None-Match": etag } : {};
@@ -35,24 +36,24 @@ export async function call(path, { method = "GET", etag, body: form } = {}) {
   }
   if (answer.status === 304) return { status: 304, etag };
   const body = await parsed(answer);
-  if (!answer.ok) throw new Refusal(answer.status, body);
+  if (!answer.ok) throw new ServiceError(answer.status, body);
   return { status: answer.status, body, etag: answer.headers.get("ETag") };
 }
 
 /**
- * Call the service for something that is asked again soon. Return null where it refuses or does not
- * answer: the line on top of the page says so.
+ * Call the service for something that is requested again soon. Return null if it rejects the call
+ * or does not answer: the line on top of the page says so.
  */
 export async function attempt(path, options) {
   try {
     return await call(path, options);
   } catch (error) {
-    if (error instanceof Refusal || error instanceof Unreachable) return null;
+    if (error instanceof ServiceError || error instanceof Unreachable) return null;
     throw error;
   }
 }
 
-/** Fetch; throw Unreachable where there is no answer. */
+/** Fetch; throw Unreachable if there is no answer. */
 async function reach(path, options) {
   try {
     return await fetch(path, { credentials: "same-origin", ...options });

@@ -1,4 +1,4 @@
-// Deleting, after a question that says what goes.
+// Deleting, after a question that lists what is lost.
 
 import { call } from "./api.js";
 import { byId, make, setText } from "./dom.js";

@@ -2,7 +2,7 @@
 
 const SHOWN_MS = 2_000;
 
-/** Let `button` copy what `source`, an element or a text, says. */
+/** Make `button` copy the text of the element `source`. */
 export function offerCopy(button, source) {
   const label = button.textContent;
   button.addEventListener("click", async () => {
@@ -13,7 +13,7 @@ export function offerCopy(button, source) {
   });
 }
 
-/** Copy, and return true; browsers allow it on HTTPS and on this machine. Else select the text. */
+/** Copy and return true; browsers allow it on HTTPS and on localhost. Otherwise select the text. */
 async function copied(source) {
   try {
     await navigator.clipboard.writeText(source.textContent);

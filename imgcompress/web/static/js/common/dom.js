@@ -4,8 +4,8 @@
 export const byId = (id) => document.getElementById(id);
 
 /**
- * Make an element: functions become listeners of what follows `on` in their names, other values
- * become attributes, children that are texts become text nodes, and null is no child.
+ * Make an element: functions become listeners of the event that follows `on` in their names, other
+ * values become attributes, strings become text nodes, and null is no child.
  */
 export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -17,7 +17,7 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Return a text for those who hear the page, where what others see around it says the same. */
+/** Return a text for screen readers; the layout shows the same to everyone else. */
 export const unseen = (text) => make("span", { class: "unseen" }, text);
 
 /** Show or hide an element. */
@@ -25,7 +25,7 @@ export function show(element, visible = true) {
   element.hidden = !visible;
 }
 
-/** Set a text, but only a new one: screen readers and selections stay undisturbed. */
+/** Set a text only if it is new, so that screen readers and selections are not disturbed. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -9,7 +9,7 @@ const UNITS = ["B", "kB", "MB", "GB", "TB"];
 // A line may end between two measures, but not between a number and its unit.
 const NO_BREAK = "\u00a0";
 
-/** Return a number with its unit, which no line parts. */
+/** Return a number with its unit, which no line break separates. */
 const measure = (number, unit) => `${number}${NO_BREAK}${unit}`;
 
 /** Return a count with its thousands marked. */
@@ -37,7 +37,7 @@ export function bytes(value) {
 /** Return by how many per cent `after` is less than `before`. */
 export const saved = (before, after) => (before ? 100 * (1 - after / before) : 0);
 
-/** Return a percentage; a part of something is never rounded up to all of it, nor down to none. */
+/** Return a percentage; a part is never rounded up to 100 %, nor down to 0 %. */
 export function percent(value) {
   const near = value > 0 && value < 100 ? Math.min(99.9, Math.max(0.1, value)) : value;
   return measure(SHORT.format(near), "%");
@@ -52,7 +52,7 @@ export function duration(seconds) {
   return `${measure(Math.floor(minutes / 60), "h")} ${measure(minutes % 60, "min")}`;
 }
 
-/** Return a time of the service as date and time of this place. */
+/** Return a time of the service as a local date and time. */
 export const time = (text) => TIME.format(new Date(text));
 
 /** Return how long ago a time was. */
@@ -61,7 +61,7 @@ export function ago(text, now = Date.now()) {
   return seconds > -60 ? "just now" : fromNow(seconds);
 }
 
-/** Return in how long a time will be; one that has come is now. */
+/** Return how far ahead a time is; one that has passed counts as now. */
 export function until(text, now = Date.now()) {
   const seconds = Math.max(0, (new Date(text) - now) / 1000);
   return seconds < 60 ? "in a moment" : fromNow(seconds);
@@ -72,7 +72,7 @@ function fromNow(seconds) {
   return AGO.format(Math.trunc(seconds / size), unit);
 }
 
-/** Return the time between two runs, in its largest unit that gives a whole number. */
+/** Return the time between two runs, in the largest unit that gives a whole number. */
 export function interval(seconds) {
   const [unit, size] = UNITS_OF_TIME.find(([, least]) => seconds % least === 0);
   return seconds === size ? `every ${unit}` : `every ${counted(seconds / size, unit)}`;

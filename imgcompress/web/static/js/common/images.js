@@ -6,7 +6,7 @@ import { outcomeWord } from "./states.js";
 
 const SAMPLE_HOST = "https://samples.imgcompress.invalid/";
 
-/** Return where a browser finds the original of an image; sample photos come from the service. */
+/** Return the URL of an image's original for the browser; sample photos come from the service. */
 export const originalOf = (url) => (url.startsWith(SAMPLE_HOST)
   ? `/samples/${url.slice(SAMPLE_HOST.length)}` : url);
 
@@ -31,7 +31,7 @@ export function details(image) {
   return parts;
 }
 
-/** Show the numbers of both sides; those of the original are known when it is loaded. */
+/** Show the numbers of both sides; the original's dimensions are known once it is loaded. */
 export function showSides(image, original = null) {
   byId("compare-numbers").replaceChildren(
     make("div", {}, make("dt", {}, "Original"),

@@ -3,12 +3,12 @@
 
 import { byId, show, setText } from "./dom.js";
 
-/** The event of the window that says that the service has taken a key. */
+/** The window's event after the service has accepted a key. */
 export const KEY_TAKEN = "key-taken";
 
 let asking = null;
 
-/** Ask the person for the key; the promise is kept when the service has taken it. */
+/** Ask the user for the key; the promise resolves when the service has accepted it. */
 export function askForKey() {
   asking ??= ask().finally(() => {
     asking = null;
@@ -25,10 +25,10 @@ function ask() {
   return new Promise((resolve) => {
     form.onsubmit = async (event) => {
       event.preventDefault();
-      const fault = await offer(byId("key").value);
-      setText(byId("key-fault"), fault ?? "");
-      byId("key").setAttribute("aria-invalid", String(fault !== null));
-      if (fault !== null) return;
+      const error = await offer(byId("key").value);
+      setText(byId("key-error"), error ?? "");
+      byId("key").setAttribute("aria-invalid", String(error !== null));
+      if (error !== null) return;
       form.reset();
       dialog.close();
       show(byId("forget-key"));
@@ -38,7 +38,7 @@ function ask() {
   });
 }
 
-/** Offer a key to the service; return why it was not taken, or null. */
+/** Send a key to the service; return why it was rejected, or null. */
 async function offer(key) {
   try {
     const answer = await fetch("/session", { method: "POST", body: new URLSearchParams({ key }) });
@@ -48,7 +48,7 @@ async function offer(key) {
   }
 }
 
-/** Let the button forget the key. */
+/** Make the button forget the key. */
 export function offerToForget() {
   byId("forget-key").addEventListener("click", async () => {
     await fetch("/session", { method: "DELETE" });

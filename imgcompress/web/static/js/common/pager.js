@@ -3,7 +3,7 @@
 import { make, show, setText } from "./dom.js";
 import { count } from "./format.js";
 
-/** The way through the pages of a list: back, on, and to a page by its number where there is one. */
+/** The controls for the pages of a list: back, forward, and to a page by number if pages are numbered. */
 export class Pager {
   #place;
   #go;
@@ -28,7 +28,7 @@ export class Pager {
       make("span", { class: "pager-place" }, "Page ", number, this.#parts.of), this.#parts.next);
   }
 
-  /** Show that `page` is shown, of `pages` if they are counted, and whether there are `more`. */
+  /** Show the number of the page, of how many if `pages` are counted, and whether there are `more`. */
   show({ page, pages = null, more }) {
     const { first, previous, number, of, next } = this.#parts;
     this.#place.dataset.page = String(page);
@@ -41,7 +41,7 @@ export class Pager {
     if (pages !== null) number.max = String(pages);
     setText(of, pages === null ? "" : ` of ${count(pages)}`);
     show(this.#place, page > 1 || more);
-    // A button that was disabled under the focus would take the focus away with it.
+    // A button that has the focus would lose it when it is disabled.
     if (focused?.disabled) number.focus();
   }
 

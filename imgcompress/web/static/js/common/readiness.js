@@ -1,4 +1,4 @@
-// The line on top of the page that says what is wrong with the service, and nothing else.
+// The line on top of the page that says what is wrong with the service.
 
 import { SILENCE } from "./api.js";
 import { byId, show, setText } from "./dom.js";
@@ -14,7 +14,7 @@ const STILL_SECONDS = 60;
 const SLOW = "The message broker is not responding. Uploads are accepted and safe, and are processed"
   + " when it is back.";
 
-/** Watch whether the service can work, and say so while it cannot. */
+/** Watch whether the service is ready, and show a warning while it is not. */
 export function watchReadiness() {
   const look = repeat(async () => {
     const trouble = await findTrouble();

@@ -1,9 +1,9 @@
-// Doing something again and again, but not while nobody looks.
+// Repeating a task, but not while the page is hidden.
 
 /**
- * Do `task` now and again, each time after the milliseconds that it returns; null ends it. While
- * the page is hidden nothing is done, and it goes on at once when it is shown. Return a function
- * that does the task at once, and takes it up again if it had ended.
+ * Run `task` now, and again after the milliseconds that it returns; null ends the repetition. Nothing
+ * runs while the page is hidden, and the task runs as soon as the page is shown. Return a function
+ * that runs the task at once, and resumes the repetition if it had ended.
  */
 export function repeat(task) {
   let timer = null;

@@ -15,7 +15,7 @@ export class Stage {
   #divider = null;
   #size = { width: 1, height: 1 };
   #at = 50;
-  // The scale, or null for the one that shows all of the image.
+  // The scale, or null for the one that shows the whole image.
   #zoom = null;
   #offset = { x: 0, y: 0 };
 
@@ -35,8 +35,8 @@ export class Stage {
   }
 
   /**
-   * Show `before` on the left of the divider and `after` on the right; both are images, and lie
-   * exactly on each other at `width` times `height` pixels. Without `before` there is no divider.
+   * Show `before` on the left of the divider and `after` on the right; both are images of the same
+   * size, `width` times `height` pixels, on top of each other. Without `before` there is no divider.
    */
   show({ before, after, captions, width, height, keepPlace = false }) {
     this.#size = { width, height };
@@ -48,7 +48,7 @@ export class Stage {
     const layer = (name, image) => make("div", { class: `layer ${name}` }, image);
     this.#layers = [after, before].filter(Boolean);
     this.#divider = before && make("div", { class: "divider", role: "slider", tabindex: "0",
-      "aria-label": "Share of the original that is shown", "aria-orientation": "horizontal",
+      "aria-label": "Visible share of the original", "aria-orientation": "horizontal",
       "aria-valuemin": "0", "aria-valuemax": "100" }, make("span", { "aria-hidden": "true" }));
     this.#place.replaceChildren(...[layer("after", after), before && layer("before", before),
       before && make("span", { class: "caption left" }, captions[0]),
@@ -56,7 +56,7 @@ export class Stage {
     this.#arrange();
   }
 
-  /** Put the focus on the divider, or on the stage where there is none. */
+  /** Put the focus on the divider, or on the stage if there is none. */
   focus() {
     (this.#divider ?? this.#place).focus();
   }
@@ -100,7 +100,7 @@ export class Stage {
     this.#zoomTo(Math.min(MOST_ZOOM, Math.max(this.#fit, this.#scale * factor)), point);
   }
 
-  /** Zoom, so that what is at `point`, counted from the middle, stays there. */
+  /** Zoom around `point`, measured from the middle. */
   #zoomTo(zoom, point = { x: 0, y: 0 }) {
     const before = this.#scale;
     this.#zoom = zoom !== null && zoom <= this.#fit && zoom !== 1 ? null : zoom;
@@ -148,7 +148,7 @@ export class Stage {
     act();
   }
 
-  /** Drag the divider, or the image where it is larger than the stage. */
+  /** Drag the divider, or the image if it is larger than the stage. */
   #grabbed(event) {
     if (event.button !== 0 || !this.#layers.length) return;
     event.preventDefault();

@@ -25,7 +25,7 @@ export const jobWord = (status) => JOB[status] ?? status;
 /** Return the words for the outcome of an image. */
 export const outcomeWord = (outcome) => OUTCOMES[outcome] ?? outcome;
 
-/** Show a job's state in a pill: one that is done with failures says so, and in another colour. */
+/** Show a job's state in a pill: a job that ended with failures says so, in another colour. */
 export function showState(pill, job, word = jobWord(job.status)) {
   const partly = job.status === "COMPLETED" && job.failed_images > 0;
   const text = partly ? `${word}, ${count(job.failed_images)} failed` : word;

@@ -14,7 +14,7 @@ const QUIET_MS = 15_000;
 const SAID_MS = 10_000;
 
 const form = byId("feed");
-// The last job of each feed, by its id, as it was when it was last asked for.
+// The last job of each feed, by its id, as last read.
 const jobs = new Map();
 let forgetting = null;
 
@@ -25,15 +25,15 @@ const look = repeat(follow);
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const fields = [...new FormData(form)].filter(([, value]) => value.trim() !== "");
-  showFaults([]);
+  showIssues([]);
   byId("create").disabled = true;
   try {
     await call("/feeds", { method: "POST", body: new URLSearchParams(fields) });
     form.reset();
-    say("The feed was created. Its first run begins now.");
+    say("Feed created. Its first run is starting now.");
     byId("feeds-title").focus();
   } catch (error) {
-    showFaults(error.problem?.errors ?? [], error.message);
+    showIssues(error.problem?.errors ?? [], error.message);
   }
   byId("create").disabled = false;
   look();
@@ -62,7 +62,7 @@ function isBusy(feed) {
   return (job && isActive(job)) || (feed.next_run_at && new Date(feed.next_run_at) < new Date());
 }
 
-/** Draw the feeds; those that say nothing new stay the elements that they are. */
+/** Draw the feeds; those without changes keep their elements. */
 function draw(feeds) {
   const list = byId("feeds");
   const known = new Map([...list.children].map((item) => [item.dataset.says, item]));
@@ -78,7 +78,7 @@ function draw(feeds) {
     && items.every((item, place) => item === list.children[place]);
   if (same) return;
   list.replaceChildren(...items);
-  // The focus stays with the button of the feed that has it, though the element is a new one.
+  // The focus stays with the same button of the same feed, though the element is new.
   if (!focused) return;
   const item = items.find((one) => one.dataset.feed === owner);
   (item?.querySelector(`[data-does="${focused.dataset.does}"]`) ?? byId("feeds-title")).focus();
@@ -98,10 +98,10 @@ function makeItem(feed, job, says) {
     lastRun(feed),
     jobLine(job),
     make("div", { class: "buttons" },
-      paused ? null : button("run", "Run now", () => act(feed, "run", "A run begins.")),
+      paused ? null : button("run", "Run now", () => act(feed, "run", "A run is starting.")),
       paused
-        ? button("pause", "Resume", () => act(feed, "resume", "The feed was resumed."))
-        : button("pause", "Pause", () => act(feed, "pause", "The feed was paused.")),
+        ? button("pause", "Resume", () => act(feed, "resume", "Feed resumed."))
+        : button("pause", "Pause", () => act(feed, "pause", "Feed paused.")),
       make("button", { type: "button", class: "danger-quiet", "data-does": "delete",
         onclick: () => remove(feed) }, "Delete …", name)));
 }
@@ -120,7 +120,7 @@ function lastRun({ last_run: run }) {
   if (run === null) return make("p", {}, "No run has ended yet.");
   const outcome = {
     job: "made a job.",
-    not_modified: "the catalogue has not changed, so there was nothing to do.",
+    not_modified: "the catalogue has not changed.",
     failed: run.message,
   }[run.outcome] ?? run.outcome;
   return make("p", { class: `feed-run ${run.outcome === "failed" ? "bad" : ""}` }, "Last run ",
@@ -128,7 +128,7 @@ function lastRun({ last_run: run }) {
     `: ${outcome}`);
 }
 
-/** Return the line about the last job: its state, and what had changed. */
+/** Return the line about the last job: its state, and the changes it found. */
 function jobLine(job) {
   if (!job) return null;
   const pill = make("span", { class: "pill" });
@@ -153,12 +153,11 @@ async function act(feed, action, done) {
 
 async function remove(feed) {
   if (!(await isConfirmed("Delete this feed?", "Delete the feed", [
-    make("p", {}, `${feed.csv_url} is no longer fetched. The jobs that it made, and their images, are`
-      + " kept."),
+    make("p", {}, `${feed.csv_url} will no longer be fetched. Its jobs and their images are kept.`),
   ]))) return;
   try {
     await call(`/feeds/${feed.feed_id}`, { method: "DELETE" });
-    say("The feed was deleted.");
+    say("Feed deleted.");
     byId("feeds-title").focus();
   } catch (error) {
     say(error.message, "bad");
@@ -166,13 +165,13 @@ async function remove(feed) {
   look();
 }
 
-/** Show each issue at its field, and what concerns no field above the button. */
-function showFaults(issues, message = "") {
+/** Show each issue at its field, and the others above the button. */
+function showIssues(issues, message = "") {
   const others = [];
-  for (const place of form.querySelectorAll(".fault")) setText(place, "");
+  for (const place of form.querySelectorAll(".error")) setText(place, "");
   for (const field of form.elements) field.removeAttribute("aria-invalid");
   for (const issue of issues) {
-    const place = byId(`${issue.field}-fault`);
+    const place = byId(`${issue.field}-error`);
     if (!place) {
       others.push(issue.message);
       continue;
@@ -182,11 +181,11 @@ function showFaults(issues, message = "") {
     field.setAttribute("aria-invalid", "true");
     field.setAttribute("aria-describedby", place.id);
   }
-  setText(byId("other-fault"), issues.length ? others.join(" ") : message);
+  setText(byId("other-error"), issues.length ? others.join(" ") : message);
   form.querySelector("[aria-invalid]")?.focus();
 }
 
-/** Say what was done, for a while; what went wrong stays until something else is done. */
+/** Show what was done, for a while; an error stays until the next action. */
 function say(text, mood = "") {
   clearTimeout(forgetting);
   setText(byId("said"), text);

@@ -1,4 +1,4 @@
-// What is read from a file: its layout, the columns that are chosen, and its first rows.
+// What is read from a file: its layout, the chosen columns, and its first rows.
 
 import { byId, make, show, setText } from "../common/dom.js";
 import { counted } from "../common/format.js";
@@ -9,14 +9,14 @@ const LAYOUTS = {
   woocommerce: "WooCommerce",
 };
 const OTHERWISE = {
-  imgcompress: "The columns are those of imgcompress.",
-  named: "The columns are those that you have chosen.",
+  imgcompress: "The columns have the names that imgcompress uses.",
+  named: "The columns are the ones you have chosen.",
   detected: "One column holds image URLs.",
 };
 const COLUMNS_SHOWN = 12;
 const LISTED_URLS = 12;
 
-/** The panel; `changed` is called when a person chooses other columns. */
+/** The panel; `changed` is called when the user chooses other columns. */
 export class Catalogue {
   #form;
   #report = null;
@@ -52,7 +52,7 @@ export class Catalogue {
     if (focused) byId(focused)?.focus();
   }
 
-  /** Return the first image URLs that are read, each once. */
+  /** Return the first image URLs of the file, each once. */
   firstImages(most) {
     const all = (this.#report?.preview?.rows ?? []).flatMap((row) => row.images);
     return [...new Set(all)].slice(0, most);
@@ -71,7 +71,7 @@ export class Catalogue {
     show(byId("add-column"), others.length > 0);
   }
 
-  /** Put what is chosen into the fields of the form, where it differs from what was found. */
+  /** Put the chosen columns into the fields of the form where they differ from the detected ones. */
   #take() {
     const urls = [...byId("url-list").querySelectorAll(":checked")].map((box) => box.value);
     if (byId("add-column").value) urls.push(byId("add-column").value);
@@ -90,7 +90,7 @@ export class Catalogue {
 function describeLayout(layout, preview) {
   if (layout === null) return "No column with image URLs was found. Choose one.";
   const name = LAYOUTS[layout] ?? layout[0].toUpperCase() + layout.slice(1);
-  const source = OTHERWISE[layout] ?? `This is an export of ${name}.`;
+  const source = OTHERWISE[layout] ?? `This is a ${name} export.`;
   return `${source} ${counted(preview.header.length, "column")}, with their names in row`
     + ` ${preview.header_row}.`;
 }
@@ -105,7 +105,7 @@ function warningText(warning) {
   return warning.row === null ? warning.message : `Row ${warning.row}: ${warning.message}`;
 }
 
-/** Return the first rows as a table: the chosen columns come first, and say what they are. */
+/** Return the first rows as a table: the chosen columns come first, with their roles. */
 function rows(preview, columns) {
   const roles = new Map([[columns.id, "identifier"], [columns.name, "name"],
     ...columns.urls.map((name) => [name, "image URLs"])]);

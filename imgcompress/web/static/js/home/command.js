@@ -1,13 +1,13 @@
-// The curl command that does what the form does.
+// The curl command that does the same as the form.
 
 import { byId, setText } from "../common/dom.js";
 import { chosenOptions } from "./options.js";
 
-// A command that is longer is broken into lines.
+// Longer commands are broken into lines.
 const LINE_CHARS = 50;
 const PLAIN = /^[\w@%+=:,./-]+$/;
 
-/** Show the command for the file and the options that are chosen. */
+/** Show the command for the chosen file and options. */
 export function showCommand(form, file) {
   const csvUrl = form.elements.csv_url.value.trim();
   const table = csvUrl ? ["csv_url", csvUrl] : ["file", `@${file?.name ?? "products.csv"}`];
@@ -20,7 +20,7 @@ export function showCommand(form, file) {
   setText(byId("curl"), line.length > LINE_CHARS ? words.join(" \\\n  ") : line);
 }
 
-/** Return a text as a shell takes it literally. */
+/** Quote a text for a shell. */
 function quoted(text) {
   return PLAIN.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,10 +1,10 @@
-// Picking a file: by the dialog of the browser, or dropped anywhere on the page.
+// Choosing a file, in the browser's dialog or by dropping it anywhere on the page.
 
-/** Call `taken` with each file that is chosen in `input` or dropped. */
+/** Call `taken` with every file that is chosen in `input` or dropped. */
 export function pickFiles(zone, input, taken) {
   input.addEventListener("change", () => {
     if (input.files.length) taken(input.files[0]);
-    // So that the same file can be chosen again after it was fixed.
+    // So that the same file can be chosen again once it has been fixed.
     input.value = "";
   });
   let depth = 0;

@@ -1,4 +1,4 @@
-// The first page: a file is picked, checked, and sent; beside it stand the jobs and the command.
+// The home page: a file is chosen, checked and sent; recent jobs and the curl command are beside it.
 
 import { SILENCE } from "../common/api.js";
 import { offerCopy } from "../common/copy.js";
@@ -40,7 +40,7 @@ byId("try-samples").addEventListener("click", async () => {
     await fileChosen(new File([await answer.blob()], "sample-photos.csv", { type: "text/csv" }));
     byId("start").focus();
   } catch {
-    // The line on top of the page says that the service does not respond.
+    // The line on top of the page says that the service is not responding.
     window.dispatchEvent(new Event(SILENCE));
   }
 });
@@ -51,7 +51,7 @@ form.addEventListener("change", (event) => {
 });
 address.addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;
-  // What is at the address may have been mended since the last look.
+  // The file at the address may have been fixed since the last check.
   event.preventDefault();
   addressChanged();
 });

@@ -1,31 +1,31 @@
-// The way of a file, or of an address: taken, checked by a dry run before anything starts, and sent.
+// A file, or its address: chosen, checked by a dry run before anything starts, and sent.
 
 import { byId, show, setText } from "../common/dom.js";
 import { bytes, counted, percent } from "../common/format.js";
 import { Catalogue } from "./catalogue.js";
-import { inOption, showFaults } from "./faults.js";
+import { inOption, showIssues } from "./issues.js";
 import { chosenOptions, forgetColumns } from "./options.js";
 import { Preview } from "./preview.js";
 import { send } from "./send.js";
 
-// With another value of these, the file is read in another way.
+// A change of these options changes how the file is read.
 const HOW_TO_READ = ["on_row_error", "base_url"];
 const CHANGED = "The file has changed since you chose it. Choose it again.";
 
-/** The file of the form, or its address, and how far it has come. */
+/** The file of the form, or its address, and its progress. */
 export class Intake {
   file = null;
 
   #address = "";
 
   #form;
-  #faults = [];
+  #issues = [];
   #once = freshKey();
   #current = new AbortController();
   #catalogue;
   #preview;
 
-  /** `optionsChanged` is called when the panel of the file has changed an option. */
+  /** `optionsChanged` is called when the file's panel has changed an option. */
   constructor(form, optionsChanged) {
     this.#form = form;
     this.#catalogue = new Catalogue(form, () => {
@@ -39,7 +39,7 @@ export class Intake {
     });
   }
 
-  /** Take a file in the place of the last one, and check it. */
+  /** Take a file instead of the last one, and check it. */
   take(file) {
     this.file = file;
     this.#address = "";
@@ -49,7 +49,7 @@ export class Intake {
     return this.#check();
   }
 
-  /** Take the address of a file in the place of a file, and check it; an empty one takes it back. */
+  /** Take the address of a file instead of a file, and check it; an empty one clears the form. */
   takeAddress(address) {
     this.file = null;
     this.#address = address;
@@ -58,17 +58,18 @@ export class Intake {
     byId("drop").classList.remove("filled");
     if (address) return this.#check();
     this.#current.abort();
-    this.#showFaults([]);
+    this.#showIssues([]);
     this.#showReport(null);
     byId("verdict").replaceChildren();
     byId("start").disabled = true;
     return null;
   }
 
-  /** An option changed: check again, if the last check found an issue in one, or it may find others. */
+  /** An option changed: check again if the last check found an issue in an option, or if the option
+   * changes how the file is read. */
   checkOptions(name) {
     this.#once = freshKey();
-    const again = this.#faults.some(inOption) || HOW_TO_READ.includes(name);
+    const again = this.#issues.some(inOption) || HOW_TO_READ.includes(name);
     return (this.file || this.#address) && again ? this.#check() : null;
   }
 
@@ -85,18 +86,18 @@ export class Intake {
     this.#showReport(report ?? null);
     if (!report) return;
     const { total_rows: rows, total_images: images, errors, error_count: found } = report;
-    this.#showFaults(errors, found);
+    this.#showIssues(errors, found);
     byId("start").disabled = found > 0;
     this.#say(found > 0 ? "bad" : "good", found > 0
-      ? issues(found, errors.filter(inOption).length, this.#remedy())
+      ? describe(found, errors.filter(inOption).length, this.#remedy())
       : `has no issues: ${counted(images, "image")} in ${counted(rows, "row")}.`);
   }
 
-  /** Send the form, show how far that is, and return the answer, or undefined when it failed. */
+  /** Send the form, show the progress, and return the answer, or undefined if it failed. */
   async #send(doing, extra, once) {
     this.#current.abort();
     const current = this.#current = new AbortController();
-    this.#showFaults([]);
+    this.#showIssues([]);
     this.#say("", `${doing} …`);
     byId("start").disabled = true;
     show(byId("sending"));
@@ -105,7 +106,7 @@ export class Intake {
       return await send(this.#data(extra), {
         progressed: (share) => showProgress(doing, share), signal: current.signal, once });
     } catch (error) {
-      this.#showFaults(error.problem?.errors ?? [], error.problem?.error_count);
+      this.#showIssues(error.problem?.errors ?? [], error.problem?.error_count);
       this.#say("bad", this.file ? `could not be sent. ${error.message}`
         : `cannot be used. ${error.message}`);
       byId("start").disabled = error.message === CHANGED;
@@ -123,9 +124,9 @@ export class Intake {
     return data;
   }
 
-  #showFaults(faults, total) {
-    this.#faults = faults;
-    showFaults(byId("faults"), this.#form, faults, total);
+  #showIssues(issues, total) {
+    this.#issues = issues;
+    showIssues(byId("issues"), this.#form, issues, total);
   }
 
   #showReport(report) {
@@ -147,8 +148,8 @@ export class Intake {
   }
 }
 
-/** Return what to fix: the file, the options, or both. The issues of options come first, all of them. */
-function issues(found, inOptions, remedy) {
+/** Return what to fix: the file, the options, or both. All issues of options come first. */
+function describe(found, inOptions, remedy) {
   if (!inOptions) {
     return `has ${counted(found, "issue")}. Nothing was started; ${remedy}.`;
   }
@@ -159,7 +160,7 @@ function issues(found, inOptions, remedy) {
     : `has ${counted(found - inOptions, "issue")}, and ${options}, ${remedy}.`;
 }
 
-/** Return a text that nobody has used: an upload that broke off can be sent again with the same. */
+/** Return a new idempotency key: an upload that broke off can be sent again with the same one. */
 function freshKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -170,7 +171,7 @@ function showProgress(doing, share) {
   setText(byId("sent-note"), share < 1 ? `${doing}: ${percent(100 * share)}` : "Reading the file …");
 }
 
-/** Throw when the file on the disk is another one than was chosen: browsers do not send it then. */
+/** Throw if the file on disk changed after it was chosen: browsers do not send it then. */
 async function assertReadable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();

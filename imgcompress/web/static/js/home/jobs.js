@@ -10,7 +10,7 @@ const SHOWN = 8;
 const LIVE_MS = 1_500;
 const QUIET_MS = 15_000;
 
-/** Keep the list of recent jobs fresh. */
+/** Keep the list of recent jobs up to date. */
 export function followJobs(list, empty) {
   return repeat(async () => {
     const answer = await attempt(`/job?per_page=${SHOWN}`);
@@ -22,7 +22,7 @@ export function followJobs(list, empty) {
   });
 }
 
-/** Change the entries in their places, so that the focus stays where it is. */
+/** Update the entries in place, so that the focus stays where it is. */
 function showJobs(list, jobs) {
   const known = new Map([...list.children].map((entry) => [entry.dataset.job, entry]));
   const entries = jobs.map((job) => refreshed(known.get(job.request_id) ?? entry(job), job));

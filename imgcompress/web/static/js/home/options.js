@@ -1,22 +1,22 @@
-// The options of the form, as they are sent and as the command names them.
+// The options of the form, as they are sent and as they appear in the curl command.
 
-// How images are compressed, and what else an upload says.
+// How images are compressed, then the other options of an upload.
 const OF_IMAGES = ["compression_percentage", "quality", "format", "effort", "max_width",
   "max_height", "min_score", "metadata"];
 const OF_UPLOAD = ["output", "output_columns", "since", "on_row_error", "base_url", "webhook_url",
   "email"];
 const OF_FILE = ["url_columns", "name_column", "id_column"];
 
-/** Return the options that are not left as they were, as pairs of name and value. */
+/** Return the options that differ from their defaults, as pairs of name and value. */
 export const chosenOptions = (form) => chosen(form, [...OF_FILE, ...OF_IMAGES, ...OF_UPLOAD]);
 
-/** Return those that say how an image is compressed. */
+/** Return the chosen options that say how an image is compressed. */
 export const imageOptions = (form) => chosen(form, OF_IMAGES);
 
-/** Return those that a person may want to use again: all but those of one file. */
+/** Return the chosen options that the user may want to use again: all but those of one file. */
 export const lastingOptions = (form) => chosen(form, [...OF_IMAGES, ...OF_UPLOAD]);
 
-/** Set the options to these pairs of name and value, and all others to what they were at first. */
+/** Set the options to these pairs of name and value, and all others to their defaults. */
 export function setOptions(form, pairs) {
   const values = new Map(pairs);
   for (const name of [...OF_IMAGES, ...OF_UPLOAD]) {
@@ -25,7 +25,7 @@ export function setOptions(form, pairs) {
   }
 }
 
-/** Let the file be read by the columns that the service finds. */
+/** Go back to the columns that the service detects. */
 export function forgetColumns(form) {
   for (const name of OF_FILE) form.elements[name].value = "";
 }

@@ -1,11 +1,11 @@
-// Options that a person has saved under a name, in this browser.
+// Options that the user has saved under a name, in this browser.
 
 import { byId, make, show } from "../common/dom.js";
 import { lastingOptions, setOptions } from "./options.js";
 
 const PLACE = "imgcompress.presets";
 
-/** Offer to save the options and to use them again; `changed` is called when they were used. */
+/** Offer to save the options and to use them again; `changed` is called after they are used. */
 export function offerPresets(form, changed) {
   const select = byId("preset");
   const dialog = byId("preset-dialog");
@@ -41,7 +41,7 @@ function list(chosen = "") {
   show(byId("delete-preset"), chosen !== "");
 }
 
-/** Return what is kept; what cannot be read counts as nothing. */
+/** Return the saved options; unreadable ones count as none. */
 function read() {
   try {
     return JSON.parse(window.localStorage.getItem(PLACE)) ?? {};
@@ -54,6 +54,6 @@ function write(presets) {
   try {
     window.localStorage.setItem(PLACE, JSON.stringify(presets));
   } catch {
-    // A browser that keeps nothing offers nothing to choose later.
+    // A browser without storage has nothing to offer later.
   }
 }

@@ -1,6 +1,6 @@
 // The first images of a file, compressed with the chosen options before anything starts.
 
-import { Refusal, Unreachable, call } from "../common/api.js";
+import { ServiceError, Unreachable, call } from "../common/api.js";
 import { byId, make, show, setText, unseen } from "../common/dom.js";
 import { bytes } from "../common/format.js";
 import { details, originalOf, savedOf, showSides } from "../common/images.js";
@@ -9,7 +9,7 @@ import { imageOptions } from "./options.js";
 
 const MOST = 6;
 const AT_ONCE = 2;
-// Where the slider begins for an image whose pixels were kept, or put into a palette.
+// The slider's first value for an image that has no quality: its pixels were kept, or put into a palette.
 const USUAL_QUALITY = 80;
 
 /** The list of previews, and the dialog that compares one with its original. */
@@ -21,7 +21,7 @@ export class Preview {
   #opened = null;
   #turn = 0;
 
-  /** `used` is called when a quality was chosen for all images. */
+  /** `used` is called when a quality is chosen for all images. */
   constructor(form, catalogue, used) {
     this.#form = form;
     this.#catalogue = catalogue;
@@ -43,7 +43,7 @@ export class Preview {
     });
   }
 
-  /** Offer a preview of the file as it was read, or none; what was shown is of another file. */
+  /** Offer a preview of the file that was read, or none; remove the previews of the last one. */
   offer(possible) {
     const images = possible ? this.#catalogue.firstImages(MOST).length : 0;
     this.#turn += 1;
@@ -53,7 +53,7 @@ export class Preview {
       : `Preview the first ${images} images`);
   }
 
-  /** Compress the first images, two at a time; a later turn takes the place of this one. */
+  /** Compress the first images, two at a time; a later call replaces this one. */
   async #make() {
     this.#turn += 1;
     const turn = this.#turn;
@@ -79,7 +79,7 @@ export class Preview {
     try {
       entry.made = await compressed(entry.url, options);
     } catch (error) {
-      if (!(error instanceof Refusal || error instanceof Unreachable)) throw error;
+      if (!(error instanceof ServiceError || error instanceof Unreachable)) throw error;
       text = error.message;
     }
     if (turn === this.#turn) draw(entry, text, () => this.#open(entry));
@@ -128,7 +128,7 @@ export class Preview {
     byId("try-quality").style.setProperty("--at", `${((byId("try-quality").value - 1) / 94) * 100}%`);
   }
 
-  /** Compress the image of the dialog again, at the quality of the slider. */
+  /** Compress the dialog's image again, at the quality of the slider. */
   async #tryQuality() {
     const entry = this.#opened;
     const others = imageOptions(this.#form)
@@ -146,7 +146,7 @@ export class Preview {
   }
 }
 
-/** Compress one image; the answer has its data and its numbers. Throw as call(). */
+/** Compress one image; return its data and its numbers. Throw as call(). */
 async function compressed(url, options) {
   const body = new URLSearchParams([...options, ["url", url]]);
   return (await call("/preview", { method: "POST", body })).body;
@@ -168,7 +168,7 @@ function draw({ card, made, url }, text, open = null) {
     make("p", { class: "quiet" }, made ? details(made).join(" · ") : text)));
 }
 
-/** Return the last part of a URL's path, as people read it. */
+/** Return the last part of a URL's path, decoded. */
 function nameOf(url) {
   const part = url.split(/[?#]/)[0].split("/").at(-1) || url;
   try {

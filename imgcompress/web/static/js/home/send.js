@@ -1,12 +1,12 @@
 // Sending the form with progress events, which fetch does not have.
 
-import { Refusal, Unreachable } from "../common/api.js";
+import { ServiceError, Unreachable } from "../common/api.js";
 import { askForKey } from "../common/key.js";
 
 /**
- * Send a form to /upload. `progressed` is called with the share that is sent, from 0 to 1; with `once`, what
- * is sent again makes no second job. Return the answer's body. Throw Refusal or Unreachable; end
- * silently when `signal` is aborted.
+ * Send a form to /upload. `progressed` is called with the share sent so far, from 0 to 1; `once` is the
+ * idempotency key, so that sending again makes no second job. Return the answer's body. Throw
+ * ServiceError or Unreachable; end silently when `signal` is aborted.
  */
 export async function send(data, { progressed, signal, once }) {
   const { status, body } = await post(data, progressed, signal, once);
@@ -14,7 +14,7 @@ export async function send(data, { progressed, signal, once }) {
     await askForKey();
     return send(data, { progressed, signal, once });
   }
-  if (status >= 400) throw new Refusal(status, body);
+  if (status >= 400) throw new ServiceError(status, body);
   return body;
 }
 

@@ -1,4 +1,4 @@
-// What can be done with the job: take the results, cancel, retry, delete.
+// Actions on the job: download the results, cancel, retry, delete.
 
 import { call } from "../common/api.js";
 import { deleteAfterAsking } from "../common/confirm.js";
@@ -14,7 +14,7 @@ export class Actions {
   #job = null;
   #forgetting = null;
 
-  /** `changed` is called when the job is another one than before. */
+  /** `changed` is called when an action has changed the job. */
   constructor(id, changed) {
     this.#id = id;
     this.#changed = changed;
@@ -24,7 +24,7 @@ export class Actions {
     byId("delete").addEventListener("click", () => this.#delete());
   }
 
-  /** Show the buttons that make sense now, and keep the focus on the page. */
+  /** Show the buttons that apply to the job's state, and keep the focus on the page. */
   show(job) {
     const focused = document.activeElement;
     this.#job = job;
@@ -66,7 +66,7 @@ export class Actions {
     }
   }
 
-  /** Say what was done, for a while; what went wrong stays until something else is done. */
+  /** Show what was done, for a while; an error stays until the next action. */
   #say(text, mood = "") {
     clearTimeout(this.#forgetting);
     setText(byId("said"), text);
@@ -75,7 +75,7 @@ export class Actions {
   }
 }
 
-/** Return whether a retry can help any image, as far as the status lists the failures. */
+/** Return whether a retry can help any image, according to the failures that the status lists. */
 function canHelp(job) {
   const listed = job.errors.reduce((sum, failure) => sum + failure.count, 0);
   return job.status === "CANCELLED" || listed < job.failed_images

@@ -11,7 +11,7 @@ export function makeCard(image, says, { compare, cancelled }) {
     COMPLETED: () => [pictureOf(image, compare), facts(image)],
     FAILED: () => [sign("Failed", image.error?.code), failure(image)],
     PENDING: () => cancelled
-      ? [sign("Not done"), make("p", { class: "quiet" }, "The job was cancelled before.")]
+      ? [sign("Not done"), make("p", { class: "quiet" }, "The job was cancelled first.")]
       : [sign("Waiting"), make("p", { class: "quiet" }, "Not fetched yet.")],
   }[image.status]();
   return make("li", { class: "image-card", "data-says": says, "data-status": image.status },

@@ -6,10 +6,10 @@ import { isActive } from "../common/states.js";
 import { readImages } from "./images.js";
 
 const SHOWN = 8;
-// The least time between two drawings while the job is active.
+// The shortest time between two redraws while the job is active.
 const PAUSE_MS = 10_000;
 
-/** Draws the chart when images have been added to it. */
+/** The chart, redrawn when it has new images. */
 export class Chart {
   #id;
   #drawn = { completed: 0, at: -Infinity };
@@ -40,7 +40,7 @@ function bars(images) {
   const most = Math.max(...images.map((image) => Math.max(image.input_bytes, image.output_bytes)));
   const sum = (name) => images.reduce((all, image) => all + image[name], 0);
   const summary = `${counted(images.length, "image")} together: ${bytes(sum("input_bytes"))} before,`
-    + ` ${bytes(sum("output_bytes"))} after. The table below has each of them.`;
+    + ` ${bytes(sum("output_bytes"))} after. The table below lists them.`;
   return make("div", { class: "bars", role: "img", "aria-label": summary },
     ...images.map((image) => make("div", { class: "bars-row" },
       make("span", { class: "bars-name" }, image.product_name),

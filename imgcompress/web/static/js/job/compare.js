@@ -1,7 +1,7 @@
 // The dialog that lays the original over the compressed image.
 //
-// The original is fetched by the browser from its own host, and only when somebody opens the
-// dialog; the host does not see from which page. When it cannot be shown, the page says so.
+// The browser fetches the original from its host, and only when the user opens the dialog. The
+// host does not learn the address of the page. If the original cannot be shown, the page says so.
 
 import { byId, make, setText } from "../common/dom.js";
 import { originalOf, showSides } from "../common/images.js";
@@ -13,7 +13,7 @@ export class Compare {
   #image = null;
   #stage = new Stage();
 
-  /** `images` returns those that can be walked through. */
+  /** `images` returns the images that the user can page through. */
   constructor(images) {
     this.#images = images;
     byId("previous").addEventListener("click", () => this.#step(-1));
@@ -69,7 +69,7 @@ const compressed = (image) => make("img", { src: image.output_url,
   alt: `Compressed: ${image.product_name}`, draggable: "false" });
 
 const withoutOriginal = (image) => `The original cannot be shown: ${hostOf(image)} did not send`
-  + " it to this browser, or browsers cannot display its format. This is the compressed image alone.";
+  + " it to this browser, or the browser cannot display its format. Only the compressed image is shown.";
 
 function hostOf(image) {
   try {

@@ -1,4 +1,4 @@
-// The log of webhooks and mails, with a way to send one again.
+// The log of webhooks and e-mails, with a button that resends one.
 
 import { attempt, call } from "../common/api.js";
 import { byId, make, show, setText, unseen } from "../common/dom.js";
@@ -6,7 +6,7 @@ import { counted, short, time } from "../common/format.js";
 
 const WORDS = { PENDING: "Pending", DELIVERED: "Delivered", FAILED: "Given up" };
 
-/** Shows the log of a job with a webhook or an e-mail address. */
+/** The delivery log of a job with a webhook or an e-mail address. */
 export class Deliveries {
   #id;
   #changed;
@@ -17,7 +17,7 @@ export class Deliveries {
     this.#changed = changed;
   }
 
-  /** Read the log again when the status says that something has happened. */
+  /** Read the log again when the status has changed. */
   async show(job) {
     const seen = JSON.stringify([job.last_delivery, job.status]);
     if (!job.last_delivery || seen === this.#seen) return;

@@ -1,4 +1,4 @@
-// The failures by reason and host, each with advice and a way on.
+// The failures by reason and host, each with advice and buttons.
 
 import { byId, make, show, unseen } from "../common/dom.js";
 import { count, counted } from "../common/format.js";
@@ -6,7 +6,7 @@ import { here } from "./images.js";
 
 let shown = "";
 
-/** Show the failures; `retry(path)` tries some again, `look(failure)` shows them in the gallery. */
+/** Show the failures; `retry(path)` retries a group, `look(failure)` shows it in the gallery. */
 export function showFailures(job, { retry, look }) {
   show(byId("failures"), job.failed_images > 0);
   const news = JSON.stringify(job.errors);
@@ -43,7 +43,7 @@ function entry(failure, retry, look) {
       `Retry ${failure.count === 1 ? "this image" : "these images"}`, unseen(`: ${group}`))));
 }
 
-/** Return what to do about a failure; the page holds the table of the service. */
+/** Return the advice on a failure; the page contains the service's table of advice. */
 function adviceOn(code) {
   const known = [...byId("advice").querySelectorAll("dt")].find((term) => term.textContent === code);
   return known?.nextElementSibling.textContent ?? "";

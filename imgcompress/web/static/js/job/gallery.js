@@ -1,4 +1,4 @@
-// The images of the job: a page of them, filtered or sorted, and kept fresh while the job goes on.
+// A page of the job's images, filtered or sorted, and kept up to date while the job runs.
 
 import { byId, make, show, setText } from "../common/dom.js";
 import { count } from "../common/format.js";
@@ -11,7 +11,7 @@ import { here, readImages } from "./images.js";
 
 const PER_PAGE = 48;
 const PAUSE_MS = 2_000;
-// The service finds a page of a sorted list by its number up to the 100,000th image.
+// The service finds pages of a sorted list by number up to the 100,000th image.
 const MOST_PAGES = Math.floor(100_000 / PER_PAGE);
 
 /** The gallery, its filter and its pages. */
@@ -19,7 +19,7 @@ export class Gallery {
   #id;
   #images = [];
   #page = 1;
-  // Where each page begins that was shown, for lists whose pages have no numbers.
+  // Where each page shown so far begins, for lists whose pages have no numbers.
   #starts = [null];
   #seen = { done: -1, active: true, at: -Infinity };
   #cancelled = false;
@@ -32,7 +32,7 @@ export class Gallery {
     byId("filter").addEventListener("change", () => this.#begin());
   }
 
-  /** Show the images of one group of failures, and go there. */
+  /** Show the images of one group of failures, and scroll to them. */
   choose(failure) {
     const query = here(failure.details_url).split("?")[1];
     const known = [...byId("filter").options].find((option) => option.value === query);
@@ -45,7 +45,7 @@ export class Gallery {
     return this.#begin();
   }
 
-  /** Show the images again if some have changed. */
+  /** Show the images again if any have changed. */
   show(job) {
     this.#cancelled = job.status === "CANCELLED";
     setText(byId("waiting-filter"), this.#cancelled ? "not done" : "waiting");
@@ -78,7 +78,7 @@ export class Gallery {
     const found = await readImages(this.#id, byId("filter").value, { page, perPage: PER_PAGE,
       after: this.#starts[page - 1] ?? null });
     if (!found) this.#seen.done = -1;
-    // Somebody may have chosen another filter or page meanwhile.
+    // The user may have chosen another filter or page meanwhile.
     if (!found || load !== this.#loads) return;
     this.#images = found.images;
     if (found.next) this.#starts[page] = found.next;
@@ -96,7 +96,7 @@ export class Gallery {
     return `Images ${count(first)} to ${count(last)}${total === null ? "" : ` of ${count(total)}`}`;
   }
 
-  /** Put the cards in place; one that says nothing new stays the element that it is. */
+  /** Put the cards in place; those without changes keep their elements. */
   #draw() {
     const list = byId("gallery");
     const known = new Map([...list.children].map((card) => [card.dataset.says, card]));

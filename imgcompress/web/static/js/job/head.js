@@ -1,4 +1,4 @@
-// What the job is called, how it stands, and when that was.
+// The job's name, state and times.
 
 import { byId, setText } from "../common/dom.js";
 import { counted, duration, time } from "../common/format.js";

@@ -2,13 +2,13 @@
 
 import { attempt } from "../common/api.js";
 
-// Where the service looks images through, a page may be empty; so many are asked for in a row.
+// With a filter, a page may be empty while the service looks images through: the most pages in a row.
 const MOST_LOOKS = 50;
 
 /**
- * Read a page of images: `query` is a filter or an order as the service knows it, `after` the place
- * that the page before it ended at, where pages have no numbers. Return `{ images, total, next }`, or
- * null where the service does not give them now.
+ * Read a page of images: `query` is a filter or an order of the API, `after` the place where the page
+ * before ended, if pages have no numbers. Return `{ images, total, next }`, or null if the service
+ * cannot return them now.
  */
 export async function readImages(id, query, { page = 1, perPage, after = null }) {
   const asked = new URLSearchParams(query);
@@ -22,7 +22,7 @@ export async function readImages(id, query, { page = 1, perPage, after = null })
     if (!answer) return null;
     images.push(...answer.body.images);
     address = answer.body.next;
-    // The next look may bring more than fit; what is left over is not shown twice.
+    // The next request may return more than fit; what is left over is not shown twice.
     if (images.length || !address) {
       return { images, total: answer.body.total, next: placeAfter(address) };
     }
@@ -30,12 +30,12 @@ export async function readImages(id, query, { page = 1, perPage, after = null })
   return { images, total: null, next: placeAfter(address) };
 }
 
-/** Return where the next page begins: null at the end, "" where its number says it. */
+/** Return where the next page begins: null at the end, "" if pages have numbers. */
 function placeAfter(address) {
   return address && (new URL(address, window.location.href).searchParams.get("after") ?? "");
 }
 
-/** Return the path of an address, which may name the service by another name than this page. */
+/** Return the path of an address, whose host may be another name of the service. */
 export function here(address) {
   const url = new URL(address, window.location.href);
   return url.pathname + url.search;

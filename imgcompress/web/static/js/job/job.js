@@ -1,6 +1,6 @@
-// The page of a job: its status is followed, and every part of the page shows what concerns it.
+// The page of a job: polls its status, and updates every part of the page.
 
-import { Refusal, Unreachable, call } from "../common/api.js";
+import { ServiceError, Unreachable, call } from "../common/api.js";
 import { byId, show, setText } from "../common/dom.js";
 import { offerToForget } from "../common/key.js";
 import { watchReadiness } from "../common/readiness.js";
@@ -17,9 +17,9 @@ import { showStall } from "./stall.js";
 import { showTotals } from "./totals.js";
 
 const LIVE_MS = 1_000;
-// A job that has ended changes when somebody retries it, or when a delivery makes progress.
+// A job that has ended changes if it is retried, or when a delivery makes progress.
 const ENDED_MS = 5_000;
-// A delivery that is due within this time is waited for.
+// The page waits for a delivery that is due within this time.
 const SOON_MS = 10_000;
 
 const id = byId("job").dataset.requestId;
@@ -44,7 +44,7 @@ async function follow() {
     showStall(job);
     return isActive(job) || deliversSoon(job) ? LIVE_MS : ENDED_MS;
   } catch (error) {
-    if (!(error instanceof Refusal || error instanceof Unreachable)) throw error;
+    if (!(error instanceof ServiceError || error instanceof Unreachable)) throw error;
     if (error.status !== 404) return ENDED_MS;
     show(byId("job"), false);
     show(byId("lost"));
@@ -66,7 +66,7 @@ function showAll() {
   for (const part of parts) part.show(job);
 }
 
-/** Ask for the status at once, whatever was known. */
+/** Read the status at once, without its ETag. */
 function refresh() {
   etag = null;
   wake();

@@ -1,12 +1,12 @@
-// How fast a job goes.
+// The speed of a job.
 
 const WINDOW_MS = 15_000;
 
-/** Keeps what was seen of a job in the last seconds. */
+/** The counts of a job over the last seconds. */
 export class Pace {
   #seen = [];
 
-  /** Note how many images are done; return the images per second of late, or null. */
+  /** Record how many images are done; return the recent images per second, or null. */
   note(done, now = performance.now()) {
     if (this.#seen.length && done < this.#seen.at(-1).done) this.#seen = [];
     this.#seen.push({ done, now });

@@ -1,4 +1,4 @@
-// The bar, the counts, the pace and the time that is left.
+// The bar, the counts, the pace and the time left.
 
 import { byId, setText } from "../common/dom.js";
 import { count, counted, duration, short } from "../common/format.js";
@@ -8,7 +8,7 @@ import { Pace, paceOfRun } from "./pace.js";
 // Screen readers announce the progress at these steps, and the end.
 const STEP = 25;
 
-/** Shows how far the job has come. */
+/** The progress of the job. */
 export class Progress {
   #pace = new Pace();
   #announced = null;

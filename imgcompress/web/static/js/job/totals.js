@@ -1,11 +1,11 @@
-// The bytes before and after, in all, and what has changed since an earlier job.
+// The total bytes before and after, and the changes since an earlier job.
 
 import { byId, show, setText } from "../common/dom.js";
 import { bytes, count, counted, percent, saved } from "../common/format.js";
 
 const CHANGES = ["new_images", "changed_images", "unchanged_images", "removed_images"];
 
-/** Show what was saved so far. */
+/** Show the bytes saved so far. */
 export function showTotals(job) {
   showChanges(job);
   if (!job.completed_images) return;
@@ -26,7 +26,7 @@ function looksOf(job) {
 const adviceOf = (job) => (job.advice ?? []).map((one) => ` As ${one.format.toUpperCase()},`
   + ` ${counted(one.images, "image")} would save about ${bytes(one.saved_bytes)} more.`).join("");
 
-/** Show the counts of images by their change, if the job was compared with an earlier one. */
+/** Show the counts of new, changed, unchanged and removed images, if the job was compared. */
 function showChanges(job) {
   const compared = job.since_request_id !== null;
   show(byId("changes"), compared);

@@ -1,6 +1,6 @@
-// The page of all jobs: searched by file name, filtered by status, page by page.
+// The page of all jobs, searched by file name and filtered by status.
 
-import { Refusal, attempt } from "../common/api.js";
+import { ServiceError, attempt } from "../common/api.js";
 import { deleteAfterAsking } from "../common/confirm.js";
 import { byId, make, show, setText, unseen } from "../common/dom.js";
 import { ago, bytes, count, percent, saved, time } from "../common/format.js";
@@ -73,7 +73,7 @@ async function follow() {
   return jobs.some(isActive) ? LIVE_MS : QUIET_MS;
 }
 
-/** Change the rows in their places, so that the focus stays where it is. */
+/** Update the rows in place, so that the focus stays where it is. */
 function draw(jobs) {
   const body = byId("jobs");
   const known = new Map([...body.children].map((row) => [row.dataset.job, row]));
@@ -118,7 +118,7 @@ async function remove(row) {
     (next?.querySelector("button") ?? byId("search")).focus();
     row.remove();
   } catch (error) {
-    say(error.message, error instanceof Refusal ? "bad" : "");
+    say(error.message, error instanceof ServiceError ? "bad" : "");
   }
   look();
 }

@@ -1,4 +1,4 @@
-// What all jobs saved, by day or month: one bar for each, with the bytes before and after.
+// The savings of all jobs: one bar for each day or month, with the bytes before and after.
 
 import { attempt } from "../common/api.js";
 import { byId, make, show, setText } from "../common/dom.js";
@@ -10,7 +10,7 @@ const MONTHS = 12;
 const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", timeZone: "UTC" });
 const MONTH = new Intl.DateTimeFormat("en", { month: "short", year: "numeric", timeZone: "UTC" });
 
-/** Show the savings, and again when another period is chosen; none are shown before the first. */
+/** Show the savings, and again when the period changes; without any, the card stays hidden. */
 export function offerSavings() {
   byId("period").addEventListener("change", draw);
   return draw();
@@ -21,13 +21,13 @@ async function draw() {
   const wanted = group === "day" ? days() : months();
   const asked = new URLSearchParams({ from: `${wanted[0]}-01`.slice(0, 10), group_by: group });
   const answer = await attempt(`/stats?${asked}`);
-  // Somebody may have chosen another period meanwhile.
+  // The user may have chosen another period meanwhile.
   if (!answer || byId("period").value !== group) return;
   const { total, periods } = answer.body;
   const found = new Map(periods.map((entry) => [entry.period, entry]));
   const entries = wanted.map((period) => found.get(period)
     ?? { period, jobs: 0, images: 0, failed_images: 0, input_bytes: 0, output_bytes: 0 });
-  // Once there is something to see, a period without jobs is shown as well.
+  // Once savings were shown, a period without jobs is shown as well.
   show(byId("savings"), total.jobs > 0 || !byId("savings").hidden);
   setText(byId("saved"), bytes(Math.max(0, total.input_bytes - total.output_bytes)));
   setText(byId("saved-share"), total.input_bytes
@@ -37,7 +37,7 @@ async function draw() {
   byId("savings-table").replaceChildren(table(entries.filter((entry) => entry.jobs), group));
 }
 
-/** Return the last days as the service names them, which counts in UTC. */
+/** Return the last days in UTC, as the service names them. */
 function days() {
   const today = Date.now();
   return Array.from({ length: DAYS }, (_, back) =>
