@@ -19,14 +19,15 @@ from .auth import current_owner
 from .errors import FeedNotFound
 from .openapi import Blueprint
 from .schemas import Time
-from .upload_fields import (
+from .upload_form import (
     EXAMPLE_TABLE,
     HEADER_FIELDS,
     TRUST_AND_FRESH,
+    UploadForm,
     callable_url,
+    form_like_upload,
     trust_seconds,
 )
-from .upload_form import UploadForm, form_like_upload
 
 BAD_EVERY = (
     "every must be a number of minutes, hours or days from 15m to 30d, such as 30m, 12h or 1d."

@@ -13,8 +13,7 @@ from ..worker.intake import url_error
 from ..worker.preview import preview_image
 from .image_schemas import OUTCOMES
 from .openapi import Blueprint
-from .upload_fields import HEADER_FIELDS, headers_of
-from .upload_form import compression_of, form_like_upload
+from .upload_form import HEADER_FIELDS, compression_of, form_like_upload, headers_of
 
 MAX_URL_CHARS = 8_000
 

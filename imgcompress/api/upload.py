@@ -62,8 +62,7 @@ from .errors import (
 )
 from .openapi import Blueprint, links_to
 from .schemas import IssueSchema, ReadingSchema
-from .upload_fields import comparison_of, headers_of
-from .upload_form import UploadForm, UploadSchema, read_form
+from .upload_form import UploadForm, UploadSchema, comparison_of, headers_of, read_form
 
 
 def _warnings() -> fields.Field[Any]:
