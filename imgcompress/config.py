@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from .catalogue import BOUNDS, MAX_SIDE
 from .errors import SettingsError
-from .options import BOUNDS, MAX_SIDE
 from .setting_parsers import (
     NOT_NEGATIVE,
     POSITIVE,

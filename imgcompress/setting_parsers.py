@@ -20,7 +20,7 @@ from environs import ValidationError, validate
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from .options import EFFORTS, METADATA
+from .catalogue import EFFORTS, METADATA
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 PortRanges = tuple[tuple[int, int], ...]

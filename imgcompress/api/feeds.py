@@ -7,13 +7,13 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from ..catalogue import OPTION_NAMES
 from ..extensions import base_url, current_settings
 from ..ledger import feeds
 from ..ledger.feeds import MAX_EVERY, MIN_EVERY, NewFeed
 from ..ledger.models import Feed, FeedOutcome, FeedState
 from ..ledger.slices import REQUEST_HEADERS
 from ..links import job_url, parse_id
-from ..options import OPTION_NAMES
 from ..worker.queue import send
 from .auth import current_owner
 from .errors import FeedNotFound

@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from ..catalogue import RATINGS
 from ..ledger.models import Change, ImageStatus
-from ..options import RATINGS
 from .job_schemas import FailureGroupQuery
 from .schemas import PageQuery, PageSchema, page_number
 

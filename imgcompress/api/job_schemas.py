@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from ..catalogue import RATINGS
 from ..errors import IMAGE_ERRORS
 from ..ledger.models import FOUND_CHARS, Channel, DeliveryState, JobStatus
-from ..options import RATINGS
 from .schemas import PageQuery, PageSchema, ReadingSchema, Time, page_number
 
 MAX_WAIT_SECONDS = 30

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from flask import request
 
+from ..catalogue import RATINGS, rating_of
 from ..csvfile import output_form
 from ..errors import IMAGE_ERRORS
 from ..extensions import base_url
@@ -24,7 +25,6 @@ from ..ledger.models import (
 )
 from ..ledger.queries import ImageFilter, count_failures, stalled_since
 from ..links import job_url, signed_url
-from ..options import RATINGS, rating_of
 
 Entry = TypeVar("Entry")
 

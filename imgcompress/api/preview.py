@@ -7,8 +7,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from ..catalogue import OPTION_NAMES, RATINGS, rating_of
 from ..extensions import current_settings
-from ..options import OPTION_NAMES, RATINGS, rating_of
 from ..worker.intake import url_error
 from ..worker.preview import preview_image
 from .image_schemas import OUTCOMES

@@ -13,6 +13,7 @@ from flask_smorest.fields import Upload
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from ..catalogue import BOUNDS, EFFORTS, FORMATS, METADATA, OPTION_NAMES, OUTPUT_FORMATS
 from ..csvfile import (
     OUTPUT_COLUMNS,
     OUTPUTS,
@@ -29,7 +30,6 @@ from ..ledger import queries
 from ..ledger.changes import latest_job
 from ..ledger.slices import REQUEST_HEADERS
 from ..links import parse_id
-from ..options import BOUNDS, EFFORTS, FORMATS, METADATA, OPTION_NAMES, OUTPUT_FORMATS
 from ..setting_parsers import check_webhook_secret
 from ..worker.intake import clean_name, url_error
 from .auth import current_owner

@@ -11,9 +11,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from ..catalogue import BOUNDS, EFFORTS, FORMATS, METADATA, OUTPUT_FORMATS
 from ..client import DEFAULT_SERVER, Client, ClientError, Job
 from ..csvfile import OUTPUT_COLUMNS, parse_formats, parse_output_columns
-from ..options import BOUNDS, EFFORTS, FORMATS, METADATA, OUTPUT_FORMATS
 from .wording import in_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -20,9 +20,9 @@ from uuid import uuid4
 
 import click
 
+from ..catalogue import SIGNATURES
 from ..config import Settings, load_settings
 from ..errors import IMAGE_ERRORS, ImageError
-from ..file_types import SIGNATURES
 from ..imaging.codec_process import CodecProcess
 from ..imaging.options import EXTENSIONS, CompressOptions
 from .options import DONE, FAILED, Tolerance

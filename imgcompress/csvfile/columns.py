@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..options import OPTION_NAMES
+from ..catalogue import OPTION_NAMES
 from .layouts import KNOWN_LAYOUTS, USUAL_IDS, USUAL_NAMES, KnownLayout
 from .model import Issue, Wishes, enumerated, issue
 

@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from openpyxl.utils.cell import range_boundaries
 
-from ..urls import MAX_URL_CHARS
+from ..catalogue import MAX_URL_CHARS
 from .columns import ABOUT_IMAGES, IMAGE_URL
 from .unpacking import BoundedPart
 

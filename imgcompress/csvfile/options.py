@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-from .. import options as known
-from ..options import BOUNDS, EFFORTS, OUTPUT_FORMATS
+from .. import catalogue as known
+from ..catalogue import BOUNDS, EFFORTS, OUTPUT_FORMATS
 from .columns import (
     COMPRESSION_PERCENTAGE,
     EFFORT,

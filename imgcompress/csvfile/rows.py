@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from ..image_columns import ImageColumns
+from ..catalogue import ImageColumns
 from .layout import Layout
 from .model import BadCatalogue, CatalogueLimits, CatalogueRow, Issue, issue
 from .options import OptionCells

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
-from ..file_types import SIGNATURES
+from ..catalogue import SIGNATURES
 from .columns import (
     DETECTED,
     SAMPLED_ROWS,

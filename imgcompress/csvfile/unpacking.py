@@ -17,7 +17,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple, cast
 from xml.parsers.expat import ExpatError
 
-from ..file_types import SIGNATURES
+from ..catalogue import SIGNATURES
 from .model import BadCatalogue, CatalogueLimits, Issue, enumerated, issue
 
 BLOCK_BYTES = 64 * 1024

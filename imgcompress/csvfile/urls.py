@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from ..urls import MAX_URL_CHARS
+from ..catalogue import MAX_URL_CHARS
 
 _ORIGINS_REMEMBERED = 4_096
 

@@ -12,8 +12,8 @@ from math import prod
 
 from PIL import Image
 
+from ..catalogue import SIGNATURES
 from ..errors import ImageError
-from ..file_types import SIGNATURES
 from .colours import HighRange, from_cicp
 from .containers import avif, gif, heic, heif, jpeg, png, tiff, webp
 from .errors import decoder_errors

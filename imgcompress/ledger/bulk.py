@@ -21,7 +21,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from ..image_columns import ImageColumns
+from ..catalogue import ImageColumns
 from .models import CompressedImage, ImageStatus, utcnow
 
 # Maps of a random byte to one that includes a UUID's version, 7, or its variant.

@@ -23,9 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from ..catalogue import ImageColumns
 from ..errors import LedgerUnavailable
 from ..extensions import db
-from ..image_columns import ImageColumns
 from ..metrics import JOBS_ACCEPTED
 from .bulk import ImageRows, copy_rows, insert_rows, prefetch, yield_write_lock
 from .changes import EarlierImages

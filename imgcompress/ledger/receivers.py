@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import CTE, ColumnElement, Select, case, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from ..urls import DEFAULT_PORTS
+from ..catalogue import DEFAULT_PORTS
 from .clock import NOW, from_now
 from .models import RECEIVER_CHARS, DeliveryState, ReceiverCircuit, WebhookDelivery
 from .session import insert_into, reading, rowcount, writing

@@ -21,10 +21,10 @@ from ipaddress import (
     ip_network,
 )
 
+from ..catalogue import DEFAULT_PORTS, MAX_URL_CHARS
 from ..errors import NetworkError
 from ..setting_parsers import IPNetwork, PortRanges
 from ..shipped import SAMPLE_HOST
-from ..urls import DEFAULT_PORTS, MAX_URL_CHARS
 
 USUAL_PORTS: PortRanges = tuple((port, port) for port in DEFAULT_PORTS.values())
 

@@ -20,13 +20,13 @@ from werkzeug.exceptions import NotFound
 
 from ..api.auth import PAGES, cookie_name, is_encrypted, wants_page
 from ..api.errors import InvalidApiKey, JobNotFound, UnknownHost, answer_error, answer_http_error
+from ..catalogue import EFFORTS, FORMATS, MAX_SIDE
 from ..errors import IMAGE_ERRORS, LedgerUnavailable
 from ..extensions import base_url, current_settings
 from ..ledger.api_keys import owner_of
 from ..ledger.models import JobStatus
 from ..ledger.queries import find_job
 from ..links import parse_id
-from ..options import EFFORTS, FORMATS, MAX_SIDE
 from ..shipped import SAMPLE_CATALOGUE, sample_file
 
 blueprint = Blueprint(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from imgcompress.image_columns import ImageColumns
+from imgcompress.catalogue import ImageColumns
 
 
 class NewImage(NamedTuple):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from imgcompress.catalogue import rating_of
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.score import (
     BEST,
@@ -16,7 +17,6 @@ from imgcompress.imaging.score import (
     sampled,
     score,
 )
-from imgcompress.options import rating_of
 
 from tests.support.images import cutout, encoded, opened, photo
 
