@@ -29,8 +29,8 @@ from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from ..errors import ImgcompressError
+from ..file_names import FOLDERS, file_ref, id_of_image, job_of_upload
 from ..metrics import JOBS_ENDED
-from ..storage_keys import FOLDERS, file_ref, id_of_image, job_of_upload
 from .clock import NOW, from_now
 from .metrics import add_values
 from .models import ACTIVE_JOB, ENDED_JOB, CompressedImage, JobDeletion, JobRequest, JobStatus

@@ -37,8 +37,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
+from ..file_names import file_ref, id_of_image
 from ..metrics import IMAGES_ENDED, INPUT_BYTES, OUTPUT_BYTES, Sample
-from ..storage_keys import file_ref, id_of_image
 from .clock import NOW, Span, from_now_by
 from .jobs import close_if_finished, lock_job
 from .metrics import add_values

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..config import Settings
 from ..errors import SettingsError
-from ..storage_keys import csv_key, image_key, workbook_key
+from ..file_names import csv_key, image_key, workbook_key
 from .base import JobFiles, Storage, StoredFile
 from .files import FileStorage
 

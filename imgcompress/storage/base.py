@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import BinaryIO, NamedTuple, Protocol
 
 from ..errors import StorageNotFound
-from ..storage_keys import csv_folder, images_folder
+from ..file_names import csv_folder, images_folder
 
 
 class StoredFile(NamedTuple):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from ..errors import StorageNotFound, StorageUnavailable
-from ..storage_keys import check_key
+from ..file_names import check_key
 from .base import Held, Progressed, StoredFile, checked, nothing_held, unheeded
 
 COPY_BYTES = 1 << 20

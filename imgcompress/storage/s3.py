@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from ..errors import StorageNotFound, StorageUnavailable
-from ..storage_keys import check_key
+from ..file_names import check_key
 from .base import Held, Progressed, StoredFile, checked, nothing_held, unheeded
 
 if TYPE_CHECKING:
