@@ -1,9 +1,9 @@
-"""Measure what faulty rows cost beside good ones of the same shape.
+"""Measure the cost of invalid rows, compared with valid ones of the same shape.
 
     python -m benchmarks.faulty [--rows N] [--rounds N]
 
-CPU time of a survey, which is all that becomes of a faulty upload, for each kind of fault; good and
-faulty files take turns, and a ratio is the median of the rounds'.
+The CPU time of the validation of an upload, for each kind of issue. Valid and invalid files take
+turns, and a ratio is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ TIMES_GOOD = 3
 
 
 class Kind(NamedTuple):
-    """A header, a good row below it, and a faulty one."""
+    """A header, a valid row below it, and an invalid one."""
 
     header: str
     good: str
-    faulty: str
+    invalid: str
 
 
 KINDS = {
@@ -66,21 +66,21 @@ KINDS = {
 
 def main() -> None:
     """Run the benchmark and print a table."""
-    parser = argparse.ArgumentParser(description="Faulty rows beside good ones")
+    parser = argparse.ArgumentParser(description="Invalid rows beside valid ones")
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     verdicts = []
     for name, kind in KINDS.items():
-        good, faulty = (written(kind.header, row, options.rows) for row in kind[1:])
-        rounds = [(cost(good), cost(faulty)) for _ in range(options.rounds)]
+        good, invalid = (written(kind.header, row, options.rows) for row in kind[1:])
+        rounds = [(cost(good), cost(invalid)) for _ in range(options.rounds)]
         ratio = median(bad / fine for fine, bad in rounds)
         most = median(bad for _, bad in rounds) / options.rows * 1e6
         verdicts += [
             Verdict(f"{name}, beside good rows", ratio, TIMES_GOOD, "times"),
             Verdict(f"{name}, a row", most, unit="µs"),
         ]
-    print_verdicts(f"{options.rows:,} faulty rows", verdicts)
+    print_verdicts(f"{options.rows:,} invalid rows", verdicts)
 
 
 def written(header: str, row: str, rows: int) -> bytes:

@@ -161,7 +161,7 @@ def test_a_library_is_used_only_where_it_belongs() -> None:
     assert not wrong, wrong
 
 
-def test_what_stands_above_the_worker_only_enqueues() -> None:
+def test_packages_above_the_worker_only_enqueue() -> None:
     wrong = [
         f"{path}: {name}"
         for path, name in _imports()
@@ -201,7 +201,7 @@ IMAGE_ERRORS = {
 }
 
 
-def test_only_what_handles_images_knows_their_errors() -> None:
+def test_only_packages_that_handle_images_know_their_errors() -> None:
     wrong = [
         f"{path}: {name}"
         for path, name in _imports()

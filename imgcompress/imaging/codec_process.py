@@ -72,7 +72,7 @@ class CodecProcess(threading.local):
                 code = "compress_timeout" if overdue.is_set() else "worker_crashed"
                 raise ImageError(code, detail=repr(error)) from error
         if "error" in answer:
-            raise ImageError(answer["error"], answer["found"], detail="in quarantine")
+            raise ImageError(answer["error"], answer["found"], detail="in the codec process")
         return Compressed(data=made, **answer["compressed"])
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class CodecProcess(threading.local):
             receive(cast(BinaryIO, process.stdout))
             return process
         except (OSError, EOFError, ValueError) as error:
-            raise ImageError("internal_error", detail="quarantine did not start") from error
+            raise ImageError("internal_error", detail="the codec process did not start") from error
 
 
 @contextmanager

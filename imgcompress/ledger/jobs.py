@@ -279,7 +279,7 @@ def _reopen(session: Session, request_id: UUID) -> bool:
 def _requeue_slices(session: Session, request_id: UUID, failed: ColumnElement[bool]) -> int:
     """Put slices that have something to do back to QUEUED, out of reach of their last claimants.
 
-    One over which a worker died goes on in quarantine, as if that had happened once.
+    A slice whose worker died stays isolated, as if that had happened once.
     """
     image = CompressedImage
     # A scalar subquery is one look into an index for each row. Postgres may turn EXISTS into a

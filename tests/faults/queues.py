@@ -78,7 +78,7 @@ def _with_garbage(
         done = job.service.submit(catalogue_of(job.origin, 1))
         job.service.finished(done)
         for queue in ("images", "deliveries", "recovery"):
-            publish_strange(url, prefix, queue, done, job.request_id)
+            publish_unreadable(url, prefix, queue, done, job.request_id)
         push_raw(f"{prefix}:{prefix}.images")
         before = job.done()
         watch(job, seconds)
@@ -99,7 +99,7 @@ def _with_garbage(
         return through_one(service, images, seconds, harm)
 
 
-def publish_strange(url: str, prefix: str, queue: str, done: str, running: str) -> None:
+def publish_unreadable(url: str, prefix: str, queue: str, done: str, running: str) -> None:
     """Send what is broken, and messages of earlier and later versions, to one queue.
 
     Some of them name a job that is `done`, or one that is `running`.

@@ -39,7 +39,7 @@ def _files_of(service: Service, request_id: str) -> list[Path]:
     return [path for kind in KEPT_ON_DISK for path in (storage / kind / request_id).rglob("*")]
 
 
-def test_what_failed_completes_when_its_origin_is_well_again(service: Service) -> None:
+def test_failed_images_complete_when_their_origin_has_recovered(service: Service) -> None:
     with PlainOrigin({"/a.jpg": PHOTO, "/b.jpg": BROKEN}) as origin, Receiver() as receiver:
         url = origin.url("")
         request_id = service.submit(
@@ -155,7 +155,7 @@ def test_a_status_waits_for_a_change(service: Service) -> None:
             assert polls < 5
 
 
-def test_waiting_calls_leave_room_for_others(service: Service) -> None:
+def test_long_polls_leave_room_for_other_calls(service: Service) -> None:
     with PlainOrigin({"/a.jpg": PHOTO}, delay=4) as origin:
         request_id = service.submit(_csv(origin.url("/a.jpg")))
         waiting = [
@@ -252,7 +252,7 @@ def test_with_keys_each_caller_sees_its_own(guarded: Service, origin: PlainOrigi
     assert requests.get(image.partition("?")[0], timeout=30).status_code == 403
 
 
-def test_who_uploads_too_often_has_to_wait(guarded: Service) -> None:
+def test_a_caller_that_uploads_too_often_has_to_wait(guarded: Service) -> None:
     key = _key(guarded, "hasty")
     answers = [requests.post(f"{guarded.url}/upload", headers=key, timeout=30) for _ in range(6)]
     # A minute may end between two of them.

@@ -60,7 +60,7 @@ def _leases_ended(service: Installation) -> int:
     return int(rows[0].value) if rows else 0
 
 
-def test_uploads_are_taken_and_jobs_go_on_while_the_broker_takes_no_messages(
+def test_uploads_and_jobs_continue_while_the_broker_accepts_no_messages(
     service: Installation, trouble: tuple[Callable[[], None], Callable[[], None]]
 ) -> None:
     begin, end = trouble

@@ -193,7 +193,7 @@ def test_a_reset_asks_first(service: Service, folder: Path) -> None:
         (("serve",), r"imgcompress is ready at"),
     ],
 )
-def test_ctrl_c_ends_what_runs_on(
+def test_ctrl_c_ends_commands_that_run_on(
     service: Service, folder: Path, tmp_path: Path, words: tuple[str, ...], shown: str
 ) -> None:
     own = {"DATA_DIR": str(tmp_path / "var"), "PORT": str(free_port())}

@@ -80,7 +80,7 @@ class TestTheFiles:
                 "service_healthy"
             }
 
-    def test_compose_looks_after_what_answers(self) -> None:
+    def test_compose_checks_the_health_of_every_service(self) -> None:
         found = deployment.compose()
         for name in ("postgres", "redis"):
             assert found["services"][name]["healthcheck"]["test"][0] == "CMD"
@@ -336,7 +336,7 @@ class TestTheCommands:
             for path, status in (("/metrics", 401), ("/metrics/", 404), ("/metrics/.", 404)):
                 assert requests.get(url + path, timeout=30).status_code == status
 
-    def test_the_health_check_of_the_image_is_well(self, deployed: Service) -> None:
+    def test_the_image_passes_its_health_check(self, deployed: Service) -> None:
         command = [
             word.replace(":5000", f":{deployed.port}") for word in deployment.image_health_check()
         ]

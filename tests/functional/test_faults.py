@@ -46,7 +46,7 @@ def test_lost_messages_are_sent_again(service: Installation) -> None:
     assert verdict.clean, (verdict, service.log[-5000:])
 
 
-def test_messages_that_come_three_times_are_heeded_once(service: Installation) -> None:
+def test_messages_that_arrive_three_times_are_processed_once(service: Installation) -> None:
     verdict = scenarios.triple_delivery(service, IMAGES)
     assert verdict.clean, (verdict, service.log[-5000:])
     assert verdict.fetches_per_image <= 1.02
@@ -59,7 +59,7 @@ def test_a_job_goes_on_while_the_broker_is_away(service: Installation) -> None:
 
 
 @on_postgres
-def test_an_upload_is_taken_while_the_broker_is_away(service: Installation) -> None:
+def test_an_upload_is_accepted_while_the_broker_is_down(service: Installation) -> None:
     with photo_origin(3) as origin, Receiver() as receiver:
         service.broker.go_away()
         request_id = service.submit(catalogue_of(origin, 3), webhook_url=receiver.url)
@@ -80,13 +80,13 @@ def test_a_broker_that_dies_is_replaced(service: Installation) -> None:
 
 
 @embedded
-def test_a_worker_that_slept_past_its_lease_writes_nothing(service: Installation) -> None:
+def test_a_worker_paused_past_its_lease_writes_nothing(service: Installation) -> None:
     verdict = through(service, IMAGES, 1, lambda job: scenarios.pause_child(job, 5), delay=0.2)
     assert verdict.clean, (verdict, service.log[-5000:])
 
 
 @embedded
-def test_a_deployment_hands_work_back(service: Installation) -> None:
+def test_a_deployment_releases_its_work(service: Installation) -> None:
     took = []
     verdict = through(
         service, IMAGES, 1, lambda job: took.append(scenarios.restart(job)), delay=0.5

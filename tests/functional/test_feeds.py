@@ -43,7 +43,9 @@ def _run(service: Service, feed_id: str) -> dict[str, Any]:
     return _feed(service, feed_id)
 
 
-def test_a_feed_makes_jobs_of_what_changed(embedded_service: Service, origin: PlainOrigin) -> None:
+def test_a_feed_makes_jobs_of_changed_images(
+    embedded_service: Service, origin: PlainOrigin
+) -> None:
     service = embedded_service
     _publish(origin, "/rocket.jpg")
     answer = requests.post(

@@ -82,7 +82,7 @@ def _csv(url: str) -> bytes:
     return file.getvalue().encode()
 
 
-def test_the_upload_shows_what_it_took(job: Job) -> None:
+def test_the_upload_reports_its_counts(job: Job) -> None:
     assert re.fullmatch(UUID, job.request_id)
     assert job.upload.pop("message")
     assert job.upload == {
@@ -190,7 +190,7 @@ def test_the_same_url_is_fetched_once_and_has_two_addresses(job: Job) -> None:
     assert job.output(0) == job.output(5)
 
 
-def test_the_output_csv_is_the_callers_own_with_two_columns_more(job: Job) -> None:
+def test_the_output_csv_is_the_callers_own_with_two_added_columns(job: Job) -> None:
     answer = job.service.get(f"/job/download/{job.request_id}")
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert "attachment" in answer.headers["Content-Disposition"]
@@ -240,7 +240,7 @@ def test_each_status_change_arrives_once_signed(job: Job) -> None:
     assert all(arrival.headers["content-type"] == "application/json" for arrival in job.arrivals)
 
 
-def test_the_last_webhook_says_what_the_status_says(job: Job) -> None:
+def test_the_last_webhook_agrees_with_the_status(job: Job) -> None:
     (event,) = (arrival.event for arrival in job.arrivals if arrival.event["status"] == "COMPLETED")
     for name in (
         "request_id",
@@ -261,11 +261,11 @@ def test_the_last_webhook_says_what_the_status_says(job: Job) -> None:
         assert job.service.get(event[link].removeprefix(job.service.url)).ok
 
 
-def test_no_connection_is_thrown_away_for_want_of_room(job: Job) -> None:
+def test_no_connection_is_dropped_because_its_pool_is_full(job: Job) -> None:
     assert "pool is full" not in job.service.log
 
 
-def test_nobody_else_can_read_what_the_service_keeps(job: Job) -> None:
+def test_nobody_else_can_read_the_files_of_the_service(job: Job) -> None:
     kept = [job.service.data_dir, *job.service.data_dir.rglob("*")]
     assert {"input.csv"} <= {path.name for path in kept}
     assert {path.suffix for path in kept} >= {".jpg", ".png", ".webp"}

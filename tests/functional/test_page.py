@@ -120,7 +120,7 @@ def violations_by_axe(page: Page, axe: str) -> list[Any]:
     ]
 
 
-def test_a_csv_is_dropped_mended_uploaded_and_watched_to_its_end(
+def test_a_csv_is_dropped_fixed_uploaded_and_watched_to_its_end(
     page: Page, service: Service, origin: PlainOrigin
 ) -> None:
     page.goto(service.url)
@@ -742,7 +742,7 @@ def test_axe_finds_nothing_serious(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_axe_finds_nothing_serious_in_the_reference_and_where_nothing_is(
+def test_axe_finds_nothing_serious_in_the_reference_and_on_error_pages(
     browser: Browser, service: Service, axe: str, scheme: str, width: int
 ) -> None:
     size = {"width": width, "height": 800}
@@ -768,7 +768,7 @@ def test_what_does_not_exist_is_a_page(browser: Browser, service: Service) -> No
         expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
 
 
-def test_the_key_is_asked_once_and_a_lost_service_is_reported(
+def test_the_key_is_requested_once_and_a_lost_service_is_reported(
     browser: Browser, service: Service, origin: PlainOrigin
 ) -> None:
     key = _new_key(service)

@@ -84,7 +84,7 @@ FORWARDED = [
 ]
 
 
-def test_without_a_trusted_proxy_no_header_of_one_is_believed(embedded_service: Service) -> None:
+def test_without_a_trusted_proxy_forwarded_headers_are_ignored(embedded_service: Service) -> None:
     """Every test comes from loopback, which gunicorn by itself would trust."""
     for headers in (FORWARDED, *([header] for header in FORWARDED)):
         answer = _upload(embedded_service, "Host: localhost:5000", *headers)
@@ -110,7 +110,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def test_what_a_trusted_proxy_says_is_believed(proxied: Service) -> None:
+def test_the_headers_of_a_trusted_proxy_are_used(proxied: Service) -> None:
     headers = (
         "Host: 127.0.0.1:5000",
         "X-Forwarded-Proto: https",
@@ -130,5 +130,7 @@ def test_what_a_trusted_proxy_says_is_believed(proxied: Service) -> None:
         ("Host: attacker.example", "X-Forwarded-Host: images.example.com"),
     ],
 )
-def test_of_a_proxy_both_hosts_have_to_be_known(proxied: Service, headers: tuple[str, ...]) -> None:
+def test_behind_a_proxy_both_hosts_have_to_be_known(
+    proxied: Service, headers: tuple[str, ...]
+) -> None:
     assert _send(proxied, "GET /job HTTP/1.1", *headers)[0] == 421

@@ -35,9 +35,7 @@ def backup(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="needs the sqlite3 command")
-def test_what_was_backed_up_comes_back_and_moves_to_s3(
-    tmp_path: Path, backup: Path, bucket: Bucket
-) -> None:
+def test_a_backup_is_restored_and_moved_to_s3(tmp_path: Path, backup: Path, bucket: Bucket) -> None:
     service = Service(tmp_path / "var")
     photo = {"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}
     with PlainOrigin(photo) as origin, service:

@@ -95,7 +95,7 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
     wait_until(lambda: service.get("/readyz").ok, 30)
 
 
-def test_no_connection_is_thrown_away_for_want_of_room(service: Installation) -> None:
+def test_no_connection_is_dropped_because_its_pool_is_full(service: Installation) -> None:
     assert "pool is full" not in service.log
 
 

@@ -87,7 +87,7 @@ def test_the_url_is_reported_once_the_service_answers(service: Service) -> None:
         assert program in started
 
 
-def test_a_second_service_says_where_the_first_one_is(service: Service) -> None:
+def test_a_second_service_names_the_address_of_the_first(service: Service) -> None:
     second = flask(service, "serve", PORT=str(free_port()))
 
     assert second.returncode == 1

@@ -151,7 +151,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def test_who_dawdles_is_let_go(hurried: int) -> None:
+def test_stalled_requests_time_out(hurried: int) -> None:
     with Clients(hurried) as clients:
         clients.open(4, HEAD, drips=True)
         clients.open(4, BODY, drips=True)

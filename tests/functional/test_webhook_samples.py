@@ -86,21 +86,21 @@ def _headers(*secrets: str) -> dict[str, str]:
     return signed_headers(secrets, "msg_0", BODY, datetime.now(UTC))
 
 
-def test_what_the_service_signs_is_taken(post: Post) -> None:
+def test_a_signed_webhook_is_accepted(post: Post) -> None:
     assert post(_headers(SECRET), BODY.encode()) == 204
 
 
 @pytest.mark.parametrize("secrets", [(SECRET, OTHER), (OTHER, SECRET)])
-def test_it_is_taken_while_secrets_change(post: Post, secrets: tuple[str, str]) -> None:
+def test_it_is_accepted_while_secrets_are_rotated(post: Post, secrets: tuple[str, str]) -> None:
     assert post(_headers(*secrets), BODY.encode()) == 204
 
 
-def test_another_secret_is_refused(post: Post) -> None:
+def test_another_secret_is_rejected(post: Post) -> None:
     assert post(_headers(OTHER), BODY.encode()) == 401
 
 
 @pytest.mark.parametrize("changed", ["webhook-id", "webhook-timestamp", "body"])
-def test_one_changed_byte_is_refused(post: Post, changed: str) -> None:
+def test_one_changed_byte_is_rejected(post: Post, changed: str) -> None:
     headers, body = _headers(SECRET), BODY.encode()
     if changed == "body":
         body = body.replace(b"COMPLETED", b"COMPLETEE", 1)
@@ -110,7 +110,7 @@ def test_one_changed_byte_is_refused(post: Post, changed: str) -> None:
     assert post(headers, body) == 401
 
 
-def test_node_takes_what_comes_over_the_wire(node_url: str) -> None:
+def test_node_accepts_a_webhook_from_the_wire(node_url: str) -> None:
     with closing(Session(LOOPBACK, pool_size=1, connect_timeout=5)) as session:
         attempt = send_webhook(
             session,

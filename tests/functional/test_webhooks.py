@@ -93,7 +93,7 @@ def _events(service: Service, url: str, number: int) -> set[str]:
     return {str(request_id) for request_id in ids}
 
 
-def test_what_fails_is_sent_again_with_its_id_until_it_is_taken(
+def test_a_failed_delivery_is_repeated_with_its_id_until_it_is_accepted(
     service: Service, receiver: Receiver, catalogue: bytes
 ) -> None:
     with Receiver() as elsewhere:
@@ -113,7 +113,7 @@ def test_what_fails_is_sent_again_with_its_id_until_it_is_taken(
     assert (last["id"], last["state"]) == (deliveries[1]["id"], "DELIVERED")
 
 
-def test_the_answer_of_a_receiver_is_shown_to_nobody(
+def test_the_response_of_a_receiver_is_never_shown(
     service: Service, receiver: Receiver, catalogue: bytes
 ) -> None:
     receiver.answers = [(400, {"X-Secret": "swordfish"}), (400, {"X-Secret": "swordfish"})]
@@ -122,7 +122,7 @@ def test_the_answer_of_a_receiver_is_shown_to_nobody(
     assert "swordfish" not in service.get(f"/job/webhooks/{request_id}").text + service.log
 
 
-def test_gone_ends_it_and_the_same_id_can_be_asked_for_again(
+def test_gone_ends_a_delivery_and_it_can_be_resent_with_its_id(
     service: Service, receiver: Receiver, catalogue: bytes
 ) -> None:
     receiver.answers = [410, 410]

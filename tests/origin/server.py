@@ -86,7 +86,7 @@ class OriginServer:
             self._start(self._converse, connection)
 
     def _converse(self, connection: socket.socket) -> None:
-        """Serve one connection; what a client does to it is no fault of the test."""
+        """Serve one connection; what a client does to it is no error of the test."""
         if self._tls:
             connection = self._tls.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False

@@ -23,7 +23,7 @@ def test_the_folder_of_the_data_is_made(tmp_path: Path) -> None:
     assert settings.data_dir.is_dir()
 
 
-def test_a_folder_that_cannot_be_made_is_a_fault_of_the_settings(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="DATA_DIR=.* cannot be created: .*\nSet DATA_DIR to"):
         create_app(load_settings(None, data_dir=tmp_path / "file" / "var"))

@@ -135,7 +135,7 @@ def test_a_dry_run_makes_no_job(client: Client) -> None:
     assert not list(client.jobs())
 
 
-def test_a_wrong_file_is_refused_with_its_issues(client: Client) -> None:
+def test_an_invalid_file_is_rejected_with_its_issues(client: Client) -> None:
     with pytest.raises(ClientError) as refused:
         client.submit(CATALOGUE.replace(b"https://shop.test/3.png", b"htp:/shop"), format="tiff")
     assert refused.value.status == 400 and refused.value.issue_count
@@ -263,7 +263,7 @@ def test_a_download_that_breaks_off_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_service_is_named(impatient: Client, httpserver: HTTPServer) -> None:
+def test_a_url_of_something_else_is_reported(impatient: Client, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/job/status/1").respond_with_data("<html>", status=404)
     with pytest.raises(ClientError, match="no_service.*Check the address"):
         impatient.status("1")
@@ -274,6 +274,6 @@ def test_what_is_no_service_is_named(impatient: Client, httpserver: HTTPServer) 
         impatient.submit(b"a")
 
 
-def test_a_server_that_is_away_is_named() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     with pytest.raises(ClientError, match="unreachable.*127.0.0.1:1 .*refused"):
         Client("http://127.0.0.1:1", patience=0).status("1")

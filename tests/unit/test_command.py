@@ -76,7 +76,7 @@ def test_a_database_file_that_cannot_be_used_is_named(run, tmp_path: Path) -> No
         assert "DATABASE_URL" not in refused.output
 
 
-def test_a_wrong_setting_ends_a_command_with_its_name(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "imgcompress", "keys", "list"],
         env={"PORT": "many", "PATH": "", "PYTHONPATH": str(Path(__file__).parents[2])},

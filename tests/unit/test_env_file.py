@@ -19,7 +19,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_example_is_what_the_settings_say() -> None:
+def test_the_example_matches_the_settings() -> None:
     found = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert found == env_example(), "write it again: python -m imgcompress.env_file > .env.example"
     assert re.findall(r"^(?:# )?([A-Z_]+)=", found, re.M) == variables()

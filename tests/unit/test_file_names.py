@@ -58,7 +58,7 @@ def test_a_stem_is_no_option_home_device_or_hidden_file(text: str, stem: str) ->
         ("con.a.csv", "_con.a-compressed.csv"),
     ],
 )
-def test_what_is_made_of_a_file_is_called_after_it(source: str, name: str) -> None:
+def test_output_files_are_named_after_their_input(source: str, name: str) -> None:
     assert output_name(source, "-compressed.csv") == name
 
 

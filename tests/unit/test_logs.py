@@ -59,7 +59,7 @@ def test_a_line_has_its_facts_and_those_that_were_bound(lines: Lines) -> None:
     }
 
 
-def test_to_begin_forgets_what_was_bound(lines: Lines) -> None:
+def test_begin_clears_the_bound_facts(lines: Lines) -> None:
     logs.write_logs("json", "INFO")
     logs.begin(request_id="j1")
     logs.begin(task="recover")
@@ -91,7 +91,7 @@ FORGED = "a\nERROR forged\r\x1b[2J\u2028b"
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
-def test_what_others_sent_forges_no_line(lines: Lines, log_format: str) -> None:
+def test_input_cannot_forge_a_log_line(lines: Lines, log_format: str) -> None:
     logs.write_logs(log_format, "INFO")
     log = logging.getLogger("imgcompress")
     log.warning("Refused: %s", FORGED, extra={"path": FORGED})
@@ -103,7 +103,7 @@ def test_what_others_sent_forges_no_line(lines: Lines, log_format: str) -> None:
     assert all(line.isprintable() for line in written)
 
 
-def test_what_others_sent_forges_no_fact(lines: Lines) -> None:
+def test_input_cannot_forge_a_log_field(lines: Lines) -> None:
     logs.write_logs("console", "INFO")
     logging.getLogger("imgcompress").info("Done", extra={"path": '/a status=200 "', "status": 1})
 

@@ -23,7 +23,7 @@ def _clean_share() -> Iterator[None]:
     SHARE.take()
 
 
-def test_what_is_added_is_summed_and_taken_once() -> None:
+def test_values_are_summed_and_taken_once() -> None:
     share = Share()
     share.add({THINGS.sample("a"): 2, THINGS.sample("b"): 1}.items())
     share.add({THINGS.sample("a"): 3}.items())
@@ -56,7 +56,7 @@ def test_a_time_is_counted_in_its_bucket() -> None:
     }
 
 
-def test_what_fails_is_timed_as_failed() -> None:
+def test_failures_are_timed_as_failed() -> None:
     with pytest.raises(ValueError), TIMES.timing():
         raise ValueError
     with TIMES.timing():

@@ -21,7 +21,7 @@ from tests.support.databases import MIGRATIONS
 BEFORE_THE_PROMISE = "0005"
 
 
-def test_the_migrations_make_what_the_models_say(ledger_url: str, tmp_path: Path) -> None:
+def test_the_migrations_make_the_schema_of_the_models(ledger_url: str, tmp_path: Path) -> None:
     app = create_app(load_settings(None, database_url=ledger_url, data_dir=tmp_path))
     with app.app_context(), db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})

@@ -73,7 +73,7 @@ def test_names_of_hosts_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "wrong", ["http://a.test", "a.test:80", "*.a.test", "a b", "[::1]", ".", "a_b", "a.test,b/"]
 )
-def test_what_is_no_name_of_a_host_is_reported(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+def test_an_invalid_host_name_is_reported(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", wrong)
     with pytest.raises(SettingsError) as raised:
         load_settings(None)

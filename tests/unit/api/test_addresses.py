@@ -24,7 +24,7 @@ WITHOUT_ID = [
 
 
 @pytest.mark.parametrize(("method", "path", "call"), WITHOUT_ID)
-def test_an_address_without_its_id_says_so(
+def test_a_url_without_its_id_is_reported_as_such(
     client: FlaskClient, method: str, path: str, call: str
 ) -> None:
     answer = client.open(path, method=method)
@@ -61,7 +61,7 @@ def test_nobody_is_advised_to_delete(client: FlaskClient, request_id: str, metho
         ("POST", "/healthz", "Use GET."),
     ],
 )
-def test_a_wrong_method_is_advised_of_the_right_one(
+def test_a_wrong_method_is_answered_with_the_right_one(
     client: FlaskClient, method: str, path: str, advice: str
 ) -> None:
     assert client.open(path, method=method).json["detail"].endswith(advice)

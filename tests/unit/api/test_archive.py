@@ -56,7 +56,7 @@ def test_it_is_an_attachment_named_after_the_upload(
     )
 
 
-def test_unzip_takes_it(app: Flask, client: FlaskClient, request_id: str, tmp_path: Path) -> None:
+def test_unzip_reads_it(app: Flask, client: FlaskClient, request_id: str, tmp_path: Path) -> None:
     unzip = shutil.which("unzip")
     if unzip is None:
         pytest.skip("There is no unzip here.")
@@ -79,7 +79,7 @@ def test_images_that_share_a_file_are_all_in_it(
     assert _zip(_archive(client, request_id)).namelist() == ["A-2-1.jpg", "A-3-1.jpg"]
 
 
-def test_while_the_job_runs_it_is_had_on_demand(
+def test_while_the_job_runs_a_partial_archive_needs_a_parameter(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id, only={2})

@@ -39,7 +39,7 @@ def test_every_entry_is_in_the_directory() -> None:
         assert archive.read("A product with a long name-2999-1.jpg") == b"2999"
 
 
-def test_an_empty_archive_is_one() -> None:
+def test_an_empty_archive_is_valid() -> None:
     with ZipFile(io.BytesIO(b"".join(_written(0)))) as archive:
         assert archive.namelist() == []
 

@@ -73,7 +73,7 @@ def job(app: Flask, client: FlaskClient, shop: str) -> str:
 @pytest.mark.parametrize(
     "header", ["Authorization: Bearer {}", "Authorization: bearer {}", "X-API-Key: {}"]
 )
-def test_a_key_opens_the_calls(client: FlaskClient, shop: str, header: str) -> None:
+def test_a_valid_key_gives_access(client: FlaskClient, shop: str, header: str) -> None:
     name, value = header.format(shop).split(": ")
     assert client.get("/job", headers={name: value}).status_code == 200
 
@@ -96,7 +96,9 @@ def test_without_a_key_nothing_is_revealed(client: FlaskClient, shop: str) -> No
         {"Authorization": "Bearer " + "A" * 5000},
     ],
 )
-def test_a_wrong_key_opens_nothing(client: FlaskClient, shop: str, headers: dict[str, str]) -> None:
+def test_a_wrong_key_gives_no_access(
+    client: FlaskClient, shop: str, headers: dict[str, str]
+) -> None:
     answer = client.get("/job", headers=headers)
     assert (answer.status_code, answer.json["code"]) == (401, "invalid_api_key")
 
@@ -112,7 +114,7 @@ def test_a_wrong_key_opens_nothing(client: FlaskClient, shop: str, headers: dict
         {"Authorization": "bearer", "X-API-Key": ""},
     ],
 )
-def test_an_empty_key_is_called_empty(
+def test_an_empty_key_is_reported_as_missing(
     client: FlaskClient, shop: str, headers: dict[str, str]
 ) -> None:
     answer = client.get("/job", headers=headers)
@@ -120,7 +122,7 @@ def test_an_empty_key_is_called_empty(
     assert "empty" in answer.json["detail"]
 
 
-def test_a_revoked_key_opens_nothing(app: Flask, client: FlaskClient, shop: str) -> None:
+def test_a_revoked_key_gives_no_access(app: Flask, client: FlaskClient, shop: str) -> None:
     with app.app_context():
         revoke_key("shop")
     assert client.get("/job", headers=_with(shop)).status_code == 401
@@ -208,7 +210,7 @@ class TestQuota:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, max_active_jobs=2)
 
-    def test_a_caller_has_so_many_jobs_going_on(
+    def test_active_jobs_per_caller_are_limited(
         self, client: FlaskClient, shop: str, agency: str
     ) -> None:
         first, second = (_upload(client, shop).json["request_id"] for _ in range(2))

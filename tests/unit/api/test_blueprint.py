@@ -48,19 +48,19 @@ def test_every_call_names_a_parameter_that_it_does_not_know(
         confirmation = {"all": "true"} if "all" in names else {}
         answer = client.open(path, method=method, query_string={"stat": "FAILED"} | confirmation)
         assert (answer.status_code, answer.json["code"]) == (400, "invalid_request"), path
-        (fault,) = answer.json["errors"]
-        assert (fault["field"], fault["code"], fault["value"]) == (
+        (issue,) = answer.json["errors"]
+        assert (issue["field"], issue["code"], issue["value"]) == (
             "stat",
             "unknown_parameter",
             "FAILED",
         )
-        assert "“stat”" in fault["message"]
+        assert "“stat”" in issue["message"]
         for name in names:
-            assert name in fault["message"]
+            assert name in issue["message"]
     assert client.get("/job").json["jobs"][0]["failed_images"] == 1
 
 
-def test_no_call_takes_an_empty_parameter_for_one_that_is_left_out(
+def test_no_call_treats_an_empty_parameter_as_a_missing_one(
     client: FlaskClient, calls: list[Call]
 ) -> None:
     empty = [(method, path, name) for method, path, names in calls for name in names]
@@ -72,9 +72,9 @@ def test_no_call_takes_an_empty_parameter_for_one_that_is_left_out(
     assert client.get("/job").json["jobs"][0]["failed_images"] == 1
 
 
-def test_unknown_and_faulty_parameters_are_named_together(client: FlaskClient) -> None:
+def test_unknown_and_invalid_parameters_are_named_together(client: FlaskClient) -> None:
     answer = client.get("/job?pages=2&status=DONE&per-page=5")
-    assert [(fault["field"], fault["code"]) for fault in answer.json["errors"]] == [
+    assert [(issue["field"], issue["code"]) for issue in answer.json["errors"]] == [
         ("pages", "unknown_parameter"),
         ("per-page", "unknown_parameter"),
         ("status", "invalid_status"),
@@ -82,12 +82,12 @@ def test_unknown_and_faulty_parameters_are_named_together(client: FlaskClient) -
 
 
 def test_a_long_name_is_shortened(client: FlaskClient) -> None:
-    (fault,) = client.get("/job", query_string={"x" * 3000: "y" * 3000}).json["errors"]
-    assert fault["field"] == "x" * 200 and fault["value"] == "y" * 200
-    assert len(fault["message"]) < 400
+    (issue,) = client.get("/job", query_string={"x" * 3000: "y" * 3000}).json["errors"]
+    assert issue["field"] == "x" * 200 and issue["value"] == "y" * 200
+    assert len(issue["message"]) < 400
 
 
-def test_pages_and_images_take_what_others_add_to_their_addresses(
+def test_pages_and_images_ignore_parameters_that_others_add(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id)

@@ -49,7 +49,7 @@ def test_each_call_is_logged_in_one_line_without_its_query(
         assert answer == {"method": "GET", "path": "/job", "status": status, "client": "127.0.0.1"}
 
 
-def test_refusals_are_logged_too(client: FlaskClient, calls: Calls) -> None:
+def test_rejected_calls_are_logged_too(client: FlaskClient, calls: Calls) -> None:
     client.post("/no/such/path")
     client.post("/upload", headers={"Origin": "https://evil.test"})
 
@@ -57,15 +57,15 @@ def test_refusals_are_logged_too(client: FlaskClient, calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/web/css/foundation.css"])
-def test_what_machines_ask_for_all_the_time_is_quiet(
-    client: FlaskClient, calls: Calls, path: str
-) -> None:
+def test_probes_are_logged_at_debug(client: FlaskClient, calls: Calls, path: str) -> None:
     with client.get(path) as answer:
         assert answer.status_code == 200
     assert [level for level, _ in calls()] == ["DEBUG"]
 
 
-def test_a_poll_without_news_is_quiet(client: FlaskClient, calls: Calls, request_id: str) -> None:
+def test_an_unchanged_poll_is_logged_at_debug(
+    client: FlaskClient, calls: Calls, request_id: str
+) -> None:
     first = client.get(f"/job/status/{request_id}")
     client.get(f"/job/status/{request_id}", headers={"If-None-Match": first.headers["ETag"]})
 
@@ -73,7 +73,7 @@ def test_a_poll_without_news_is_quiet(client: FlaskClient, calls: Calls, request
     assert answer[-2:] == [("INFO", 200), ("DEBUG", 304)]
 
 
-def test_an_answer_that_is_our_fault_is_a_warning(
+def test_a_server_error_is_logged_as_a_warning(
     client: FlaskClient, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imgcompress.api.operations._check", lambda *_: "unavailable")

@@ -63,11 +63,11 @@ def send(client: FlaskClient) -> Callable[..., TestResponse]:
 Send = Callable[..., TestResponse]
 
 
-def _fault(answer: TestResponse) -> dict[str, Any]:
+def _issue(answer: TestResponse) -> dict[str, Any]:
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_upload"), answer.text
-    (fault,) = answer.json["errors"]
-    assert fault["field"] == "csv_url"
-    result: dict[str, Any] = fault
+    (issue,) = answer.json["errors"]
+    assert issue["field"] == "csv_url"
+    result: dict[str, Any] = issue
     return result
 
 
@@ -95,7 +95,7 @@ def test_a_table_is_fetched_and_made_a_job_of(
         ('attachment; filename="../../etc/passwd"', "passwd"),
     ],
 )
-def test_a_table_is_called_as_its_server_says(
+def test_a_table_has_the_name_that_its_server_sends(
     app: Flask, send: Send, origin: PlainOrigin, disposition: str, name: str
 ) -> None:
     origin.files["/d/1/export?format=csv"] = (200, "text/csv", CATALOGUE)
@@ -104,7 +104,7 @@ def test_a_table_is_called_as_its_server_says(
     assert job(app, answer.json["request_id"]).source_filename == name
 
 
-def test_a_table_may_be_packed_and_moved(send: Send, origin: PlainOrigin) -> None:
+def test_a_table_may_be_compressed_and_redirected(send: Send, origin: PlainOrigin) -> None:
     origin.files["/old"] = (302, "text/plain", b"moved")
     origin.headers["/old"] = {"Location": "/new"}
     origin.files["/new"] = (200, "text/csv", gzip.compress(CATALOGUE))
@@ -131,7 +131,7 @@ def test_a_table_may_be_packed_and_moved(send: Send, origin: PlainOrigin) -> Non
     ],
 )
 @pytest.mark.parametrize("dry_run", [None, "true"])
-def test_what_is_no_table_is_reported(
+def test_a_response_that_is_not_a_table_is_reported(
     client: FlaskClient,
     send: Send,
     origin: PlainOrigin,
@@ -148,17 +148,17 @@ def test_what_is_no_table_is_reported(
         "/inside": {"Location": "http://169.254.169.254/latest/meta-data/"},
         "/loop": {"Location": "/loop"},
     }
-    fault = _fault(send(origin.url(path), **({"dry_run": dry_run} if dry_run else {})))
-    assert fault["code"] == code and says in fault["message"]
+    issue = _issue(send(origin.url(path), **({"dry_run": dry_run} if dry_run else {})))
+    assert issue["code"] == code and says in issue["message"]
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
 
 
 def test_a_server_that_is_away_is_reported(send: Send) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        fault = _fault(send(f"http://127.0.0.1:{closed.getsockname()[1]}/a.csv"))
-    assert fault["code"] == "csv_url_unreachable"
-    assert "could not connect to the server" in fault["message"]
+        issue = _issue(send(f"http://127.0.0.1:{closed.getsockname()[1]}/a.csv"))
+    assert issue["code"] == "csv_url_unreachable"
+    assert "could not connect to the server" in issue["message"]
 
 
 @pytest.mark.parametrize(
@@ -171,15 +171,15 @@ def test_a_server_that_is_away_is_reported(send: Send) -> None:
         "http://[::1]/",
     ],
 )
-def test_an_address_that_may_not_be_fetched_is_refused_before(send: Send, url: str) -> None:
-    assert _fault(send(url))["code"] == "invalid_csv_url"
+def test_a_forbidden_address_is_rejected_before_it_is_fetched(send: Send, url: str) -> None:
+    assert _issue(send(url))["code"] == "invalid_csv_url"
 
 
-def test_faults_of_the_table_are_reported_with_their_rows(send: Send, origin: PlainOrigin) -> None:
+def test_issues_of_the_table_are_reported_with_their_rows(send: Send, origin: PlainOrigin) -> None:
     origin.files["/bad.csv"] = (200, "text/csv", CATALOGUE + b"3,SKU3,nothing\r\n")
     answer = send(origin.url("/bad.csv"))
     assert answer.status_code == 400
-    assert [(fault["field"], fault["row"], fault["code"]) for fault in answer.json["errors"]] == [
+    assert [(issue["field"], issue["row"], issue["code"]) for issue in answer.json["errors"]] == [
         ("file", 4, "invalid_url")
     ]
     report = send(origin.url("/bad.csv"), dry_run="true").json
@@ -202,12 +202,12 @@ def test_a_file_and_an_address_exclude_each_other(client: FlaskClient, origin: P
             "file": (io.BytesIO(CATALOGUE), "a.csv"),
         },
     )
-    fault = _fault(answer)
-    assert fault["code"] == "invalid_csv_url" and "not both" in fault["message"]
+    issue = _issue(answer)
+    assert issue["code"] == "invalid_csv_url" and "not both" in issue["message"]
     assert not origin.requests
 
 
-def test_a_key_stands_for_the_address_and_not_for_what_it_gives(
+def test_an_idempotency_key_stands_for_the_address_not_its_content(
     send: Send, origin: PlainOrigin
 ) -> None:
     url = origin.url("/export/autumn.csv")
@@ -225,7 +225,7 @@ def test_a_key_is_free_again_when_the_table_could_not_be_fetched(
     send: Send, origin: PlainOrigin
 ) -> None:
     url = origin.url("/late.csv")
-    assert _fault(send(url, key="late"))["code"] == "csv_url_unreachable"
+    assert _issue(send(url, key="late"))["code"] == "csv_url_unreachable"
     origin.files["/late.csv"] = (200, "text/csv", CATALOGUE)
     assert send(url, key="late").status_code == 202
 

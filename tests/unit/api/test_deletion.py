@@ -20,7 +20,7 @@ from tests.support.work import images, process
 Files = Callable[[], list[Path]]
 
 
-def test_a_job_goes_with_its_files(
+def test_a_job_is_deleted_with_its_files(
     app: Flask, client: FlaskClient, request_id: str, stored_files: Files
 ) -> None:
     process(app, request_id)
@@ -48,11 +48,13 @@ def test_a_job_is_deleted_once(client: FlaskClient, request_id: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["1", "status", "c1a7e3f0-5a0f-4a8e-9a57-2f5d1c0b7e11", "..%2f.."])
-def test_what_is_no_job_is_not_found(client: FlaskClient, name: str) -> None:
+def test_an_unknown_job_cannot_be_deleted(client: FlaskClient, name: str) -> None:
     assert client.delete(f"/job/{name}").status_code == 404
 
 
-def test_all_jobs_go_at_once(client: FlaskClient, upload: Upload, stored_files: Files) -> None:
+def test_all_jobs_are_deleted_at_once(
+    client: FlaskClient, upload: Upload, stored_files: Files
+) -> None:
     for _ in range(3):
         upload()
     answer = client.delete("/job?all=true")
@@ -76,7 +78,7 @@ def test_all_jobs_go_at_once(client: FlaskClient, upload: Upload, stored_files: 
         "?status=FAILED",
     ],
 )
-def test_without_being_confirmed_no_job_goes(
+def test_without_confirmation_no_job_is_deleted(
     client: FlaskClient, request_id: str, stored_files: Files, query: str
 ) -> None:
     answer = client.delete(f"/job{query}")
@@ -91,10 +93,10 @@ def test_only_the_query_confirms(client: FlaskClient, request_id: str, sent: Any
     assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
-def test_a_choice_among_all_jobs_is_not_taken_for_all(client: FlaskClient, request_id: str) -> None:
+def test_a_filter_does_not_delete_all_jobs(client: FlaskClient, request_id: str) -> None:
     answer = client.delete("/job?all=true&status=FAILED")
     assert answer.status_code == 400
-    assert [fault["code"] for fault in answer.json["errors"]] == ["unknown_parameter"]
+    assert [issue["code"] for issue in answer.json["errors"]] == ["unknown_parameter"]
     assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
@@ -128,7 +130,7 @@ def test_no_empty_id_stands_for_all(client: FlaskClient, request_id: str, path: 
 @pytest.mark.parametrize(
     "spelling", ["/job/{}/", "/job/{}//", "/job//{}", "http://localhost//job/{}"]
 )
-def test_a_slash_too_many_deletes_nothing(
+def test_an_extra_slash_deletes_nothing(
     client: FlaskClient, request_id: str, spelling: str
 ) -> None:
     answer = client.delete(spelling.format(request_id), follow_redirects=True)
@@ -136,7 +138,7 @@ def test_a_slash_too_many_deletes_nothing(
     assert client.get(f"/job/status/{request_id}").status_code == 200
 
 
-def test_what_could_not_be_erased_recovery_erases(
+def test_recovery_purges_jobs_that_could_not_be_purged(
     app: Flask,
     client: FlaskClient,
     request_id: str,

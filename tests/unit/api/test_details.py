@@ -119,7 +119,7 @@ def test_behind_the_last_page_there_is_nothing(client: FlaskClient, seven: str) 
     ("status", "pages"),
     [("COMPLETED", [["0", "2"], ["6"]]), ("FAILED", [["1", "5"]]), ("PENDING", [["3", "4"]])],
 )
-def test_a_status_picks_images(
+def test_images_are_filtered_by_status(
     app: Flask, client: FlaskClient, seven: str, status: str, pages: list[list[str]]
 ) -> None:
     process(app, seven, only={0, 1, 2, 5, 6}, fails={1, 5})
@@ -146,7 +146,7 @@ def test_following_the_links_misses_nothing_while_the_job_runs(
 @pytest.mark.parametrize(
     "query", ["status=LOST", "page=-1", "per_page=0", "after=-1", "after=2147483648"]
 )
-def test_a_bad_query_is_refused_by_name(client: FlaskClient, request_id: str, query: str) -> None:
+def test_a_bad_query_is_rejected_by_name(client: FlaskClient, request_id: str, query: str) -> None:
     answer = client.get(f"/job/details/{request_id}?{query}")
     assert answer.status_code == 400
-    assert [fault["field"] for fault in answer.json["errors"]] == [query.split("=")[0]]
+    assert [issue["field"] for issue in answer.json["errors"]] == [query.split("=")[0]]

@@ -26,7 +26,7 @@ def test_a_browser_loads_nothing_else_and_runs_nothing_from_the_page(client: Fla
     assert re.search(r"<script>|<style| on\w+=| style=", page.text) is None
 
 
-def test_no_other_file_can_be_had(client: FlaskClient) -> None:
+def test_no_other_file_is_served(client: FlaskClient) -> None:
     for path in (
         "../docs.py",
         "..%2fdocs.py",

@@ -22,7 +22,7 @@ def test_the_document_is_valid(document: Any) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
-def test_every_answer_with_a_body_says_what_it_is(document: Any) -> None:
+def test_every_response_with_a_body_declares_its_type(document: Any) -> None:
     without_body = {"204", "302", "304"}
     for path, methods in document["paths"].items():
         for method, call in methods.items():
@@ -72,7 +72,7 @@ def test_the_document_names_every_call(app: Flask, document: Any) -> None:
     }
 
 
-def test_every_call_has_an_id_of_its_own_and_says_what_it_does(document: Any) -> None:
+def test_every_call_has_its_own_id_and_a_summary(document: Any) -> None:
     calls = [
         call
         for methods in document["paths"].values()
@@ -141,13 +141,13 @@ def test_every_schema_is_used(document: Any) -> None:
     ] == []
 
 
-def test_what_may_be_left_out_of_the_upload_has_no_default(document: Any) -> None:
+def test_optional_fields_of_the_upload_have_no_default(document: Any) -> None:
     """Generators take a field with a default for one that is always there, and ask for it."""
     upload = document["components"]["schemas"]["Upload"]["properties"]
     assert [name for name, field in upload.items() if "default" in field] == []
 
 
-def test_every_call_that_is_not_public_may_ask_for_a_key_or_for_patience(document: Any) -> None:
+def test_every_private_call_documents_401_and_429(document: Any) -> None:
     for methods in document["paths"].values():
         for call in (call for method, call in methods.items() if method != "parameters"):
             answers = call["responses"].keys()

@@ -32,7 +32,7 @@ def _rows(answer: TestResponse) -> list[list[str]]:
     return list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
 
 
-def test_the_output_is_the_callers_csv_with_two_columns_more(
+def test_the_output_is_the_callers_csv_with_two_added_columns(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id, fails={1})
@@ -136,7 +136,7 @@ def test_the_file_name_follows_the_upload(
     ("name", "delimiter"), [("comma", ","), ("semicolon", ";"), ("tab", "\t"), ("pipe", "|")]
 )
 @pytest.mark.parametrize("first", ["", "sep=,\r\n"])
-def test_another_separator_can_be_had(
+def test_another_separator_can_be_requested(
     app: Flask, client: FlaskClient, upload: Upload, name: str, delimiter: str, first: str
 ) -> None:
     request_id = upload(first.encode() + CATALOGUE).json["request_id"]
@@ -146,7 +146,7 @@ def test_another_separator_can_be_had(
     assert list(csv.reader(lines[-3:], delimiter=delimiter))[1][:2] == ["1", "SKU1"]
 
 
-def test_an_unknown_separator_is_refused(client: FlaskClient, request_id: str) -> None:
+def test_an_unknown_separator_is_rejected(client: FlaskClient, request_id: str) -> None:
     answer = _download(client, request_id, "?delimiter=%3B")
     assert answer.status_code == 400
     assert answer.json["errors"][0]["message"] == (
@@ -164,7 +164,9 @@ def test_while_the_job_runs_there_is_no_output(
     assert "partial=true" in answer.json["detail"]
 
 
-def test_what_is_done_so_far_can_be_had(app: Flask, client: FlaskClient, request_id: str) -> None:
+def test_the_results_so_far_can_be_downloaded(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
     process(app, request_id, only={0})
     rows = _rows(_download(client, request_id, "?partial=true"))
     assert [row[3:] for row in rows[1:]] == [
@@ -195,7 +197,7 @@ def test_more_images_than_one_batch_come_in_order(
     ]
 
 
-def test_a_fault_at_the_start_is_reported_as_a_problem(
+def test_an_error_at_the_start_is_reported_as_a_problem(
     app: Flask, client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process(app, request_id)
@@ -253,11 +255,11 @@ def test_the_new_urls_stand_in_place_of_the_old_ones(
     answer = _download(client, request_id, "?errors=true").text.splitlines()
     assert answer[1].startswith("3;Photo;https://shop.test/2.jpg;source_status;")
     for query in ("?delimiter=tab", "?delimiter=tab&output=replace"):
-        (fault,) = _download(client, request_id, query).json["errors"]
-        assert (fault["field"], fault["code"]) == ("delimiter", "invalid_delimiter")
+        (issue,) = _download(client, request_id, query).json["errors"]
+        assert (issue["field"], issue["code"]) == ("delimiter", "invalid_delimiter")
 
 
-def test_either_form_can_be_had_of_any_job(
+def test_either_form_can_be_requested_for_any_job(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id, fails={0, 1, 2})
@@ -279,7 +281,7 @@ def _cells(answer: TestResponse) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_workbook_comes_back_as_one(
+def test_a_workbook_is_returned_as_a_workbook(
     app: Flask, client: FlaskClient, upload: Upload, packed: bool
 ) -> None:
     content = gzip.compress(_book()) if packed else _book()

@@ -52,7 +52,7 @@ def test_an_unforeseen_error_reveals_nothing_and_is_logged(
     assert "xyzzy" in caplog.text
 
 
-def test_a_ledger_that_does_not_answer_is_worth_another_try(
+def test_an_unavailable_ledger_is_a_retryable_error(
     client: FlaskClient, request_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -77,7 +77,7 @@ def test_a_log_line_cannot_be_forged_by_a_path(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/job", "/no/such/path", "/openapi.json"])
-def test_every_answer_is_hardened(client: FlaskClient, path: str) -> None:
+def test_every_response_has_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
@@ -94,7 +94,7 @@ def test_every_answer_is_hardened(client: FlaskClient, path: str) -> None:
         ("http://localhost", False),
     ],
 )
-def test_browsers_that_come_over_tls_stay_there(
+def test_browsers_that_use_tls_are_kept_on_it(
     client: FlaskClient, path: str, address: str, strict: bool
 ) -> None:
     headers = client.get(path, base_url=address).headers

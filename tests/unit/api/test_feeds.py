@@ -70,7 +70,7 @@ def test_a_bad_feed_is_refused_by_name(
     assert client.get("/feeds").json == {"feeds": []}
 
 
-def test_a_caller_has_so_many_feeds_and_sees_no_others(settings: Settings) -> None:
+def test_feeds_per_caller_are_limited_and_private(settings: Settings) -> None:
     app = create_app(replace(settings, require_api_key=True, uploads_per_minute=0))
     with app.app_context():
         keys = [{"X-API-Key": create_key(name)} for name in ("anna", "ben")]

@@ -18,7 +18,7 @@ def test_the_process_answers(client: FlaskClient) -> None:
     assert (answer.status_code, answer.json) == (200, {"status": "ok"})
 
 
-def test_without_a_broker_uploads_are_still_taken(client: FlaskClient) -> None:
+def test_without_a_broker_uploads_are_still_accepted(client: FlaskClient) -> None:
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json) == (
         200,
@@ -31,7 +31,7 @@ def test_without_a_broker_uploads_are_still_taken(client: FlaskClient) -> None:
     )
 
 
-def test_without_storage_no_upload_is_taken(
+def test_without_storage_no_upload_is_accepted(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
@@ -43,7 +43,7 @@ def test_without_storage_no_upload_is_taken(
     assert answer.json["checks"]["storage"] == "unavailable" and "/secret" not in answer.text
 
 
-def test_without_a_ledger_no_upload_is_taken(
+def test_without_a_ledger_no_upload_is_accepted(
     app: Flask, client: FlaskClient, database_url: str
 ) -> None:
     with app.app_context():
@@ -81,7 +81,7 @@ def checks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Checks:
     return checks
 
 
-def test_many_who_ask_at_once_make_one_check(app: Flask, checks: Checks) -> None:
+def test_simultaneous_probes_share_one_check(app: Flask, checks: Checks) -> None:
     checks.may_end.clear()
     with ThreadPoolExecutor(20) as pool:
         first = pool.submit(app.test_client().get, "/readyz")
@@ -94,7 +94,7 @@ def test_many_who_ask_at_once_make_one_check(app: Flask, checks: Checks) -> None
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_what_was_found_holds_for_a_few_seconds(
+def test_a_check_is_cached_for_a_few_seconds(
     client: FlaskClient, checks: Checks, fails: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
@@ -111,7 +111,7 @@ def test_what_was_found_holds_for_a_few_seconds(
     assert checks.number == 2
 
 
-def test_a_ledger_that_leaves_halfway_is_reported(
+def test_a_ledger_that_fails_during_the_check_is_reported(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> float:

@@ -72,7 +72,7 @@ def test_the_answer_stays_while_the_job_goes_on(client: FlaskClient, send: Send)
 @pytest.mark.parametrize(
     "change", [{"content": OTHER}, {"quality": "60"}, {"webhook_url": "https://hooks.test/"}]
 )
-def test_another_upload_with_the_key_is_refused(
+def test_another_upload_with_the_key_is_rejected(
     client: FlaskClient, send: Send, change: dict[str, str]
 ) -> None:
     send()
@@ -96,7 +96,7 @@ def test_without_a_key_each_upload_is_a_job(client: FlaskClient, send: Send) -> 
     assert len(_jobs(client)) == 2
 
 
-def test_a_faulty_upload_leaves_its_key_free(client: FlaskClient, send: Send) -> None:
+def test_an_invalid_upload_leaves_its_key_free(client: FlaskClient, send: Send) -> None:
     assert send(content=b"S. No.,Product Name,Input Image Urls\n1,a,nothing\n").status_code == 400
     assert send(content=CATALOGUE).status_code == 202
 
@@ -118,7 +118,7 @@ def test_an_upload_that_failed_leaves_its_key_free(
     assert send(content=OTHER).status_code == 202
 
 
-def test_a_key_in_use_is_worth_another_try(
+def test_a_key_in_use_is_a_retryable_error(
     app: Flask, client: FlaskClient, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes: list[tuple[int, str]] = []
@@ -138,7 +138,7 @@ def test_a_key_in_use_is_worth_another_try(
     assert codes == [(409, "idempotency_key_in_use")]
 
 
-def test_who_lost_the_key_makes_no_job(
+def test_an_upload_that_lost_its_key_makes_no_job(
     app: Flask,
     client: FlaskClient,
     send: Send,
@@ -162,11 +162,11 @@ def test_who_lost_the_key_makes_no_job(
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel", "a\tb"])
-def test_a_bad_key_is_refused_by_name(client: FlaskClient, send: Send, key: str) -> None:
+def test_a_bad_key_is_rejected_by_name(client: FlaskClient, send: Send, key: str) -> None:
     answer = send(key)
     assert answer.status_code == 400
-    (fault,) = answer.json["errors"]
-    assert (fault["field"], fault["code"]) == ("Idempotency-Key", "invalid_idempotency_key")
+    (issue,) = answer.json["errors"]
+    assert (issue["field"], issue["code"]) == ("Idempotency-Key", "invalid_idempotency_key")
     assert _jobs(client) == []
 
 

@@ -132,7 +132,7 @@ def test_a_range_of_another_version_brings_the_whole_image(client: FlaskClient, 
     assert answer.status_code == 200 and answer.data == PHOTO
 
 
-def test_a_range_behind_the_end_is_refused(client: FlaskClient, path: str) -> None:
+def test_a_range_behind_the_end_is_rejected(client: FlaskClient, path: str) -> None:
     answer = _get(client, path, Range="bytes=5000-6000")
     assert answer.status_code == 416 and answer.json["code"] == "range_not_satisfiable"
     assert answer.headers["Content-Range"] == f"bytes */{len(PHOTO)}"

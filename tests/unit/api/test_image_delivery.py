@@ -51,7 +51,7 @@ class TestRedirected:
         assert behind.content == PHOTO and behind.headers["Content-Type"] == "image/jpeg"
         assert behind.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
-    def test_no_cache_keeps_the_way_for_longer_than_the_link_is_good(
+    def test_no_cache_keeps_the_redirect_longer_than_its_link_is_valid(
         self, answer: TestResponse
     ) -> None:
         expires = int(parse_qs(urlsplit(answer.location).query)["X-Amz-Expires"][0])

@@ -135,7 +135,7 @@ REFUSED = {
 }
 
 
-def test_what_no_image_has_is_refused(client: FlaskClient, job: str) -> None:
+def test_filters_that_match_no_image_are_rejected(client: FlaskClient, job: str) -> None:
     for query, field in REFUSED.items():
         answer = client.get(f"/job/details/{job}?{query}")
         assert answer.status_code == 400, query
@@ -176,7 +176,7 @@ def test_no_retry_is_offered_where_it_cannot_help(client: FlaskClient, job: str)
     assert client.get(f"/job/status/{job}").json["status"] == "COMPLETED"
 
 
-def test_a_group_without_images_is_refused_also_when_the_job_was_cancelled(
+def test_a_group_without_images_is_rejected_also_when_the_job_was_cancelled(
     client: FlaskClient, upload: Upload, job: str
 ) -> None:
     answer = client.post(f"/job/retry/{job}?code=connect_failed&host=a.test")

@@ -89,7 +89,7 @@ class _At:
         ("?expires=", "?expires=\u0661"),
     ],
 )
-def test_a_changed_address_is_refused(
+def test_a_changed_address_is_rejected(
     client: FlaskClient, address: str, change: tuple[str, str]
 ) -> None:
     answer = _get(client, address.replace(*change))

@@ -129,9 +129,7 @@ def test_the_links_of_a_status_work(client: FlaskClient, app: Flask, request_id:
     assert client.post(answer["cancel_url"]).json["status"] == "CANCELLED"
 
 
-def test_a_poll_costs_a_304_until_something_changes(
-    app: Flask, client: FlaskClient, request_id: str
-) -> None:
+def test_unchanged_polls_return_304(app: Flask, client: FlaskClient, request_id: str) -> None:
     path = f"/job/status/{request_id}"
     seen = {"If-None-Match": client.get(path).headers["ETag"]}
     again = client.get(path, headers=seen)
@@ -247,7 +245,9 @@ class TestList:
         assert second["next"] is None
         assert client.get(second["prev"]).json == first
 
-    def test_a_status_picks_jobs(self, app: Flask, client: FlaskClient, upload: Upload) -> None:
+    def test_jobs_are_filtered_by_status(
+        self, app: Flask, client: FlaskClient, upload: Upload
+    ) -> None:
         waiting, cancelled = (upload().json["request_id"] for _ in range(2))
         with app.app_context():
             assert cancel_job(UUID(cancelled))
@@ -270,13 +270,13 @@ class TestList:
             "per_page=",
         ],
     )
-    def test_a_bad_query_is_refused_by_name(self, client: FlaskClient, query: str) -> None:
+    def test_a_bad_query_is_rejected_by_name(self, client: FlaskClient, query: str) -> None:
         answer = client.get(f"/job?{query}")
         assert answer.status_code == 400 and answer.json["code"] == "invalid_request"
         field = query.split("=")[0]
-        (fault,) = answer.json["errors"]
-        assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
-        assert field in fault["message"]
+        (issue,) = answer.json["errors"]
+        assert (issue["field"], issue["code"]) == (field, f"invalid_{field}")
+        assert field in issue["message"]
 
 
 def test_the_status_counts_scores_and_advice(

@@ -153,7 +153,7 @@ class TestWithKeys:
         assert codes == [401, 401, 401, 429, 429]
         assert client.get("/job", environ_base={"REMOTE_ADDR": "10.0.0.9"}).status_code == 401
 
-    def test_wrong_keys_lock_out_no_valid_one(self, client: FlaskClient, key: str) -> None:
+    def test_wrong_keys_do_not_block_valid_ones(self, client: FlaskClient, key: str) -> None:
         assert _answers(client, 5, Authorization="Bearer imgc_wrong")[-1] == 429
         assert _answers(client, 4, Authorization=f"Bearer {key}") == [200, 200, 200, 429]
 
@@ -164,7 +164,7 @@ class TestWithKeys:
         ]
         assert codes == [401, 401, 429]
 
-    def test_a_wrong_key_of_the_session_is_one_more(self, client: FlaskClient, key: str) -> None:
+    def test_a_wrong_key_of_a_session_is_counted_too(self, client: FlaskClient, key: str) -> None:
         codes = [
             client.post("/session", data={"key": f"imgc_{number}"}).status_code
             for number in range(2)

@@ -72,7 +72,7 @@ def test_jobs_are_counted_by_status(app: Flask, client: FlaskClient, request_id:
     assert (samples["jobs", "PENDING"], samples["jobs", "COMPLETED"]) == (0, 1)
 
 
-def test_work_that_stands_still_is_reported_everywhere(
+def test_stalled_work_is_reported_everywhere(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     status = f"/job/status/{request_id}"
@@ -84,16 +84,14 @@ def test_work_that_stands_still_is_reported_everywhere(
     assert 500 <= client.get("/readyz").json["oldest_slice_seconds"] < 560
 
 
-def test_an_ended_job_does_not_stand_still(
-    app: Flask, client: FlaskClient, request_id: str
-) -> None:
+def test_an_ended_job_is_not_stalled(app: Flask, client: FlaskClient, request_id: str) -> None:
     process(app, request_id)
     _age(app, request_id, 500)
     assert client.get(f"/job/status/{request_id}").json["stalled_since"] is None
     assert _samples(client)["oldest_slice_seconds", ""] == 0
 
 
-def test_what_recovery_made_good_is_counted(app: Flask, client: FlaskClient) -> None:
+def test_repairs_by_recovery_are_counted(app: Flask, client: FlaskClient) -> None:
     with app.app_context(), writing() as session:
         count(session, RecoveryCounter.LEASES_EXPIRED, 2)
         count(session, RecoveryCounter.LEASES_EXPIRED)

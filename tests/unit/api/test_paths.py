@@ -42,7 +42,7 @@ SPELLINGS = [
     "prefix", ["/image/", "/job/status/", "/job/download/", "/job/archive/", "/job/details/"]
 )
 @pytest.mark.parametrize("ending", ["", ".jpg"])
-def test_no_spelling_leads_anywhere(client: FlaskClient, prefix: str, ending: str) -> None:
+def test_no_spelling_of_a_path_leads_out(client: FlaskClient, prefix: str, ending: str) -> None:
     for spelling in SPELLINGS:
         answer = client.get(f"{prefix}{spelling}{ending}", buffered=True)
         assert answer.status_code == 404, (spelling, answer.text)

@@ -79,7 +79,7 @@ def test_an_image_comes_back_as_a_job_would_make_it(
         ({"webhook_url": "https://shop.test/"}, "webhook_url"),
     ],
 )
-def test_bad_options_are_refused_by_name(
+def test_bad_options_are_rejected_by_name(
     client: FlaskClient, origin: PlainOrigin, form: dict[str, str], field: str
 ) -> None:
     url = {} if field == "url" else {"url": origin.url("/rocket.jpg")}

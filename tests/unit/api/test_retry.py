@@ -67,7 +67,7 @@ def test_where_no_code_matches_there_is_nothing_to_retry(
     assert _statuses(app, ended)[1] == "FAILED"
 
 
-def test_a_faultless_job_has_nothing_to_retry(
+def test_a_job_without_failures_has_nothing_to_retry(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id)
@@ -75,11 +75,11 @@ def test_a_faultless_job_has_nothing_to_retry(
     assert client.post(f"/job/retry/{request_id}").json["code"] == "nothing_to_retry"
 
 
-def test_an_unknown_code_is_refused_by_name(client: FlaskClient, ended: str) -> None:
+def test_an_unknown_code_is_rejected_by_name(client: FlaskClient, ended: str) -> None:
     answer = client.post(f"/job/retry/{ended}?codes=source_status,404")
     assert answer.status_code == 400
-    (fault,) = answer.json["errors"]
-    assert fault["field"] == "codes" and "source_timeout" in fault["message"]
+    (issue,) = answer.json["errors"]
+    assert issue["field"] == "codes" and "source_timeout" in issue["message"]
 
 
 def test_a_running_job_is_not_retried(app: Flask, client: FlaskClient, request_id: str) -> None:

@@ -45,7 +45,7 @@ def test_the_cells_come_back_as_they_were(
     assert [row[:4] for row in csv.reader(output, delimiter=delimiter)] == [header, *rows]
 
 
-def test_all_faults_of_a_file_and_of_its_options_come_in_one_answer(
+def test_all_issues_of_a_file_and_of_its_options_come_in_one_answer(
     upload: Upload, client: FlaskClient
 ) -> None:
     content = (
@@ -58,7 +58,7 @@ def test_all_faults_of_a_file_and_of_its_options_come_in_one_answer(
     )
     assert (refused.status_code, tried.status_code) == (400, 200)
     assert refused.json["errors"] == tried.json["errors"]
-    assert [(fault["row"], fault["column"], fault["code"]) for fault in refused.json["errors"]] == [
+    assert [(issue["row"], issue["column"], issue["code"]) for issue in refused.json["errors"]] == [
         (None, None, "invalid_quality"),
         (2, "Input Image Urls", "invalid_url"),
         (2, "Format", "invalid_format"),

@@ -64,7 +64,7 @@ def test_the_status_counts_what_changed(
     assert [payload[name] for name in COMPARED] == counts(client, second)
 
 
-def test_images_that_are_gone_are_counted(client: FlaskClient, upload: Upload, first: str) -> None:
+def test_removed_images_are_counted(client: FlaskClient, upload: Upload, first: str) -> None:
     second = upload(ONE_LESS, since=first).json["request_id"]
     assert counts(client, second) == [first, 0, 0, 0, 1, 0]
 
@@ -102,13 +102,13 @@ def test_a_job_that_compressed_nothing_is_not_the_latest(
         ({"fresh": "true"}, "fresh", "invalid_fresh"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_invalid_uses_of_since_are_rejected(
     upload: Upload, options: dict[str, str], field: str, code: str
 ) -> None:
     answer = upload(**options)
     assert answer.status_code == 400
-    (fault,) = answer.json["errors"]
-    assert (fault["field"], fault["code"]) == (field, code)
+    (issue,) = answer.json["errors"]
+    assert (issue["field"], issue["code"]) == (field, code)
 
 
 def images(client: FlaskClient, request_id: str, change: str) -> tuple[int, list[tuple[str, str]]]:

@@ -48,6 +48,6 @@ def test_savings_are_summed_by_period(app: Flask, client: FlaskClient, request_i
         "from=2020-01-01&to=2026-01-01",
     ],
 )
-def test_a_period_that_makes_no_sense_is_refused(client: FlaskClient, query: str) -> None:
+def test_an_invalid_period_is_rejected(client: FlaskClient, query: str) -> None:
     answer = client.get(f"/stats?{query}")
     assert answer.status_code == 400 and answer.json["errors"]

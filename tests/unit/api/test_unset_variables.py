@@ -112,7 +112,7 @@ EMPTY_FIELDS = [
 ]
 EMPTY_HEADERS = [
     ("upload", "Idempotency-Key", 400, "invalid_request"),
-    # Without keys these are not looked at; test_an_empty_key_is_called_empty has them with keys.
+    # Without keys these are not looked at; test_an_empty_key_is_reported_as_missing has them with keys.
     ("upload", "X-API-Key", 202, None),
     ("upload", "Authorization", 202, None),
     # What guards against other sites takes nothing for granted.
@@ -263,7 +263,7 @@ def test_a_deletion_without_an_id_is_not_sent_to_another_address(
             assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
-def test_what_languages_write_for_nothing_is_no_id(
+def test_the_words_for_nothing_in_languages_are_no_ids(
     client: FlaskClient, document: Any, case: Case
 ) -> None:
     for operation, name, _, _ in EMPTY_PATHS:

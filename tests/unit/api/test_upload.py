@@ -204,11 +204,11 @@ def test_a_dry_run_shows_the_counts_and_stores_nothing(
     assert client.get("/job").json["jobs"] == [] and stored_files() == []
 
 
-def test_a_dry_run_shows_the_faults_of_the_file_and_of_the_options(upload: Upload) -> None:
+def test_a_dry_run_shows_the_issues_of_the_file_and_of_the_options(upload: Upload) -> None:
     answer = upload(CATALOGUE + b"3,SKU3,a.jpg\r\n", dry_run="true", quality="0")
     assert answer.status_code == 200
     assert answer.json["total_rows"] == 3 and answer.json["error_count"] == 2
-    assert [(fault["field"], fault["row"], fault["code"]) for fault in answer.json["errors"]] == [
+    assert [(issue["field"], issue["row"], issue["code"]) for issue in answer.json["errors"]] == [
         ("quality", None, "invalid_quality"),
         ("file", 4, "relative_url"),
     ]
@@ -256,7 +256,7 @@ def test_an_upload_shows_what_was_chosen(upload: Upload, client: FlaskClient, dr
         assert (status["layout"], status["columns"]) == ("shopify", columns)
 
 
-def test_a_caller_says_how_the_file_is_to_be_read(app: Flask, upload: Upload) -> None:
+def test_a_caller_chooses_how_the_file_is_read(app: Flask, upload: Upload) -> None:
     content = "Bild;Bild 2;Titel\r\na.jpg;/b.jpg;Größe\r\nxx://;;\r\n".encode("cp1252")
     answer = upload(
         content,
@@ -304,8 +304,8 @@ def test_columns_may_be_named_by_several_fields(client: FlaskClient) -> None:
 def test_a_bad_way_of_reading_is_reported_by_its_field(
     upload: Upload, field: str, value: str
 ) -> None:
-    (fault,) = upload(**{field: value}).json["errors"]
-    assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
+    (issue,) = upload(**{field: value}).json["errors"]
+    assert (issue["field"], issue["code"]) == (field, f"invalid_{field}")
 
 
 def test_a_workbook_is_kept_beside_the_csv_of_its_sheet(
@@ -328,11 +328,11 @@ def test_a_workbook_is_kept_beside_the_csv_of_its_sheet(
         "Handle,Title,Image Src\r\nmug,Mug,https://shop.test/1.jpg\r\n"
     )
     assert book_file.read_bytes() == workbook.getvalue()
-    (fault,) = upload(workbook.getvalue(), sheet="Prices").json["errors"]
-    assert (fault["field"], fault["code"], fault["value"]) == ("file", "unknown_sheet", "Prices")
+    (issue,) = upload(workbook.getvalue(), sheet="Prices").json["errors"]
+    assert (issue["field"], issue["code"], issue["value"]) == ("file", "unknown_sheet", "Prices")
 
 
-def test_what_concerns_another_kind_of_file_has_no_effect(upload: Upload) -> None:
+def test_options_for_another_kind_of_file_have_no_effect(upload: Upload) -> None:
     book = openpyxl.Workbook()
     book.active.append(["Handle", "Title", "Image Src"])
     book.active.append(["mug", "Müg", "https://shop.test/1.jpg"])
@@ -363,7 +363,9 @@ def test_an_opendocument_file_comes_back_as_a_csv(upload: Upload, client: FlaskC
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
-def test_a_packed_csv_is_unpacked(upload: Upload, stored_files: StoredFiles, dry_run: str) -> None:
+def test_a_compressed_csv_is_unpacked(
+    upload: Upload, stored_files: StoredFiles, dry_run: str
+) -> None:
     answer = upload(gzip.compress(CATALOGUE, mtime=0), dry_run=dry_run).json
     assert (answer["layout"], answer["total_images"]) == ("imgcompress", 3)
     assert [path.read_bytes() for path in stored_files()] == [CATALOGUE] * (dry_run == "false")
@@ -378,11 +380,11 @@ class TestUnpackedSize:
         self, upload: Upload, stored_files: StoredFiles
     ) -> None:
         packed = gzip.compress(CATALOGUE + b"\r\n" * 100_000, mtime=0)
-        (fault,) = upload(packed).json["errors"]
-        assert (fault["code"], stored_files()) == ("unpacked_too_large", [])
+        (issue,) = upload(packed).json["errors"]
+        assert (issue["code"], stored_files()) == ("unpacked_too_large", [])
 
 
-def test_how_images_are_asked_for_is_kept_with_the_job(app: Flask, upload: Upload) -> None:
+def test_the_request_headers_for_images_are_kept_with_the_job(app: Flask, upload: Upload) -> None:
     found = {
         "user_agent": "ShopBot/1.0 (+https://shop.test/bot)",
         "accept_language": "de;q=0.9, *",

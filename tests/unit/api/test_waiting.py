@@ -53,7 +53,7 @@ def test_the_answer_comes_when_the_percentage_changes(
     assert clock.slept == 3
 
 
-def test_when_nothing_changes_the_present_state_comes_in_the_end(
+def test_without_a_change_the_current_state_is_returned_in_the_end(
     client: FlaskClient, request_id: str, clock: Clock
 ) -> None:
     answer = client.get(f"/job/status/{request_id}?wait=10")
@@ -61,7 +61,7 @@ def test_when_nothing_changes_the_present_state_comes_in_the_end(
     assert clock.now == pytest.approx(10)
 
 
-def test_who_has_the_present_state_waits_for_the_next(
+def test_a_caller_with_the_current_state_waits_for_the_next(
     app: Flask, client: FlaskClient, request_id: str, clock: Clock
 ) -> None:
     path = f"/job/status/{request_id}?wait=5"
@@ -104,7 +104,7 @@ def test_a_job_that_is_deleted_meanwhile_is_not_found(
     assert clock.slept == 1
 
 
-def test_where_too_many_wait_the_next_is_answered_at_once(
+def test_beyond_the_limit_of_waiting_calls_the_next_is_answered_at_once(
     client: FlaskClient, request_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_places", Places(1))
@@ -123,7 +123,7 @@ def test_where_too_many_wait_the_next_is_answered_at_once(
     assert clock.slept == 4
 
 
-def test_who_loses_the_place_is_answered_at_once(
+def test_a_call_that_loses_its_place_is_answered_at_once(
     client: FlaskClient, request_id: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_places", places := Places(2))
@@ -140,7 +140,7 @@ def test_who_loses_the_place_is_answered_at_once(
         assert clock.slept == 3
 
 
-def test_a_server_that_ends_keeps_nobody_waiting(
+def test_a_server_that_stops_answers_all_waiting_calls(
     app: Flask, client: FlaskClient, request_id: str, clock: Clock
 ) -> None:
     app.extensions["serving"] = lambda: clock.slept < 2
@@ -149,12 +149,12 @@ def test_a_server_that_ends_keeps_nobody_waiting(
 
 
 @pytest.mark.parametrize("wait", ["-1", "31", "soon", "1e9"])
-def test_a_bad_wait_is_refused_by_name(client: FlaskClient, request_id: str, wait: str) -> None:
+def test_a_bad_wait_is_rejected_by_name(client: FlaskClient, request_id: str, wait: str) -> None:
     answer = client.get(f"/job/status/{request_id}?wait={wait}")
     assert answer.status_code == 400 and answer.json["errors"][0]["field"] == "wait"
 
 
-def test_who_waits_for_the_end_sees_no_change_before_it(
+def test_a_wait_for_the_end_ignores_other_changes(
     app: Flask, client: FlaskClient, request_id: str, clock: Clock
 ) -> None:
     outdated = {"If-None-Match": client.get(f"/job/status/{request_id}").headers["ETag"]}
@@ -196,7 +196,7 @@ def test_a_wait_for_the_end_ends_with_the_job_that_is_deleted(
     assert clock.slept == 1
 
 
-def test_a_bad_wait_for_is_refused_by_name(client: FlaskClient, request_id: str) -> None:
+def test_a_bad_wait_for_is_rejected_by_name(client: FlaskClient, request_id: str) -> None:
     answer = client.get(f"/job/status/{request_id}?wait_for=ever")
     assert answer.status_code == 400 and answer.json["errors"][0]["field"] == "wait_for"
     assert answer.json["errors"][0]["message"] == "wait_for must be one of change, end."

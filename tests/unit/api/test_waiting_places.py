@@ -34,7 +34,7 @@ def test_one_owner_may_have_all_places(stack: ExitStack) -> None:
 
 
 @pytest.mark.parametrize("jobs", [["a/1"] * 1000, [f"a/{number}" for number in range(1000)]])
-def test_an_owner_that_comes_a_thousand_times_leaves_half_to_another(
+def test_an_owner_with_a_thousand_calls_leaves_half_to_another(
     stack: ExitStack, jobs: list[str]
 ) -> None:
     places = Places(8)
@@ -47,14 +47,14 @@ def test_an_owner_that_comes_a_thousand_times_leaves_half_to_another(
     assert _waiting(few) + _waiting(more) == 4 == _waiting(many)
 
 
-def test_with_more_owners_each_gets_as_much(stack: ExitStack) -> None:
+def test_several_owners_share_the_places_equally(stack: ExitStack) -> None:
     places = Places(9)
     found = {owner: _come(stack, places, *[f"{owner}/1"] * 20) for owner in "abc"}
     assert {owner: _waiting(taken) for owner, taken in found.items()} == {"a": 3, "b": 3, "c": 3}
     assert _come(stack, places, "d/1") != [None]
 
 
-def test_who_has_waited_longest_for_the_job_with_the_most_makes_room(stack: ExitStack) -> None:
+def test_the_longest_wait_for_the_job_with_the_most_waits_makes_room(stack: ExitStack) -> None:
     places = Places(5)
     small, large = _come(stack, places, "a/1"), _come(stack, places, *["a/2"] * 4)
     _come(stack, places, "b/1")

@@ -114,14 +114,14 @@ class TestRedeliver:
         assert (first["state"], last["state"]) == ("DELIVERED", "PENDING")
         assert _claimed().id == last["id"]
 
-    def test_an_id_chooses(self, client: FlaskClient, hooked: str) -> None:
+    def test_a_delivery_is_chosen_by_its_id(self, client: FlaskClient, hooked: str) -> None:
         record_delivered(delivery := _claimed(), seconds=0.1, status=200)
         answer = client.post(f"/job/webhooks/{hooked}/redeliver?id={delivery.id}")
         assert answer.status_code == 202
         assert _claimed().id == delivery.id
 
     @pytest.mark.parametrize("query", ["", "?id=msg_unknown"])
-    def test_what_is_not_there_is_not_found(
+    def test_an_unknown_job_or_delivery_is_not_found(
         self, client: FlaskClient, request_id: str, query: str
     ) -> None:
         answer = client.post(f"/job/webhooks/{request_id}/redeliver{query}")
@@ -168,24 +168,26 @@ class TestSecret:
         "secret",
         ["short", "whsec_", "whsec_c2hvcnQ=", "whsec_" + "!" * 44, SECRET.removeprefix("whsec_")],
     )
-    def test_a_bad_one_is_refused_and_not_repeated(self, upload: Upload, secret: str) -> None:
+    def test_a_bad_secret_is_rejected_and_not_repeated(self, upload: Upload, secret: str) -> None:
         answer = upload(webhook_url=HOOK, webhook_secret=secret)
-        (fault,) = answer.json["errors"]
-        assert (fault["code"], fault["value"]) == ("invalid_webhook_secret", None)
-        assert "openssl" in fault["message"]
+        (issue,) = answer.json["errors"]
+        assert (issue["code"], issue["value"]) == ("invalid_webhook_secret", None)
+        assert "openssl" in issue["message"]
 
-    def test_one_in_the_url_is_refused_for_it_would_be_logged(self, client: FlaskClient) -> None:
+    def test_a_secret_in_the_url_is_rejected_because_it_would_be_logged(
+        self, client: FlaskClient
+    ) -> None:
         answer = client.post(
             "/upload",
             query_string={"webhook_secret": SECRET},
             data={"file": (io.BytesIO(CATALOGUE), "a.csv"), "webhook_url": HOOK},
         )
-        (fault,) = answer.json["errors"]
-        assert fault["code"] == "exposed_webhook_secret" and SECRET not in answer.text
+        (issue,) = answer.json["errors"]
+        assert issue["code"] == "exposed_webhook_secret" and SECRET not in answer.text
 
-    def test_one_without_a_webhook_signs_nothing(self, upload: Upload) -> None:
-        (fault,) = upload(webhook_secret=SECRET).json["errors"]
-        assert fault["code"] == "invalid_webhook_secret" and "webhook_url" in fault["message"]
+    def test_a_secret_without_a_webhook_is_rejected(self, upload: Upload) -> None:
+        (issue,) = upload(webhook_secret=SECRET).json["errors"]
+        assert issue["code"] == "invalid_webhook_secret" and "webhook_url" in issue["message"]
 
 
 class TestEmail:
@@ -221,9 +223,9 @@ class TestEmail:
             f"{'a' * 400}@shop.test",
         ],
     )
-    def test_what_is_no_single_address_is_refused(self, upload: Upload, email: str) -> None:
-        (fault,) = upload(email=email).json["errors"]
-        assert (fault["field"], fault["code"]) == ("email", "invalid_email")
+    def test_anything_but_a_single_address_is_rejected(self, upload: Upload, email: str) -> None:
+        (issue,) = upload(email=email).json["errors"]
+        assert (issue["field"], issue["code"]) == ("email", "invalid_email")
 
 
 def test_the_document_describes_the_webhook(client: FlaskClient) -> None:

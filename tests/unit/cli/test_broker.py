@@ -45,7 +45,7 @@ def test_an_open_folder_is_closed_to_others(settings: Settings) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_is_a_link_is_refused(settings: Settings, tmp_path: Path) -> None:
+def test_a_folder_that_is_a_link_is_rejected(settings: Settings, tmp_path: Path) -> None:
     folder = embedded_broker_socket(settings.data_dir).parent
     folder.parent.mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()

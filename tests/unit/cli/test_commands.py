@@ -31,5 +31,5 @@ def test_the_commands_that_were_there_stay() -> None:
     assert app.cli.get_command(Context(app.cli), "theirs") is theirs
 
 
-def test_an_unknown_command_is_none(app: Flask) -> None:
+def test_an_unknown_command_is_an_error(app: Flask) -> None:
     assert app.cli.get_command(Context(app.cli), "compress") is None

@@ -12,7 +12,7 @@ import pytest
 from imgcompress.cli.supervisor import Console
 
 
-def test_people_see_who_says_what(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_labelled_with_their_program(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console()
     console.say("Starting", fg="yellow")
     console.pass_on("web", "Listening", "cyan")
@@ -42,7 +42,7 @@ class _FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = _FullDisk()
     monkeypatch.setattr(sys, "stdout", disk)
     Console().say("Starting")

@@ -159,7 +159,7 @@ def test_a_job_is_cancelled_retried_and_deleted(app: Flask, run: Run, job: str) 
     assert missing.exit_code == 2 and missing.stderr.startswith("Error: ")
 
 
-def test_a_wrong_file_is_refused_with_its_rows(run: Run, file: Path) -> None:
+def test_an_invalid_file_is_rejected_with_its_rows(run: Run, file: Path) -> None:
     file.write_bytes(CATALOGUE.replace(b"https://shop.test/2.jpg", b"https:///2.jpg"))
     result = run("submit", file)
     assert result.exit_code == 2 and "row 2: " in result.stderr
@@ -178,7 +178,7 @@ def test_a_wrong_file_is_refused_with_its_rows(run: Run, file: Path) -> None:
         (("status", "1", "--fail-over", "many"), 2, "such as 10"),
     ],
 )
-def test_what_cannot_be_done_ends_with_its_code(
+def test_a_failed_command_exits_with_its_code(
     run: Run, arguments: tuple[str, ...], code: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(options, "PATIENCE", 0)

@@ -14,7 +14,7 @@ from imgcompress.cli.serve import seconds_for_holder
 from tests.support.served import served
 
 
-def test_a_second_holder_learns_who_is_first(tmp_path: Path) -> None:
+def test_a_second_holder_is_given_the_first_ones_process(tmp_path: Path) -> None:
     with lock_installation(tmp_path / "var", "http://127.0.0.1:5000"):
         with pytest.raises(click.ClickException) as raised:
             lock_installation(tmp_path / "var", "http://127.0.0.1:5001")

@@ -90,7 +90,7 @@ def test_a_catalogue_is_submitted_followed_explained_and_downloaded(
         anyio.run(talk, url)
 
 
-def test_without_the_extra_it_says_how_to_install_it() -> None:
+def test_without_the_extra_the_error_says_how_to_install_it() -> None:
     code = (
         "import sys; sys.modules['mcp'] = None\n"
         "from imgcompress.__main__ import command; command(['mcp'])"

@@ -108,7 +108,7 @@ def test_a_service_at_work_is_not_copied(source: str, run: Run, tmp_path: Path, 
     assert not _contents(f"sqlite:///{target}", tmp_path)["compressed_images"]
 
 
-def test_a_wrong_database_is_refused(source: str, run: Run, tmp_path: Path) -> None:
+def test_a_wrong_database_is_rejected(source: str, run: Run, tmp_path: Path) -> None:
     assert run(source, source).exit_code == 2
     assert "There is no database" in run(f"sqlite:///{tmp_path}/no", source).output
     assert run("mysql://a/b", source).exit_code == 2

@@ -61,7 +61,7 @@ def test_a_folder_keeps_its_tree_and_its_originals(
             assert (made.format, made.size) == (source.format, source.size)
 
 
-def test_what_is_done_is_skipped_until_it_changes(
+def test_finished_images_are_skipped_until_they_change(
     originals: Path, run: Run, tmp_path: Path
 ) -> None:
     run("photos", "-o", "small")
@@ -135,7 +135,7 @@ def test_single_images_go_to_a_file_or_a_folder(originals: Path, run: Run, tmp_p
         (("photos/2026/empty", "-o", "small"), "There are no images"),
     ],
 )
-def test_a_wrong_use_ends_with_2(
+def test_a_usage_error_exits_with_2(
     originals: Path, run: Run, arguments: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
     (originals / "2026" / "empty").mkdir()

@@ -68,7 +68,7 @@ def _run(app: Flask, *arguments: str) -> str:
     return result.output
 
 
-def test_old_jobs_go_with_their_files(app: Flask, job: UUID) -> None:
+def test_old_jobs_are_deleted_with_their_files(app: Flask, job: UUID) -> None:
     path = app.config["SETTINGS"].data_dir / "storage" / csv_key(job)
     output = _run(app, "--older-than", "1000")
     assert "Deleted jobs that ended 1000 days ago or earlier: 0\n" in output
@@ -87,20 +87,20 @@ def test_a_dry_run_lists_and_deletes_nothing(app: Flask, job: UUID) -> None:
     assert find_job(job) and orphan.exists()
 
 
-def test_orphans_go_and_a_write_in_flight_stays(app: Flask) -> None:
+def test_orphans_are_deleted_and_a_write_in_flight_stays(app: Flask) -> None:
     orphan, young = (_store(app, csv_key(uuid4()), age=age) for age in (2 * DAYS, 60))
     assert "Deleted files that belonged to no job: 1\n" in _run(app)
     assert not orphan.exists() and young.exists()
 
 
-def test_the_clock_does_the_same(app: Flask, job: UUID) -> None:
+def test_the_schedule_prunes_too(app: Flask, job: UUID) -> None:
     orphan = _store(app, csv_key(uuid4()), age=2 * DAYS)
     prune()
     sweep()
     assert find_job(job) is None and not orphan.exists()
 
 
-def test_a_storage_that_is_away_is_reported_and_asked_again(
+def test_an_unavailable_storage_is_reported_and_retried(
     app: Flask, job: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

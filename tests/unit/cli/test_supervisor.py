@@ -58,7 +58,7 @@ def test_programs_end_in_the_reverse_order_of_their_start(
     assert capfd.readouterr().out.splitlines() == ["two     | bye", "one     | bye"]
 
 
-def test_what_starts_last_waits_until_the_others_are_ready(tmp_path: Path) -> None:
+def test_the_last_program_waits_until_the_others_are_ready(tmp_path: Path) -> None:
     last, first = tmp_path / "last", tmp_path / "first"
     alone = []
 
@@ -80,7 +80,9 @@ def test_what_starts_last_waits_until_the_others_are_ready(tmp_path: Path) -> No
         supervisor.stop(Event())
 
 
-def test_what_dies_is_started_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_program_that_dies_is_restarted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     mark = tmp_path / "mark"
     supervisor = Supervisor([program("frail", mark, FRAIL)], Event())
     try:
@@ -92,7 +94,7 @@ def test_what_dies_is_started_again(tmp_path: Path, capfd: pytest.CaptureFixture
     assert "frail ended (with exit code 3); restarting it in 0.5 s." in capfd.readouterr().out
 
 
-def test_a_stop_during_the_start_is_heard(tmp_path: Path) -> None:
+def test_a_stop_during_the_start_is_obeyed(tmp_path: Path) -> None:
     ended = Event()
     never_ready = Program(
         "slow",
@@ -109,7 +111,7 @@ def test_a_stop_during_the_start_is_heard(tmp_path: Path) -> None:
     assert not (tmp_path / "next").exists()
 
 
-def test_what_does_not_end_is_killed(tmp_path: Path) -> None:
+def test_a_program_that_does_not_end_is_killed(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     supervisor = Supervisor([program("stubborn", mark, STUBBORN, stop_seconds=0.2)], Event())
     assert supervisor.start()
@@ -118,7 +120,7 @@ def test_what_does_not_end_is_killed(tmp_path: Path) -> None:
     assert not runs(mark)
 
 
-def test_hurry_waits_for_nothing(tmp_path: Path) -> None:
+def test_a_second_signal_kills_at_once(tmp_path: Path) -> None:
     mark, hurry = tmp_path / "mark", Event()
     supervisor = Supervisor([program("stubborn", mark, STUBBORN, stop_seconds=600)], Event())
     assert supervisor.start()

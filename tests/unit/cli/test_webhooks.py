@@ -82,7 +82,7 @@ def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("command", ["receivers", "secret"])
-def test_without_a_ledger_it_says_what_to_do(
+def test_without_a_ledger_the_error_says_what_to_do(
     make_app: MakeApp, tmp_path: Path, command: str
 ) -> None:
     refused = _run(make_app(database_url=f"sqlite:///{tmp_path}/none"), command)

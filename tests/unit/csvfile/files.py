@@ -49,7 +49,7 @@ def surveyed(content: str | bytes, limits: CatalogueLimits = LIMITS, **wishes: A
     return validate_file(stream_of(content), limits, allow, Wishes(**wishes))
 
 
-def only_fault(content: str | bytes, **wishes: Any) -> Issue:
+def only_issue(content: str | bytes, **wishes: Any) -> Issue:
     (issue,) = surveyed(content, **wishes).issues
     return issue
 

@@ -14,7 +14,7 @@ from imgcompress.csvfile import read_preview
 from imgcompress.csvfile.layouts import KNOWN_LAYOUTS
 from imgcompress.csvfile.model import MESSAGES
 
-from .files import Outcome, only_fault, rows_of, stream_of, surveyed, urls_of, written
+from .files import Outcome, only_issue, rows_of, stream_of, surveyed, urls_of, written
 
 ROOT = Path(__file__).parents[3]
 A, B, C, D = (f"https://a.test/{number}.jpg" for number in range(4))
@@ -178,7 +178,7 @@ def test_a_column_of_a_layout_that_holds_other_texts_is_not_read(
 
 def test_the_texts_are_reported_where_no_column_of_a_layout_holds_images() -> None:
     text = table("sku;categories;enabled;family;photo".split(";"), ["m", "", "1", "", "none yet"])
-    assert only_fault(text).code == "invalid_url"
+    assert only_issue(text).code == "invalid_url"
 
 
 def test_the_columns_of_this_service_go_before_those_of_a_shop() -> None:
@@ -264,13 +264,13 @@ def test_a_column_counts_if_most_of_its_cells_are_images() -> None:
 
 
 def test_several_columns_with_images_are_reported_with_the_field_to_send() -> None:
-    issue = only_fault(table(["SKU", "Front", "Back", "Colour"], ["1", A, B, "red"]))
+    issue = only_issue(table(["SKU", "Front", "Back", "Colour"], ["1", A, B, "red"]))
     assert (issue.code, issue.row) == ("unclear_columns", 1)
     assert "hold image URLs: “Front”, “Back”. Send url_columns" in issue.message
     assert "“Colour”" in issue.message
 
 
-def test_columns_with_images_that_are_not_read_are_warned_of() -> None:
+def test_unread_columns_with_images_are_reported_as_warnings() -> None:
     found = surveyed(
         table(
             ["S. No.", "Input Image Urls", "Image 2", "Image 3", "Page"],
@@ -282,7 +282,7 @@ def test_columns_with_images_that_are_not_read_are_warned_of() -> None:
     assert "“Image 2”, “Image 3”. To have them" in warning.message
 
 
-def test_the_output_of_an_earlier_run_is_not_warned_of() -> None:
+def test_the_output_of_an_earlier_run_gives_no_warning() -> None:
     text = table(["Input Image Urls", "Output Image Urls", "Image Errors"], [A, B, ""])
     assert surveyed(text).warnings == ()
 
@@ -408,7 +408,7 @@ def test_the_documentation_has_each_layout_and_each_field() -> None:
     ] == []
 
 
-def test_patterns_and_wide_rows_take_no_time_to_speak_of() -> None:
+def test_patterns_and_wide_rows_are_fast() -> None:
     """What is quadratic in what a caller sends would take minutes here."""
     wide = ",".join(f"{'a' * 200}{number}" for number in range(2_000))
     found = surveyed(f"{wide}\n" * 30, url_columns=(",".join(["*a*a*a*a*b"] * 900),))

@@ -82,7 +82,7 @@ def refuse_private(url: str) -> str | None:
     columns=st.sampled_from([3, 9, 1_000]),
     skip=st.booleans(),
 )
-def test_as_many_faults_are_counted_as_would_be_reported(
+def test_as_many_issues_are_counted_as_would_be_reported(
     monkeypatch: pytest.MonkeyPatch, header: str, rows: list[str], columns: int, skip: bool
 ) -> None:
     text = "\n".join([header, *rows, ""])
@@ -119,7 +119,7 @@ class Messages(dict[str, str]):
         f'1,a,"{URL} x,{URL} y"',
     ],
 )
-def test_no_more_faults_are_put_into_words_than_are_reported(
+def test_messages_are_formatted_only_for_reported_issues(
     monkeypatch: pytest.MonkeyPatch, row: str
 ) -> None:
     messages = Messages(model.MESSAGES)

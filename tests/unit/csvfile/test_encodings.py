@@ -6,7 +6,7 @@ import pytest
 
 from imgcompress.csvfile import known_encoding
 
-from .files import HEADER, only_fault, rows_of, surveyed, written
+from .files import HEADER, only_issue, rows_of, surveyed, written
 
 A = "https://a.test/1.jpg"
 NAMES = {
@@ -47,7 +47,7 @@ def test_an_encoding_that_the_caller_names_is_taken(encoding: str, name: int) ->
 
 
 def test_an_encoding_that_does_not_fit_is_reported() -> None:
-    issue = only_fault(table(["Müller"]).encode("cp1252"), encoding="utf-8")
+    issue = only_issue(table(["Müller"]).encode("cp1252"), encoding="utf-8")
     assert (issue.code, issue.row) == ("wrong_encoding", None)
     assert "not in the encoding utf-8" in issue.message
 
@@ -74,7 +74,7 @@ def test_the_name_of_an_encoding_is_known_or_not(name: str, known: str | None) -
     assert known_encoding(name) == known
 
 
-def test_a_stray_byte_garbles_no_other_row_and_is_warned_of() -> None:
+def test_a_stray_byte_garbles_no_other_row_and_gives_a_warning() -> None:
     text = table(["Tasse à café", "Thé", "XX"]).encode().replace(b"XX", b"caf\xe9")
     assert [row.product_name for row in rows_of(text)] == ["Tasse à café", "Thé", "café"]
     (warning,) = surveyed(text).warnings
@@ -108,5 +108,5 @@ def test_a_blank_between_separator_and_quotation_mark() -> None:
     assert rows_of(f"{HEADER}1, a ,{A}\n")[0].cells == ("1", " a ", A)
 
 
-def test_two_byte_order_marks_are_none() -> None:
+def test_two_byte_order_marks_are_ignored() -> None:
     assert rows_of(f"\ufeff\ufeff{HEADER}1,a,{A}\n")[0].serial_number == "1"

@@ -76,7 +76,7 @@ def test_a_cell_that_begins_with_any_other_character_stays_as_it_is(
 
 
 @given(start=st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=8), data=st.data())
-def test_a_formula_is_found_behind_what_is_invisible_and_only_there(
+def test_a_formula_is_found_behind_invisible_characters_only(
     signs: list[str], start: str, data: st.DataObject
 ) -> None:
     cell = f"{start}{data.draw(st.sampled_from(signs))}A1"
@@ -85,6 +85,6 @@ def test_a_formula_is_found_behind_what_is_invisible_and_only_there(
     assert escape_formulas([cell]) == [expected]
 
 
-def test_a_cell_of_invisible_characters_takes_no_time_to_speak_of() -> None:
+def test_a_cell_of_invisible_characters_is_fast() -> None:
     cell = "\u00ad" * 131_072
     assert escape_formulas([cell, f"{cell}="]) == [cell, f"'{cell}="]

@@ -54,7 +54,7 @@ def test_an_empty_line_is_no_row_of_one_cell() -> None:
     st.lists(st.sampled_from(["a", "", " ", ",", "\n", "\r", "\r\n", '"']), max_size=20),
     st.integers(0, 4),
 )
-def test_what_is_cut_is_what_csv_finds(parts: list[str], width: int) -> None:
+def test_columns_agree_with_the_csv_module(parts: list[str], width: int) -> None:
     text = "".join([*parts, "\n"])
     grid = parse_columns(text, ",", width)
     if grid is not None:

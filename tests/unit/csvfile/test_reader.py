@@ -209,7 +209,7 @@ def test_reading_streams() -> None:
         (f"{HEADER}" + f"1,a,{A}\n" * 51, "too_many_images"),
     ],
 )
-def test_a_file_that_no_survey_found_good_is_refused(text: str, code: str) -> None:
+def test_a_file_that_was_not_validated_is_rejected(text: str, code: str) -> None:
     with pytest.raises(BadCatalogue) as raised:
         list(read_images(stream_of(text), LIMITS))
     assert raised.value.issue.code == code

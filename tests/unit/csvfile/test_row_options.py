@@ -17,7 +17,7 @@ def table(columns: str, *cells: str) -> str:
     return "\n".join([f"S. No.,Product Name,Input Image Urls,{columns}", *lines, ""])
 
 
-def faults_of(content: str) -> list[tuple[int | None, str | None, str, str | None]]:
+def issues_of(content: str) -> list[tuple[int | None, str | None, str, str | None]]:
     return [
         (issue.row, issue.column, issue.code, issue.value)
         for issue in surveyed(content, row_options=True).issues
@@ -108,17 +108,17 @@ def test_a_row_may_name_its_files(cell: str, name: str | None) -> None:
 )
 def test_a_bad_option_is_reported_by_row_and_column(column: str, cell: str, code: str) -> None:
     value = cell if len(cell) <= 200 else cell[:199] + "…"
-    assert faults_of(table(column, "", cell)) == [(3, column, code, value)]
+    assert issues_of(table(column, "", cell)) == [(3, column, code, value)]
 
 
 def test_a_row_has_a_quality_or_a_percentage() -> None:
     text = table("quality,compression_percentage", "80,50", "80,", ",50")
-    assert faults_of(text) == [(2, "quality", "conflicting_options", "80")]
+    assert issues_of(text) == [(2, "quality", "conflicting_options", "80")]
 
 
-def test_all_faults_of_a_row_are_reported() -> None:
+def test_all_issues_of_a_row_are_reported() -> None:
     text = f"S. No.,Product Name,Input Image Urls,format,quality,output name\n1,a,{A} x,tiff,0,/\n"
-    assert [(column, code) for _, column, code, _ in faults_of(text)] == [
+    assert [(column, code) for _, column, code, _ in issues_of(text)] == [
         ("Input Image Urls", "invalid_url"),
         ("format", "invalid_format"),
         ("quality", "invalid_number"),
@@ -127,7 +127,7 @@ def test_all_faults_of_a_row_are_reported() -> None:
 
 
 def test_an_option_column_may_not_be_there_twice() -> None:
-    assert faults_of(table("Quality,quality", "1,2")) == [
+    assert issues_of(table("Quality,quality", "1,2")) == [
         (1, "quality", "duplicate_column", "quality")
     ]
 
@@ -190,7 +190,7 @@ def test_a_column_of_the_catalogue_never_steers_the_codec_by_accident(
         ("Colour", "red", []),
     ],
 )
-def test_a_column_that_may_have_been_meant_as_an_option_is_warned_of(
+def test_a_column_that_resembles_an_option_gives_a_warning(
     columns: str, cells: str, warned: list[str]
 ) -> None:
     warnings = surveyed(table(columns, cells)).warnings

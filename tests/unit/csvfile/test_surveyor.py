@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from imgcompress.csvfile import CatalogueLimits, Validation, validate_file
 from imgcompress.csvfile.model import MESSAGES
 
-from .files import HEADER, LIMITS, only_fault, rows_of, stream_of, surveyed, written
+from .files import HEADER, LIMITS, only_issue, rows_of, stream_of, surveyed, written
 
 URL = "https://a.test/1.jpg"
 URLS = "Input Image Urls"
@@ -57,7 +57,7 @@ def tarred(content: bytes) -> bytes:
     ],
 )
 def test_a_file_that_is_no_csv_is_reported_by_its_kind(content: bytes, kind: str) -> None:
-    issue = only_fault(content)
+    issue = only_issue(content)
     assert (issue.code, issue.row, issue.column) == ("not_a_csv", None, None)
     assert kind in issue.message
 
@@ -134,11 +134,11 @@ def test_a_file_that_is_no_csv_is_reported_by_its_kind(content: bytes, kind: str
 def test_a_malformed_file_is_reported_by_row_and_column(
     content: str | bytes, code: str, row: int | None, column: str | None
 ) -> None:
-    issue = only_fault(content)
+    issue = only_issue(content)
     assert (issue.code, issue.row, issue.column) == (code, row, column)
 
 
-def test_all_faults_of_a_file_come_in_one_answer_those_of_the_file_first() -> None:
+def test_all_issues_of_a_file_come_in_one_answer_those_of_the_file_first() -> None:
     text = (
         f'S. No.,Brand,{URLS}\n1,x,nothing\n2,"y"z,{URL}\n3,x,a.jpg\n4,x\0,{URL} ftp\n'
         f'5,x,{URL} https://b.test/a\tb\n6,x,{URL}\n7,"x'
@@ -155,14 +155,14 @@ def test_all_faults_of_a_file_come_in_one_answer_those_of_the_file_first() -> No
     ]
 
 
-def test_the_first_hundred_faults_are_kept_and_all_are_counted() -> None:
+def test_the_first_hundred_issues_are_kept_and_all_are_counted() -> None:
     found = surveyed(HEADER + "1,a,x\n" * 250 + f"2,b,{URL}\n" * 51)
     assert (found.issue_count, len(found.issues), found.total_rows) == (251, 100, 301)
     assert found.issues[0].code == "too_many_images"
 
 
 def test_a_missing_column_is_reported_with_the_columns_that_are_there() -> None:
-    issue = only_fault("S. No.,Name,Pages\n1,a,https://a.test/1.html\n")
+    issue = only_issue("S. No.,Name,Pages\n1,a,https://a.test/1.html\n")
     assert issue.message == (
         "No column of image URLs was found. The file has columns called “S. No.”, “Name”, “Pages”."
         " Send url_columns with the name of the right one, or rename it to “Input Image Urls”."
@@ -175,12 +175,12 @@ def test_many_columns_are_not_all_named() -> None:
 
 
 def test_a_column_is_called_what_the_caller_calls_it() -> None:
-    issue = only_fault("s_no;PRODUCT NAME; input image urls \n1;a;x\n")
+    issue = only_issue("s_no;PRODUCT NAME; input image urls \n1;a;x\n")
     assert issue.column == "input image urls"
 
 
 def test_a_value_is_shortened_to_200_characters() -> None:
-    value = only_fault(f"{HEADER}1,a,{'x' * 300}\n").value
+    value = only_issue(f"{HEADER}1,a,{'x' * 300}\n").value
     assert value == "x" * 199 + "…"
 
 
@@ -217,10 +217,10 @@ def test_a_cell_may_be_as_long_as_the_limit() -> None:
     assert surveyed(text).issue_count == 0
 
 
-def test_long_runs_of_separators_take_no_time_to_speak_of() -> None:
+def test_long_runs_of_separators_are_fast() -> None:
     """Quadratic matching would take minutes here, and the suite would be stopped."""
     text = f'{HEADER}1,a,"x{", " * 65_000}x"\n'
-    assert only_fault(text).code == "invalid_url"
+    assert only_issue(text).code == "invalid_url"
 
 
 def test_every_message_says_what_to_do() -> None:
@@ -246,7 +246,7 @@ TEXTS = st.lists(PIECES, max_size=30).map("".join)
         ),
     )
 )
-def test_any_file_is_either_refused_with_its_faults_or_read_and_written(content: bytes) -> None:
+def test_any_file_is_either_rejected_with_its_issues_or_read_and_written(content: bytes) -> None:
     found = surveyed(content)
     if found.issue_count:
         assert all(issue.code in MESSAGES and issue.message for issue in found.issues)

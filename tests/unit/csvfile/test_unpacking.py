@@ -39,7 +39,7 @@ def rows_in(content: bytes, sheet: str | None = None) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
-def fault_in(content: bytes, sheet: str | None = None, **more: Any) -> Issue:
+def issue_in(content: bytes, sheet: str | None = None, **more: Any) -> Issue:
     with pytest.raises(BadCatalogue) as raised:
         table_in(content, sheet, **more)
     return raised.value.issue
@@ -93,7 +93,7 @@ def cell(text: str) -> str:
     return f"<table:table-cell><text:p>{text}</text:p></table:table-cell>"
 
 
-def test_a_plain_file_is_handed_on_as_it_is() -> None:
+def test_a_plain_file_is_passed_on_unchanged() -> None:
     stream = stream_of(TABLE)
     with opened_table(stream, LIMITS, 1) as (table, *_):
         assert table is stream and table.tell() == 0
@@ -111,11 +111,11 @@ def test_a_plain_file_is_handed_on_as_it_is() -> None:
         ),
     ],
 )
-def test_a_packed_table_is_unpacked(content: bytes) -> None:
+def test_a_compressed_table_is_unpacked(content: bytes) -> None:
     assert table_in(content) == TABLE
 
 
-def test_a_workbook_may_be_packed() -> None:
+def test_a_workbook_may_be_compressed() -> None:
     assert rows_in(zipped(a__xlsx=xlsx(ROWS))) == ROWS
     assert rows_in(gzipped(xlsx(ROWS))) == ROWS
 
@@ -153,7 +153,7 @@ def test_a_workbook_may_be_packed() -> None:
     ],
 )
 def test_a_file_that_cannot_be_unpacked_is_reported(content: bytes, code: str) -> None:
-    issue = fault_in(content)
+    issue = issue_in(content)
     assert (issue.code, issue.row) == (code, None)
 
 
@@ -166,20 +166,20 @@ def test_a_file_that_cannot_be_unpacked_is_reported(content: bytes, code: str) -
         (zipped(Index__iwa=b"x", **{"Index--Document__iwa": b"x"}), "an Apple Numbers document"),
     ],
 )
-def test_a_file_is_called_what_it_was_meant_to_be(content: bytes, says: str) -> None:
-    assert says in fault_in(content).message
+def test_a_file_is_named_after_its_intended_type(content: bytes, says: str) -> None:
+    assert says in issue_in(content).message
 
 
 def test_an_encrypted_entry_of_an_archive_is_reported() -> None:
     content = bytearray(zipped(a__csv=TABLE))
     for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
         content[content.index(mark) + place] |= 1
-    assert fault_in(bytes(content)).code == "encrypted_file"
+    assert issue_in(bytes(content)).code == "encrypted_file"
 
 
-def test_an_archive_of_very_many_names_is_refused_before_they_are_read() -> None:
+def test_an_archive_of_very_many_names_is_rejected_before_they_are_read() -> None:
     names = {f"{'x' * 200}{number}": b"" for number in range(9_000)}
-    assert fault_in(zipped(**names)).code == "several_tables"
+    assert issue_in(zipped(**names)).code == "several_tables"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_an_archive_of_very_many_names_is_refused_before_they_are_read() -> None
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(90),
     ],
 )
-def test_another_kind_of_file_is_left_to_the_survey(content: bytes) -> None:
+def test_other_kinds_of_files_are_left_to_the_validation(content: bytes) -> None:
     assert table_in(content) == content
 
 
@@ -276,10 +276,10 @@ def test_a_row_of_more_cells_than_any_sheet_has_is_damaged() -> None:
         "xl/worksheets/sheet1.xml",
         lambda sheet: sheet.replace(b"</row>", b"<c/>" * 70_000 + b"</row>", 1),
     )
-    assert fault_in(content).code == "damaged_file"
+    assert issue_in(content).code == "damaged_file"
     cells = cell("x") * 40_000
     table = f"<table:table><table:table-row>{cells}</table:table-row></table:table>"
-    assert fault_in(ods(table)).code == "damaged_file"
+    assert issue_in(ods(table)).code == "damaged_file"
 
 
 def test_a_formula_has_its_last_value() -> None:
@@ -296,7 +296,7 @@ def test_a_formula_has_its_last_value() -> None:
 def test_a_sheet_is_named_or_the_first() -> None:
     content = xlsx(ROWS, Other=[["x"]])
     assert (rows_in(content), rows_in(content, "Other")) == (ROWS, [["x"]])
-    issue = fault_in(content, "Prices")
+    issue = issue_in(content, "Prices")
     assert (issue.code, issue.value) == ("unknown_sheet", "Prices")
     assert "“Products”, “Other”" in issue.message
 
@@ -324,11 +324,11 @@ def test_a_spreadsheet_of_opendocument() -> None:
     row = ["614141999996", "2026-01-31", "a  b c!\nd", "", "", '=HYPERLINK("https://a.test/1.jpg")']
     assert rows_in(content) == [["S. No.", "Name", "URL"], [], [], row, row]
     assert rows_in(content, "two") == [["x"]]
-    assert fault_in(content, "three").code == "unknown_sheet"
+    assert issue_in(content, "three").code == "unknown_sheet"
 
 
 @pytest.mark.parametrize("rows", ["1048576", "999999999999"])
-def test_no_more_rows_are_written_than_a_survey_looks_at(rows: str) -> None:
+def test_no_more_rows_are_written_than_are_validated(rows: str) -> None:
     content = ods(
         f'<table:table><table:table-row table:number-rows-repeated="{rows}">{cell("x")}'
         "</table:table-row></table:table>"

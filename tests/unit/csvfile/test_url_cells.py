@@ -168,7 +168,7 @@ def test_links_that_share_a_file_become_direct(shared: str, direct: str) -> None
         ("#VALUE!", "invalid_url"),
     ],
 )
-def test_what_cannot_be_read_is_reported_and_never_taken_for_a_url(cell: str, code: str) -> None:
+def test_an_unreadable_cell_is_reported_and_never_read_as_a_url(cell: str, code: str) -> None:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([["Input Image Urls", "Note"], [cell, "x"]])
     assert {issue.code for issue in surveyed(text.getvalue()).issues} == {code}
@@ -250,6 +250,6 @@ def test_nearly_all_cells_are_plain_at_a_glance() -> None:
 
 
 @pytest.mark.parametrize("mark", MARKS)
-def test_a_long_run_of_marks_takes_no_time_to_speak_of(mark: str) -> None:
+def test_a_long_run_of_marks_is_fast(mark: str) -> None:
     """Quadratic matching would take minutes here, and the suite would be stopped."""
     assert UrlCells("https://m.test/").split(f"x{mark * 30_000}x")

@@ -222,7 +222,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("cell", FORMULAS)
-def test_a_cell_that_could_run_as_a_formula_is_made_inert(cell: str) -> None:
+def test_a_cell_that_could_run_as_a_formula_is_escaped(cell: str) -> None:
     rows = [["S. No.", "Product Name", "Input Image Urls", cell], ["1", cell, A, ""]]
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
@@ -235,7 +235,7 @@ def test_plain_numbers_and_other_text_stay_untouched(cell: str) -> None:
     assert table_of(f'{HEADER}1,"{cell}",{A}\n')[1][1] == cell
 
 
-def test_every_error_and_url_of_our_own_making_is_inert_too() -> None:
+def test_our_own_errors_and_urls_are_escaped_too() -> None:
     row = table_of(f"{HEADER}1,Lamp,{A}\n", Outcome(2, 0, "=evil()", None))[1]
     assert row[3] == "'=evil()"
 
@@ -296,7 +296,7 @@ def kept_of(found: Validation) -> dict[str, Any]:
     return json.loads(json.dumps(kept_layout(found.layout)))
 
 
-def test_a_file_without_any_good_row_is_refused_for_its_rows() -> None:
+def test_a_file_without_any_valid_row_is_rejected_with_its_issues() -> None:
     text = f"{HEADER[:-1]},imgcompress quality\n1,Lamp,{A},700\n"
     assert [issue.code for issue in surveyed(text, skip_bad_rows=True).issues] == ["invalid_number"]
 
@@ -320,12 +320,12 @@ def test_the_output_streams() -> None:
     assert len(asked) < 2_000
 
 
-def test_a_source_that_is_no_catalogue_is_refused() -> None:
+def test_a_source_that_is_not_a_catalogue_is_rejected() -> None:
     with pytest.raises(BadCatalogue):
         written("a,b\n1,2\n")
 
 
-def test_the_output_is_itself_a_good_catalogue() -> None:
+def test_the_output_is_itself_a_valid_catalogue() -> None:
     text = f'{HEADER}1,Lamp,"{A},{B}"\n'
     again = written(written(text, done(2, 0, X)), done(2, 0, Y))
     row = list(csv.reader(io.StringIO(again.decode())))[1]

@@ -29,7 +29,7 @@ def _asked_labels(query: str) -> set[str]:
 
 
 @pytest.mark.parametrize("panel, query, legend", list(_queries()))
-def test_a_query_asks_for_what_there_is(
+def test_queries_use_existing_metrics(
     samples: dict[str, set[str]], panel: str, query: str, legend: str
 ) -> None:
     names = set(re.findall(r"imgcompress_\w+", query))
@@ -39,7 +39,7 @@ def test_a_query_asks_for_what_there_is(
 
 
 @pytest.mark.parametrize("panel, query, legend", list(_queries()))
-def test_a_query_has_no_word_that_is_not_known(panel: str, query: str, legend: str) -> None:
+def test_queries_use_known_labels_and_functions(panel: str, query: str, legend: str) -> None:
     """Whatever the expressions above overlook would be found here."""
     without_texts = re.sub(r'"[^"]*"|\[\d+m\]', "", query)
     words = set(re.findall(r"[a-z_]\w*", without_texts))

@@ -102,7 +102,7 @@ def test_an_animation_that_gains_nothing_is_already_small():
 
 
 @pytest.mark.parametrize("format", ["png", "webp"])
-def test_a_frame_stays_no_longer_than_every_format_can_say(format):
+def test_a_frame_lasts_no_longer_than_every_format_can_express(format):
     data = animated("WEBP", frames(2), duration=[100_000, 20])
     assert shown(compress(data, CompressOptions(format=format)).data)[1] == [65_535, 20]
 
@@ -198,7 +198,7 @@ def test_some_frames_of_a_long_gif_are_held_at_once(raises):
         compress(data, CompressOptions(max_pixels=HELD_FRAMES * 96 * 64 - 1))
 
 
-def test_frames_that_change_nothing_add_to_the_one_before_as_long_as_a_gif_can_say():
+def test_unchanged_frames_extend_the_one_before_up_to_the_limit_of_gif():
     still = drawing(64, 64).quantize(4)
     picture = Picture(
         [still] * 12, untouched=False, source_pixels=64 * 64, durations=(65_535,) * 12

@@ -126,6 +126,6 @@ def with_frame_header(data, marker, bits):
         (0xC5, 8, "a hierarchical JPEG"),
     ],
 )
-def test_a_jpeg_of_a_kind_that_nobody_reads_is_named(marker, bits, found, raises):
+def test_an_unsupported_kind_of_jpeg_is_named(marker, bits, found, raises):
     with raises("unsupported_format", f"The image is {found}."):
         compress(with_frame_header(JPEGS["baseline"], marker, bits), CompressOptions())

@@ -51,7 +51,7 @@ def test_every_format_becomes_every_other(source, format):
         ("BMP", "jpeg"),
     ],
 )
-def test_a_format_stays_unless_it_is_none_for_the_web(source, kept):
+def test_a_format_is_kept_unless_it_is_not_a_web_format(source, kept):
     data = lossless(source)
     result = compress(data, CompressOptions())
     assert result.format == kept
@@ -62,7 +62,7 @@ def test_a_format_stays_unless_it_is_none_for_the_web(source, kept):
 @pytest.mark.parametrize(
     "data", [lossless("TIFF", cutout()), bmp_with_alpha(cutout())], ids=["TIFF", "BMP"]
 )
-def test_alpha_makes_a_png_of_what_is_none_for_the_web(data):
+def test_other_formats_with_alpha_become_png(data):
     result = compress(data, CompressOptions())
     assert result.format == "png"
     assert difference(opened(result.data), cutout()) < 4
@@ -123,7 +123,7 @@ def test_a_reduced_decode_gives_the_size_of_a_full_one(width):
     assert sizes == {round(667 * width / 1001)}
 
 
-def test_a_format_that_cannot_hold_the_sides_says_so(raises):
+def test_sides_beyond_the_formats_limit_are_an_error(raises):
     data = encoded(drawing(17_000, 200), "PNG")
     with raises("too_many_pixels", "WEBP takes at most 16383"):
         compress(data, CompressOptions(format="webp"))

@@ -45,13 +45,13 @@ def test_a_heic_with_alpha_becomes_a_png():
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp", "avif", "auto"])
-def test_a_heic_becomes_what_is_asked_for(format):
+def test_a_heic_becomes_the_requested_format(format):
     result = compress(heic_of(photo()), CompressOptions(5, format=format, max_width=120))
     assert result.format == format or format == "auto" and result.format in ("jpeg", "webp", "avif")
     assert (result.width, result.height) == (120, 80)
 
 
-def test_a_jpeg_larger_than_its_heic_says_so():
+def test_a_jpeg_larger_than_its_heic_is_reported():
     result = compress(heic_of(photo(600, 400), quality=10), CompressOptions())
     assert result.outcome == "larger"
 
@@ -167,7 +167,7 @@ def test_another_size_within_the_stream_is_refused(monkeypatch, raises):
         compress(heic_of(photo(64, 64)), CompressOptions())
 
 
-def test_a_heic_that_was_cut_is_refused():
+def test_a_truncated_heic_is_rejected():
     data = heic_of(photo())
     for length in (20, 100, 300, len(data) // 2, len(data) - 1):
         with pytest.raises(ImageError) as caught:

@@ -82,7 +82,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_refused(name, raises):
+def test_a_decompression_bomb_is_rejected(name, raises):
     with raises("too_many_pixels", "pixels"):
         compress(BOMBS[name], CompressOptions())
 
@@ -133,13 +133,13 @@ def test_texts_and_profiles_of_a_png_are_not_unpacked():
     assert compress(data, CompressOptions()).outcome == "target_met"
 
 
-def test_a_jpeg_of_thousands_of_segments_is_refused(raises):
+def test_a_jpeg_of_thousands_of_segments_is_rejected(raises):
     data = encoded(photo(), "JPEG")
     with raises("corrupt_image", "segments"):
         compress(data[:2] + b"\xff\xfe\0\2" * 100_000 + data[2:], CompressOptions())
 
 
-def test_a_jpeg_of_thousands_of_scans_is_refused(raises):
+def test_a_jpeg_of_thousands_of_scans_is_rejected(raises):
     data = encoded(photo(), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     with raises("corrupt_image", "segments"):

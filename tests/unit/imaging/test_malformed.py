@@ -119,7 +119,7 @@ def zipped():
         (b"\x00\x01\x02\x03" * 20, "data of an unknown kind"),
     ],
 )
-def test_what_is_no_image_is_named(data, found, raises):
+def test_non_images_are_reported_by_type(data, found, raises):
     with raises("not_an_image", f"The URL returns {found}"):
         compress(data, CompressOptions())
 
@@ -142,7 +142,7 @@ def test_an_image_of_another_format_is_named(data, name, raises):
         compress(data, CompressOptions())
 
 
-def test_a_bug_of_ours_is_not_blamed_on_the_image(raises, monkeypatch):
+def test_a_bug_in_the_service_is_not_blamed_on_the_image(raises, monkeypatch):
     def broken(*arguments):
         raise KeyError("bug")
 

@@ -51,7 +51,7 @@ def test_an_image_looks_like_itself_in_few_colours(
 @pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("dither", [0, 0.8])
 @pytest.mark.parametrize("name", ["cutout", "turning"])
-def test_what_is_clear_or_solid_stays_so(name: str, dither: float) -> None:
+def test_clear_and_solid_pixels_stay_so(name: str, dither: float) -> None:
     for before, after in zip(PICTURES[name], reduced(name, 64, dither), strict=True):
         alpha, shown = (np.asarray(image.convert("RGBA"))[..., 3] for image in (before, after))
         assert (shown[alpha == 0] == 0).all()

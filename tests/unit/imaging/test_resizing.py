@@ -34,7 +34,7 @@ def test_a_tiny_size_is_reached_by_levels_first():
     assert abs(np.asarray(small)[4:-4, 4:-4].mean() - HALF_LEVEL) <= 2
 
 
-def test_what_is_not_in_srgb_or_counts_ink_is_resized_by_its_levels():
+def test_images_not_in_srgb_are_resized_by_their_levels():
     by_levels = resized(checkered("L"), (60, 40), linear=False)
     assert abs(np.asarray(by_levels)[4:-4, 4:-4].mean() - HALF_LEVEL) <= 2
     ink = Image.merge("CMYK", [checkered("L")] * 4)

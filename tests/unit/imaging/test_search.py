@@ -65,14 +65,14 @@ def test_a_size_that_rises_steeply_near_the_budget_is_found(steep, start):
     assert 58 <= found.quality <= 61 and found.size <= 40_000
 
 
-def test_it_gives_the_floor_where_nothing_fits():
+def test_the_floor_is_returned_if_nothing_fits():
     encoder = Encoder(0.59, level=20)
     found = highest_quality(encoder, 1000, CURVE, QUALITIES)
     assert found.quality == 30
     assert found.size > 1000
 
 
-def test_it_gives_the_ceiling_where_everything_fits():
+def test_the_ceiling_is_returned_if_everything_fits():
     encoder = Encoder(0.59, level=6)
     assert highest_quality(encoder, 1000, CURVE, QUALITIES).quality == 95
 

@@ -95,7 +95,7 @@ def test_the_segments_of_a_file_with_other_bytes_put_in(seed, data):
     "segment, most",
     [(b"\xff\xda\x00\x02\x01", jpeg.MAX_SCANS), (b"\xff\xfe\x00\x02", jpeg.MAX_SEGMENTS - 1)],
 )
-def test_far_too_many_segments_are_refused(segment, most, raises):
+def test_too_many_segments_are_rejected(segment, most, raises):
     assert len(list(jpeg.segments(b"\xff\xd8" + segment * most + b"\xff\xd9"))) == most + 1
     with raises("corrupt_image"):
         list(jpeg.segments(b"\xff\xd8" + segment * (most + 1) + b"\xff\xd9"))

@@ -73,7 +73,7 @@ def test_everything_else_is_left_to_pillow(name):
     assert decoded_webp(Image.new("RGB", size), data) is None
 
 
-def test_a_cut_file_is_refused_as_before(raises):
+def test_a_truncated_file_is_rejected_as_by_pillow(raises):
     with raises("truncated_image"):
         compress(STILL["lossy"][:-400], CompressOptions())
 

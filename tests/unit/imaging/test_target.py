@@ -126,7 +126,7 @@ def test_clear_and_translucent_pixels_stay_with_the_fewest_colours(format):
     assert alpha.getpixel((0, 0)) == 0 and alpha.getpixel((24, 16)) == 255
 
 
-def test_a_forced_format_may_be_larger_and_says_so():
+def test_a_forced_format_that_is_larger_is_reported():
     data = encoded(photo(), "JPEG", quality=40)
     result = compress(data, CompressOptions(format="png"))
     assert result.outcome == "larger"

@@ -88,14 +88,14 @@ def made(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", tricks_by_name(REFUSED))
-def test_a_trick_is_refused(name, raises):
+def test_a_deceptive_image_is_rejected(name, raises):
     with raises(REFUSED[name]):
         compress(made(name), CompressOptions())
 
 
 @pytest.mark.one_way  # Its process has the engine, whichever way this one goes.
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-def test_what_is_refused_takes_no_memory(tmp_path: Path):
+def test_rejected_images_take_no_memory(tmp_path: Path):
     for name in REFUSED:
         (tmp_path / name).write_bytes(made(name))
     grown = subprocess.run(
@@ -154,7 +154,7 @@ def test_the_size_in_an_avif_bitstream_is_that_of_the_image(image):
     "make",
     [tricks.avif_that_lies, tricks.avif_with_alpha_that_lies, tricks.avif_sequence_that_lies],
 )
-def test_what_an_avif_says_is_not_believed(make, raises):
+def test_the_declared_size_of_an_avif_is_checked(make, raises):
     with raises("too_many_pixels", "512 x 512"):
         compress(make(512), CompressOptions(max_pixels=512 * 512 - 1))
 
@@ -182,7 +182,7 @@ def test_of_a_tiff_with_many_pages_the_others_are_not_looked_at():
 
 
 @pytest.mark.parametrize("name", tricks_by_name(sorted(tricks.TRICKS.keys() - REFUSED.keys())))
-def test_what_is_not_refused_ends_well(name):
+def test_other_odd_images_are_compressed_or_reported(name):
     try:
         result = compress(made(name), CompressOptions())
     except ImageError as error:

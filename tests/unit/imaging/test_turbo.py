@@ -90,7 +90,7 @@ def test_a_plain_jpeg_comes_out_as_by_pillow(name, options, by_pillow):
 
 
 @pytest.mark.parametrize("name", NOT_PLAIN)
-def test_what_is_not_plain_is_left_to_pillow(name):
+def test_other_jpegs_are_left_to_pillow(name):
     assert not went_the_short_way(NOT_PLAIN[name])
 
 
@@ -103,16 +103,16 @@ def test_what_is_not_plain_is_left_to_pillow(name):
     ],
     ids=["smaller", "WebP", "PNG"],
 )
-def test_what_becomes_something_else_is_left_to_pillow(options):
+def test_conversions_are_left_to_pillow(options):
     assert not went_the_short_way(PLAIN["4:2:0"], options)
 
 
-def test_a_size_that_pillow_does_not_see_is_refused():
+def test_a_size_that_pillow_does_not_see_is_rejected():
     assert turbo.decoded(PLAIN["4:2:0"], "RGB", (301, 203)) is not None
     assert turbo.decoded(PLAIN["4:2:0"], "RGB", (301, 204)) is None
 
 
-def test_a_cut_jpeg_is_refused_at_every_length():
+def test_a_truncated_jpeg_is_rejected_at_every_length():
     data = PLAIN["grey"]
     for length in range(2, len(data) - 2, 211):
         assert turbo.decoded(data[:length], "L", (301, 203)) is None

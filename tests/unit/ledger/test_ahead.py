@@ -30,7 +30,7 @@ def test_the_source_runs_in_the_context_of_the_caller() -> None:
     assert list(prefetch(place.get() for _ in range(2))) == ["here", "here"]
 
 
-def test_an_error_of_the_source_comes_after_what_it_gave() -> None:
+def test_an_error_of_the_source_follows_its_items() -> None:
     def source() -> Iterator[int]:
         yield 1
         raise KeyError("the file went away")

@@ -35,13 +35,13 @@ def later(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Later:
     return pass_by
 
 
-def test_a_host_that_is_well_has_no_circuit(app: Flask) -> None:
+def test_a_healthy_host_has_no_circuit(app: Flask) -> None:
     assert circuits_of("", [HOST.authority]) == circuits_of("", []) == []
     assert claim_probe(HOST, seconds=9) is False
     assert close_circuit(HOST) is False
 
 
-def test_of_many_that_open_it_one_does(later: Later) -> None:
+def test_of_many_simultaneous_openings_one_succeeds(later: Later) -> None:
     assert [open_circuit(HOST, "connect_failed", seconds=60) for _ in range(3)] == [
         True,
         False,

@@ -66,7 +66,7 @@ def _postpone(request_id: UUID, seconds: float) -> None:
     release_slice(held)
 
 
-def test_where_all_is_well_nothing_is_changed(make_job: MakeJob) -> None:
+def test_without_a_clock_step_nothing_is_changed(make_job: MakeJob) -> None:
     postponed, leased, waiting = make_job(2), make_job(), make_job()
     _postpone(postponed, 300)
     claim(leased)
@@ -169,7 +169,7 @@ def test_an_attempt_whose_worker_died_is_repeated(make_job: MakeJob) -> None:
         assert _claimed().step == 2
 
 
-def test_an_ill_receiver_is_tried(make_job: MakeJob) -> None:
+def test_a_suspended_receiver_is_tried(make_job: MakeJob) -> None:
     for _ in range(FAILURES_TO_OPEN + 1):
         cancel_job(make_job())
     with _ahead():

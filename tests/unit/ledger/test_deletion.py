@@ -112,7 +112,7 @@ def test_a_job_is_deleted_once(ended: UUID) -> None:
     assert soft_delete(uuid4(), None) is None
 
 
-def test_the_rows_and_the_files_go(
+def test_rows_and_files_are_purged(
     ended: UUID, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion, "DELETE_BATCH", 2)
@@ -189,7 +189,7 @@ def test_a_long_erasure_is_joined_by_nobody(
     assert joined == [0] * 10 and _marks() == []
 
 
-def test_who_was_taken_for_dead_stops(ended: UUID, later: Callable[[timedelta], None]) -> None:
+def test_a_purge_presumed_dead_stops(ended: UUID, later: Callable[[timedelta], None]) -> None:
     erasure, files = _marked(ended), Files()
 
     def outlast(progressed: Callable[[], None]) -> None:
@@ -205,7 +205,7 @@ def test_who_was_taken_for_dead_stops(ended: UUID, later: Callable[[timedelta], 
     assert purge_job(erasure, files) is False and files.deleted == [ended]
 
 
-def test_of_two_who_delete_a_job_one_erases_it(app: Flask, ended: UUID) -> None:
+def test_of_two_deletions_of_a_job_one_purges_it(app: Flask, ended: UUID) -> None:
     def mark(_: int) -> Purge | None:
         with app.app_context():
             return soft_delete(ended, None)
@@ -244,7 +244,7 @@ def _age(request_id: UUID, age: timedelta = LONG_AGO) -> None:
         )
 
 
-def test_old_jobs_go_and_others_stay(make_job: MakeJob, ended: UUID) -> None:
+def test_old_jobs_are_pruned_and_others_stay(make_job: MakeJob, ended: UUID) -> None:
     active, young = make_job(), make_job()
     soft_delete(young, None)
     for request_id in (ended, active):
@@ -284,7 +284,7 @@ def test_pruning_stops_between_jobs(ended: UUID) -> None:
     assert queries.find_job(ended) is not None
 
 
-def test_two_that_prune_at_once_both_come_to_their_end(app: Flask, make_job: MakeJob) -> None:
+def test_two_simultaneous_prunings_both_finish(app: Flask, make_job: MakeJob) -> None:
     for _ in range(4):
         request_id = make_job(1)
         held = claim(request_id)

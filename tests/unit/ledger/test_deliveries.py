@@ -163,7 +163,7 @@ class TestTurns:
         _delivered(first)
         assert claim_due(HOLD) is not None and claim_due(HOLD) is None
 
-    def test_one_that_failed_last_gets_one_at_once_until_it_is_well(
+    def test_a_failing_receiver_gets_one_delivery_at_once_until_it_recovers(
         self, make_job: MakeJob
     ) -> None:
         _cancelled(make_job, number=4)
@@ -179,7 +179,7 @@ class TestTurns:
         order = [_claimed().receiver.split("/")[2].split(".")[0] for _ in range(4)]
         assert sorted(order[:2]) == sorted(order[2:]) == ["few", "many"]
 
-    def test_receivers_that_are_well_come_first(self, make_job: MakeJob) -> None:
+    def test_healthy_receivers_come_first(self, make_job: MakeJob) -> None:
         _cancelled(make_job, "https://ill.test/", 2)
         _fail(_claimed(), after=1000)
         _cancelled(make_job, "https://well.test/", 2)
@@ -207,7 +207,7 @@ class TestTurns:
         second = _claimed()
         assert second.id != first.id
 
-    def test_of_many_that_claim_at_once_two_are_let_in(self, app: Flask, make_job: MakeJob) -> None:
+    def test_of_many_simultaneous_claims_two_succeed(self, app: Flask, make_job: MakeJob) -> None:
         _cancelled(make_job, number=8)
 
         def run(_: int) -> DueDelivery | None:
@@ -220,7 +220,7 @@ class TestTurns:
 
 
 class TestCircuit:
-    def test_it_opens_after_failures_in_a_row(self, make_job: MakeJob) -> None:
+    def test_the_circuit_opens_after_consecutive_failures(self, make_job: MakeJob) -> None:
         _open_circuit(make_job)
         _cancelled(make_job)
         assert claim_due(HOLD) is None
@@ -267,13 +267,15 @@ class TestCircuit:
         assert claim_due(HOLD) is not None
         assert reset_circuit("https://unknown.test:443") is False
 
-    def test_to_ask_for_a_delivery_again_closes_it(self, make_job: MakeJob) -> None:
+    def test_redelivery_closes_the_circuit(self, make_job: MakeJob) -> None:
         _open_circuit(make_job)
         (request_id,) = _cancelled(make_job)
         assert redeliver(events_of(request_id)[0].id) is True
         assert _claimed().request_id == request_id
 
-    def test_what_waited_for_more_than_a_day_is_given_up(self, make_job: MakeJob) -> None:
+    def test_deliveries_that_waited_for_more_than_a_day_are_given_up(
+        self, make_job: MakeJob
+    ) -> None:
         _open_circuit(make_job)
         old, new = (events_of(request_id)[0].id for request_id in _cancelled(make_job, number=2))
         _make_due(old, ago=LONGEST_WAIT + timedelta(minutes=1))
@@ -317,9 +319,7 @@ class TestOwners:
             wanted = self._one(make_job, owner, path)
             assert _claimed().id == wanted
 
-    def test_a_host_that_does_not_answer_has_its_other_receivers_wait(
-        self, make_job: MakeJob
-    ) -> None:
+    def test_other_receivers_of_an_unresponsive_host_wait(self, make_job: MakeJob) -> None:
         wanted = self._one(make_job, "ben")
         _make_due(wanted, ago=timedelta(minutes=-1))
         self._fail_in_a_row(make_job, "anna", answered=False)

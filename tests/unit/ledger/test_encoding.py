@@ -42,7 +42,7 @@ def runner(narrow_url: str, make_app: MakeApp) -> FlaskCliRunner:
 
 @postgres
 @pytest.mark.parametrize("command", [["db", "upgrade"], ["serve"], ["doctor"]])
-def test_a_database_in_another_encoding_is_refused_in_words(
+def test_a_database_in_another_encoding_is_rejected_with_advice(
     runner: FlaskCliRunner, command: list[str]
 ) -> None:
     result = runner.invoke(args=command)
@@ -53,7 +53,7 @@ def test_a_database_in_another_encoding_is_refused_in_words(
 
 
 @postgres
-def test_the_advice_makes_a_database_that_is_taken(narrow_url: str, tmp_path: Path) -> None:
+def test_the_advice_makes_a_database_that_is_accepted(narrow_url: str, tmp_path: Path) -> None:
     with pytest.raises(click.ClickException) as refusal:
         migrate(narrow_url, tmp_path)
     advised = re.search(r"CREATE DATABASE imgcompress (.+?);", str(refusal.value))
@@ -63,7 +63,7 @@ def test_the_advice_makes_a_database_that_is_taken(narrow_url: str, tmp_path: Pa
         migrate(url, tmp_path)
 
 
-def test_the_databases_of_the_tests_are_taken(app: Flask) -> None:
+def test_the_databases_of_the_tests_are_accepted(app: Flask) -> None:
     with db.engine.connect() as connection:
         assert encoding_error(connection) is None
 

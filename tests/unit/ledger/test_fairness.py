@@ -45,7 +45,7 @@ def test_a_job_alone_takes_every_worker(large: UUID) -> None:
     assert not exceeds_fair_share(large)
 
 
-def test_a_second_slice_is_refused_while_another_job_waits_for_its_first(
+def test_a_second_slice_is_denied_while_another_job_waits_for_its_first(
     large: UUID, waiting: UUID
 ) -> None:
     claim(large, 0)
@@ -55,7 +55,7 @@ def test_a_second_slice_is_refused_while_another_job_waits_for_its_first(
     assert claim(large, 1)
 
 
-def test_a_refused_slice_is_published_again(large: UUID, waiting: UUID) -> None:
+def test_a_denied_slice_is_published_again(large: UUID, waiting: UUID) -> None:
     claim(large, 0)
     assert reserve_slices(large, 2) == [1, 2]
     claim_slice(large, 1, lease_seconds=30)
@@ -63,7 +63,7 @@ def test_a_refused_slice_is_published_again(large: UUID, waiting: UUID) -> None:
     assert reserve_slices(large, 2) == [1]
 
 
-def test_a_job_that_is_two_slices_ahead_hands_one_back(
+def test_a_job_two_slices_ahead_releases_one(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large, small = make_job(10, slice_size=1), make_job(1)
@@ -76,7 +76,7 @@ def test_a_job_that_is_two_slices_ahead_hands_one_back(
     assert not exceeds_fair_share(large)
 
 
-def test_the_first_slice_of_a_job_is_never_refused(large: UUID, waiting: UUID) -> None:
+def test_the_first_slice_of_a_job_is_never_denied(large: UUID, waiting: UUID) -> None:
     assert claim(large, 0)
     assert not exceeds_fair_share(large)
 
@@ -155,7 +155,7 @@ def test_an_owner_who_waits_is_served_before_another_gets_a_second_slice(
     assert not exceeds_fair_share(many[0])
 
 
-def test_an_owner_that_is_two_slices_ahead_hands_one_back(
+def test_an_owner_two_slices_ahead_releases_one(
     make_job: MakeJob, many: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = [claim(request_id) for request_id in many[:2]]

@@ -163,7 +163,7 @@ def test_a_feed_that_was_deleted_during_its_run_makes_nothing(app: Flask) -> Non
         finish_run(session, run, FeedOutcome.JOB)
 
 
-def test_an_owner_has_so_many_feeds_and_none_runs_after_the_key_is_revoked(app: Flask) -> None:
+def test_feeds_per_owner_are_limited_and_end_with_the_key(app: Flask) -> None:
     create_key("anna")
     new_feed("anna", most=1)
     with pytest.raises(TooManyFeeds):

@@ -50,7 +50,7 @@ def test_a_kept_answer_is_returned_again() -> None:
     assert claim_key(None, "k", "f") == ANSWER
 
 
-def test_another_request_with_the_key_is_refused() -> None:
+def test_another_request_with_the_key_is_rejected() -> None:
     claim = _claim()
     with pytest.raises(KeyReused):
         claim_key(None, "k", "other")

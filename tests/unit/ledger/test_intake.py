@@ -204,7 +204,7 @@ def test_a_job_that_broke_off_stays_hidden_and_is_due_for_deletion(app: Flask) -
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
-def test_a_writer_that_was_taken_for_dead_writes_nothing_more(app: Flask) -> None:
+def test_a_writer_presumed_dead_writes_nothing_more(app: Flask) -> None:
     job = new_job(10)
 
     def stalled() -> Iterator[NewImage]:
@@ -219,7 +219,7 @@ def test_a_writer_that_was_taken_for_dead_writes_nothing_more(app: Flask) -> Non
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
-def test_recovery_takes_away_what_a_dead_writer_left(app: Flask) -> None:
+def test_recovery_removes_the_rows_of_a_dead_writer(app: Flask) -> None:
     job = new_job(10)
     files = Files()
 
@@ -255,7 +255,7 @@ def test_duplicates_are_found_across_parts(make_job: MakeJob) -> None:
     assert [image.duplicate_of for image in images_of(request_id)] == [None, None, None, None, 0]
 
 
-def test_what_repeats_by_its_hash_alone_is_fetched_by_itself(
+def test_urls_that_only_share_a_hash_are_fetched_separately(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "Deduplicator", OneHashForAll)

@@ -95,7 +95,7 @@ def test_a_closed_job_leaves_no_slice_behind_whose_worker_died(make_job: MakeJob
     assert [part.state for part in slices_of(request_id)] == [SliceState.DONE, SliceState.DONE]
 
 
-def test_a_job_of_which_nothing_succeeded_has_failed(make_job: MakeJob) -> None:
+def test_a_job_without_any_success_has_failed(make_job: MakeJob) -> None:
     request_id = make_job(1)
     claimed = claim(request_id)
     record(claimed, failure(*pending_images(claimed)))

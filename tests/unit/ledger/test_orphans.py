@@ -63,7 +63,7 @@ def _done_job(make_job: MakeJob) -> tuple[UUID, list[str]]:
     return request_id, [csv_key(request_id), workbook_key(request_id), key]
 
 
-def test_what_belongs_to_a_job_stays(make_job: MakeJob, files: Files) -> None:
+def test_files_of_a_job_stay(make_job: MakeJob, files: Files) -> None:
     _, keys = _done_job(make_job)
     files.add(*keys)
 
@@ -71,7 +71,7 @@ def test_what_belongs_to_a_job_stays(make_job: MakeJob, files: Files) -> None:
     assert set(files.written) == set(keys)
 
 
-def test_what_belongs_to_nothing_goes(make_job: MakeJob, files: Files) -> None:
+def test_orphaned_files_are_deleted(make_job: MakeJob, files: Files) -> None:
     request_id, keys = _done_job(make_job)
     done, pending = images_of(request_id)
     files.add(*keys)
@@ -130,12 +130,12 @@ def test_of_a_deleted_job_everything_is_left_behind(make_job: MakeJob) -> None:
     assert left_behind(request_id, 1, [key]) == [key]
 
 
-def test_what_was_written_lately_may_still_be_recorded(app: object, files: Files) -> None:
+def test_recent_files_stay_since_they_may_still_be_recorded(app: object, files: Files) -> None:
     files.add(csv_key(uuid4()), image_key(uuid4(), uuid4(), "jpg"), at=YOUNG)
     assert delete_orphans(files.list, files.delete, BEFORE) == 0
 
 
-def test_what_is_not_ours_is_not_looked_at(app: object, files: Files) -> None:
+def test_foreign_files_are_ignored(app: object, files: Files) -> None:
     files.add("backup/all.sql", "README")
     assert count_orphans(files.list, BEFORE).files == 0
 

@@ -1,4 +1,4 @@
-"""Every way in which a database can be away is one error, and a fault of ours is not."""
+"""Every way in which the database can be unavailable raises one error; other errors pass through."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _write(session: Session) -> None:
 
 
 @on_postgres
-def test_a_read_only_postgres_is_away_for_all_that_writes(
+def test_a_read_only_postgres_is_unavailable_for_writers(
     ledger_url: str, make_job: MakeJob
 ) -> None:
     request_id = make_job()
@@ -95,9 +95,7 @@ def test_a_connection_that_ends_in_a_writers_hands_makes_one_error(
 
 
 @on_postgres
-def test_an_error_of_ours_does_not_hide_that_a_connection_ended(
-    ledger_url: str, make_job: MakeJob
-) -> None:
+def test_another_error_does_not_hide_a_lost_connection(ledger_url: str, make_job: MakeJob) -> None:
     make_job()
     with pytest.raises(LedgerUnavailable), writing() as session:
         _write(session)
@@ -184,7 +182,7 @@ def test_a_server_that_is_not_there_is_away(app: Flask, tmp_path: Path) -> None:
 
 
 @on_sqlite
-def test_a_read_only_sqlite_is_away_for_all_that_writes(app: Flask, make_job: MakeJob) -> None:
+def test_a_read_only_sqlite_is_unavailable_for_writers(app: Flask, make_job: MakeJob) -> None:
     request_id = make_job()
     event.listen(
         db.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA query_only = ON")
@@ -241,7 +239,7 @@ def test_a_ledger_without_its_tables_is_away(app: Flask) -> None:
             opened.execute(text("SELECT 1 FROM nowhere"))
 
 
-def test_a_fault_of_ours_is_reported_as_it_is(app: Flask) -> None:
+def test_other_errors_pass_through_unchanged(app: Flask) -> None:
     for session in (reading, writing):
         with pytest.raises(DBAPIError), session() as opened:
             opened.execute(text("SELECT missing FROM job_request"))
@@ -291,7 +289,7 @@ def test_a_read_costs_its_statement_and_a_probe(ledger_url: str, tmp_path: Path)
                 engine.dispose()
 
 
-def test_who_reads_after_an_error_sees_the_newest_state(make_job: MakeJob) -> None:
+def test_a_read_after_an_error_sees_the_newest_state(make_job: MakeJob) -> None:
     jobs = [make_job(), make_job()]
     rows = []
     with pytest.raises(ValueError, match="unreadable"), reading() as session:

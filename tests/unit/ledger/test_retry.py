@@ -86,7 +86,7 @@ def test_failed_images_alone_are_tried_again(ended: UUID) -> None:
         assert image.error_code is image.error_message is image.not_before is None
 
 
-def test_codes_pick_failures(ended: UUID) -> None:
+def test_failures_are_filtered_by_code(ended: UUID) -> None:
     assert retry_job(ended, ["source_status"]) is True
     assert _statuses(ended) == "CPFCCP"
     job = job_of(ended)
@@ -127,7 +127,7 @@ def test_a_worker_of_the_last_epoch_writes_nothing(make_job: MakeJob) -> None:
     assert _statuses(request_id) == "PC"
 
 
-def test_a_slice_that_killed_a_worker_stays_in_quarantine(ended: UUID) -> None:
+def test_a_slice_that_killed_a_worker_stays_isolated(ended: UUID) -> None:
     with writing() as session:
         session.execute(update(JobSlice).where(JobSlice.slice_no == 0).values(crashes=11))
     retry_job(ended)
@@ -210,7 +210,7 @@ def test_each_epoch_is_reported_once(ended: UUID) -> None:
     ]
 
 
-def test_a_job_of_which_nothing_succeeded_can_be_completed(make_job: MakeJob) -> None:
+def test_a_job_without_any_success_can_be_completed(make_job: MakeJob) -> None:
     request_id = make_job(1)
     claimed = claim(request_id)
     record(claimed, failure(*pending_images(claimed)))

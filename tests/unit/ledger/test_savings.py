@@ -75,7 +75,7 @@ def test_a_job_that_ended_before_there_were_sums_is_not_taken_out(make_job: Make
     assert sums() == ((1, 2, 2000, 800), {"source_status": 1})
 
 
-def test_what_a_cancelled_job_has_done_counts(make_job: MakeJob) -> None:
+def test_the_finished_images_of_a_cancelled_job_count(make_job: MakeJob) -> None:
     jobs = [make_job(2), make_job(2)]
     for request_id in jobs:
         held = claim(request_id)

@@ -113,7 +113,7 @@ def test_machines_that_share_a_webhook_secret_open_each_others_seals(
     assert unseal(sealed) == SECRET
 
 
-def test_what_an_older_version_left_plain_is_sealed_in_time(app: Flask, make_job: MakeJob) -> None:
+def test_plain_secrets_of_older_versions_are_sealed(app: Flask, make_job: MakeJob) -> None:
     young, old = make_job(1, webhook_secret=SECRET), make_job(1, webhook_secret=SECRET)
     leave_plain(young, hours=23)
     leave_plain(old, hours=25)

@@ -34,7 +34,7 @@ def wire(app: Flask) -> Iterator[socket.socket]:
             yield wire
 
 
-def test_a_database_that_falls_silent_is_given_up(wire: socket.socket) -> None:
+def test_an_unresponsive_database_times_out(wire: socket.socket) -> None:
     assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     found = [
         wire.getsockopt(socket.IPPROTO_TCP, option)

@@ -278,7 +278,7 @@ def deleting(app: Flask, first: UUID) -> Iterator[Thread]:
     thread.join()
 
 
-def test_a_deletion_waits_for_who_takes_over(
+def test_a_deletion_waits_for_a_transaction_that_takes_over(
     first: UUID, make_job: MakeJob, deleting: Thread
 ) -> None:
     request_id = make_job(3, since_id=first, removed_images=0)

@@ -136,7 +136,7 @@ def test_failures_of_one_code_are_kept_apart_by_what_was_met(make_job: MakeJob) 
         ] == [("HTTP 403 Forbidden", 2), ("HTTP 404 Not Found", 1)]
 
 
-def test_an_image_put_off_untried_has_no_attempt_more(make_job: MakeJob) -> None:
+def test_an_image_postponed_untried_costs_no_attempt(make_job: MakeJob) -> None:
     request_id = make_job(1)
     claimed = claim(request_id)
     (image,) = pending_images(claimed)
@@ -172,7 +172,7 @@ def test_a_slice_is_done_when_none_of_its_images_is_pending(make_job: MakeJob) -
     assert claim_slice(request_id, 0, lease_seconds=LEASE) is None
 
 
-def test_a_slice_handed_back_can_be_claimed_at_once(make_job: MakeJob) -> None:
+def test_a_released_slice_can_be_claimed_at_once(make_job: MakeJob) -> None:
     request_id = make_job(2)
     claimed = claim(request_id)
     record(claimed, success(pending_images(claimed)[0]))
@@ -205,7 +205,7 @@ def test_the_last_results_and_the_end_of_the_slice_are_written_together(make_job
     assert (job_of(request_id).status, slices_of(request_id)[0].state) == ("COMPLETED", "DONE")
 
 
-def test_a_slice_that_is_handed_back_with_results_keeps_its_other_images(make_job: MakeJob) -> None:
+def test_a_slice_released_with_results_keeps_its_other_images(make_job: MakeJob) -> None:
     request_id = make_job(3)
     claimed = claim(request_id)
     assert record_and_release(claimed, [success(pending_images(claimed)[0])]) is False
@@ -214,7 +214,7 @@ def test_a_slice_that_is_handed_back_with_results_keeps_its_other_images(make_jo
     assert claim(request_id).crashes == 0
 
 
-def test_a_slice_is_not_ended_by_who_has_lost_it(make_job: MakeJob) -> None:
+def test_a_slice_is_not_ended_by_a_worker_that_lost_it(make_job: MakeJob) -> None:
     request_id = make_job()
     stale = claim(request_id, lease_seconds=EXPIRED)
     image = pending_images(stale)[0]

@@ -44,7 +44,7 @@ def kept() -> str:
         return session.get_one(Installation, "webhook_secrets").value
 
 
-def test_a_configured_secret_is_taken_as_it_is(app: Flask) -> None:
+def test_a_configured_secret_is_used_unchanged(app: Flask) -> None:
     set_up(app, webhook_secrets=("whsec_new", "whsec_old"))
     assert signing_secrets() == ("whsec_new", "whsec_old")
     with reading() as session:

@@ -56,7 +56,7 @@ def test_public_addresses_pass(address):
         "4000::1",
     ],
 )
-def test_special_addresses_are_refused(address):
+def test_special_addresses_are_rejected(address):
     assert reason_to_block(ip_address(address), DialPolicy())
 
 
@@ -75,7 +75,7 @@ def test_special_addresses_are_refused(address):
         "64:ff9b:1::8.8.8.8",
     ],
 )
-def test_every_form_that_embeds_ipv4_is_seen_and_refused(address):
+def test_every_form_that_embeds_ipv4_is_recognised_and_rejected(address):
     assert ip_address("8.8.8.8") in set(embedded_ipv4(IPv6Address(address)))
     assert reason_to_block(ip_address(address), DialPolicy())
 
@@ -100,12 +100,12 @@ def test_a_gateway_that_is_allowed_passes_on_to_public_addresses_alone():
 
 
 @pytest.mark.parametrize("address", sorted(METADATA, key=str), ids=str)
-def test_metadata_is_refused_unless_listed_exactly(address):
+def test_metadata_addresses_are_rejected_unless_listed_exactly(address):
     everything = ("0.0.0.0/0", "::/0")
     assert reason_to_block(address, allowing(*everything))
     assert reason_to_block(address, allowing(str(address))) is None
 
 
-def test_an_address_with_a_zone_is_refused():
+def test_an_address_with_a_zone_is_rejected():
     assert reason_to_block(ip_address("2a00:1450:4001::1%eth0"), DialPolicy())
     assert reason_to_block(ip_address("fe80::1%eth0"), allowing("fe80::/10"))

@@ -35,7 +35,7 @@ def dialled(monkeypatch) -> list[str]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case.url))
-def test_only_what_is_allowed_is_dialled(case: Case, dialled):
+def test_only_allowed_addresses_are_dialled(case: Case, dialled):
     policy = DialPolicy()
     session = Session(policy, pool_size=1, connect_timeout=1, resolve=case.resolve)
     fetcher = Fetcher(policy, LIMITS, per_host=1, session=session)
@@ -86,7 +86,7 @@ def test_a_name_that_changes_its_address_is_checked_at_each_lookup(dialled, cana
     assert dialled == ["93.184.216.34"]
 
 
-def test_one_lookup_decides_and_is_what_is_dialled(dialled):
+def test_the_checked_lookup_is_the_one_that_is_dialled(dialled):
     lookups: list[str] = []
 
     def resolve(host):

@@ -55,7 +55,7 @@ def test_a_receiver_that_does_not_read_is_cut_off(session):
         post(session, silent.url("/hook"), bytes(20 * 2**20), HEADERS, seconds=0.3)
 
 
-def test_a_private_receiver_is_refused(canary):
+def test_a_private_receiver_is_rejected(canary):
     session = Session(PUBLIC, pool_size=1, connect_timeout=1)
     with pytest.raises(NetworkError, match="url_not_allowed"):
         post(session, canary.url(), b"{}", HEADERS, seconds=5)

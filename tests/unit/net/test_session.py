@@ -81,7 +81,7 @@ def test_cookies_are_not_sent_back(session, origin):
     assert "cookie" not in origin.requests[1].headers
 
 
-def test_unpacked_content_is_asked_for(session, origin):
+def test_uncompressed_content_is_requested(session, origin):
     get(session, origin.url("/a.jpg"))
     assert origin.requests[0].headers["accept-encoding"] == "identity"
 
@@ -94,7 +94,7 @@ def test_redirects_are_not_followed(session, origin):
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "data:,x", "//x/", ""])
-def test_other_schemes_are_refused(session, url):
+def test_other_schemes_are_rejected(session, url):
     with pytest.raises(NetworkError, match="url_not_allowed"):
         get(session, url)
 
@@ -111,7 +111,7 @@ def test_host_and_certificate_are_those_of_the_url(tls_session, tls_origin):
     assert origin.requests[0].headers["host"] == f"shop.example:{origin.port}"
 
 
-def test_a_certificate_for_another_name_is_refused(tls_session, tls_origin):
+def test_a_certificate_for_another_name_is_rejected(tls_session, tls_origin):
     origin = tls_origin("other.example")
     with pytest.raises(NetworkError) as caught:
         get(tls_session, origin.url())
@@ -124,7 +124,7 @@ def test_a_certificate_for_the_address_is_not_one_for_the_name(tls_session, tls_
         get(tls_session, tls_origin("127.0.0.1").url())
 
 
-def test_an_unknown_authority_is_refused(tls_origin):
+def test_an_unknown_authority_is_rejected(tls_origin):
     session = Session(LOOPBACK, pool_size=1, connect_timeout=2, resolve=lambda host: ["127.0.0.1"])
     with pytest.raises(NetworkError, match="tls_invalid"):
         get(session, tls_origin("shop.example").url())

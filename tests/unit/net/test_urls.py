@@ -15,7 +15,7 @@ from .cases import CASES, Case
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case.url))
-def test_the_text_is_refused_where_no_name_has_to_be_resolved(case: Case):
+def test_urls_are_rejected_by_their_text_without_dns(case: Case):
     if case.text_decides:
         with pytest.raises(NetworkError) as caught:
             check_url(case.url, DialPolicy())
@@ -86,7 +86,7 @@ def test_usual_urls_pass(url):
         "http://①②⑦.0.0.1/",
     ],
 )
-def test_odd_urls_are_refused(url):
+def test_odd_urls_are_rejected(url):
     with pytest.raises(NetworkError, match="url_not_allowed"):
         check_url(url, DialPolicy())
 

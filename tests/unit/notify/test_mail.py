@@ -67,7 +67,7 @@ def _part(mail: EmailMessage, kind: str) -> str:
     return content
 
 
-def test_the_head_shows_who_what_and_when() -> None:
+def test_the_headers_name_sender_subject_and_date() -> None:
     mail = _mail()
     assert mail["Subject"] == "Größe & <b>.csv: 1,197 of 1,200 images compressed"
     assert (mail["From"], mail["To"]) == ("Images <images@service.test>", "team@shop.test")
@@ -87,7 +87,7 @@ def test_the_text_shows_counts_savings_and_reasons() -> None:
     assert FACTS["details_url"] in text
 
 
-def test_the_page_says_the_same_and_runs_nothing() -> None:
+def test_the_html_part_has_the_same_text_and_no_scripts() -> None:
     page = _part(_mail(), "html")
     assert "1,197 of 1,200" in page and f'href="{FACTS["details_url"]}"' in page
     assert "Größe &amp; &lt;b&gt;.csv" in page and "&lt;i&gt;.shop.test" in page

@@ -51,7 +51,7 @@ def _send(server: SmtpServer, tls: ssl.SSLContext | None = None, to: str = TO) -
     return send_mail(server, message, recipient=to, tls=tls)
 
 
-def test_a_mail_is_taken_over() -> None:
+def test_a_mail_is_accepted() -> None:
     with MailServer() as server:
         assert _send(SmtpServer("127.0.0.1", server.port)) == Attempt(True, 250)
     (mail,) = server.mails
@@ -86,7 +86,7 @@ def test_without_starttls_nothing_is_sent_in_the_clear() -> None:
     assert server.mails == []
 
 
-def test_a_refused_login_can_be_put_right_by_the_operator(
+def test_a_rejected_login_can_be_fixed_by_the_operator(
     server_tls: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
     with MailServer("starttls", server_tls, login=True) as server:
@@ -118,7 +118,7 @@ def test_an_address_that_the_server_cannot_take_is_final() -> None:
     assert attempt == Attempt(False, error="address_not_supported", final=True)
 
 
-def test_a_server_that_is_down_or_hangs_is_ill(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_down_or_hangs_counts_as_failing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(email, "ANSWER_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

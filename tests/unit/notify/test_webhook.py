@@ -50,7 +50,7 @@ def _send(
     )
 
 
-def test_what_arrives_verifies(session: Session, receiver: Receiver) -> None:
+def test_a_received_webhook_verifies(session: Session, receiver: Receiver) -> None:
     assert _send(session, receiver.url) == Attempt(True, 200)
     (arrival,) = receiver.arrivals
     assert arrival.body == PAYLOAD.encode()
@@ -58,7 +58,7 @@ def test_what_arrives_verifies(session: Session, receiver: Receiver) -> None:
     assert arrival.id == "msg_1"
 
 
-def test_while_secrets_change_both_verify(session: Session, receiver: Receiver) -> None:
+def test_during_a_rotation_both_secrets_verify(session: Session, receiver: Receiver) -> None:
     old = "whsec_" + b64encode(b"o" * 24).decode()
     _send(session, receiver.url, secrets=(SECRET, old))
     (arrival,) = receiver.arrivals
@@ -79,7 +79,7 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize("changed", ["webhook-id", "webhook-timestamp", "body"])
-def test_one_changed_byte_is_refused(session: Session, receiver: Receiver, changed: str) -> None:
+def test_one_changed_byte_is_rejected(session: Session, receiver: Receiver, changed: str) -> None:
     _send(session, receiver.url)
     headers, body = dict(receiver.arrivals[0].headers), receiver.arrivals[0].body
     if changed == "body":
@@ -91,7 +91,7 @@ def test_one_changed_byte_is_refused(session: Session, receiver: Receiver, chang
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
-def test_another_status_is_a_failure_that_may_pass(
+def test_another_status_is_a_temporary_failure(
     session: Session, receiver: Receiver, status: int
 ) -> None:
     receiver.answers = [status]

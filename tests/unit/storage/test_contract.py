@@ -25,7 +25,7 @@ def _read(storage: Storage, key: str) -> bytes:
         return file.read()
 
 
-def test_what_was_written_is_read_back(storage: Storage) -> None:
+def test_a_written_file_is_read_back(storage: Storage) -> None:
     storage.write(image_key("job", "image", "jpg"), b"bytes")
     assert _read(storage, "images/job/image.jpg") == b"bytes"
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_open_stays_whole_when_it_is_replaced(storage: Storage) -
 @pytest.mark.parametrize(
     "key", ["missing", "images", "images/job", "images/job/none.jpg", "images/job/image.jpg/below"]
 )
-def test_what_is_not_there_is_not_found(storage: Storage, key: str) -> None:
+def test_an_unknown_job_or_delivery_is_not_found(storage: Storage, key: str) -> None:
     storage.write("images/job/image.jpg", b"")
     with pytest.raises(StorageNotFound):
         storage.open(key)
@@ -160,7 +160,7 @@ def test_one_file_is_deleted(storage: Storage) -> None:
     assert _keys(storage) == {"images/one/b.jpg"}
 
 
-def test_what_is_stored_is_listed_with_its_time(storage: Storage) -> None:
+def test_stored_files_are_listed_with_their_times(storage: Storage) -> None:
     assert list(storage.list()) == list(storage.list("images")) == []
     storage.write("images/one/a.jpg", b"a")
     storage.write("images2/b.jpg", b"b")

@@ -13,7 +13,7 @@ from imgcompress.storage import Storage
 from imgcompress.storage.files import FileStorage
 
 
-def test_what_a_dying_process_left_is_listed(file_storage: Storage, tmp_path: Path) -> None:
+def test_leftovers_of_a_dead_process_are_listed(file_storage: Storage, tmp_path: Path) -> None:
     file_storage.write("images/one/a.jpg", b"a")
     (tmp_path / "made" / "later" / "images" / "one" / ".b.jpg.0123").write_bytes(b"half")
     assert {file.key for file in file_storage.list("images")} == {

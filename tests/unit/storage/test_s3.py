@@ -120,11 +120,13 @@ class TestAnAnswerThatBreaksOff:
                 proxy.restore()
                 yield begin, file
 
-    def test_the_rest_is_asked_for_again(self, begun: tuple[bytes, BinaryIO]) -> None:
+    def test_the_rest_of_a_broken_download_is_requested(
+        self, begun: tuple[bytes, BinaryIO]
+    ) -> None:
         begin, file = begun
         assert begin + file.read() == LARGE
 
-    def test_but_not_that_of_another_version(
+    def test_the_rest_of_another_version_is_not_requested(
         self, begun: tuple[bytes, BinaryIO], s3_storage: Storage
     ) -> None:
         s3_storage.write("a/b", LARGE[::-1])

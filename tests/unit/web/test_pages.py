@@ -46,7 +46,7 @@ def test_only_comparisons_show_images_of_other_hosts(client: FlaskClient, reques
     assert "img-src 'self';" in policies["/jobs"] and "img-src 'self';" in policies["/jobs/nothing"]
 
 
-def test_everything_that_a_page_names_is_there(client: FlaskClient, request_id: str) -> None:
+def test_every_asset_of_a_page_exists(client: FlaskClient, request_id: str) -> None:
     for path in [*PAGES, f"/jobs/{request_id}"]:
         named = re.findall(r'(?:src|href)="(/web/[^"]+)"', client.get(path, headers=BROWSER).text)
         assert len(named) >= 4
@@ -55,7 +55,7 @@ def test_everything_that_a_page_names_is_there(client: FlaskClient, request_id: 
                 assert answer.status_code == 200, asset
 
 
-def test_what_does_not_exist_is_a_page_for_people_and_a_problem_for_programs(
+def test_not_found_is_a_page_for_people_and_a_problem_for_programs(
     client: FlaskClient,
 ) -> None:
     for path, words, code in [
@@ -90,7 +90,7 @@ def test_the_sample_photos_are_shown_beside_their_results(client: FlaskClient) -
     assert f'"https://{SAMPLE_HOST}/"' in script
 
 
-def test_programs_are_led_from_the_page_of_all_jobs_to_the_call(
+def test_programs_are_redirected_from_the_page_of_all_jobs_to_the_call(
     client: FlaskClient, request_id: str
 ) -> None:
     answer = client.get("/jobs?status=PENDING")
@@ -121,7 +121,7 @@ def test_the_page_of_a_job_has_the_advice_on_every_failure(
         assert f"<dt>{code}</dt>" in text
 
 
-def test_the_first_page_offers_what_the_installation_can_do(client: FlaskClient) -> None:
+def test_the_home_page_offers_the_options_of_the_installation(client: FlaskClient) -> None:
     text = client.get("/").text
     assert "200 MiB" in text and 'name="webhook_url"' in text
     assert 'name="email"' not in text  # No mail server is set.

@@ -36,7 +36,7 @@ def _connection(broker: str, sqlite_url: str, folder: Path) -> Connection:
 
 
 @pytest.mark.redis
-def test_a_redis_that_falls_silent_is_given_up(sqlite_url: str, tmp_path: Path) -> None:
+def test_an_unresponsive_redis_times_out(sqlite_url: str, tmp_path: Path) -> None:
     with _connection(redis_url(), sqlite_url, tmp_path) as connection:
         pool = connection.default_channel.client.connection_pool
         wire = pool.get_connection()
@@ -45,6 +45,6 @@ def test_a_redis_that_falls_silent_is_given_up(sqlite_url: str, tmp_path: Path) 
 
 
 @pytest.mark.rabbitmq
-def test_a_rabbitmq_that_falls_silent_is_given_up(sqlite_url: str, tmp_path: Path) -> None:
+def test_an_unresponsive_rabbitmq_times_out(sqlite_url: str, tmp_path: Path) -> None:
     with _connection(rabbitmq_url(), sqlite_url, tmp_path) as connection:
         assert _keepalive(connection.connection.transport.sock) == [10, 5, 3]

@@ -1,4 +1,4 @@
-"""Which faults are final and which are tried again, and when."""
+"""Which errors are final, which are retried, and when."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _delay(error: ImageError, attempts: int = 0) -> float:
     return result.rest / timedelta(seconds=1)
 
 
-def test_a_final_fault_fails_with_its_code_and_advice() -> None:
+def test_a_final_error_fails_with_its_code_and_advice() -> None:
     error = ImageError("source_status", "The server answered 404", retryable=False)
     result = classify_failure(_image(), error)
     assert isinstance(result, Failure)
@@ -43,7 +43,7 @@ def test_a_failed_attempt_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -
     assert line.getMessage().startswith(f"Image {image.image_id} failed in attempt 3: ")
 
 
-def test_what_differs_from_image_to_image_does_not_part_failures() -> None:
+def test_details_that_differ_between_images_do_not_split_a_group() -> None:
     result = classify_failure(
         _image(), ImageError("too_large", "The server announces 26,214,401 bytes")
     )
@@ -61,7 +61,7 @@ def test_nobody_waits_for_a_busy_host_forever() -> None:
 
 
 @pytest.mark.parametrize("attempts, shortest, longest", [(0, 0.7, 1.3), (1, 2.9, 5.1)])
-def test_a_passing_fault_waits_longer_each_time(
+def test_a_temporary_error_waits_longer_each_time(
     attempts: int, shortest: float, longest: float
 ) -> None:
     assert shortest <= _delay(ImageError("connect_failed"), attempts) <= longest

@@ -67,7 +67,7 @@ def test_a_clock_that_is_put_back_makes_nothing_late(monkeypatch: pytest.MonkeyP
     assert found.is_due(began - timedelta(seconds=6)).is_due
 
 
-def test_nothing_of_the_schedule_outlives_beat(app_without_broker: Flask, tmp_path: Path) -> None:
+def test_beat_keeps_no_state_after_it_ends(app_without_broker: Flask, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
     for _ in range(2):
         scheduler = _scheduler(app_without_broker)
@@ -77,7 +77,7 @@ def test_nothing_of_the_schedule_outlives_beat(app_without_broker: Flask, tmp_pa
 
 
 @pytest.mark.redis
-def test_what_is_due_is_sent(app: Flask) -> None:
+def test_due_tasks_are_sent(app: Flask) -> None:
     scheduler = _scheduler(app)
     scheduler.update_from_dict(
         {"sent": {"task": "process_csv", "schedule": schedule(0), "args": ("id", 0)}}

@@ -56,7 +56,7 @@ GROW = """if True:
             resource.setrlimit(resource.RLIMIT_DATA, (taken + 32 << 20, -1))
             assert compress(small, CompressOptions()).outcome == "target_met"
 """
-IN_QUARANTINE = """if True:
+IN_CODEC_PROCESS = """if True:
     import sys
     from pathlib import Path
     from imgcompress.errors import ImageError
@@ -65,13 +65,13 @@ IN_QUARANTINE = """if True:
     from imgcompress.imaging.codec_process import CodecProcess
 
     limit_memory(256 << 20, concurrency=1)
-    quarantine = CodecProcess(timeout=60)
+    codec = CodecProcess(timeout=60)
     for path in sys.argv[1:]:
         try:
-            print(quarantine.compress(Path(path).read_bytes(), CompressOptions()).outcome)
+            print(codec.compress(Path(path).read_bytes(), CompressOptions()).outcome)
         except ImageError as error:
             print(error.code)
-    quarantine.close()
+    codec.close()
 """
 
 
@@ -95,7 +95,7 @@ def test_a_lack_of_memory_is_never_taken_for_damage(name: str, tmp_path: Path) -
     assert last in ("target_met", "floor_reached", "already_small")
 
 
-def test_an_image_beyond_the_ceiling_fails_alone_in_quarantine(tmp_path: Path) -> None:
+def test_an_image_beyond_the_memory_limit_fails_alone_in_the_codec_process(tmp_path: Path) -> None:
     for name, data in (
         ("small", encoded(photo(), "JPEG", quality=95)),
         ("large", encoded(Image.new("RGBA", (6900, 6900)), "PNG")),
@@ -104,7 +104,7 @@ def test_an_image_beyond_the_ceiling_fails_alone_in_quarantine(tmp_path: Path) -
         (tmp_path / name).write_bytes(data)
     paths = [tmp_path / name for name in ("small", "large", "grows", "small")]
     faults = ROOT / "tests" / "faults" / "harm"
-    assert _printed(IN_QUARANTINE, *paths, PYTHONPATH=f"{faults}:{ROOT}") == [
+    assert _printed(IN_CODEC_PROCESS, *paths, PYTHONPATH=f"{faults}:{ROOT}") == [
         "target_met",
         "out_of_memory",
         "out_of_memory",
@@ -118,7 +118,7 @@ def test_an_avif_that_gets_no_memory_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(encoded(cutout().resize(SIZE), "AVIF", speed=10))
     paths = [tmp_path / name for name in ("large", "small")]
     for room in range(16, 112, 12):
-        script = IN_QUARANTINE.replace("256 << 20", f"{room} << 20").replace(
+        script = IN_CODEC_PROCESS.replace("256 << 20", f"{room} << 20").replace(
             "concurrency=1", "concurrency=0"
         )
         code, last = _printed(script, *paths)

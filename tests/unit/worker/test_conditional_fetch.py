@@ -46,7 +46,7 @@ def fetcher(origin: PlainOrigin) -> Iterator[Fetcher]:
         ({"Last-Modified": "yesterday"}, None),
     ],
 )
-def test_a_source_is_asked_by_what_it_said(
+def test_conditional_requests_repeat_the_validators_of_the_source(
     origin: PlainOrigin, fetcher: Fetcher, headers: dict[str, str], validator: str | None
 ) -> None:
     url = origin.url("/1.jpg")
@@ -59,20 +59,22 @@ def test_a_source_is_asked_by_what_it_said(
     assert origin.connections == 1
 
 
-def test_what_has_changed_is_fetched(origin: PlainOrigin, fetcher: Fetcher) -> None:
+def test_a_changed_source_is_fetched(origin: PlainOrigin, fetcher: Fetcher) -> None:
     origin.headers["/1.jpg"] = {"ETag": '"b"'}
     fetched = fetcher.fetch(origin.url("/1.jpg"), validator='"a"')
     assert (fetched.data, fetched.validator) == (b"one", '"b"')
 
 
-def test_who_did_not_ask_takes_no_304(origin: PlainOrigin, fetcher: Fetcher) -> None:
+def test_a_304_to_an_unconditional_request_is_an_error(
+    origin: PlainOrigin, fetcher: Fetcher
+) -> None:
     origin.files["/1.jpg"] = (304, "image/jpeg", b"")
     with pytest.raises(ImageError) as error:
         fetcher.fetch(origin.url("/1.jpg"))
     assert error.value.found == "HTTP 304 Not Modified"
 
 
-def test_behind_a_redirect_a_date_proves_nothing(origin: PlainOrigin, fetcher: Fetcher) -> None:
+def test_behind_a_redirect_a_date_is_not_trusted(origin: PlainOrigin, fetcher: Fetcher) -> None:
     url = origin.url("/1.jpg")
     origin.files |= {
         "/1.jpg": (302, "text/plain", b""),

@@ -171,7 +171,7 @@ def test_a_pause_that_is_asked_for_is_kept_up_to_a_day(
     assert event().next_attempt_at == clock.now + timedelta(days=1)
 
 
-def test_a_fault_of_ours_waits_like_any_other(
+def test_an_internal_error_is_retried_like_any_other(
     event: Callable[[], WebhookDelivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> None:
@@ -244,7 +244,7 @@ def test_all_rounds_at_once_have_a_connection_each_at_one_host(
     assert "pool is full" not in caplog.text
 
 
-def test_the_uploads_own_secret_signs_alone(make_job: MakeJob, receiver: Receiver) -> None:  # noqa: F811
+def test_only_the_uploads_own_secret_signs(make_job: MakeJob, receiver: Receiver) -> None:  # noqa: F811
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     cancel_job(make_job(1, webhook_url=receiver.url, webhook_secret=secret))
     deliver_due()
@@ -294,7 +294,7 @@ class TestMail:
         assert events_of(request_id)[0].state == "DELIVERED"
         assert mail_server.recipients == ["team@shop.test"]
 
-    def test_a_refusal_is_final(self, mail_server: MailServer, request_id: UUID) -> None:
+    def test_a_rejected_recipient_is_final(self, mail_server: MailServer, request_id: UUID) -> None:
         mail_server.answers = ["550 5.1.1 No such mailbox"]
         deliver_due()
         (event,) = events_of(request_id)
@@ -348,7 +348,7 @@ def test_no_mail_goes_out_without_a_mail_server(sqlite_url: str, tmp_path: Path)
     assert (attempt.delivered, attempt.error, attempt.final) == (False, "no_mail_server", False)
 
 
-def test_what_was_delivered_is_recorded_once_the_ledger_is_back(
+def test_deliveries_are_recorded_once_the_ledger_is_back(
     receiver: Receiver, event: Callable[[], WebhookDelivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record, times = rounds.record_delivered, count(1)

@@ -66,7 +66,7 @@ def test_sample_photos_need_no_network_and_no_allowed_port():
 @pytest.mark.parametrize(
     "path", ["", "none.jpg", "../setup.py", "..%2fsetup.py", "/etc/passwd", "*.csv", "."]
 )
-def test_the_host_of_the_samples_gives_nothing_else(fetcher, path):
+def test_the_sample_host_serves_nothing_else(fetcher, path):
     with pytest.raises(ImageError) as caught:
         fetcher.fetch(f"https://{SAMPLE_HOST}/{path}")
     assert (caught.value.code, caught.value.retryable) == ("source_status", False)
@@ -198,7 +198,7 @@ def test_a_redirect_loop_ends(fetcher, hostile):
         "http://127.0.0.1:0/",
     ],
 )
-def test_a_redirect_passes_the_same_door(fetcher, origin, target):
+def test_a_redirect_passes_the_same_checks(fetcher, origin, target):
     redirect(origin, "/a.jpg", target)
     with pytest.raises(ImageError) as caught:
         fetcher.fetch(origin.url("/a.jpg"))
@@ -218,7 +218,7 @@ def test_other_statuses_are_final(fetcher, hostile, status):
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
-def test_some_statuses_may_pass(fetcher, hostile, status):
+def test_some_statuses_are_temporary(fetcher, hostile, status):
     with pytest.raises(ImageError) as caught:
         fetcher.fetch(hostile.url(f"/status/{status}"))
     assert (caught.value.code, caught.value.retryable) == ("source_status", True)
@@ -234,7 +234,7 @@ def test_some_statuses_may_pass(fetcher, hostile, status):
         ("negative", None, None),
     ],
 )
-def test_retry_after_is_heard_up_to_five_minutes(fetcher, hostile, form, least, most):
+def test_retry_after_is_honoured_up_to_five_minutes(fetcher, hostile, form, least, most):
     with pytest.raises(ImageError) as caught:
         fetcher.fetch(hostile.url(f"/429/{form}"))
     assert caught.value.retryable

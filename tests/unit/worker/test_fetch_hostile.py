@@ -131,12 +131,12 @@ def test_it_ends_in_time_with_the_right_code_and_spoils_no_other_image(
         *(f"/malformed/{number}" for number in range(len(MALFORMED))),
     ],
 )
-def test_what_is_odd_but_whole_is_taken(fetcher, hostile, path):
+def test_odd_but_complete_responses_are_accepted(fetcher, hostile, path):
     for _ in range(2):
         assert fetcher.fetch(hostile.url(path)).data == hostile.image
 
 
-def test_the_content_type_is_not_believed(fetcher, hostile):
+def test_the_content_type_is_ignored(fetcher, hostile):
     assert fetcher.fetch(hostile.url("/image-as-text")).data == hostile.image
     assert fetcher.fetch(hostile.url("/text-as-image")).data.startswith(b"<!doctype html>")
 
@@ -148,7 +148,7 @@ def test_a_length_that_is_too_small_spoils_no_other_image(fetcher, hostile):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_an_origin_that_accepts_and_is_silent(hasty, scheme):
+def test_an_origin_that_accepts_and_does_not_answer(hasty, scheme):
     with SilentOrigin() as silent, pytest.raises(ImageError, match="source_timeout"):
         hasty.fetch(f"{scheme}://127.0.0.1:{silent.port}/")
 
@@ -238,7 +238,7 @@ def test_memory_stays_small(hostile, path):
     assert int(growth) < 50 * MIB
 
 
-# Print the code of the fault and the growth of the process's peak memory, in bytes.
+# Print the code of the error and the growth of the process's peak memory, in bytes.
 PEAK_GROWTH = """
 import resource, sys
 from imgcompress.errors import ImageError

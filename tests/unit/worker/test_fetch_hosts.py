@@ -40,7 +40,7 @@ def test_a_complaint_halves_the_limit_down_to_one(error):
 @pytest.mark.parametrize(
     "error", [SourceStatus(404), ImageError("source_broken"), ImageError("too_large")]
 )
-def test_other_faults_leave_the_limit_alone(error):
+def test_other_errors_leave_the_limit_unchanged(error):
     hosts = PerHostLimiter(8)
     use(hosts, error, times=20)
     assert hosts.limit(HOST) == 8
@@ -72,7 +72,7 @@ def test_requests_that_were_under_way_together_complain_once():
     assert hosts.limit(HOST) == 4
 
 
-def test_who_finds_no_free_connection_says_so_without_harm():
+def test_without_a_free_connection_the_host_is_busy():
     hosts = PerHostLimiter(1)
     with hosts.connection(HOST, 1):
         with pytest.raises(HostBusy) as caught, hosts.connection(HOST, 0.05):
@@ -99,7 +99,7 @@ def test_a_connection_that_comes_free_is_taken():
     thread.join()
 
 
-def test_a_fault_of_ours_frees_the_connection():
+def test_an_unexpected_error_frees_the_connection():
     hosts = PerHostLimiter(1)
     with pytest.raises(KeyError), hosts.connection(HOST, 1):
         raise KeyError(HOST)

@@ -55,7 +55,7 @@ def _fail(worker: HostCircuits, times: int = FAILURES_TO_OPEN, error: ImageError
 
 
 @pytest.mark.parametrize("trouble", ["away", "slow"])
-def test_who_was_cut_off_from_the_ledger_blames_no_host(
+def test_a_worker_cut_off_from_the_ledger_blames_no_host(
     app: Flask, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     clock = _Clock()
@@ -114,7 +114,7 @@ def test_an_answer_between_starts_the_count_again(app: Flask, between: ImageErro
         SourceStatus(404),
     ],
 )
-def test_what_is_no_fault_of_the_host_never_suspends_it(app: Flask, error: ImageError) -> None:
+def test_errors_not_caused_by_the_host_never_suspend_it(app: Flask, error: ImageError) -> None:
     worker = _worker()
     _fail(worker, 50, error)
     worker.check(HOST, JOB)
@@ -205,7 +205,7 @@ def test_a_job_that_comes_while_its_host_is_given_up_tries_it_for_itself(
         assert not isinstance(caught.value, Deferred)
 
 
-def test_a_job_whose_urls_are_well_opens_a_host_that_was_given_up(
+def test_a_job_with_working_urls_closes_the_circuit_of_its_host(
     app: Flask, later: Callable[[], None]
 ) -> None:
     _open(later, OPENINGS_TO_FAIL - 1)

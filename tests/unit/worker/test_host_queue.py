@@ -118,7 +118,7 @@ def test_a_limit_may_change_on_the_way() -> None:
     assert len(_taken(queue)) == 2
 
 
-def test_no_image_is_fetched_while_enough_lie_ready_for_the_codec() -> None:
+def test_no_image_is_fetched_while_enough_are_ready_for_the_codec() -> None:
     queue = _queue(*"aaaaaa")
     _finish(queue, _taken(queue, READY), 0.005, ready=True)
     assert _taken(queue) == [] and not queue.runs_dry()
@@ -126,7 +126,7 @@ def test_no_image_is_fetched_while_enough_lie_ready_for_the_codec() -> None:
     assert _names(_taken(queue)) == [("a", READY), ("a", READY + 1)]
 
 
-def test_images_that_nobody_wants_any_more_leave() -> None:
+def test_unwanted_images_leave_the_queue() -> None:
     queue = _queue("a")
     queue.add([_image("a", 1, cast(ActiveSlice, Ended(ended=True)))])
     queue.drop_unwanted()

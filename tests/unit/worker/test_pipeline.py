@@ -178,7 +178,7 @@ def test_a_failing_storage_is_raised_after_the_results_before_it() -> None:
             taken(pipeline, 1)
 
 
-def test_a_failing_storage_of_a_slice_that_has_ended_is_nobodys() -> None:
+def test_a_storage_error_for_an_ended_slice_is_ignored() -> None:
     part, ended = Slice(), threading.Event()
 
     def store(item: SliceImage, encoded: Encoded) -> Success:
@@ -220,7 +220,7 @@ def test_a_storage_that_hangs_is_not_taken_for_a_stuck_codec() -> None:
         assert len(taken(pipeline, 20)) == 20
 
 
-def test_an_image_that_never_comes_back_is_named() -> None:
+def test_an_image_that_hangs_in_the_codec_is_named() -> None:
     release = threading.Event()
 
     def compress(item: SliceImage, data: bytes) -> Encoded:

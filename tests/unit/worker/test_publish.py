@@ -77,7 +77,7 @@ def test_published_slices_stand_in_the_queue(app: Flask) -> None:
     assert slices_in_queue() == 2
 
 
-def test_what_a_dead_broker_does_not_take_can_be_published_later(app_without_broker: Flask) -> None:
+def test_slices_that_a_dead_broker_rejects_are_published_later(app_without_broker: Flask) -> None:
     job = _job_of(5)
     assert not publish_slices(job.request_id)
     assert slices_in_queue() is None
@@ -95,7 +95,7 @@ def app_with_hanging_broker(
         yield from _app(f"{request.param}://127.0.0.1:{port}//", "test", sqlite_url, tmp_path)
 
 
-def test_a_broker_that_hangs_counts_as_away(app_with_hanging_broker: Flask) -> None:
+def test_a_broker_that_hangs_counts_as_down(app_with_hanging_broker: Flask) -> None:
     job = _job_of(5)
     began = time.monotonic()
     assert not publish_slices(job.request_id)
@@ -106,6 +106,6 @@ def test_a_broker_that_hangs_counts_as_away(app_with_hanging_broker: Flask) -> N
     assert reserve_slices(job.request_id, 2) == [0, 1]
 
 
-def test_a_broker_that_answers_takes_messages(app: Flask) -> None:
+def test_a_broker_that_answers_accepts_messages(app: Flask) -> None:
     check_broker()
     assert slices_in_queue() == 0

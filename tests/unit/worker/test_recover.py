@@ -53,7 +53,7 @@ def _deleted_job() -> UUID:
     return request_id
 
 
-def test_what_waits_for_a_clock_that_was_put_back_is_due(
+def test_after_a_clock_step_recovery_corrects_times_in_the_future(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patch:

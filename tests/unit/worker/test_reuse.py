@@ -130,7 +130,7 @@ def all_are_stored(stages: ImageStages, request_id: UUID) -> bool:
     return {image.storage_key for image in images_of(request_id)} <= files(stages)
 
 
-def test_nothing_is_fetched_or_compressed_of_what_has_not_changed(
+def test_unchanged_images_are_neither_fetched_nor_compressed(
     run: Run, origin: PlainOrigin, stages: ImageStages
 ) -> None:
     first = run()
@@ -147,7 +147,7 @@ def test_nothing_is_fetched_or_compressed_of_what_has_not_changed(
     assert changes(third) == ["unchanged"] * IMAGES
 
 
-def test_what_changed_and_what_is_new_is_compressed(
+def test_changed_and_new_images_are_compressed(
     run: Run, origin: PlainOrigin, stages: ImageStages
 ) -> None:
     first = run("/0.jpg", "/1.jpg", "/2.jpg")

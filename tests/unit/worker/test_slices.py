@@ -109,7 +109,7 @@ def test_a_claim_ends_once_the_ledger_is_back(
     assert (len(ledger.results), ledger.released) == (BATCH_IMAGES, 2)
 
 
-def test_patience_tries_again_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_while_unavailable_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "PAUSE_SECONDS", 0.0)
     answers = iter([LedgerUnavailable(), LedgerUnavailable(), "done"])
 

@@ -121,7 +121,7 @@ def test_a_task_goes_on_with_the_next_slices(stages: ImageStages, origin: PlainO
     assert all(image.attempts == 1 for image in images_of(request_id))
 
 
-def test_images_are_asked_for_as_their_job_wants_it(
+def test_images_are_requested_with_the_headers_of_their_job(
     stages: ImageStages, origin: PlainOrigin
 ) -> None:
     plain = _job(_photos(origin, 1), slice_size=1)
@@ -147,16 +147,14 @@ def test_images_are_asked_for_as_their_job_wants_it(
     ]
 
 
-def test_what_the_jpeg_engine_says_is_counted(stages: ImageStages, origin: PlainOrigin) -> None:
+def test_verdicts_of_the_jpeg_engine_are_counted(stages: ImageStages, origin: PlainOrigin) -> None:
     SHARE.take()
     _process(_job(_photos(origin, 3), slice_size=5))
     verdict = "not_built" if missing_engine() else "used"
     assert SHARE.take()[JPEG_ENGINE.sample(verdict)] == 3
 
 
-def test_a_message_that_comes_too_late_is_work_all_the_same(
-    stages: ImageStages, origin: PlainOrigin
-) -> None:
+def test_a_late_message_still_starts_work(stages: ImageStages, origin: PlainOrigin) -> None:
     request_id = _job(_photos(origin, 4), slice_size=2)
     held = claim(request_id, 0)
     _process(request_id, 0)
@@ -216,7 +214,7 @@ def _delete(stages: ImageStages, request_id: UUID) -> None:
 
 
 @pytest.mark.parametrize("end", [_cancel, _delete])
-def test_a_job_that_ends_by_a_callers_will_leaves_no_files(
+def test_a_cancelled_or_deleted_job_leaves_no_files(
     stages: ImageStages,
     origin: PlainOrigin,
     monkeypatch: pytest.MonkeyPatch,
@@ -256,7 +254,7 @@ def _in_context(act: Callable[..., Any]) -> Callable[..., Any]:
     return acting
 
 
-def test_a_storage_that_fails_has_every_slice_wait(
+def test_a_failing_storage_delays_every_slice(
     stages: ImageStages, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(key: str, data: bytes) -> None:
@@ -314,7 +312,7 @@ def test_an_image_that_outlasts_the_time_of_its_slice_is_waited_for(
 
 
 @pytest.mark.usefixtures("little_time")
-def test_an_image_that_never_comes_back_fails_when_the_time_of_its_slice_is_up(
+def test_an_image_that_hangs_fails_when_the_time_of_its_slice_is_up(
     stages: ImageStages, origin: PlainOrigin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released, ended = threading.Event(), []

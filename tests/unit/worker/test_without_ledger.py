@@ -22,7 +22,7 @@ NOWHERE = "postgresql://postgres@127.0.0.1:1/none"
     "name, arguments",
     [("recover", ()), ("prune", ()), ("deliver_due", ()), ("process_csv", (str(uuid4()), 0))],
 )
-def test_a_task_without_a_ledger_ends_in_a_line(
+def test_a_task_without_a_ledger_ends_with_one_log_line(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,

@@ -37,7 +37,7 @@ def test_a_csv_is_uploaded_with_and_without_curl(
     assert client.upload(csv)["request_id"] == "S. No.,Product Name,Input Image Urls"
 
 
-def test_a_refused_upload_is_reported(client: Client, csv: Path, httpserver: HTTPServer) -> None:
+def test_a_rejected_upload_is_reported(client: Client, csv: Path, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/upload").respond_with_json({"code": "no_rows"}, status=400)
 
     with pytest.raises(click.ClickException, match="no_rows"):
@@ -59,7 +59,7 @@ def test_an_unexpected_answer_is_reported(client: Client, httpserver: HTTPServer
         client.images("1")
 
 
-def test_a_command_is_shown_as_one_would_type_it(client: Client) -> None:
+def test_a_command_is_shown_as_typed(client: Client) -> None:
     line = shell_line(client.upload_command(Path("my products.csv")))
 
     assert line == f"$ curl -sS -F 'file=@my products.csv' {client.url}/upload"

@@ -162,7 +162,7 @@ def test_a_bucket_that_does_not_answer_is_an_error_in_its_settings(
     assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in text
 
 
-def test_a_mail_server_that_refuses_the_login_is_reported(tmp_path: Path, sqlite_url: str) -> None:
+def test_a_mail_server_that_rejects_the_login_is_reported(tmp_path: Path, sqlite_url: str) -> None:
     with MailServer(login=True) as server:
         for password, level in ((PASSWORD, "ok"), ("wr0ng", "error")):
             address = SmtpServer("127.0.0.1", server.port, user=USER, password=password)
@@ -172,7 +172,7 @@ def test_a_mail_server_that_refuses_the_login_is_reported(tmp_path: Path, sqlite
             assert password not in str(lines)
 
 
-def test_recovery_that_sleeps_is_reported(
+def test_recovery_that_has_stopped_is_reported(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _installation(tmp_path, sqlite_url) as app:
@@ -186,7 +186,7 @@ def test_recovery_that_sleeps_is_reported(
         assert _consult(app)[1]["recovery"][0] == "ok"
 
 
-def test_recovery_that_sleeps_since_the_clock_was_put_back_is_reported(
+def test_recovery_that_has_stopped_since_the_clock_was_set_back_is_reported(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _installation(tmp_path, sqlite_url) as app:
@@ -199,7 +199,7 @@ def test_recovery_that_sleeps_since_the_clock_was_put_back_is_reported(
         assert _consult(app)[1]["recovery"][0] == "ok"
 
 
-def test_recovery_is_noted_now_and_then(
+def test_recovery_is_recorded_periodically(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _installation(tmp_path, sqlite_url):
@@ -245,7 +245,7 @@ def test_files_that_others_can_read_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("free, level", [(10**8, "error"), (10**9, "warning"), (10**11, "ok")])
-def test_little_space_is_reported(
+def test_low_disk_space_is_reported(
     tmp_path: Path, sqlite_url: str, free: int, level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = doctor.shutil.disk_usage(tmp_path)._replace(free=free)

@@ -65,7 +65,7 @@ def test_a_quality_has_a_step_that_gives_it_back(quality):
         assert step_of(quality, 1) < step_of(quality - 1, 1)
 
 
-def test_no_result_is_said_to_be_of_more_quality_than_its_source():
+def test_no_result_claims_a_higher_quality_than_its_source():
     data = encoded(photo(600, 400), "JPEG", quality=60)
     result = compress(data, CompressOptions(compression_percentage=15))
     assert result.outcome == "target_met" and result.quality <= 60

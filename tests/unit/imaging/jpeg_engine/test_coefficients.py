@@ -51,7 +51,7 @@ def test_the_headers_are_read(sampling):
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("step", [3.0, 40.0, 64.0, 200.0, 3000.0])
-def test_libjpeg_has_no_complaint_about_any_result(size, sampling, coding, step):
+def test_libjpeg_reads_every_result_without_a_warning(size, sampling, coding, step):
     data = source(size, sampling, coding)
     made = requantise(data, step)
     assert pixels(made.data).shape == pixels(data).shape
@@ -60,7 +60,7 @@ def test_libjpeg_has_no_complaint_about_any_result(size, sampling, coding, step)
 @pytest.mark.parametrize("sampling", ["4:4:4", "4:2:0", "grey"])
 @pytest.mark.parametrize("coding", ["baseline", "progressive", "restarts"])
 @pytest.mark.parametrize("step", [FINEST, 40.0])
-def test_what_is_written_at_once_has_the_same_coefficients(sampling, coding, step):
+def test_one_pass_output_has_the_same_coefficients(sampling, coding, step):
     data = source((301, 203), sampling, coding)
     usual, at_once = requantise(data, step), requantise(data, step, at_once=True)
     assert coefficients(at_once.data) == coefficients(usual.data)
@@ -69,7 +69,7 @@ def test_what_is_written_at_once_has_the_same_coefficients(sampling, coding, ste
     assert len(at_once.data) >= len(usual.data)
 
 
-def test_what_is_written_at_once_is_turned_too():
+def test_one_pass_output_is_turned_too():
     data = source((320, 208), "4:2:2")
     made = [requantise(data, 40.0, orientation=6, at_once=at_once) for at_once in (False, True)]
     assert coefficients(made[0].data) == coefficients(made[1].data)

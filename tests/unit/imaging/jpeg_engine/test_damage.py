@@ -33,7 +33,7 @@ def damaged(seed, data, most=3):
 @pytest.mark.parametrize("seed", SEEDS)
 @given(st.data())
 @settings(max_examples=150, deadline=None)
-def test_what_libjpeg_warns_of_is_refused(seed, data):
+def test_input_with_libjpeg_warnings_is_rejected(seed, data):
     source_data = damaged(SEEDS[seed], data)
     try:
         made = requantise(source_data, FINEST)
@@ -52,7 +52,7 @@ def test_what_libjpeg_warns_of_is_refused(seed, data):
 @pytest.mark.parametrize("seed", SEEDS)
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_the_verdict_on_damage_is_the_same_by_way_of_pixels(seed, data):
+def test_damage_is_judged_the_same_by_way_of_pixels(seed, data):
     source_data = damaged(SEEDS[seed], data)
     ours, theirs = (verdict(source_data, engine) for engine in (True, False))
     assert ours == theirs

@@ -117,14 +117,14 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_understood_is_refused_with_a_reason(name):
+def test_unsupported_input_is_rejected_with_a_reason(name):
     with pytest.raises(Refused) as caught:
         requantise(REFUSED[name], 64.0)
     assert caught.value.reason == re.split(r"[ ,]", name)[0]
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_what_needs_pixels_goes_by_way_of_pixels(name):
+def test_images_that_need_pixels_are_decoded(name):
     data, options = CHANGED[name]
     result = compress(data, options)
     assert result.jpeg_engine == name.partition(",")[0]
@@ -174,7 +174,7 @@ def test_an_upright_photo_with_an_srgb_profile_goes_the_fast_way():
         CompressOptions(jpeg_engine=False),
     ],
 )
-def test_the_engine_has_no_word_on_what_does_not_concern_it(options):
+def test_the_engine_has_no_verdict_on_other_requests(options):
     assert compress(PLAIN, options).jpeg_engine is None
     assert compress(encoded(photo(), "PNG"), CompressOptions()).jpeg_engine is None
 
@@ -186,7 +186,7 @@ def test_the_limit_of_pixels_holds(raises):
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_cut_image_is_refused_at_every_length(sampling, coding):
+def test_a_truncated_image_is_rejected_at_every_length(sampling, coding):
     data = source((17, 33), sampling, coding)
     for length in range(len(data)):
         with pytest.raises(Refused):
@@ -246,7 +246,7 @@ def test_a_library_of_another_version_is_not_called(monkeypatch):
     assert library.library.__wrapped__() == "The JPEG engine was built for another version."
 
 
-def test_what_the_engine_finds_damaged_the_other_way_judges(raises):
+def test_images_that_the_engine_finds_damaged_are_decoded(raises):
     with raises("truncated_image"):
         compress(PLAIN[:-500], CompressOptions())
     with pytest.raises(ImageError):
@@ -254,7 +254,7 @@ def test_what_the_engine_finds_damaged_the_other_way_judges(raises):
     assert inspect(PLAIN).width == 301 and pixels(PLAIN).shape[1] == 301
 
 
-def test_means_that_no_pixels_have_are_refused():
+def test_blocks_too_far_apart_for_baseline_jpeg_are_rejected():
     """Two blocks of 2047 and -2047 differ by more than a baseline JPEG can express."""
     grey = encoded(photo(16, 8).convert("L"), "JPEG", restart_marker_blocks=1)
     header = grey[: grey.index(b"\xff\xda") + 10]

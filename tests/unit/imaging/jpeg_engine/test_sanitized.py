@@ -40,11 +40,11 @@ def run(programme, folder, files):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_good_files_are_recoded_without_a_fault(programme, tmp_path):
+def test_valid_files_pass_the_sanitizers(programme, tmp_path):
     run(programme, tmp_path, seeds())
 
 
-def test_what_is_refused_is_refused_without_a_fault(programme, tmp_path):
+def test_rejected_files_pass_the_sanitizers(programme, tmp_path):
     run(programme, tmp_path, REFUSED.values())
 
 

@@ -46,7 +46,7 @@ def test_a_turn_that_is_undone_leaves_every_coefficient(turn, sampling):
 @pytest.mark.parametrize(
     "turn, width, height", [(2, 301, 208), (3, 320, 203), (6, 320, 203), (7, 301, 208)]
 )
-def test_chroma_that_would_move_by_half_a_sample_is_refused(turn, width, height):
+def test_chroma_that_would_move_by_half_a_sample_is_rejected(turn, width, height):
     with pytest.raises(Refused, match="edges"):
         requantise(source((width, height), "4:2:0"), FINEST, orientation=turn)
 

@@ -12,7 +12,7 @@ from kombu import Connection
 from imgcompress.worker.celery_app import QUEUES
 
 from ..faults.installation import SHAPES, Installation, installation
-from ..faults.queues import publish_strange, push_raw
+from ..faults.queues import publish_unreadable, push_raw
 from ..faults.verdict import catalogue_of, photo_origin
 from .conftest import SHAPES as MARKS
 from tests.support.service import wait_until
@@ -43,7 +43,7 @@ def _messages(url: str, prefix: str) -> int:
         )
 
 
-def test_messages_that_nobody_can_read_are_dropped(service: Installation) -> None:
+def test_unreadable_messages_are_dropped(service: Installation) -> None:
     prefix, url = service.environment["QUEUE_PREFIX"], service.broker.url
     with photo_origin(20) as origin:
         done = service.submit(catalogue_of(origin, 1))
@@ -56,7 +56,7 @@ def test_messages_that_nobody_can_read_are_dropped(service: Installation) -> Non
         )
         workers = [service.main_of(name) for name in WORKERS]
         for queue in ("images", "deliveries", "recovery"):
-            publish_strange(url, prefix, queue, done, done)
+            publish_unreadable(url, prefix, queue, done, done)
             if url.startswith("redis"):
                 with redis.Redis.from_url(url) as client:
                     push_raw(client, f"{prefix}:{prefix}.{queue}")

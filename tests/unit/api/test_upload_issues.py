@@ -44,8 +44,8 @@ def _xlsx() -> bytes:
     return file.getvalue()
 
 
-def _only_fault(answer: TestResponse) -> dict[str, Any]:
-    """Return the one fault of a refused upload."""
+def _only_issue(answer: TestResponse) -> dict[str, Any]:
+    """Return the one issue of a rejected upload."""
     assert answer.status_code == 400, answer.text
     assert answer.content_type == "application/problem+json"
     problem = answer.json
@@ -55,9 +55,9 @@ def _only_fault(answer: TestResponse) -> dict[str, Any]:
         False,
     )
     assert problem["error_count"] == len(problem["errors"]) == 1, problem["errors"]
-    fault: dict[str, Any] = problem["errors"][0]
-    assert set(fault) == {"field", "row", "column", "code", "message", "value"}
-    return fault
+    issue: dict[str, Any] = problem["errors"][0]
+    assert set(issue) == {"field", "row", "column", "code", "message", "value"}
+    return issue
 
 
 @pytest.mark.parametrize(
@@ -88,17 +88,17 @@ def _only_fault(answer: TestResponse) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_faulty_file_is_refused_with_its_place(
+def test_an_invalid_file_is_rejected_with_row_and_column(
     upload: Upload, content: bytes, row: int | None, column: str | None, code: str
 ) -> None:
-    fault = _only_fault(upload(content))
-    assert (fault["field"], fault["row"], fault["column"], fault["code"]) == (
+    issue = _only_issue(upload(content))
+    assert (issue["field"], issue["row"], issue["column"], issue["code"]) == (
         "file",
         row,
         column,
         code,
     )
-    assert fault["message"]
+    assert issue["message"]
 
 
 @pytest.mark.parametrize("content", [bytes(range(256)) * 40, b"\0\1\2\3" * 1000])
@@ -108,8 +108,8 @@ def test_binary_data_is_no_catalogue(upload: Upload, content: bytes) -> None:
 
 
 def test_a_missing_column_names_what_was_found(upload: Upload) -> None:
-    fault = _only_fault(upload(b"S. No.,Product Name,Pictures\n1,a,b\n"))
-    assert "Pictures" in fault["message"]
+    issue = _only_issue(upload(b"S. No.,Product Name,Pictures\n1,a,b\n"))
+    assert "Pictures" in issue["message"]
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_the_answer_to_a_missing_file_says_how_to_send_one(
 ) -> None:
     answer = client.post("/upload", data=data, content_type="multipart/form-data")
     assert answer.status_code == 400
-    faults = {fault["field"]: fault for fault in answer.json["errors"]}
-    assert faults["file"]["code"] == "missing_file"
-    assert "-F file=@" in faults["file"]["message"]
+    issues = {issue["field"]: issue for issue in answer.json["errors"]}
+    assert issues["file"]["code"] == "missing_file"
+    assert "-F file=@" in issues["file"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_answer_to_a_missing_file_says_how_to_send_one(
         "multipart/mixed; boundary=x",
     ],
 )
-def test_a_body_that_is_not_a_multipart_form_is_refused_with_advice(
+def test_a_body_that_is_not_a_multipart_form_is_rejected_with_advice(
     client: FlaskClient, kind: str
 ) -> None:
     answer = client.post("/upload", data=CATALOGUE, content_type=kind)
@@ -148,9 +148,9 @@ def test_a_body_that_is_not_a_multipart_form_is_refused_with_advice(
     assert "multipart/form-data" in answer.json["detail"] and "-F file=@" in answer.json["detail"]
 
 
-def test_two_files_are_refused(client: FlaskClient) -> None:
+def test_two_files_are_rejected(client: FlaskClient) -> None:
     files = [(io.BytesIO(CATALOGUE), "a.csv"), (io.BytesIO(CATALOGUE), "b.csv")]
-    assert _only_fault(client.post("/upload", data={"file": files}))["code"] == "several_files"
+    assert _only_issue(client.post("/upload", data={"file": files}))["code"] == "several_files"
 
 
 # What would be another header, or no header at all.
@@ -214,10 +214,10 @@ BAD_IN_A_HEADER = [
         ("accept_language", "de: 1"),
     ],
 )
-def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str) -> None:
-    fault = _only_fault(upload(**{field: value}))
-    assert (fault["field"], fault["code"]) == (field, f"invalid_{field}")
-    assert fault["value"] == value[:200]
+def test_a_bad_option_is_rejected_by_name(upload: Upload, field: str, value: str) -> None:
+    issue = _only_issue(upload(**{field: value}))
+    assert (issue["field"], issue["code"]) == (field, f"invalid_{field}")
+    assert issue["value"] == value[:200]
 
 
 @pytest.mark.parametrize(
@@ -230,13 +230,13 @@ def test_a_bad_option_is_refused_by_name(upload: Upload, field: str, value: str)
 def test_a_bad_webhook_url_is_answered_with_what_it_needs(
     upload: Upload, url: str, advice: str
 ) -> None:
-    message = _only_fault(upload(webhook_url=url))["message"]
+    message = _only_issue(upload(webhook_url=url))["message"]
     assert advice in message and "image" not in message.replace("/hooks/images", "")
 
 
-def test_a_percentage_out_of_range_is_refused_with_the_range(upload: Upload) -> None:
-    fault = _only_fault(upload(compression_percentage="200"))
-    assert fault["message"] == "compression_percentage must be a whole number from 1 to 95."
+def test_a_percentage_out_of_range_is_rejected_with_the_range(upload: Upload) -> None:
+    issue = _only_issue(upload(compression_percentage="200"))
+    assert issue["message"] == "compression_percentage must be a whole number from 1 to 95."
 
 
 @pytest.mark.parametrize(
@@ -262,16 +262,16 @@ def test_a_percentage_out_of_range_is_refused_with_the_range(upload: Upload) -> 
 )
 def test_an_empty_option_in_the_url_is_not_left_out(client: FlaskClient, option: str) -> None:
     answer = client.post(f"/upload?{option}=", data={"file": (io.BytesIO(CATALOGUE), "a.csv")})
-    assert _only_fault(answer)["code"] == f"invalid_{option}"
+    assert _only_issue(answer)["code"] == f"invalid_{option}"
 
 
 def test_an_empty_dry_run_starts_no_job(upload: Upload) -> None:
-    assert _only_fault(upload(dry_run=""))["message"] == "dry_run must be true or false."
+    assert _only_issue(upload(dry_run=""))["message"] == "dry_run must be true or false."
 
 
 def test_quality_and_percentage_exclude_each_other(upload: Upload) -> None:
-    fault = _only_fault(upload(compression_percentage="50", quality="80"))
-    assert "not both" in fault["message"]
+    issue = _only_issue(upload(compression_percentage="50", quality="80"))
+    assert "not both" in issue["message"]
 
 
 @pytest.mark.parametrize(
@@ -292,19 +292,19 @@ def test_quality_and_percentage_exclude_each_other(upload: Upload) -> None:
 def test_a_mistyped_option_is_reported_with_those_that_are_near(
     upload: Upload, name: str, advice: str
 ) -> None:
-    fault = _only_fault(upload(**{name: "80"}))
-    assert (fault["field"], fault["code"], fault["value"]) == (name, "unknown_field", "80")
-    assert fault["message"] == f"There is no field called “{name}”. {advice}"
+    issue = _only_issue(upload(**{name: "80"}))
+    assert (issue["field"], issue["code"], issue["value"]) == (name, "unknown_field", "80")
+    assert issue["message"] == f"There is no field called “{name}”. {advice}"
 
 
-def test_an_address_is_refused_as_long_as_no_mail_is_sent(upload: Upload) -> None:
-    assert "sends no e-mail" in _only_fault(upload(email="team@shop.test"))["message"]
+def test_an_address_is_rejected_if_the_service_sends_no_mail(upload: Upload) -> None:
+    assert "sends no e-mail" in _only_issue(upload(email="team@shop.test"))["message"]
 
 
-def test_faults_of_the_options_and_of_the_file_are_reported_together(upload: Upload) -> None:
+def test_issues_of_the_options_and_of_the_file_are_reported_together(upload: Upload) -> None:
     answer = upload(HEADER + b"1,SKU1,a.jpg\n2,SKU2,nothing\n", quality="200", max_width="wide")
     assert answer.json["error_count"] == 4
-    assert [(fault["field"], fault["row"]) for fault in answer.json["errors"]] == [
+    assert [(issue["field"], issue["row"]) for issue in answer.json["errors"]] == [
         ("quality", None),
         ("max_width", None),
         ("file", 2),
@@ -312,13 +312,13 @@ def test_faults_of_the_options_and_of_the_file_are_reported_together(upload: Upl
     ]
 
 
-def test_of_many_faults_the_first_hundred_are_reported_and_all_are_counted(upload: Upload) -> None:
+def test_of_many_issues_the_first_hundred_are_reported_and_all_are_counted(upload: Upload) -> None:
     answer = upload(HEADER + b"1,SKU1,x\n" * 250)
     assert answer.json["error_count"] == 250 and len(answer.json["errors"]) == 100
-    assert [fault["row"] for fault in answer.json["errors"]] == list(range(2, 102))
+    assert [issue["row"] for issue in answer.json["errors"]] == list(range(2, 102))
 
 
-def test_of_many_strange_fields_the_first_hundred_are_reported(client: FlaskClient) -> None:
+def test_of_many_unknown_fields_the_first_hundred_are_reported(client: FlaskClient) -> None:
     answer = client.post("/upload", query_string={f"field{number}": "x" for number in range(150)})
     assert answer.json["error_count"] == 151 and len(answer.json["errors"]) == 100
 
@@ -328,12 +328,12 @@ class TestLimits:
     def settings(self, settings: Settings) -> Settings:
         return replace(settings, max_images_per_job=2, max_upload_bytes=2**20)
 
-    def test_too_many_images_are_refused(self, upload: Upload) -> None:
-        fault = _only_fault(upload())
-        assert fault["code"] == "too_many_images"
-        assert "2 images" in fault["message"]
+    def test_too_many_images_are_rejected(self, upload: Upload) -> None:
+        issue = _only_issue(upload())
+        assert issue["code"] == "too_many_images"
+        assert "2 images" in issue["message"]
 
-    def test_too_many_bytes_are_refused_with_the_limit_in_words(self, client: FlaskClient) -> None:
+    def test_too_many_bytes_are_rejected_with_the_limit_in_words(self, client: FlaskClient) -> None:
         answer = client.post(
             "/upload",
             input_stream=io.BytesIO(TOO_LARGE),
