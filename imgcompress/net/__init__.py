@@ -6,7 +6,7 @@ redirect, a name that changes its address or another reading of the URL passes t
 
 from .addresses import DialPolicy, Origin, check_url, origin_of
 from .client import Answer, Session, exchange, parse_retry_after, post, wire_chunks
-from .deadline import Deadline, current_deadline
+from .connection import Deadline, current_deadline
 
 __all__ = [
     "Answer",

@@ -32,13 +32,13 @@ from .. import __version__
 from ..errors import ImgcompressError, NetworkError
 from .addresses import DialPolicy, check_url, not_allowed
 from .connection import (
+    Deadline,
     Dialer,
     GuardedHTTPConnection,
     GuardedHTTPSConnection,
     Resolve,
     system_resolver,
 )
-from .deadline import Deadline
 
 
 def parse_retry_after(value: str | None, *, now: datetime, limit: float) -> float | None:

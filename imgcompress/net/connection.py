@@ -1,17 +1,22 @@
-"""Connections that are dialled only after their address was checked."""
+"""Connections that are dialled only after their address was checked, and end with a deadline."""
 
 from __future__ import annotations
 
 import http.client
+import math
+import os
+import re
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage
 from io import BufferedReader, BytesIO
 from ipaddress import ip_address
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple
 
 from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -20,8 +25,261 @@ from urllib3.util.ssl_match_hostname import CertificateError
 
 from ..errors import NetworkError
 from .addresses import Address, DialPolicy, literal_address, not_allowed, reason_to_block
-from .deadline import current_deadline
-from .head import HeadTooLarge, read_head
+
+
+class Deadline:
+    """The wall-clock limit of this thread's work inside `with Deadline(seconds) as deadline:`.
+
+    Every guarded connection that is used inside is shut when the time is over. A timeout of a
+    socket is per call, so that a peer which sends one byte now and then gets around it. Shutting
+    the socket ends a blocked read at once, in TLS too; but the reader may take it for the regular
+    end of the answer, so the deadline must be asked afterwards (`check`).
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.ends = math.inf
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._outer: Deadline | None = None
+
+    def __enter__(self) -> Deadline:
+        self.ends = time.monotonic() + self.seconds
+        self._outer, _thread.deadline = current_deadline(), self
+        _watchdog.add(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _watchdog.discard(self)
+        _thread.deadline = self._outer
+        with self._lock:
+            for watched in self._sockets:
+                watched.close()
+            self._sockets.clear()
+
+    @property
+    def passed(self) -> bool:
+        """Return whether the time is over; data read after that cannot be trusted."""
+        return time.monotonic() >= self.ends
+
+    @property
+    def remaining(self) -> float:
+        """Return the seconds that are left, 0 at least."""
+        return max(self.ends - time.monotonic(), 0.0)
+
+    def check(self) -> None:
+        """Raise NetworkError `timeout` if the time is over."""
+        if self.passed:
+            raise NetworkError("timeout", detail=f"not done within {self.seconds:g} s")
+
+    def watch(self, sock: socket.socket) -> None:
+        """Shut this socket when the time is over.
+
+        A duplicate is kept: TLS takes the descriptor away from the first socket object, and a
+        closed descriptor's number may belong to someone else by then.
+        """
+        watched = socket.socket(sock.family, sock.type, sock.proto, os.dup(sock.fileno()))
+        with self._lock:
+            self._sockets.append(watched)
+        if self.passed:
+            self.shut()
+
+    def shut(self) -> None:
+        """Shut every watched socket, so that threads waiting for one wake up."""
+        with self._lock:
+            for watched in self._sockets:
+                try:
+                    watched.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    # The peer was quicker.
+                    pass
+
+
+class _Watchdog:
+    """The one thread of this process that shuts the sockets of passed deadlines.
+
+    It sleeps until the earliest deadline that it knows and is woken for an earlier one alone, so
+    that a deadline which is met costs two set operations.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running: set[Deadline] = set()
+        self._wakes = math.inf
+        self._started = False
+
+    def add(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._running.add(deadline)
+            if deadline.ends < self._wakes:
+                self._wakes = deadline.ends
+                self._changed.notify()
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+
+    def discard(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._running.discard(deadline)
+
+    def _run(self) -> None:
+        while True:
+            for deadline in self._wait():
+                deadline.shut()
+
+    def _wait(self) -> list[Deadline]:
+        """Sleep until a deadline may have passed; return those that have."""
+        with self._changed:
+            now = time.monotonic()
+            if self._wakes > now:
+                self._changed.wait(min(self._wakes - now, threading.TIMEOUT_MAX))
+            now = time.monotonic()
+            passed = [deadline for deadline in self._running if deadline.ends <= now]
+            self._running.difference_update(passed)
+            self._wakes = min((deadline.ends for deadline in self._running), default=math.inf)
+            return passed
+
+
+class _ThreadState(threading.local):
+    deadline: Deadline | None = None
+
+
+_thread = _ThreadState()
+_watchdog = _Watchdog()
+
+
+def current_deadline() -> Deadline | None:
+    """Return the innermost deadline of this thread, if there is one."""
+    return _thread.deadline
+
+
+def _replace_watchdog() -> None:
+    """Forget the parent's thread: it does not exist in a forked child."""
+    global _watchdog
+    _watchdog = _Watchdog()
+
+
+os.register_at_fork(after_in_child=_replace_watchdog)
+
+
+# All status and header lines of an answer together, interim answers included.
+MAX_HEAD_BYTES = 128 * 1024
+MAX_HEADERS = 200
+
+# 101 is no interim answer: another protocol follows it.
+_INTERIM = re.compile(rb"HTTP/1\.\d[ \t]+1(?!01)\d\d(?!\d)")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# The headers that set the end of the body.
+_LENGTH = frozenset((b"content-length", b"transfer-encoding"))
+_NO_LETTER = re.compile(rb"[^a-z]+")
+
+
+class HeadTooLarge(HTTPException):
+    """The head of an answer has more lines or bytes than are read."""
+
+
+class Head(NamedTuple):
+    """The head of an answer, its first line as it came."""
+
+    first: bytes
+    headers: HTTPMessage
+    # Whether each line was a header.
+    intact: bool
+
+
+def read_head(lines: BinaryIO) -> Head:
+    """Read the head of the real answer, whatever interim answers come before it.
+
+    `http.client` takes 100 headers of 64 KiB, takes a line without a colon for the end of the head,
+    and an early hint for the answer. Here such a line is left out, and the length of the body must
+    be unambiguous: otherwise the rest of one answer would be read as the next one.
+
+    Raise HeadTooLarge, or HTTPException for a head that breaks off or is ambiguous in length.
+    """
+    bounded = _Bounded(lines)
+    while True:
+        first = bounded.readline()
+        # An answer that is not HTTP has no headers: the first line shows it.
+        found = list(_header_lines(bounded)) if first.startswith(b"HTTP/") else []
+        if not _INTERIM.match(first):
+            return _parsed(first, found)
+
+
+class _Bounded:
+    """Reads lines, and no more than MAX_HEAD_BYTES of them."""
+
+    def __init__(self, lines: BinaryIO) -> None:
+        self._lines = lines
+        self._left = MAX_HEAD_BYTES
+
+    def readline(self) -> bytes:
+        line = self._lines.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise HeadTooLarge(f"The answer's headers have more than {MAX_HEAD_BYTES:,} bytes")
+        return line
+
+
+def _header_lines(lines: _Bounded) -> Iterator[bytes]:
+    """Yield the lines up to the blank one, without their ends."""
+    count = 0
+    while line := lines.readline():
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if not line:
+            return
+        count += 1
+        if count > MAX_HEADERS:
+            raise HeadTooLarge(f"The answer has more than {MAX_HEADERS} headers")
+        yield line
+    raise HTTPException("the head of the answer breaks off")
+
+
+def _parsed(first: bytes, lines: list[bytes]) -> Head:
+    pairs: list[tuple[bytes, bytes]] = []
+    intact = last_taken = True
+    for line in lines:
+        if line[0] in b" \t" and pairs and last_taken and _is_plain(line):
+            # A header that goes on in a second line (RFC 9112, section 5.2).
+            name, value = pairs[-1]
+            pairs[-1] = name, value + b" " + line.strip(b" \t")
+            continue
+        pair = _pair(line)
+        last_taken = pair is not None
+        intact = intact and last_taken
+        if pair is not None:
+            pairs.append(pair)
+    headers = HTTPMessage()
+    for name, value in pairs:
+        headers[name.decode("latin-1")] = value.decode("latin-1")
+    return Head(first, headers, intact)
+
+
+def _pair(line: bytes) -> tuple[bytes, bytes] | None:
+    """Return the name and the value of a header, or None for a line that is no header.
+
+    Raise HTTPException for one that another reader might take for the length of the body.
+    """
+    name, colon, value = line.partition(b":")
+    if colon and _NAME.fullmatch(name) and _is_plain(value):
+        return name, value.strip(b" \t")
+    letters = _NO_LETTER.sub(b"", line.lower())
+    if any(_NO_LETTER.sub(b"", meant) in letters for meant in _LENGTH):
+        raise HTTPException(f"the length of the body is in doubt: {line[:80]!r}")
+    bare = name.rstrip(b" \t")
+    if colon and _NAME.fullmatch(bare) and _is_plain(value):
+        return bare, value.strip(b" \t")
+    return None
+
+
+def _is_plain(value: bytes) -> bool:
+    """Return whether a value has no characters that some readers take for the end of a line."""
+    return b"\r" not in value and b"\0" not in value
+
 
 # Return the addresses of a host as texts; raise socket.gaierror.
 Resolve = Callable[[str], Sequence[str]]
