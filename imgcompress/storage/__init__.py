@@ -6,8 +6,7 @@ from urllib.parse import unquote, urlsplit
 from ..config import Settings
 from ..errors import SettingsError
 from ..file_names import csv_key, image_key, workbook_key
-from .base import JobFiles, Storage, StoredFile
-from .files import FileStorage
+from .files import FileStorage, JobFiles, Storage, StoredFile
 
 __all__ = [
     "JobFiles",

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from ..errors import StorageNotFound, StorageUnavailable
 from ..file_names import check_key
-from .base import Held, Progressed, StoredFile, checked, nothing_held, unheeded
+from .files import Held, Progressed, StoredFile, checked, nothing_held, unheeded
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
