@@ -1,8 +1,8 @@
-"""Connections to the broker that wait for a limited time: one that hangs counts as away.
+"""Connections to the broker with time limits: a broker that hangs counts as down.
 
 kombu and py-amqp wait without a limit for a RabbitMQ that accepts a message and does not confirm
-it. It does so while its memory or its disk is short (https://www.rabbitmq.com/docs/alarms): then it
-reads nothing more from connections that publish, and sends them `connection.blocked`
+it. It does so while it is short of memory or disk space (https://www.rabbitmq.com/docs/alarms):
+then it stops reading from connections that publish, and sends them `connection.blocked`
 (https://www.rabbitmq.com/docs/connection-blocked).
 """
 
@@ -18,14 +18,14 @@ from kombu.connection import Connection
 from kombu.messaging import Producer
 from kombu.transport import pyamqp
 
-# Each answer of the broker to a publisher is awaited for so long. An upload answers within 3 s.
+# How long a publisher waits for each answer of the broker. An upload answers within 3 s.
 ANSWER_SECONDS = 2.0
 _AMQP = {"answer_seconds": ANSWER_SECONDS}
 _REDIS = {"socket_timeout": ANSWER_SECONDS, "retry_on_timeout": False}
 
 
 class BrokerBlocked(IrrecoverableConnectionError):  # type: ignore[misc]
-    """RabbitMQ reads nothing from this connection, since its memory or its disk is short.
+    """RabbitMQ does not read from this connection, since it is short of memory or disk space.
 
     It is not recoverable in kombu's sense: kombu would reconnect, and RabbitMQ, which does not
     read from the old connections either, would not notice that they are closed.
@@ -33,9 +33,9 @@ class BrokerBlocked(IrrecoverableConnectionError):  # type: ignore[misc]
 
 
 class _Connection(pyamqp.Connection):
-    """A connection to RabbitMQ that gives up waiting, and at once while it is blocked.
+    """A connection to RabbitMQ that stops waiting after a limit, or at once while it is blocked.
 
-    `answer_seconds` is how long it waits for each answer where its user sets no limit.
+    `answer_seconds` is the limit for each answer, unless its user sets another.
     """
 
     def __init__(self, *args: Any, answer_seconds: float | None = None, **options: Any) -> None:
@@ -44,7 +44,7 @@ class _Connection(pyamqp.Connection):
         self._blocked = False
 
     def blocking_read(self, timeout: float | None = None) -> Any:
-        """Read one frame. Raise TimeoutError, or BrokerBlocked: only RabbitMQ's word ends that."""
+        """Read one frame. Raise TimeoutError, or BrokerBlocked until RabbitMQ unblocks it."""
         try:
             done = super().blocking_read(self._answer_seconds if timeout is None else timeout)
         except TimeoutError:
@@ -55,7 +55,7 @@ class _Connection(pyamqp.Connection):
         return done
 
     def close(self, *args: Any, **options: Any) -> Any:
-        """Close the connection; while it is blocked, nobody would read the request to do so."""
+        """Close the connection; while it is blocked, RabbitMQ would not read the request."""
         return self.collect() if self._blocked else super().close(*args, **options)
 
     def _on_blocked(self) -> None:
@@ -66,18 +66,19 @@ class _Connection(pyamqp.Connection):
         )
 
     def _on_unblocked(self) -> None:
-        # What was sent meanwhile is confirmed late, and must not pass for a later confirmation.
+        # Messages sent meanwhile are confirmed late; that must not be mistaken for a later
+        # confirmation.
         self.collect()
         raise RecoverableConnectionError("RabbitMQ accepts messages again")
 
 
 def limit_waits_for_rabbitmq() -> None:
-    """Have every RabbitMQ connection of this process behave as above."""
+    """Make every RabbitMQ connection of this process behave as above."""
     pyamqp.Transport.Connection = _Connection
 
 
 class PublishingCelery(Celery):  # type: ignore[misc]
-    """A Celery application whose connections for publishing wait for ANSWER_SECONDS at most."""
+    """A Celery application whose publishing connections wait at most ANSWER_SECONDS."""
 
     def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:
         """Return a connection for publishing; see Celery."""
@@ -96,7 +97,7 @@ def publisher(celery: Celery) -> Iterator[Producer]:
     try:
         yield producer
     except BrokerBlocked:
-        raise  # Only this connection hears that RabbitMQ takes messages again.
+        raise  # Only this connection is notified when RabbitMQ accepts messages again.
     except BaseException:
         producer.connection.collect()
         raise
@@ -107,8 +108,8 @@ def publisher(celery: Celery) -> Iterator[Producer]:
 def check(producer: Producer) -> None:
     """Raise an error that says why the broker accepts no messages.
 
-    RabbitMQ accepts connections in spite of an alarm; only a message finds it out. The one that is
-    sent has a routing key that leads nowhere, so RabbitMQ confirms it and drops it.
+    RabbitMQ accepts connections in spite of an alarm, so this sends a message. Its routing key
+    leads nowhere, so RabbitMQ confirms and drops it.
     """
     producer.connection.ensure_connection(max_retries=0, timeout=ANSWER_SECONDS)
     if producer.connection.transport.driver_type == "amqp":

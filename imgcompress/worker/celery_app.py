@@ -53,7 +53,7 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
     """Return the Celery application whose tasks run inside the context of `app`."""
 
     class ContextTask(Task):  # type: ignore[misc]
-        """A task with an application context; where there is no ledger, there is no work."""
+        """A task with an application context; without a ledger it does nothing."""
 
         def __call__(self, *args: object, **kwargs: object) -> Any:
             begin(task=self.name)
@@ -83,7 +83,7 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
 
 @setup_logging.connect
 def _keep_logs_as_they_are(**_: Any) -> None:
-    """Keep Celery from setting up logs of its own: wsgi.py has set up those of all processes."""
+    """Keep Celery from configuring the logs: wsgi.py has done so for all processes."""
 
 
 def _installation(settings: Settings) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
         if amqp
         else celeryconfig.REDIS_TRANSPORT | {"global_keyprefix": f"{prefix}:"}
     )
-    # Quorum queues survive the loss of a RabbitMQ node; other brokers take no notice of the word.
+    # Quorum queues survive the loss of a RabbitMQ node; other brokers ignore the argument.
     arguments = {"x-queue-type": "quorum"} if amqp else None
     return {
         "broker_url": settings.celery_broker_url,
@@ -103,7 +103,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "imports": TASK_MODULES,
         "worker_consumer": "imgcompress.worker.consumer:Consumer",
         "task_queues": [
-            # By its alias a worker is started with -Q images, whatever the prefix is.
+            # With this alias, workers are started with -Q images whatever the prefix is.
             Queue(
                 f"{prefix}.{name}",
                 alias=name,
@@ -116,8 +116,8 @@ def _installation(settings: Settings) -> dict[str, Any]:
         "task_default_exchange": prefix,
         "task_routes": {task: {"queue": f"{prefix}.{queue}"} for task, queue in ROUTES.items()},
         "beat_scheduler": "imgcompress.worker.celery_app:SteadyScheduler",
-        # Where RabbitMQ takes them, messages that come late are worth nothing. They expire by its
-        # clock: a time to expire at would be compared with that of the worker's machine.
+        # On RabbitMQ, late messages are worthless and expire by the broker's clock: an absolute
+        # expiry would be compared with the clock of the worker's machine.
         "beat_schedule": {
             task: {
                 "task": task,
@@ -141,21 +141,21 @@ def every(seconds: float) -> schedule:
 
 
 def steady_now() -> datetime:
-    """Return the time as it would be if nobody had put the clock since this process began."""
+    """Return the time as if the clock had not been set since this process began."""
     return _BEGAN_AT + timedelta(seconds=time.monotonic() - _BEGAN)
 
 
 class SteadyScheduler(Scheduler):  # type: ignore[misc]
-    """A schedule in memory alone. Tasks that come seldom know themselves when they ran last.
+    """A schedule that is only in memory. Rare tasks record by themselves when they last ran.
 
-    Celery's default keeps the times of the last messages in a file. After a clock has been put
-    back they lie in the future, and nothing is sent until then, whatever is restarted.
+    Celery's default keeps the times of the last messages in a file. If the clock is set back, these
+    are in the future, and nothing is sent until then, even after a restart.
     """
 
     _away = False
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Send the message of an entry; one that cannot be sent is left out."""
+        """Send the message of an entry; skip it if it cannot be sent."""
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:

@@ -1,18 +1,18 @@
 """Celery settings that hold for every installation; the broker's address comes from config.py.
 
 The state is in the ledger and a message is only a notification, so these settings need not make the
-broker reliable. They keep it fast, and keep an error in one task from spreading.
+broker reliable. They keep it fast, and keep an error in one task from affecting others.
 """
 
 import socket
 
-# JSON alone: nothing that arrives by the broker is ever unpickled.
+# Only JSON: nothing that arrives from the broker is ever unpickled.
 task_serializer = "json"
 result_serializer = "json"
 accept_content = ["json"]
 enable_utc = True
 
-# The state of a job lives in the ledger; nobody reads Celery's results.
+# The state of a job is in the ledger; Celery's results are not used.
 task_ignore_result = True
 result_backend = None
 
@@ -20,7 +20,7 @@ result_backend = None
 # messages of a worker that died. A pool process that dies gives its message back at once.
 task_acks_late = True
 task_reject_on_worker_lost = True
-# A task that raises is a bug of ours and must not loop; the lease and recovery repeat its work.
+# A task that raises is a bug and must not loop; the lease and recovery repeat its work.
 task_acks_on_failure = True
 # A hard time limit would otherwise acknowledge the message in spite of acks_late.
 task_acks_on_timeout = False
@@ -36,16 +36,16 @@ worker_prefetch_multiplier = 1
 # Image libraries fragment memory; a fresh process now and then keeps it bounded (KiB).
 worker_max_tasks_per_child = 500
 worker_max_memory_per_child = 700_000
-# At SIGTERM slices are released within seconds, and the worker ends. At SIGQUIT it waits
-# for this long, whatever goes on, and then cuts off what still runs.
+# At SIGTERM slices are released within seconds, and the worker ends. At SIGQUIT it waits this long
+# in any case, and then kills the tasks that still run.
 worker_soft_shutdown_timeout = 30.0
 # A slice continues while the broker is away: its lease, not the broker, reserves it.
 worker_cancel_long_running_tasks_on_connection_loss = False
-# Not used, and RabbitMQ 4.3 refuses the transient queues of remote control.
+# Not used, and RabbitMQ 4.3 rejects the transient queues of remote control.
 worker_enable_remote_control = False
 worker_send_task_events = False
 
-# A worker waits for its broker for as long as it takes.
+# A worker waits for its broker without a limit.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 broker_channel_error_retry = True
@@ -63,8 +63,8 @@ task_publish_retry_policy = {
 # Every queue is declared by name in worker/celery_app.py; a mistyped one is an error.
 task_create_missing_queues = False
 
-# A broker that is cut off without a word is noticed after 10 + 3 * 5 s, also where nothing is sent:
-# the kernel would ask after two hours for the first time. Not every system knows all of the three.
+# A broken connection is noticed after 10 + 3 * 5 s even if nothing is sent; by default the kernel
+# would send its first probe after two hours. Not every system has all three options.
 _KEEPALIVE = {
     getattr(socket, name): value
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))

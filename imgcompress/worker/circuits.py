@@ -1,4 +1,4 @@
-"""The circuits of hosts that fail: which are suspended, as this worker process knows it."""
+"""The circuits of failing hosts: which ones are suspended, as far as this worker process knows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FAILURES_TO_OPEN = 10
 # After this many consecutive suspensions, the owner's images of the host fail instead of waiting,
 # once this process has tried one of their job: only another job's URLs may be to blame.
 OPENINGS_TO_FAIL = 3
-# The pause between two looks while another worker probes the host.
+# The pause between two checks while another worker probes the host.
 VERDICT_SECONDS = 5.0
-# If retryable, these errors are those of the host, not of the one image.
+# If retryable, these errors are caused by the host, not by the one image.
 HOST_ERRORS = frozenset(
     ("dns_failed", "connect_failed", "source_timeout", "source_status", "source_broken")
 )
@@ -46,9 +46,9 @@ class _Suspension:
 
 
 class HostCircuits:
-    """The circuits of the hosts of the slices in hand, for each owner of jobs by itself.
+    """The circuits of the hosts of the claimed slices, separate for each owner of jobs.
 
-    One thread reads and writes them by `look_up` and `note`; any other may ask.
+    Only one thread calls `look_up` and `note`; any thread may call the other methods.
     """
 
     def __init__(self, *, pause: float, probe_seconds: float, download_seconds: float) -> None:
@@ -56,10 +56,10 @@ class HostCircuits:
         self.probe_seconds = probe_seconds
         self.download_seconds = download_seconds
         self._suspended: dict[Source, _Suspension] = {}
-        # Failures in a row: of the images of one owner, and to reach a host at all.
+        # Consecutive failures: of the images of one owner, and of attempts to reach a host at all.
         self._failures: Counter[Source] = Counter()
         self._unreached: Counter[str] = Counter()
-        # The jobs of which an image was tried, and at which hosts.
+        # The jobs and hosts for which an image was tried.
         self._tried: set[tuple[UUID, str]] = set()
 
     def look_up(self, owner: str, authorities: Collection[str]) -> None:
@@ -82,7 +82,7 @@ class HostCircuits:
     def check(self, source: Source, job: UUID) -> None:
         """Raise ImageError `host_suspended` for an image of a job whose host is suspended.
 
-        It is Deferred while waiting may help, and else a failure, for which the host was tried.
+        The image is Deferred while waiting may help; otherwise it fails, after the host was tried.
         """
         found = self._suspended.get(source)
         if found is None or found.trying:
@@ -102,14 +102,14 @@ class HostCircuits:
         return found is not None and found.trying
 
     def one_at_a_time(self, source: Source) -> bool:
-        """Return whether the host is to be tried by one image at a time."""
+        """Return whether only one image at a time may try the host."""
         found = self._suspended.get(source)
         return found is not None and (found.trying or found.final)
 
     def note(self, source: Source, error: ImageError | None, job: UUID) -> None:
-        """Note the result of an image of a job, which may open or close its host's circuit."""
+        """Record the result of an image, which may open or close its host's circuit."""
         if error is not None and error.code in ("host_suspended", "internal_error"):
-            return  # It says nothing about the host.
+            return  # It is no evidence about the host.
         if len(self._tried) >= REMEMBERED_TRIALS:
             self._tried.clear()
         self._tried.add((job, source.authority))
@@ -124,8 +124,8 @@ class HostCircuits:
     def _failed(self, source: Source, error: ImageError) -> None:
         trying = self.trying(source)
         if met_trouble(within=self.download_seconds) and not trying:
-            # When it began, this machine may have been cut off from everything. It must not have
-            # all workers leave a host alone that works (seen).
+            # When the attempt began, this machine may have been cut off from the network. It must
+            # not make all workers suspend a host that works (seen).
             return
         reason = error.found or error.code
         if error.answered:
@@ -145,7 +145,7 @@ class HostCircuits:
             self._read(source.owner, [source.authority])
 
     def _count(self, failures: Counter[Any], key: Any) -> bool:
-        """Count one more failure in a row; return whether these are too many."""
+        """Count one more consecutive failure; return whether there are too many."""
         if len(failures) >= REMEMBERED_HOSTS:
             failures.clear()
         failures[key] += 1
@@ -165,7 +165,7 @@ class HostCircuits:
             self._suspended[source] = self._suspension(source, circuit)
 
     def _suspension(self, source: Source, circuit: KnownCircuit) -> _Suspension:
-        # Slices do not return in step, but the images of one slice together.
+        # Slices do not return at the same time, but the images of one slice do.
         now = time.monotonic() + random.uniform(0.1, 1.0)
         if circuit.rest > 0:
             return _Suspension(

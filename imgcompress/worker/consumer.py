@@ -1,9 +1,9 @@
-"""Consume messages in spite of those that cannot be read, and of a Redis that goes away.
+"""Consume messages in spite of unreadable ones, and of a Redis that becomes unavailable.
 
-Messages that cannot be read come from other programs that use the same queue, or from other
-versions of this one. Celery and kombu end the worker over some of them, or give them back; then the
-next worker ends too. To drop one costs nothing: the truth is in the ledger, and recovery publishes
-what is to be done.
+Unreadable messages come from other programs that use the same queue, or from other versions of this
+one. Celery and kombu end the worker over some of them, or return them to the queue; then the next
+worker ends too. Dropping them costs nothing: the ledger has the state, and recovery publishes the
+work that is left.
 
 kombu counts the messages that a worker holds, and asks for another only while there is room. When
 a message cannot be acknowledged because Redis is away, kombu 5.7 leaves it in the count, so a
@@ -35,7 +35,7 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 
 
 class ForgettingQoS(redis.QoS):
-    """Counts a message as gone once it was answered, whether Redis heard the answer or not."""
+    """Counts a message as gone once it was answered, even if the answer did not reach Redis."""
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message."""
@@ -46,7 +46,7 @@ class ForgettingQoS(redis.QoS):
             raise
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Refuse a message."""
+        """Reject a message."""
         try:
             super().reject(delivery_tag, requeue=requeue)
         except BaseException:
@@ -62,14 +62,14 @@ def _read_or_drop(channel: Any, **options: Any) -> Any:
     try:
         return _read_from_redis(channel, **options)
     except OSError:
-        raise  # Some of them are ValueErrors too.
+        raise  # Some of these are ValueErrors too.
     except UNREADABLE as error:
         _log_dropped(error)
         return True
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
-    """Celery's consumer, which outlives every message."""
+    """Celery's consumer, which survives every message."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         redis.Channel.QoS = ForgettingQoS
@@ -83,7 +83,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         return super().ensure_connected(conn)
 
     def create_task_handler(self, *arguments: Any, **options: Any) -> Callable[[Any], None]:
-        """Return what is called with each message."""
+        """Return the function that is called with each message."""
         receive = super().create_task_handler(*arguments, **options)
 
         def receive_or_drop(message: Any) -> None:
@@ -101,15 +101,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         self._drop(message, exc)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Drop a message whose content may not be read, or whose task is no task."""
+        """Drop a message whose content type is not allowed, or whose task is invalid."""
         self._drop(message, exc)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
-        """Drop a message that asks for no task."""
+        """Drop a message that names no task."""
         self._drop(message, "it asks for no task")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Drop a message that asks for a task which this version does not have."""
+        """Drop a message whose task this version does not have."""
         self._drop(message, f"there is no task {exc}")
 
     def _drop(self, message: Any, reason: object) -> None:

@@ -1,4 +1,4 @@
-"""Send the webhooks and mails that are due."""
+"""Send the webhooks and e-mails that are due."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _session() -> Session:
 
 
 def attempt_email(delivery: DueDelivery) -> Attempt:
-    """Write and send the mail once, with the output if it is small enough."""
+    """Write and send the e-mail once, with the output if it is small enough."""
     settings = current_settings()
     if settings.smtp_server is None or settings.mail_from is None:
         return Attempt(False, error="no_mail_server", receiver_failing=True)
@@ -81,7 +81,7 @@ def attempt_email(delivery: DueDelivery) -> Attempt:
 
 
 def _attachment(request_id: UUID, limit: int) -> Attachment | None:
-    """Return the job's output, or None when it has more bytes than the limit, or is gone."""
+    """Return the job's output, or None if it is larger than the limit, or missing."""
     storage = open_storage(current_settings())
     job = queries.find_job(request_id)
     kept = job.reading if job else None
@@ -108,9 +108,9 @@ def _joined(chunks: Iterable[bytes], limit: int) -> bytes | None:
     return bytes(content)
 
 
-# A round that goes on for longer gives way to the others in the queue, and is published again.
+# A round that lasts longer yields to the others in the queue, and is published again.
 ROUND_SECONDS = 60.0
-# A mail takes some ten answers of the server, each of 15 s at most.
+# An e-mail takes about ten answers of the server, each within 15 s.
 MAIL_HOLD_SECONDS = 300.0
 
 # The delivery worker's other threads stay free for recovery, however many receivers hang.
@@ -119,7 +119,7 @@ _rounds = BoundedSemaphore(ROUNDS_AT_ONCE)
 
 @shared_task(name="deliver_due")
 def deliver_due() -> None:
-    """Attempt due deliveries, one after the other, until none is left that may be claimed.
+    """Attempt due deliveries one by one, until none is left to claim.
 
     The message is only a notification: if enough rounds run in this process, one of them attempts
     the due deliveries.
@@ -145,10 +145,10 @@ def _deliver_for(seconds: float) -> None:
 
 
 def hold_seconds(settings: Settings) -> dict[Channel, float]:
-    """Return for how long a claim stands: for far longer than an attempt can take.
+    """Return how long a claim is valid: far longer than an attempt can take.
 
-    A process that dies between the sending and the record sends it again after that, with the same
-    id.
+    If a process dies between sending and recording, the delivery is sent again after that, with the
+    same id.
     """
     return {Channel.WEBHOOK: 2 * settings.webhook_timeout, Channel.EMAIL: MAIL_HOLD_SECONDS}
 
@@ -163,7 +163,7 @@ def _attempt(delivery: DueDelivery) -> None:
         # The claim runs out, and the delivery is due again.
         raise
     except Exception:
-        # An internal error must not stop the others, or be repeated without a pause.
+        # An internal error must neither stop the others nor be retried without a pause.
         log.exception("The delivery could not be attempted")
         attempt = Attempt(False, error="internal_error")
     _record(delivery, attempt, time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""The task that runs feeds: fetch the table of each that is due, and make a job where it changed."""
+"""The task that runs due feeds: fetch each table, and make a job if it has changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .queue import publish_slices
 
 log = logging.getLogger(__name__)
 
-# A task begins no further run after so long; the next one goes on.
+# After this long, a task begins no further run; the next task continues.
 TASK_SECONDS = 60.0
 # Slow tables must leave threads for deliveries and recovery.
 TASKS_AT_ONCE = 2
@@ -40,7 +40,7 @@ _tasks = BoundedSemaphore(TASKS_AT_ONCE)
 
 
 class BadTable(ImgcompressError):
-    """The table was fetched, and cannot be made a job; code and message are its first issue's."""
+    """The fetched table is invalid; code and message are those of its first issue."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -61,9 +61,9 @@ def run_feeds() -> None:
 
 
 def run_feed(settings: Settings, run: FeedRun) -> None:
-    """Fetch the table of a feed, make a job of it if it has changed, and write how that ended.
+    """Fetch the table of a feed, make a job of it if it has changed, and record the outcome.
 
-    Raise LedgerUnavailable: the run is made again when its lease has expired.
+    Raise LedgerUnavailable: the run is repeated when its lease has expired.
     """
     bind(feed_id=run.feed.feed_id)
     try:
@@ -131,7 +131,7 @@ def _make_job(
         removed_images=0,
     )
     bind(request_id=job.request_id)
-    # The run ends in the transaction that makes its job: there is never one without the other.
+    # The run ends in the transaction that makes its job, so neither exists without the other.
     conditions: list[Condition] = [
         partial(
             finish_run,
@@ -148,5 +148,5 @@ def _make_job(
 
 
 def wishes_of(kept: dict[str, Any]) -> Wishes:
-    """Return the instructions for reading a table from what a feed keeps of them."""
+    """Return the instructions for reading a table that a feed has stored."""
     return Wishes(**kept | {"url_columns": tuple(kept["url_columns"])})

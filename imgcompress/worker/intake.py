@@ -1,4 +1,4 @@
-"""Take in a table: fetch it from its URL, and make a job of what is in it."""
+"""Take in a table: fetch it from its URL, and make a job of its content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ..storage import Storage, csv_key, workbook_key
 
 log = logging.getLogger(__name__)
 
-# An Idempotency-Key is held for a minute, and the table has to be read in it as well.
+# An Idempotency-Key is held for a minute, in which the table must be read as well.
 SECONDS = 40.0
 MEBIBYTE = 2**20
 HEADERS = {"Accept": "text/csv,*/*;q=0.8"}
@@ -40,7 +40,7 @@ FILENAME_CHARS = 200
 PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--")
 PAGE_BYTES = 1024
 
-# The message for each error of the fetch; for all others, that the table could not be fetched.
+# The message for each error of the fetch; all others say that the table could not be fetched.
 MESSAGES = {
     "csv_url_not_allowed": "This service may not fetch from this URL, or from one that it redirects"
     " to. Use a public http or https URL, or ask the operator to allow the"
@@ -68,7 +68,7 @@ REASONS = {
 
 
 class TableNotFetched(ImgcompressError):
-    """The URL of a table gave no table; the code and the message say why."""
+    """The URL did not return a table; the code and the message say why."""
 
     def __init__(self, code: str, *, detail: str = "", **found: object) -> None:
         self.code = code
@@ -84,7 +84,7 @@ def fetch_table(
 ) -> Fetched:
     """Write the table at a URL to a file, and rewind it.
 
-    With the `validator` of an earlier answer, nothing is written where the server says that the
+    With the `validator` of an earlier answer, nothing is written if the server reports that the
     table has not changed. Raise TableNotFetched.
     """
     limits = FetchLimits(
@@ -123,7 +123,7 @@ def _is_page(file: BinaryIO) -> bool:
 
 
 def fetched_name(fetched: Fetched) -> str:
-    """Return the name that the server gives to the file, or else the last part of its address."""
+    """Return the file name that the server sends, or else the last part of the URL's path."""
     _, named = parse_options_header(fetched.disposition)
     return named.get("filename") or unquote(urlsplit(fetched.final_url).path.rpartition("/")[2])
 
@@ -135,7 +135,7 @@ def clean_name(name: str) -> str:
 
 
 def url_error(settings: Settings, url: str) -> str | None:
-    """Return the public message about a URL that may not be connected to, or None when it may."""
+    """Return the public message about a URL that must not be connected to, or None if it may be."""
     try:
         check_url(url, _policy(settings))
     except NetworkError as error:
@@ -163,8 +163,8 @@ def take_in(
 ) -> None:
     """Store a validated table and write its job. The caller publishes its slices.
 
-    Raise what the `conditions` raise: the job is not written then. Raise StorageUnavailable and
-    LedgerUnavailable.
+    Raise the error of a condition in `conditions`, with nothing written. Raise StorageUnavailable
+    and LedgerUnavailable.
     """
     limits = CatalogueLimits(max_images=settings.max_images_per_job)
     with _stored(storage, job.request_id, table):

@@ -34,7 +34,7 @@ from .queue import publish_due_deliveries, publish_slices, slices_in_queue
 
 log = logging.getLogger(__name__)
 
-# A slice published this many rounds of recovery ago is claimed, or still in the queue.
+# A slice published this many rounds of recovery ago has been claimed, or is still in the queue.
 LOST_AFTER_ROUNDS = 2
 JOBS_AT_ONCE = 500
 
@@ -72,7 +72,7 @@ def recover() -> None:
 
 
 def put_clock_right() -> int:
-    """Make everything due that waits for an impossible time; return the number of rows."""
+    """Correct impossible times, so that their work becomes due; return the number of rows."""
     settings = current_settings()
     return clock_steps.correct_future_times(
         clock_steps.Longest(
@@ -93,7 +93,7 @@ def end_leases() -> None:
 
 
 def recover_lost_messages() -> None:
-    """Have slices published again when the broker holds fewer messages than it was given."""
+    """Republish slices if the broker holds fewer messages than were published."""
     in_queue = slices_in_queue()
     if in_queue is not None:
         lost = slices.republish_lost_slices(
@@ -134,7 +134,7 @@ def prune() -> None:
 
 @shared_task(name="reseal")
 def reseal() -> None:
-    """Seal the secrets that an older version left plain, or an older key sealed."""
+    """Seal secrets that an older version stored in plain text, or sealed with an older key."""
     changed = reseal_secrets()
     if changed:
         log.info("%d secrets of jobs were sealed with the newest key", changed)

@@ -2,21 +2,21 @@
 
     HostQueue.take() -> fetch -> the codec, when it is free -> store -> take()
 
-One image at a time is compressed, since each core has a worker process of its own. A thread whose
-image is fetched waits for the codec. While READY images do, no thread begins a download, so a near
-host sees one at a time and a far one many. The thread of the task adds images and takes
-their results, and wakes seldom: for failures, for the last images, where a thread finds nothing to
+One image at a time is compressed, since each core has a worker process of its own. A thread that
+has fetched its image waits for the codec. While READY images wait, no thread begins a download, so
+a near host serves one at a time and a far one many. The thread of the task adds images and takes
+their results. It wakes seldom: for failures, for the last images, when a thread finds nothing to
 fetch, and at its tick.
 
 Several threads share
 
-* the images that wait to be fetched and those being fetched, and how many lie ready: HostQueue,
-  under its own lock;
+* the images to fetch, those being fetched, and the number of ready ones: HostQueue, under its own
+  lock;
 * the codec: `_codec`, a lock, whose holder replaces `_at_codec` as a whole for the task to read, and
   empties `_unseen`;
 * `_results` and `_unseen`, deques, whose ends are atomic;
-* the state of an image's slice, which the task alone changes. A thread reads it before each step.
-  If it reads it too early, the work of one image is in vain: the fencing token keeps its result out.
+* the state of an image's slice, which only the task changes. A thread reads it before each step. If
+  it reads too early, the work on one image is wasted: the fencing token rejects its result.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ from .stages import ImageStages
 
 log = logging.getLogger(__name__)
 
-# Images that lie ready for the codec before no more are fetched. More at once would cost a near
-# host's images memory, and fewer would let the codec wait for a far one.
+# When this many images are ready for the codec, no more are fetched. More would take memory for a
+# near host's images, and fewer would make the codec wait for a far host.
 READY = 4
-# While fewer lie ready, another thread is woken to fetch. Beyond that, those that come back from the
-# storage suffice.
+# While fewer are ready, another thread is woken to fetch. Otherwise the threads that return from
+# the storage suffice.
 FEW_READY = 2
-# A download that takes longer waits for its origin. It costs nothing but its thread, so another one
-# takes its place.
+# A download that takes longer is waiting for its origin. It costs only its thread, so another
+# thread replaces it.
 SLOW_SECONDS = 2.0
 
 
-# The downloads of a source that go on at once, at first and at least. Those that end within
-# NEAR_SECONDS, each for its share of the processor, are of a near origin: more threads would only
-# wait for each other (a conditional request takes 0.2 ms of CPU with one thread, and 0.4 ms with
-# 16). Those that take longer than FAR_SECONDS wait for their origin, so there is room for more.
+# The concurrent downloads of a source, at first and at least. If they end within NEAR_SECONDS,
+# times their number, the origin is near: more threads would only wait for each other (a conditional
+# request takes 0.2 ms of CPU with one thread, and 0.4 ms with 16). If they take longer than
+# FAR_SECONDS, they wait for their origin, so more can run.
 FIRST_AT_ONCE, LEAST_AT_ONCE = 4, 1
 NEAR_SECONDS, FAR_SECONDS = 0.001, 0.002
 # A source with a download that takes longer than this gets all that its limit allows.
@@ -62,24 +62,24 @@ REMEMBERED_SOURCES = 1024
 
 
 class HostQueue:
-    """The images that wait to be fetched, by their source, each source's in their order.
+    """The images to fetch, queued by source, in order.
 
-    The next one is of the source with the fewest being fetched, among those below their limit. So a
-    host that hangs or throttles holds no more downloads than its share, and a near one no more than
-    it keeps busy. Any thread may call it.
+    The next image comes from the source with the fewest downloads, among those below their limit.
+    So a host that hangs or throttles gets no more downloads than its share, and a near host no more
+    than it can keep busy. Any thread may call it.
     """
 
     def __init__(
         self, limit_of: Callable[[Source], int], on_dry: Callable[[], None] = lambda: None
     ) -> None:
         self._limit_of = limit_of
-        # Called when a thread finds no image that it may fetch, under the lock.
+        # Called under the lock when a thread finds no image to fetch.
         self._on_dry = on_dry
         self._changed = threading.Condition()
         self._waiting: dict[Source, deque[SliceImage]] = {}
         self._began: dict[SliceImage, float] = {}
         self._fetching: Counter[Source] = Counter()
-        # How many downloads of a source are of use at once; see FIRST_AT_ONCE.
+        # How many concurrent downloads of a source are useful; see FIRST_AT_ONCE.
         self._at_once: dict[Source, int] = {}
         self._idle = self._ready = 0
         self._closed = False
@@ -89,16 +89,16 @@ class HostQueue:
         return bool(self._waiting)
 
     def add(self, items: Iterable[SliceImage]) -> None:
-        """Let more images wait, behind those of their sources."""
+        """Append images to the queues of their sources."""
         with self._changed:
             for item in items:
                 self._waiting.setdefault(item.source, deque()).append(item)
             self._changed.notify(READY)
 
     def take(self, *, wait: bool = True) -> SliceImage | None:
-        """Return the next image, which counts as being fetched now; wait until there is one.
+        """Return the next image, and count it as being fetched; wait until there is one.
 
-        Return None when the queue was closed, and where there is none if it is not to `wait`.
+        Return None once the queue is closed, or without `wait` if there is none.
         """
         with self._changed:
             item = self._next()
@@ -133,10 +133,10 @@ class HostQueue:
         return item
 
     def put_down(self, item: SliceImage, *, ready: bool = False, takes_next: bool = False) -> None:
-        """Give the place of an image at its source to the next one, unless that was done before.
+        """Free the place of an image at its source for the next one, unless that was done before.
 
-        `ready` counts it among those that lie ready for the codec. A thread that `takes_next` calls
-        take() by itself at once, so that no other one has to be woken for that.
+        With `ready`, count the image as ready for the codec. With `takes_next`, the calling thread
+        calls take() at once, so no other thread has to be woken.
         """
         with self._changed:
             self._ready += ready
@@ -150,7 +150,7 @@ class HostQueue:
                 self._changed.notify()
 
     def _note_time(self, source: Source, seconds: float) -> bool:
-        """Note how long a download took; return whether one more of its source is of use."""
+        """Record the time of a download; return whether one more from its source is useful."""
         at_once = self._at_once.get(source, FIRST_AT_ONCE)
         change = (seconds > FAR_SECONDS * at_once) - (seconds < NEAR_SECONDS * at_once)
         if not change:
@@ -162,16 +162,16 @@ class HostQueue:
         return self._at_once[source] > at_once
 
     def hand_on(self) -> None:
-        """Count an image that lay ready as being compressed: another one may be fetched."""
+        """Count a ready image as being compressed, so that another one may be fetched."""
         with self._changed:
             self._ready -= 1
             if self._waiting and not self._ready:
                 self._changed.notify()
 
     def look_again(self) -> None:
-        """Have more threads fetch where the codec waits, or where the limit of a source has risen.
+        """Wake more threads to fetch if the codec waits, or if the limit of a source has risen.
 
-        Those that were called when images were added may all have met hosts that hang.
+        The threads woken for added images may all be busy with hosts that hang.
         """
         with self._changed:
             if not self._waiting or self._ready:
@@ -184,7 +184,7 @@ class HostQueue:
     def runs_dry(self) -> bool:
         """Return whether threads find too few images that they may fetch, and the codec soon none.
 
-        Then it is time for another slice.
+        Then another slice should be claimed.
         """
         with self._changed:
             room = sum(
@@ -202,7 +202,7 @@ class HostQueue:
                 self._waiting.setdefault(item.source, deque()).append(item)
 
     def waiting(self) -> list[SliceImage]:
-        """Return the images that wait."""
+        """Return the waiting images."""
         with self._changed:
             return list(chain.from_iterable(self._waiting.values()))
 
@@ -218,14 +218,14 @@ class HostQueue:
             return sum(began <= since for began in self._began.values())
 
     def close(self) -> None:
-        """End the wait of all threads."""
+        """Wake all waiting threads, which end."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
 class CodecStuck(Exception):
-    """An image never came back from the codec: this process cannot compress any more."""
+    """An image hangs in the codec: this process cannot compress any more."""
 
     def __init__(self, item: SliceImage) -> None:
         super().__init__(item.image.image_id)
@@ -235,7 +235,7 @@ class CodecStuck(Exception):
 class Pipeline:
     """The threads of one worker process, which outlive its tasks, and the images in them.
 
-    `concurrency` threads fetch, and more while some of them wait for origins that hang.
+    `concurrency` threads fetch, plus one for each that waits for an origin that hangs.
     """
 
     def __init__(self, stages: ImageStages, *, concurrency: int) -> None:
@@ -244,22 +244,23 @@ class Pipeline:
         self._woken = threading.Event()
         self.queue = HostQueue(stages.limit_of, on_dry=self._woken.set)
         self._codec = threading.Lock()
-        # The images that wait for the codec and were not looked up yet.
+        # The images that wait for the codec and have not been looked up yet.
         self._unseen: deque[tuple[SliceImage, Original]] = deque()
         self._results: deque[tuple[SliceImage, Success | Exception]] = deque()
         self._at_codec: tuple[SliceImage, float] | None = None
-        # The task's own: the images that it was last given, and the threads beside slow downloads.
+        # Used by the task alone: the images that it last received, and the threads added for slow
+        # downloads.
         self._taken: list[SliceImage] = []
         self._extra: list[threading.Thread | None] = [None] * ((WITH_SLOW - 1) * concurrency)
         for number in range(concurrency):
             self._start(f"image-{number}", self._carry_next)
 
     def take(self, seconds: float) -> list[tuple[SliceImage, Success | ImageError]]:
-        """Return the images that have ended, after `seconds` at most.
+        """Return the finished images, after `seconds` at most.
 
-        The caller has acted on those that it was given last: where one failed to be fetched, its
-        source was waiting for that. Raise CodecStuck, or what ended the task, once the caller has
-        all results from before it.
+        The caller has acted on those returned last; the source of one that could not be fetched
+        waits for that. Raise CodecStuck, or the error that ended the task, once the caller has all
+        earlier results.
         """
         for item in self._taken:
             self.queue.put_down(item)
@@ -287,7 +288,7 @@ class Pipeline:
         return results
 
     def close(self) -> None:
-        """End the threads, each when it is through with the image that it has."""
+        """End the threads, each after its current image."""
         self.queue.close()
 
     def _carry_next(self, *, wait: bool = True) -> bool:
@@ -310,7 +311,7 @@ class Pipeline:
         return True
 
     def _carry(self, item: SliceImage) -> Success | None:
-        """Fetch, compress and store an image; return None where its slice ends before that."""
+        """Fetch, compress and store an image; return None if its slice ends before that."""
         original = self.stages.fetch(item)
         if isinstance(original, Success):
             self.queue.put_down(item, takes_next=True)
@@ -331,13 +332,13 @@ class Pipeline:
                 encoded = self.stages.compress(item, original)
             finally:
                 self._at_codec = None
-        del original  # A storage on another machine takes its time.
+        del original  # A storage on another machine may be slow.
         if isinstance(encoded, Success):
             return encoded
         return self.stages.store(item, encoded) if item.wanted else None
 
     def _look_up(self) -> None:
-        """Look up whether other processes have compressed what waits for the codec.
+        """Look up whether other processes have compressed the waiting images.
 
         A query costs as much for several images as for one.
         """
@@ -349,7 +350,7 @@ class Pipeline:
         self.stages.look_up(ready)
 
     def _end(self, item: SliceImage, outcome: Success | BaseException) -> None:
-        """Hand a result to the task; to wake it for each one would cost more than its work."""
+        """Pass a result to the task; waking it for each one would cost more than its work."""
         if isinstance(outcome, BaseException) and not isinstance(
             outcome, (ImgcompressError, OSError)
         ):
@@ -361,7 +362,7 @@ class Pipeline:
             self._woken.set()
 
     def _replace_slow_downloads(self) -> None:
-        """Have as many more threads fetch as downloads are slow, if no other one is idle."""
+        """Start one more thread for each slow download, unless another is idle."""
         if not self.queue or self.queue.has_idle:
             return
         for number, thread in enumerate(self._extra[: self.queue.slow()]):
@@ -374,7 +375,7 @@ class Pipeline:
         return number < self.queue.slow() and self._carry_next(wait=False)
 
     def _start(self, name: str, act: Callable[[], bool]) -> threading.Thread:
-        """Start a thread that acts until there is nothing more to do."""
+        """Start a thread that calls `act` until there is nothing more to do."""
 
         def act_on() -> None:
             while act():

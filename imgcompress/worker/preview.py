@@ -1,7 +1,7 @@
 """Fetch and compress one image at once, to try options before a job.
 
-It runs in the web server, so it may take little: a few images at a time, smaller ones than those of
-jobs, and for a few seconds. The image is decoded in a subprocess, whose crash fails only it.
+It runs in the web server, so its resources are limited: a few images at a time, smaller than those
+of jobs, for a few seconds. The image is decoded in a subprocess, whose crash fails only it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WAIT_SECONDS = 5.0
 
 
 class TooManyPreviews(ImgcompressError):
-    """The maximum number of previews is being made already."""
+    """The maximum number of previews is already being made."""
 
     code = "too_many_previews"
     message = "Too many previews are being made at the moment. Try again in a few seconds."
@@ -38,7 +38,7 @@ class TooManyPreviews(ImgcompressError):
 
 
 class PreviewFailed(ImgcompressError):
-    """The image cannot be fetched or compressed; code and message are those of a failed image."""
+    """The image could not be fetched or compressed, with the code and message of a failed image."""
 
     def __init__(self, error: ImageError) -> None:
         self.code = error.code

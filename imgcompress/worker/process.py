@@ -1,11 +1,11 @@
-"""A pool process of a worker: how it starts, its memory, its name as a holder of leases, its end.
+"""A pool process of a worker: its start, its memory limit, its name as a holder of leases, its end.
 
-The cost of an image is bounded by its headers (imaging/decode.py). The limit of memory is for
-unforeseen cases: the kernel refuses more, Python raises MemoryError, and the image is
+The cost of an image is bounded by its headers (imaging/decode.py). The memory limit is for
+unforeseen cases: the kernel denies more, Python raises MemoryError, and the image fails as
 `out_of_memory`.
 
-A lease is for workers on machines that become unreachable. Where the worker was a process of this
-machine, the kernel knows at once that it is gone.
+A lease is for workers on machines that become unreachable. If the worker was a process of this
+machine, the kernel knows at once that it has ended.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from ..process import die_with_parent
 
 log = logging.getLogger(__name__)
 
-# One byte that is shared with the pool processes, which are forked later: they do not hear the
-# signal that ends the worker, and must hand back their slices.
+# One byte shared with the pool processes, which are forked later: they do not receive the signal
+# that ends the worker, and must release their slices.
 _stopping = mmap.mmap(-1, 1)
 # Images keep all cores busy for hours; status requests must not wait for them.
 BEHIND_CALLERS = 5
@@ -55,16 +55,16 @@ def _save_measured(**_: Any) -> None:
 
 Value = TypeVar("Value")
 
-# A restart of the database takes less; after longer another worker does the work again.
+# A restart of the database takes less; after longer, another worker repeats the work.
 HOLD_SECONDS = 60.0
 PAUSE_SECONDS = 1.0
 
 
 def retry_while_unavailable(act: Callable[[], Value], seconds: float = HOLD_SECONDS) -> Value:
-    """Act on the ledger, again and again while it is away, for `seconds` or until a shutdown.
+    """Call `act`, and repeat it while the ledger is unavailable, for `seconds` or until a shutdown.
 
-    Raise LedgerUnavailable when that did not help. What is acted may be committed although the
-    answer was lost, so it must do no harm when it is done twice.
+    Raise LedgerUnavailable if that does not help. `act` may have been committed although the answer
+    was lost, so it must be idempotent.
     """
     end = time.monotonic() + seconds
     while True:
@@ -88,13 +88,14 @@ def begin_process(settings: Settings) -> None:
 
 # The names of malloc.h, with their numbers.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
-# The pixels of a large image are mapped for themselves and go back when it is done. Otherwise glibc
-# raises this up to 32 MiB, and holes between smaller things stay.
+# The pixels of a large image get their own mapping, which is returned afterwards. Otherwise glibc
+# raises this threshold up to 32 MiB, and the heap stays fragmented.
 MAPPED_BYTES = 16 * 2**20
-# Those of smaller images are used again. By default all free memory beyond 128 KiB would go back
-# after each image and be allocated again for the next: a third of the time of a 0.5 MP photo.
+# The memory of smaller images is reused. By default all free memory beyond 128 KiB would be
+# returned after each image and allocated again for the next, which takes a third of the time of a
+# 0.5 MP photo.
 KEPT_BYTES = 32 * 2**20
-# By default each download thread may get an arena of its own, from which it gives nothing back.
+# By default each download thread may get its own arena, which never shrinks.
 ARENAS = 2
 
 
@@ -111,17 +112,17 @@ def tune_malloc() -> bool:
     )
 
 
-# What glibc gives the stack of a thread where nothing limits that of the first one, or more.
+# At least the size of a thread's stack in glibc if the main thread's stack is unlimited.
 UNLIMITED_STACK = 8 * 2**20
-# Threads that fetch (pipeline.py), for each of FETCH_CONCURRENCY, with those that wait for origins
-# that hang.
+# Fetching threads (pipeline.py) for each of FETCH_CONCURRENCY, including those that wait for
+# origins that hang.
 WITH_SLOW = 3
-# The other threads of a worker process, with some to spare.
+# The other threads of a worker process, with some in reserve.
 OTHER_THREADS = 24
 
 
 def limit_memory(most: int, concurrency: int) -> None:
-    """Limit the memory in bytes of this process, and of each that it starts; 0 for no limit.
+    """Limit the memory in bytes of this process and its children; 0 for no limit.
 
     Stacks count from the start, though they are hardly touched, so those of its threads come on
     top: of all that download at this concurrency, and some more. Only what a process writes to for
@@ -144,7 +145,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_name() -> str | None:
-    """Return a name for this process that no other one has, or None where there is no /proc."""
+    """Return a unique name for this process, or None if there is no /proc."""
     try:
         return f"{_machine()}/{os.getpid()}/{_start_time(os.getpid())}"
     except OSError:
@@ -162,7 +163,7 @@ def is_dead(holder: str) -> bool:
     except ProcessLookupError:
         return True
     except (OSError, ValueError):
-        return False  # It cannot be seen: only its lease decides.
+        return False  # The process is not visible from here: only its lease decides.
 
 
 def _machine() -> str:

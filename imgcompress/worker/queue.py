@@ -1,10 +1,10 @@
-"""Publish tasks within a deadline, and go on from the ledger while the broker is away.
+"""Publish tasks within a deadline, and take work from the ledger while the broker is down.
 
-Nor when the ledger is: whatever could not be done here, recovery does later.
+No caller waits for either: recovery does later whatever could not be done here.
 
-A broker that is short of memory still has its connections, and nobody can publish: once the
-messages in hand are done, nothing would move until its alarm ends. The truth is in the ledger, so
-each worker looks there meanwhile.
+A broker that is short of memory keeps its connections, but nobody can publish: once the delivered
+messages are done, nothing would progress until its alarm ends. So each worker reads its work from
+the ledger meanwhile.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from . import broker
 
 log = logging.getLogger(__name__)
 
-# This many unclaimed slices of one job stand in the queue. Each claim publishes the next ones, so
-# a job still spreads over every idle worker, and a small job waits behind a few slices only.
+# This many unclaimed slices of one job are in the queue. Each claim publishes the next ones, so a
+# job still spreads over every idle worker, and a small job waits behind a few slices only.
 SLICES_AHEAD = 2
 # The concurrent rounds of deliveries in a delivery worker.
 ROUNDS_AT_ONCE = 6
-# A connection that the broker closed meanwhile fails at once, and a new one is tried. What fails
-# more slowly than that is a broker that hangs.
+# A connection that the broker closed meanwhile fails at once, and a new one is tried. If that fails
+# too, the broker hangs.
 QUICK_SECONDS = 0.5
-# The pause after a broker hangs: publishers must not wait for it each time.
+# The pause after the broker hung, so that publishers do not wait for it each time.
 AWAY_SECONDS = 5.0
 
 _away_until: dict[str, float] = {}
@@ -61,7 +61,7 @@ def _publish_slices(request_id: UUID) -> bool:
 
 
 def publish_due_deliveries() -> None:
-    """Publish a round for each delivery that is due, up to as many as go on at once.
+    """Publish a round for each due delivery, up to the number of concurrent rounds.
 
     When the broker is down, recovery does it later.
     """
@@ -76,9 +76,9 @@ def publish_due_deliveries() -> None:
 
 
 def send(task: str, *args: object) -> bool:
-    """Send a task to its queue within some 2 s; return whether the broker took it.
+    """Send a task to its queue within about 2 s; return whether the broker accepted it.
 
-    A broker that hangs counts as away, and so does a RabbitMQ that has an alarm.
+    A broker that hangs counts as down, and so does a RabbitMQ with an alarm.
     """
     error = _error_of(
         lambda producer: celery.send_task(task, args=args, producer=producer, retry=False)
@@ -91,7 +91,7 @@ def send(task: str, *args: object) -> bool:
 
 
 def check_broker() -> None:
-    """Raise an error that says why the broker accepts no messages, within some 2 s."""
+    """Raise an error that says why the broker accepts no messages, within about 2 s."""
     error = _error_of(broker.check)
     if error:
         raise error
@@ -122,9 +122,9 @@ def _first_error_of(use: Callable[[Producer], object]) -> BaseException | None:
 
 
 def slices_in_queue() -> int | None:
-    """Return how many messages the queue of the slices holds; None when it cannot be asked.
+    """Return the number of messages in the queue of slices, or None if it is unknown.
 
-    Those in the hands of workers are not among them.
+    Unacknowledged messages are not counted.
     """
     try:
         with celery.connection_for_write() as connection:
@@ -138,7 +138,7 @@ def slices_in_queue() -> int | None:
 
 
 def _queue_length(channel: Any, queue: Any) -> int:
-    """Declare the queue as it is; one that did not exist is empty."""
+    """Declare the queue passively; one that does not exist is empty."""
     declared = channel.queue_declare(
         queue.name, durable=queue.durable, auto_delete=False, arguments=queue.queue_arguments
     )
@@ -147,7 +147,7 @@ def _queue_length(channel: Any, queue: Any) -> int:
 
 @cache
 def _broker_errors() -> tuple[type[BaseException], ...]:
-    """Return the exceptions of the broker's client if the broker is down, full, or refuses."""
+    """Return the exceptions of the broker's client if the broker is down or full, or rejects."""
     with celery.connection_for_write() as connection:
         return (
             OperationalError,
@@ -159,12 +159,12 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
 
 
 LOOK_SECONDS = 5.0
-# A run that was begun so long ago has died with its process.
+# A run that began this long ago has died with its process.
 LONGEST_RUN = 600.0
 
 
 class Watch(StartStopStep):  # type: ignore[misc]
-    """Looks from a worker's main process whether the broker takes messages, every few seconds."""
+    """Checks every few seconds, in a worker's main process, whether the broker accepts messages."""
 
     requires = {"celery.worker.components:Timer", "celery.worker.components:Pool"}
 
@@ -174,7 +174,7 @@ class Watch(StartStopStep):  # type: ignore[misc]
         self._away = False
 
     def start(self, worker: Any) -> None:
-        """Look from now on."""
+        """Start checking."""
         worker.timer.call_repeatedly(LOOK_SECONDS, self._look, (worker,))
 
     def _look(self, worker: Any) -> None:
@@ -195,7 +195,7 @@ class Watch(StartStopStep):  # type: ignore[misc]
         self._away = False
 
     def _begin_work(self, worker: Any) -> None:
-        """Have the pool do what its messages would ask for, each task as often as it may."""
+        """Give the pool the tasks of its messages, each up to its limit."""
         routes = worker.app.conf.task_routes
         consumed = {queue.name for queue in worker.app.amqp.queues.consume_from.values()}
         at_once = {

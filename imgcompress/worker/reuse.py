@@ -1,4 +1,4 @@
-"""Take over results: those of an earlier job, and those of the same content in one job."""
+"""Take over results of an earlier job, and of the same content within one job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 HASH_CHARS = 32
 # An entry takes about half a kilobyte.
 REMEMBERED_CONTENTS = 10_000
-# The codec does not wait again for a ledger that failed within these seconds.
+# If the ledger failed within these seconds, the codec does not wait for it again.
 TROUBLE_SECONDS = 10.0
 
 
@@ -46,14 +46,14 @@ class Original(NamedTuple):
 
 
 class Reuse:
-    """The results that the images of a slice may take over from the earlier job."""
+    """The results of the earlier job that the images of a slice may take over."""
 
     def __init__(self, claim: Claim, images: Sequence[PendingImage]) -> None:
         self._claim = claim
         self._earlier = earlier_results(claim, images) if claim.since_id else Earlier({})
 
     def trusted(self, image: PendingImage) -> Success | None:
-        """Return the earlier result of an image where it is young enough to need no request."""
+        """Return the earlier result of an image if it is recent enough to need no request."""
         earlier = self._earlier.results.get(image.ordinal)
         if earlier is None or not earlier.is_younger_than(self._claim.trust_seconds):
             return None
@@ -80,7 +80,7 @@ class Reuse:
         return Original(fetched.data, source_hash, ref, fetched.validator)
 
     def change(self, image: PendingImage) -> Change | None:
-        """Return what a result of an image is that is not taken over from the earlier job."""
+        """Return the change of an image whose result is not taken over from the earlier job."""
         if not self._claim.compares:
             return None
         was_there = (
@@ -122,18 +122,19 @@ def _taken_over(
 
 
 class Contents:
-    """The results of the contents of jobs: what this process has lately met, and the ledger.
+    """Results by content: those that this process met recently, and those in the ledger.
 
-    A result is known from when it is compressed. Whoever takes it over may be written first, or it
-    may never be written at all: the ledger then postpones the image, which is compressed for itself
-    when it comes again, or takes over what the ledger has by then. Threads may share the results.
+    A result is known as soon as it is compressed. The image that takes it over may be written
+    first, or the result may never be written: then the ledger postpones the image. At the next
+    attempt it is compressed, or takes over a result that is in the ledger by then. Threads may
+    share the results.
     """
 
     def __init__(self, most: int = REMEMBERED_CONTENTS) -> None:
         self._most = most
         self._lock = Lock()
         self._results: OrderedDict[tuple[UUID, int, int, str], Success] = OrderedDict()
-        # The application, for threads that are not within it.
+        # The application, for threads without its context.
         self._context = copy_context()
 
     def find(self, claim: Claim, image: PendingImage, original: Original) -> Success | None:
@@ -148,10 +149,10 @@ class Contents:
         return replace(found, image=image, validator=original.validator, taken_from=taken_from)
 
     def look_up(self, claim: Claim, images: Sequence[tuple[PendingImage, Original]]) -> None:
-        """Look up in the ledger what other processes have made of the contents of some images."""
+        """Look up the results of other processes for the contents of some images."""
         with self._lock:
             for image, original in images:
-                if image.waits:  # What it was to take over may be gone.
+                if image.waits:  # The result that it was to take over may be gone.
                     self._results.pop(_content(claim, original), None)
         unknown = [pair for pair in images if self.find(claim, *pair) is None]
         if not unknown or met_trouble(within=TROUBLE_SECONDS):
@@ -171,7 +172,7 @@ class Contents:
                 self.add(claim, original, _taken_over(image, result, None))
 
     def add(self, claim: Claim, original: Original, result: Success) -> None:
-        """Remember a result that this process will store, or that the ledger has."""
+        """Remember a result that this process is about to store, or that is in the ledger."""
         with self._lock:
             self._results[_content(claim, original)] = result
             if len(self._results) > self._most:

@@ -1,4 +1,4 @@
-"""A claimed slice: its images, their results until they are written, its lease and its time."""
+"""A claimed slice: its images, their unwritten results, its lease and its time budget."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from .reuse import Reuse
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-# So often an image is put off untried, since its host is busy or suspended, before it fails.
+# An image fails after it was postponed untried this often, because its host was busy or suspended.
 MAX_WAITS = 50
 
 
 def classify_failure(image: PendingImage, error: ImageError) -> Failure | Postponement:
-    """Postpone an image whose failure may pass, up to MAX_ATTEMPTS attempts; else let it fail."""
+    """Postpone an image if its error is temporary, up to MAX_ATTEMPTS attempts; else fail it."""
     log.debug("Image %s failed in attempt %d: %s", image.image_id, image.attempts + 1, error)
     untried = isinstance(error, Deferred)
     if (
@@ -53,7 +53,8 @@ def classify_failure(image: PendingImage, error: ImageError) -> Failure | Postpo
         if untried
         else error.retryable and image.attempts + 1 < MAX_ATTEMPTS
     ):
-        # 1 s, 4 s, 16 s …, with a jitter of a quarter, so that images do not return in step.
+        # 1 s, 4 s, 16 s …, with a jitter of a quarter, so that images do not return at the same
+        # time.
         delay = error.retry_after or float(4**image.attempts) * random.uniform(0.75, 1.25)
         return Postponement(image, min(delay, LONGEST_POSTPONEMENT), tried=not untried)
     found = error.found if IMAGE_ERRORS[error.code].grouped_by_found else ""
@@ -69,9 +70,10 @@ def claimed(request_id: UUID, slice_no: int) -> Claim | None:
 
 @dataclass(eq=False)
 class SliceImage:
-    """An image of a claimed slice, and the source that it comes from.
+    """An image of a claimed slice, and its source.
 
-    Whoever holds the codec sets `looked_up` and `compressing`; the task's own thread changes all else.
+    The thread that holds the codec sets `looked_up` and `compressing`; the task's own thread
+    changes everything else.
     """
 
     slice: ActiveSlice
@@ -83,7 +85,7 @@ class SliceImage:
 
     @property
     def begins(self) -> bool:
-        """Return whether to begin to fetch or to compress it; if not, it is dropped."""
+        """Return whether to begin fetching or compressing it; if not, it is dropped."""
         return not (self.slice.closing or self.slice.ended)
 
     @property
@@ -96,15 +98,14 @@ class SliceImage:
 # its last ones are written together with its end.
 BATCH_IMAGES = 300
 BATCH_SECONDS = 1.0
-# A worker that has had nothing to do for this long waits for an origin that hangs; it may have
-# something better to do.
+# A worker that has been idle for this long waits for an origin that hangs; other jobs may need it.
 IDLE_SECONDS = 2.0
 
 
 def slice_seconds(fetch_timeout: float) -> float:
-    """Return the time of a slice, in which the slowest download must end.
+    """Return the time budget of a slice, in which the slowest download must end.
 
-    After it a slice begins with no more images: no message is held for hours, and no job waits for
+    After that a slice begins no more images, so that no message is held for hours, and no job waits
     long behind a slice.
     """
     return max(SLICE_SECONDS, 2 * fetch_timeout)
@@ -116,7 +117,7 @@ def log_end(request_id: UUID) -> None:
         job = find_job(request_id)
     except LedgerUnavailable:
         job = None
-    # It may have been deleted, or opened again by a retry, since then.
+    # It may have been deleted, or reopened by a retry, since then.
     if job is None or job.finished_at is None:
         return
     log.info(
@@ -134,12 +135,12 @@ def log_end(request_id: UUID) -> None:
 
 
 class ActiveSlice:
-    """A claim, its images that have not ended, and the results that are not written yet.
+    """A claim, its unfinished images, and the results that are not written yet.
 
-    When it has `ended`, by its release or since its claim was lost, its results are nobody's here.
-    Before that it is `closing`, when its time is up: none of its images is begun any more. What the
-    codec has by then is waited for, or an image that outlasts the time of a slice would be tried
-    again forever. The task's thread alone changes it.
+    Once it has `ended`, because it was released or its claim was lost, its results are dropped.
+    Before that, when its time is up, it is `closing`: no more of its images are begun. The image in
+    the codec is waited for; otherwise an image that takes longer than a slice would be retried
+    forever. Only the task's thread changes it.
     """
 
     def __init__(self, claim: Claim, reuse: Reuse | None = None) -> None:
@@ -156,11 +157,11 @@ class ActiveSlice:
         self._idle_at = self._began + IDLE_SECONDS
 
     def bind_logs(self) -> None:
-        """Have what is logged from now on name this slice."""
+        """Add this slice to the context of the log."""
         bind(request_id=self.claim.request_id, slice_no=self.claim.slice_no)
 
     def begin(self, images: Iterable[SliceImage]) -> None:
-        """Take the images that are to be done."""
+        """Read the pending images."""
         self.unfinished.update(images)
 
     def add(self, item: SliceImage, outcome: Success | ImageError) -> None:
@@ -174,11 +175,11 @@ class ActiveSlice:
             self._results.append(outcome)
 
     def write_if_due(self) -> None:
-        """Write the results when they are many or old, and renew the lease in good time.
+        """Write the results once they are many or old, and renew the lease in time.
 
-        While the ledger is away they are kept and the work goes on, for HOLD_SECONDS: the claim may
-        stand for longer than its lease if nobody else reaches the ledger either. Raise ClaimLost
-        when the claim no longer stands.
+        While the ledger is unavailable, results are kept and the work continues for HOLD_SECONDS:
+        the claim may outlast its lease if no other process reaches the ledger either. Raise
+        ClaimLost if the claim is no longer valid.
         """
         age = time.monotonic() - self._written
         due_after = BATCH_SECONDS if self._results else self._lease_seconds / 3
@@ -198,14 +199,14 @@ class ActiveSlice:
 
     @property
     def is_finished(self) -> bool:
-        """Return whether nothing is left to be done, or the rest is to be released."""
+        """Return whether nothing is left to do, or the rest is to be released."""
         self.closing = self.closing or self._time_is_up()
         return not self.unfinished or (
             self.closing and not any(item.compressing for item in self.unfinished)
         )
 
     def _time_is_up(self) -> bool:
-        """Return whether it has had its time, or is idle while other jobs wait for a worker."""
+        """Return whether its time is up, or it is idle while other jobs wait for a worker."""
         now = time.monotonic()
         if now > self._time_is_up_at:
             return True
@@ -218,9 +219,9 @@ class ActiveSlice:
             return False
 
     def release(self, delay: float = 0.0) -> None:
-        """Write the rest and end the claim; what is left is due after `delay` seconds.
+        """Write the last results and end the claim; other images are due after `delay` seconds.
 
-        Raise ClaimLost, or LedgerUnavailable where waiting for the ledger did not help.
+        Raise ClaimLost, or LedgerUnavailable if waiting for the ledger did not help.
         """
         self.bind_logs()
         self.ended = True
@@ -243,7 +244,7 @@ class ActiveSlice:
 
     @property
     def stored_in_vain(self) -> list[str]:
-        """Return the keys of the images that are stored and were not written to the ledger."""
+        """Return the keys of stored images that were not written to the ledger."""
         return [
             result.storage_key
             for result in self._results

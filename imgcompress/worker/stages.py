@@ -26,8 +26,7 @@ from .slices import SliceImage
 
 log = logging.getLogger(__name__)
 
-# A codec process limits an image's time by itself, and starts within this time also on a machine
-# that is busy.
+# A codec process limits an image's time itself. It starts within this time even on a busy machine.
 CODEC_PROCESS_SECONDS = 60.0
 
 
@@ -41,7 +40,7 @@ class Encoded(NamedTuple):
 class ImageStages:
     """The three stages of an image, with the session, the storage and the codec of this process.
 
-    Each raises ImageError for a failure of the image alone. Any thread may call them.
+    Each raises ImageError if only this image fails. Any thread may call them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -65,7 +64,7 @@ class ImageStages:
         self.contents = Contents()
 
     def source_of(self, claim: Claim, image: PendingImage) -> Source:
-        """Return where an image comes from; the host is "" where it may not be fetched."""
+        """Return where an image comes from; the host is "" if it may not be fetched."""
         try:
             authority = origin_of(image.input_url, self.fetcher.policy).authority
         except NetworkError:
@@ -79,9 +78,9 @@ class ImageStages:
         return self.fetcher.hosts.limit(source.authority, source.owner)
 
     def fetch(self, item: SliceImage) -> Original | Success:
-        """Fetch an image from its host, as its job asks for it.
+        """Fetch an image from its host, with its job's options.
 
-        Return the result of the earlier job instead where the image has not changed since.
+        If the image has not changed since the earlier job, return that job's result instead.
         """
         claim, source, reuse = item.slice.claim, item.source, item.slice.reuse
         self.circuits.check(source, claim.request_id)
@@ -108,11 +107,11 @@ class ImageStages:
             )
 
     def compress(self, item: SliceImage, original: Original) -> Encoded | Success:
-        """Compress an image as its row asks, and else as its job.
+        """Compress an image with the options of its row, or else of its job.
 
-        Return the result of another image of the job instead where that has the same content.
-        Where a worker died over its slice before, any image of the slice may have been the cause,
-        so each is compressed in a process of its own.
+        If another image of the job has the same content, return its result instead. If a worker
+        died while it had this slice, any image of the slice may have been the cause, so its images
+        are compressed in the codec process.
         """
         settings, claim = self.settings, item.slice.claim
         same = self.contents.find(claim, item.image, original)
@@ -160,7 +159,7 @@ class ImageStages:
         return traced(stage, item.slice.claim.request_id, image_id=str(item.image.image_id))
 
     def compress_seconds(self, item: SliceImage) -> float:
-        """Return after how many seconds of compress() an image counts as stuck."""
+        """Return the number of seconds after which an image in compress() counts as stuck."""
         in_process = CODEC_PROCESS_SECONDS if item.slice.claim.crashes else 0.0
         return self.settings.compress_timeout + in_process
 

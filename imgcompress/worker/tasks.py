@@ -1,7 +1,7 @@
 """The task that processes images: claim slices, take them through the pipeline, write the results.
 
-Often a task has one slice. Where the last images of a slice hang, or come from far away, the next
-slices are begun meanwhile: no image waits for another's origin, and no job for another's.
+Usually a task has one slice. If its last images hang, or come from far away, the next slices are
+begun meanwhile, so that no image and no job waits for the origin of another.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ from .stages import ImageStages
 
 log = logging.getLogger(__name__)
 
-# The longest time between two looks at leases, at results to be written, and for a shutdown.
+# The longest time between two checks of leases, results to write, and a shutdown.
 TICK_SECONDS = 0.25
 # An image that hangs holds its slice for FETCH_TIMEOUT, so a task may hold several slices at a time.
 MOST_SLICES = 16
-# How often a task that could begin something asks whether there is a slice for it.
+# How often a task with spare capacity looks for another slice.
 ASK_SECONDS = 0.25
-# In a codec process an image cannot end its worker; a slice that goes on doing so is given up.
+# In a codec process an image cannot end its worker; a slice whose workers still die is given up.
 MAX_CRASHES = 10
-# The seconds until a slice that met a failing storage is tried again.
+# The seconds until a slice is retried after the storage failed.
 STORAGE_DELAY = 10.0
 
 
 @shared_task(name="process_csv")
 def process_csv(request_id: str, slice_no: int) -> None:
-    """Process the images of a slice of a job, or of another one where a worker has it already.
+    """Process the images of a slice of a job, or of another slice if a worker has this one already.
 
-    The message only says that there is work: whatever goes wrong here, the lease runs out and
-    recovery publishes the slice again.
+    The message only says that there is work: if anything fails here, the lease expires and recovery
+    publishes the slice again.
     """
     bind(request_id=request_id, slice_no=slice_no)
     SliceTask(worker_pipeline(), (UUID(request_id), slice_no)).run()
@@ -60,7 +60,7 @@ def process_csv(request_id: str, slice_no: int) -> None:
 
 @shared_task(name="process_waiting")
 def process_waiting() -> None:
-    """Process slices that the ledger names, as a worker does while the broker takes no messages."""
+    """Process slices chosen by the ledger, as workers do while the broker accepts no messages."""
     SliceTask(worker_pipeline()).run()
 
 
@@ -72,7 +72,7 @@ def worker_pipeline() -> Pipeline:
 
 
 class SliceTask:
-    """One task and the slices that it has in hand; `named` is the one that its message names."""
+    """One task and its claimed slices; `named` is the one in its message."""
 
     def __init__(self, pipeline: Pipeline, named: tuple[UUID, int] | None = None) -> None:
         self.pipeline = pipeline
@@ -84,10 +84,10 @@ class SliceTask:
         self._asks_at = 0.0
 
     def run(self) -> None:
-        """Process slices until none is in hand and none is to be had, or until a shutdown.
+        """Process slices until none is left to finish or to claim, or until a shutdown.
 
-        Raise LedgerUnavailable where nothing could be claimed. An image that never comes back from
-        the codec ends this process, once its failure and all other results are written.
+        Raise LedgerUnavailable if nothing could be claimed. An image that hangs in the codec ends
+        this process, once its failure and all other results are written.
         """
         delay, stuck = 0.0, False
         try:
@@ -102,8 +102,8 @@ class SliceTask:
             except LedgerUnavailable:
                 raise
             except Exception:
-                # Where a result cannot be written since the job's row cannot be read, it would go
-                # on like that whenever the lease runs out.
+                # If a result cannot be written because the job's row is unreadable, this would
+                # repeat whenever the lease expires.
                 for job in {part.claim.request_id for part in self.slices}:
                     replace_unreadable_job_fields(job)
                 raise
@@ -132,7 +132,7 @@ class SliceTask:
             while (not self.slices or self.pipeline.queue.runs_dry()) and not stopping():
                 in_hand = len(self.slices)
                 if not self._claim_next() or 0 < len(self.slices) <= in_hand:
-                    break  # Those in hand come before another one that is released already.
+                    break  # The claimed ones come before another one that is released already.
         self._take_results(0.0)
 
     def _claim_next(self) -> bool:
@@ -149,7 +149,7 @@ class SliceTask:
                 if not self._asks_at <= now < self._claims_until or len(self.slices) >= MOST_SLICES:
                     return False
                 self._asks_at = now + ASK_SECONDS
-                # Where enough images of a job wait here, others may take the rest.
+                # If enough images of a job wait here, other workers may take the rest.
                 waiting = Counter(
                     item.slice.claim.request_id for item in self.pipeline.queue.waiting()
                 )
@@ -213,7 +213,7 @@ class SliceTask:
                 self.pipeline.queue.drop_unwanted()
 
     def _unless_lost(self, part: ActiveSlice, act: Callable[[], None]) -> None:
-        """Act on a slice; where its claim is lost, it alone is given up."""
+        """Call `act` on a slice; if its claim is lost, give up that slice only."""
         try:
             act()
         except ClaimLost as lost:
@@ -223,7 +223,7 @@ class SliceTask:
             self._delete_unwritten(part.claim, part.stored_in_vain)
 
     def _delete_unwritten(self, claim: Claim, keys: Collection[str]) -> None:
-        """Delete images that were stored for nothing, since their job was cancelled or deleted."""
+        """Delete images that were stored in vain, because their job was cancelled or deleted."""
         try:
             unneeded = left_behind(claim.request_id, claim.epoch, keys) if keys else ()
         except LedgerUnavailable as error:
