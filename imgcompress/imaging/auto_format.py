@@ -9,6 +9,7 @@ takes less time than a sample and looks better than a JPEG that is encoded again
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +45,10 @@ WORTH = 0.1
 LOWEST, HIGHEST = 40, 90
 # The highest score, and the lowest quality on the JPEG scale, at which advise() compares.
 VISUALLY_LOSSLESS, LOWEST_ADVISED = 90.0, 15
+# advise() looks at squares of this many pixels first. Where no format comes below this multiple of
+# what was kept, none is worth a look at the larger ones, which takes six times as long (measured:
+# benchmarks/results/auto_format.md).
+FIRST_SQUARE, HOPELESS = 64, 1.6
 # The sample is GRID x GRID squares of SQUARE pixels; each seam costs bytes. They start at multiples
 # of 16, so that the blocks of a JPEG source lie in it as they do in the source.
 SQUARE = 256
@@ -148,26 +153,46 @@ def advise(
     quality = min(HIGHEST, max(LOWEST_ADVISED, lowest_quality(looks)))
     if picture.animated:
         return _advise_animation(picture, kept, looks, quality)
-    sample = _sample(picture.first)
+    formats = [
+        format
+        for format in _candidates(picture, replace(options, formats=None))
+        if format != kept.format
+    ]
+    is_lossless = source.format in _WITHOUT_LOSSES
+    if not is_lossless:
+        first = _sizes_at(looks, quality, picture, formats, FIRST_SQUARE)
+        if min(first.values(), default=math.inf) >= len(kept.data) * HOPELESS:
+            return None
+    sizes = _sizes_at(looks, quality, picture, formats, SQUARE)
     pixels = picture.first.width * picture.first.height
-    share = pixels / (sample.width * sample.height)
-    sizes: dict[str, float] = {}
-    for format in _candidates(picture, replace(options, formats=None)):
-        if format == kept.format:
-            continue
-        data = _encoded(sample, format, quality)
-        # A sample that looks better than that gets no credit for it.
-        missing = max(0.0, looks - score(sample, data))
-        sizes[format] = len(data) * share * math.exp(BYTES_PER_POINT * missing)
-    if source.format in _WITHOUT_LOSSES and "webp" in sizes and pixels <= LOSSLESS_WEBP_PIXELS:
+    if is_lossless and "webp" in sizes and pixels <= LOSSLESS_WEBP_PIXELS:
+        sample = _sample(picture.first, SQUARE)
         goal = EncodeTarget(0, options.min_quality)
-        lossless = webp.lossless(replace(picture, frames=[sample]), goal).size * share
-        sizes["webp"] = min(sizes["webp"], lossless)
+        lossless = webp.lossless(replace(picture, frames=[sample]), goal).size
+        sizes["webp"] = min(sizes["webp"], lossless * pixels / (sample.width * sample.height))
     best: tuple[str, float] | None = None
     for format, size in sizes.items():
         if size <= (best[1] if best else len(kept.data)) * (1 - WORTH):
             best = format, size
     return (best[0], round(best[1])) if best else None
+
+
+def _sizes_at(
+    looks: float, quality: int, picture: Picture, formats: Sequence[str], square: int
+) -> dict[str, float]:
+    """Return about how many bytes the picture takes in some formats at a score, by a sample.
+
+    It is encoded at the quality that is expected to reach the score. What is missing is converted
+    to bytes; a sample that looks better gets no credit for it.
+    """
+    sample = _sample(picture.first, square)
+    share = picture.first.width * picture.first.height / (sample.width * sample.height)
+    sizes: dict[str, float] = {}
+    for format in formats:
+        data = _encoded(sample, format, quality)
+        missing = max(0.0, looks - score(sample, data))
+        sizes[format] = len(data) * share * math.exp(BYTES_PER_POINT * missing)
+    return sizes
 
 
 def _advise_animation(
@@ -229,25 +254,25 @@ def lossless_of_few_colours(
     return best
 
 
-def _sample(image: Image.Image) -> Image.Image:
+def _sample(image: Image.Image, square: int = SQUARE) -> Image.Image:
     """Return squares spread evenly over the image, side by side; a small image as it is."""
-    side = SQUARE * GRID
+    side = square * GRID
     if image.width <= side or image.height <= side:
         return image.crop((0, 0, min(image.width, side * 2), min(image.height, side * 2)))
     sample = Image.new(image.mode, (side, side))
     for row in range(GRID):
         for column in range(GRID):
-            left = _start(column, image.width)
-            top = _start(row, image.height)
-            square = image.crop((left, top, left + SQUARE, top + SQUARE))
-            sample.paste(square, (column * SQUARE, row * SQUARE))
+            left = _start(column, image.width, square)
+            top = _start(row, image.height, square)
+            part = image.crop((left, top, left + square, top + square))
+            sample.paste(part, (column * square, row * square))
     return sample
 
 
-def _start(number: int, length: int) -> int:
+def _start(number: int, length: int, square: int) -> int:
     """Return where a square starts, in the middle of its share of the length."""
     middle = (number + 0.5) * length / GRID
-    return int(middle - SQUARE / 2) // _ALIGNED * _ALIGNED
+    return int(middle - square / 2) // _ALIGNED * _ALIGNED
 
 
 def _encoded(sample: Image.Image, format: str, quality: int) -> bytes:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from imgcompress.imaging import CompressOptions, compress
+from imgcompress.imaging import CompressOptions, auto_format, compress
 
 from tests.support.images import animated, cutout, drawing, encoded, photo
 
@@ -83,3 +83,18 @@ def test_no_other_format_is_advised_for_a_webp_or_a_gif_too_long_to_hold(format,
     made = compress(data, options)
     assert made.outcome in ("floor_reached", "already_small")
     assert made.advice_format is None
+
+
+def test_a_photo_that_no_format_saves_anything_of_is_looked_at_only_in_small(monkeypatch):
+    looked_at = []
+
+    def encode(sample, format, quality):
+        looked_at.append(sample.size)
+        return encoded_sample(sample, format, quality)
+
+    encoded_sample = auto_format._encoded
+    monkeypatch.setattr(auto_format, "_encoded", encode)
+    made = compress(encoded(photo(700, 500), "JPEG", quality=20), KEEP)
+    assert made.outcome == "already_small" and made.advice_format is None
+    side = auto_format.FIRST_SQUARE * auto_format.GRID
+    assert looked_at and set(looked_at) == {(side, side)}
