@@ -14,9 +14,9 @@ from .models import ApiKey, ApiKeySuccessor, utcnow
 from .session import reading, rowcount, writing
 
 TOKEN_BYTES = 32
-# So that people, and scanners for leaked secrets, see what it is.
+# So that people, and scanners for leaked secrets, recognise a token.
 TOKEN_PREFIX = "imgc_"
-# The beginning of a token is its id: 42 random bits, of which nothing about the rest follows.
+# The beginning of a token is its id: 42 random bits, which reveal nothing about the rest.
 SHOWN_CHARS = 12
 
 
@@ -41,7 +41,7 @@ class TooManyKeys(Exception):
 def create_key(name: str) -> str:
     """Create a key for this name, and return its token, which cannot be shown again.
 
-    All keys of a name see the same jobs, those that take the place of revoked ones too. Raise
+    All keys of a name see the same jobs, including keys that replace revoked ones. Raise
     TooManyKeys when the name has two.
     """
     token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
@@ -59,7 +59,7 @@ def create_key(name: str) -> str:
 
 
 def list_keys() -> list[Key]:
-    """Return all keys by name, the older one of a name first, and the revoked ones too."""
+    """Return all keys by name, including revoked ones, the older key of a name first."""
     with reading() as session:
         first = [
             Key(key.name, key.prefix, key.created_at, key.revoked_at)
@@ -73,7 +73,7 @@ def list_keys() -> list[Key]:
 
 
 def revoke_key(name: str, id: str | None = None) -> bool:
-    """End a key of this name at once, or without an id all of them; return whether there was one."""
+    """Revoke one key of this name, or all of them without an id; return whether there was one."""
     with writing() as session:
         first = _locked(session, name)
         if first is None:
@@ -84,7 +84,7 @@ def revoke_key(name: str, id: str | None = None) -> bool:
         elif second is not None and id in (first.prefix, second.prefix):
             session.execute(delete(ApiKeySuccessor).where(ApiKeySuccessor.name == name))
             if id == first.prefix:
-                # The second key becomes the first, where the previous version finds it too.
+                # The second key moves to the first place, where the previous version finds it too.
                 _replace(session, first, second)
             return True
         return bool(
@@ -103,7 +103,7 @@ def revoke_key(name: str, id: str | None = None) -> bool:
 
 
 def owner_of(token: str) -> str | None:
-    """Return the name that a token belongs to, by its index; None for no valid one."""
+    """Return the name that a token belongs to, found by an index; None if it is invalid."""
     hashed = _hash(token)
     with reading() as session:
         return session.scalar(

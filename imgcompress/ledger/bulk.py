@@ -1,4 +1,4 @@
-"""Insert many images fast: ids, duplicates, and the batches that each database takes best.
+"""Insert many images fast: ids, duplicates, and the best batches for each database.
 
 SQLAlchemy's own insert spends several times as long on each row; docs/intake.md has the numbers.
 """
@@ -32,8 +32,8 @@ _VARIANT = bytes(0x80 | byte & 0x3F for byte in range(256))
 def time_ordered_ids(count: int) -> list[str]:
     """Return ascending UUIDs of version 7 (RFC 9562) as 32 hexadecimal digits.
 
-    They go to the end of the index one after the other, while random ones are scattered all over
-    it. 74 of their bits are random, so nobody can guess one from another.
+    They are appended to the end of the index, while random ids would be scattered all over it. 74
+    of their bits are random, so nobody can guess one from another.
     """
     ids = bytearray(os.urandom(16 * count))
     for place, byte in enumerate((time.time_ns() // 1_000_000).to_bytes(6, "big")):
@@ -45,14 +45,14 @@ def time_ordered_ids(count: int) -> list[str]:
 
 Item = TypeVar("Item")
 
-# A writer that finds SQLite locked tries again every 0.1 s; it may miss a shorter pause time and
-# again (2 s measured). One a second costs a job of a million images a tenth of its time.
+# A writer that finds SQLite locked retries every 0.1 s, and may miss shorter pauses repeatedly (2 s
+# measured). One pause a second costs a job of a million images a tenth of its time.
 TURN_SECONDS = 1.0
 PAUSE_SECONDS = 0.1
 
 
 def yield_write_lock(parts: Iterator[Item]) -> Iterator[Item]:
-    """Yield parts, each for a transaction, and now and then wait until others have had theirs."""
+    """Yield parts, each for a transaction, and pause regularly to let other writers in."""
     pause_at = monotonic() + TURN_SECONDS
     for part in parts:
         if monotonic() > pause_at:
@@ -62,10 +62,10 @@ def yield_write_lock(parts: Iterator[Item]) -> Iterator[Item]:
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items that a thread takes from their source, each while the one before is in use.
+    """Yield items of a source; a thread fetches each one while the item before is in use.
 
-    It gains time where the caller waits for a disk, or for a database that leaves Python alone.
-    What the source raises is raised in the place of the item.
+    This saves time if the caller waits for a disk, or for a database driver that releases the GIL.
+    An error of the source is raised in place of the item.
     """
     context = copy_context()
 
@@ -95,20 +95,22 @@ def regroup(images: Iterable[ImageColumns], size: int) -> Iterator[list[list[Any
         yield held
 
 
-# An entry is a part of a hash above, and below it the ordinal of an image, counted from 1.
+# An entry has a part of a hash in the high bits, and the ordinal of an image, counted from 1, in
+# the low bits.
 _ORDINAL_BITS = 32
 _ORDINAL = (1 << _ORDINAL_BITS) - 1
 _HASH = _ORDINAL << _ORDINAL_BITS
 
 
 class Deduplicator:
-    """The images of a job so far, by hashes: 16 to 32 bytes for each that the job will have.
+    """The images of a job so far, by hash: 16 to 32 bytes for each image of the job.
 
-    Two keys in some thousands of millions share a hash: what is found here is to be verified.
+    About one pair of keys in thousands of millions shares a hash, so callers must verify what is
+    found.
     """
 
     def __init__(self, images: int) -> None:
-        # At most half full, and then an entry is found at the second look.
+        # At most half full, so that an entry is found at the second probe.
         self._mask = (2 << max(images, 1).bit_length()) - 1
         self._entries = array("Q", bytes(8 * (self._mask + 1)))
         self._images = 0
@@ -143,30 +145,30 @@ class Deduplicator:
 
 
 TABLE = CompressedImage.__tablename__
-# Below SQLAlchemy nothing else fills in the defaults of the model.
+# These inserts bypass SQLAlchemy, so the defaults of the model are filled in here.
 DEFAULTS = {
     column.name: column.default.arg
     for column in CompressedImage.__table__.columns
     if isinstance(column.default, ScalarElementColumnDefault)
 }
 SHARED = ("request_id", "created_at", "status", *DEFAULTS)
-# Columns that hardly any row sets.
+# Columns that few rows set.
 SELDOM = ("duplicate_of", "earlier", "position", "options", "output_name")
 OWN = ("image_id", "ordinal", "row_number", "serial_number", "product_name", "input_url")
 IMAGE_COLUMNS = (*SHARED, *SELDOM, *OWN)
-# A statement for each row costs SQLite twice as much. Other threads go on while one is executed,
-# so it should take longer than they may keep the interpreter (5 ms).
+# A statement for each row costs SQLite twice as much. Other threads run while a statement is
+# executed, so it should take longer than the time they may hold the interpreter (5 ms).
 STATEMENT_ROWS = 1000
 
 Row = tuple[Any, ...]
-# Returns for the keys of images the ordinals of those in an earlier job, or None.
+# Maps the keys of images to their ordinals in an earlier job, or None.
 FindEarlier = Callable[[Sequence[Hashable]], Sequence[int | None]]
 
 
 class Block(NamedTuple):
     """Many rows: the values of the first of COLUMNS, which all rows share, and the other columns.
 
-    A value that is shared is handed to SQLite once a statement, and made to text once a block.
+    A shared value is passed to SQLite once per statement, and converted to text once per block.
     """
 
     shared: Row
@@ -205,7 +207,7 @@ class ImageRows:
                 keys = [(url, own) if own else url for url, own in zip(urls, options, strict=True)]
             firsts = self._repeats.firsts(keys)
             self.repeated += len(firsts) - firsts.count(None)
-            # The same value for most images, and one for each.
+            # A value shared by most images, and one for each image.
             seldom = [firsts, self._find_earlier(keys), positions, options, output_names]
             own = [time_ordered_ids(len(here)), here, numbers, serials, names, urls]
             if all(column.count(column[0]) == len(column) for column in seldom):
@@ -235,14 +237,14 @@ def _insert(rows: int, shared: int) -> str:
 
 
 def _bound(dialect: Dialect, column: str, value: object) -> Any:
-    """Return a value as the driver of this database takes it for a column."""
+    """Return a value in the form that this database's driver expects for a column."""
     process = CompressedImage.__table__.c[column].type.bind_processor(dialect)
     return process(value) if process else value
 
 
 BLOCK_ROWS = 1000
-# Marks that hardly any text has, so that hardly any block of rows needs quoting. An empty cell is
-# a NULL, unless its column may not be one.
+# Separators that almost no text contains, so that few blocks need quoting. An empty cell is NULL,
+# unless its column is NOT NULL.
 QUOTE = "\x01"
 _COPY = (
     f"COPY {TABLE} ({', '.join(IMAGE_COLUMNS)}) FROM STDIN WITH (FORMAT csv, ENCODING 'UTF8',"
@@ -252,7 +254,7 @@ _COPY = (
 
 
 def copy_rows(connection: Connection, rows: ImageRows, images: Iterable[ImageColumns]) -> None:
-    """Copy a job's images into a Postgres ledger, as they come."""
+    """Copy a job's images into a Postgres ledger as a stream."""
     source = _CopySource(rows.blocks(images, BLOCK_ROWS))
     try:
         cursor: Any = connection.connection.cursor()
@@ -261,7 +263,7 @@ def copy_rows(connection: Connection, rows: ImageRows, images: Iterable[ImageCol
     except Exception as error:
         if source.error is None:
             raise
-        # What the rows themselves raised comes back as a cancelled query.
+        # An error raised by the rows arrives as a cancelled query.
         raise source.error from error
 
 
@@ -288,7 +290,7 @@ def _text(block: Block) -> str:
     heads = ["\t".join([shared, *map(_cell, row)]) for row in zip(*seldom, strict=True)]
     if _is_odd("".join(chain(serials, names, urls))):
         serials, names, urls = ([*map(_cell, column)] for column in (serials, names, urls))
-    # Written out, since this takes half the time of every general way to join cells.
+    # Written out: this takes half the time of a general way to join cells.
     return "".join(
         [
             f"{head}\t{a}\t{b}\t{c}\t{d}\t{e}\t{f}\n"

@@ -1,4 +1,4 @@
-"""Find results that can be taken over, in an earlier job and in the same one, and removed images."""
+"""Find results to take over, from an earlier job or the same job, and removed images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .queries import ImagePage, find_job, find_readable_job, visible_to
 from .session import connected, reading
 from .slices import Claim, PendingImage
 
-# The number of an owner's last jobs that are searched for one with the same options.
+# How many of an owner's last jobs are searched for one with the same options.
 LATEST_JOBS = 100
 ROWS_AT_ONCE = 20_000
 
@@ -58,14 +58,14 @@ class EarlierImages:
         job = find_job(request_id)
         images = job.total_images if job else 0
         self._images = Deduplicator(images)
-        # 1 for each that the new job has not named so far; repetitions of others do not count.
+        # 1 for each image that the new job has not contained so far; repeated images do not count.
         self._unnamed = bytearray()
         for first in range(0, images, ROWS_AT_ONCE):
             firsts = self._images.firsts(_keys(request_id, first))
             self._unnamed += bytes(first is None for first in firsts)
 
     def ordinals(self, keys: Iterable[Hashable]) -> list[int | None]:
-        """Return for each of some new images the ordinal of the earlier one with its key, or None.
+        """Return for each new image the ordinal of the earlier image with its key, or None.
 
         Two keys may share a hash: users of an ordinal compare the texts.
         """
@@ -77,7 +77,7 @@ class EarlierImages:
         return found
 
     def write_removed(self, session: Session, request_id: UUID) -> None:
-        """Write which of them the new job does not have."""
+        """Record which of them the new job does not have."""
         session.execute(
             update(JobRequest)
             .where(JobRequest.request_id == request_id)
@@ -109,7 +109,8 @@ def _keys(request_id: UUID, first: int) -> list[Hashable]:
 def list_removed(job: JobRequest, *, after: int | None, skip: int, size: int) -> ImagePage:
     """Return images of the earlier job that this one no longer has, in order.
 
-    Those after ordinal `after`, or else after `skip` of them; none, once the earlier job is gone.
+    They begin after ordinal `after`, or else after `skip` images; there are none once the earlier
+    job is deleted.
     """
     image = CompressedImage
     with reading() as session:
@@ -136,7 +137,7 @@ def list_removed(job: JobRequest, *, after: int | None, skip: int, size: int) ->
 
 
 class EarlierResult(NamedTuple):
-    """The result of another image, of an earlier job or of the same; `image_id` is of that image."""
+    """The result of another image, of an earlier job or of the same; `image_id` is that image's."""
 
     image_id: UUID
     ordinal: int
@@ -156,7 +157,7 @@ class EarlierResult(NamedTuple):
     storage_key: str
     source_hash: str | None
     validator: str | None
-    # When its source was last seen, by the ledger's clock, or shortly before that.
+    # A time at or shortly before its source was last seen, by the ledger's clock.
     seen_at: datetime
 
     def is_younger_than(self, seconds: int | None) -> bool:
@@ -167,7 +168,7 @@ class EarlierResult(NamedTuple):
 class Earlier(NamedTuple):
     """The results that a slice may take over, by the ordinals of its own images.
 
-    `differing` are those of its images that the earlier job compressed with other options.
+    `differing` lists the images that the earlier job compressed with other options.
     """
 
     results: dict[int, EarlierResult]
@@ -208,9 +209,9 @@ _RESULTS = select(*_RESULT_OF_IMAGE).where(
 
 
 def content_ref(claim: Claim, image: PendingImage, source_hash: str) -> int:
-    """Return the number by which images of a job with this content are found, in 63 bits.
+    """Return the 63-bit number by which images of a job with this content are found.
 
-    It stands for the job, the source and the options that the image is to be compressed with.
+    It is a hash of the job, the source and the options of the image.
     """
     content = [str(claim.request_id), source_hash, claim.compression_of(image)]
     digest = sha256(json.dumps(content, sort_keys=True).encode()).digest()
@@ -239,13 +240,13 @@ def results_of_contents(
         }
 
 
-# A fixed number: for a list of changing length, each statement would be compiled again. Few are found.
+# A fixed number, since each length of the list would compile another statement. Few are found.
 REFS_AT_ONCE = 4
 _REFS = [f"ref_{number}" for number in range(REFS_AT_ONCE)]
 _KNOWN = select(IMAGES.c.content_ref).where(
     IMAGES.c.content_ref.in_([bindparam(name) for name in _REFS])
 )
-# By the ref alone: SQLite might take the index of the job's images, and there may be a million.
+# Only by the ref: SQLite might otherwise use the index of the job's images, which may be a million.
 _SAME_CONTENT = select(
     IMAGES.c.request_id, IMAGES.c.status, IMAGES.c.content_ref, *_RESULT_OF_IMAGE
 ).where(IMAGES.c.content_ref.in_(bindparam("refs", expanding=True)))

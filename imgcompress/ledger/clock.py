@@ -1,7 +1,7 @@
-"""The ledger's clock, which is the database's: machines share it instead of their own clocks.
+"""The ledger's clock is the database's: all machines share it instead of using their own.
 
-A statement names moments as spans from now. Postgres takes them from the time at which it received
-the statement; for SQLite, which runs in this process, this machine's clock is the database's.
+A statement expresses times as spans from now. Postgres counts them from when it received the
+statement; for SQLite, which runs in this process, the database's clock is this machine's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .session import reading
 
 log = logging.getLogger(__name__)
 
-# Machines that are synchronised differ by less.
+# Synchronised machines differ by less.
 TOLERATED_SECONDS = 2.0
 # How long a measured difference between this machine's clock and the database's is used.
 KNOWN_FOR_SECONDS = 30.0
@@ -45,23 +45,23 @@ ADVANCED = timedelta(0)
 
 
 class Span(TypeDecorator[timedelta]):
-    """A span of time as a statement takes it: Postgres adds it to now, for SQLite it is added."""
+    """A span of time in a statement: Postgres adds it to now; for SQLite it is added here."""
 
     impl = Interval
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return what the driver is given."""
+        """Return the type that the driver uses."""
         return dialect.type_descriptor(DateTime() if dialect.name == "sqlite" else Interval())
 
     def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> Any:
-        """Return the span, or for SQLite the moment at its end."""
+        """Return the span, or for SQLite the time at its end."""
         span = (value or timedelta(0)) + ADVANCED
         return (_statement.began + span).replace(tzinfo=None) if dialect.name == "sqlite" else span
 
 
 class _Statement(threading.local):
-    """When this thread's statement began: all moments that a statement names are taken from it."""
+    """When this thread's statement began: all times of a statement are relative to it."""
 
     began = utcnow()
 
@@ -86,22 +86,22 @@ def _on_sqlite(element: _Moment, compiler: Any, **options: Any) -> str:
 
 @compiles(_Moment, "postgresql")
 def _on_postgres(element: _Moment, compiler: Any, **options: Any) -> str:
-    # Not now(), which is the time at which the transaction began; nor clock_timestamp(), which no
-    # index can be asked for, since it differs from row to row.
+    # Not now(), which is the start of the transaction; nor clock_timestamp(), which cannot use an
+    # index, since it differs from row to row.
     return f"(statement_timestamp() + {compiler.process(element.clauses, **options)})"
 
 
 def from_now(span: timedelta | float) -> ColumnElement[datetime]:
-    """Return the moment after a span, in seconds if it is a number, by the ledger's clock.
+    """Return the time a span from now by the ledger's clock; a number is in seconds.
 
-    Before now, if the span is negative.
+    A negative span lies in the past.
     """
     span = span if isinstance(span, timedelta) else timedelta(seconds=span)
     return _moment(bindparam("span", span, type_=Span(), unique=True))
 
 
 def from_now_by(name: str) -> ColumnElement[datetime]:
-    """Return the moment after the timedelta that the parameter of this name will be."""
+    """Return the time from now by a timedelta, which is bound to the parameter of this name."""
     return _moment(bindparam(name, type_=Span()))
 
 
@@ -109,7 +109,7 @@ def _moment(span: BindParameter[timedelta]) -> ColumnElement[datetime]:
     return _Moment(span)
 
 
-# The present time, wherever a statement needs it.
+# The present time, for use in statements.
 NOW = from_now(0)
 
 
@@ -130,7 +130,7 @@ def now_in(session: Session) -> datetime:
 
 
 def about_now() -> datetime:
-    """Return about the present time by the ledger's clock, without a query; for frequent uses."""
+    """Return approximately the present time by the ledger's clock, without a query."""
     return utcnow() - timedelta(seconds=_DIFFERENCE.recent())
 
 
@@ -139,7 +139,7 @@ def clock_difference() -> float:
     with reading() as session:
         if session.get_bind().dialect.name == "sqlite":
             return 0.0
-        session.connection()  # It may have to be made.
+        session.connection()  # The connection may have to be made first.
         began = utcnow()
         theirs = now_in(session)
         ended = utcnow()
@@ -147,7 +147,7 @@ def clock_difference() -> float:
 
 
 def note_time(began: datetime, theirs: datetime) -> None:
-    """Note the time returned by a statement that began at `began` and has just ended.
+    """Record the time returned by a statement that began at `began` and has just ended.
 
     That needs no extra round trip. A difference between the clocks is logged when it begins.
     """
@@ -163,7 +163,7 @@ class _Difference:
         self._told = False
 
     def note(self, began: datetime, theirs: datetime, ended: datetime) -> float:
-        """Note a time that was measured between two times of this machine."""
+        """Record a time that was measured between two times of this machine."""
         seconds = ((began - theirs) + (ended - theirs)) / timedelta(seconds=2)
         if abs(ended - began) <= timedelta(seconds=MEASURED_WITHIN):
             self._seconds = seconds

@@ -1,8 +1,8 @@
 """Correct times that were written before the ledger's clock was set back, and are in the future.
 
-Nothing else asks whether a time can be true: most of them are compared for each image, and there
-are indexes for that. So recovery comes by, every few seconds, and takes a time for wrong that is
-further away than the longest pause that the program ever makes. What waited for it is due.
+No other code checks whether a time is plausible: most are compared for each image, by an index. So
+every few seconds recovery looks for times that are further away than the longest pause the program
+ever makes. These are wrong, and the work that waits for them becomes due.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ LEEWAY = timedelta(seconds=10)
 class Longest:
     """The longest pauses that follow from the settings, in seconds."""
 
-    # Of a lease; on another machine it may be somewhat longer.
+    # A lease; on another machine it may be somewhat longer.
     lease: float
-    # The suspension of a host, and the time of its next trial.
+    # The suspension of a host, and the time of its next probe.
     suspension: float
-    # Of the attempt at a delivery.
+    # An attempt at a delivery.
     hold: float
-    # Between two attempts at a delivery.
+    # The pause between two attempts at a delivery.
     delivery: float
 
 
@@ -66,13 +66,13 @@ class _Rule(NamedTuple):
 
 def correct_future_times(longest: Longest) -> int:
     """Make everything due that waits for an impossible time; return the number of rows."""
-    # The images come before the slices by which they are found.
+    # The images come first, because they are found by their slices.
     images = [_images_of(job) for job in _jobs_postponed_wrongly()]
     rules = [
         *_slices(longest),
         *_jobs(),
         *_circuits(longest),
-        # A run is due an interval after the last one at most, or else when the feed was created.
+        # A run is due at most an interval after the last one, or else when the feed was created.
         _Rule(Feed, _after(Feed.last_run_at, 0), {"next_run_at": NOW, "last_run_at": NOW}),
         _Rule(
             Feed,
@@ -90,7 +90,7 @@ def correct_future_times(longest: Longest) -> int:
 
 
 def _apply(rule: _Rule) -> int:
-    """Change rows of one table in a transaction of its own: so no order of locks matters."""
+    """Change rows of one table in a separate transaction, so that no order of locks matters."""
     with writing() as session:
         return rowcount(
             session.execute(
@@ -139,7 +139,7 @@ def _slices(longest: Longest) -> list[_Rule]:
     queued, leased = part.state == SliceState.QUEUED, part.state == SliceState.LEASED
     return [
         _Rule(part, _postponed_wrongly(), {"not_before": None}),
-        # A worker that lives renews its lease; that of another one runs out.
+        # A living worker renews its lease; the lease of a dead one expires.
         _Rule(
             part,
             and_(leased, _after(part.lease_until, 4 * longest.lease)),
@@ -188,8 +188,8 @@ def _deliveries(longest: Longest, *, stepped: bool) -> list[_Rule]:
         ),
         _Rule(delivery, and_(waiting, _after(delivery.next_attempt_at, longest.delivery)), due),
     ]
-    # Pauses of hours are usual: only the last attempt shows which of them are wrong. It is not
-    # looked up for all that waits unless something is known to have happened.
+    # Pauses of hours are normal: only the last attempt shows which of them are wrong. It is looked
+    # up only if a clock step is known to have happened.
     return [*rules, repeated] if stepped else rules
 
 

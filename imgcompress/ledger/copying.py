@@ -20,7 +20,7 @@ from .session import adapt, engine_options
 
 BATCH = 2_000
 VERSION = "alembic_version"
-# Recovery notes every half a minute at most that it is at work.
+# Recovery records a heartbeat at most every half a minute.
 STOPPED_SECONDS = 60.0
 
 
@@ -31,7 +31,7 @@ class CopyRefused(ImgcompressError):
 
 
 def copy_ledger(source_url: str, target_url: str, show: Callable[[str, int], None]) -> int:
-    """Copy all rows in one transaction; return their number. `show` gets each table and its rows.
+    """Copy all rows in one transaction; return their number. `show` reports each table.
 
     Raise CopyRefused, and change nothing, when a process is at work, the schemas differ, the target
     has rows, or the counts differ at the end.
@@ -64,7 +64,7 @@ def _engine(url: str) -> Engine:
 
 
 def _check(source: Connection, target: Connection) -> None:
-    """Raise CopyRefused when the ledger must not be copied now, or not to there."""
+    """Raise CopyRefused if the ledger must not be copied now, or not to this target."""
     versions = [_version(connection) for connection in (source, target)]
     if None in versions or versions[0] != versions[1]:
         raise CopyRefused(

@@ -6,12 +6,13 @@ for files of a worker that did not know of it. One process at a time works on a 
 long the storage takes: it keeps postponing the time when others may take over.
 
 Images of several jobs may share a file; it is deleted with the last of them. Rows are deleted
-first, and a transaction that lets another image share a file locks the row of the file: so a search
-for the rows that share a file, once its own rows are deleted, finds all that there will ever be.
+first, and a transaction that lets another image share a file locks the row of the file: so once a
+job's own rows are deleted, a search for the rows that share a file finds all that there will ever
+be.
 
-A worker whose job is cancelled or deleted has stored images that nobody will ask for; it takes them
-away itself. What is left by a worker that dies, or cannot reach the ledger or the storage at that
-moment, goes with the daily sweep.
+A worker whose job is cancelled or deleted has stored images that nobody needs, and deletes them
+itself. If the worker dies, or cannot reach the ledger or the storage at that moment, the daily
+sweep deletes them.
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ from .session import insert_into, reading, rowcount, writing
 
 DELETE_BATCH = 5000
 JOBS_AT_ONCE = 20
-# A deleter that is silent for this long has died. A storage may need a minute for a step.
+# A process that has not renewed its claim for this long has died. A storage may need a minute for a
+# step.
 TAKEN_UP_AFTER = timedelta(seconds=90)
-# It shows that it is at work this often.
+# How often the claim is renewed.
 HEARD_EVERY = timedelta(seconds=10)
-# No worker goes on for this long with a job that is no longer there.
+# No worker continues for this long with a job that was deleted.
 LAST_ROUND_AFTER = timedelta(minutes=15)
 
-# Returns those of some keys whose files are still in use.
+# Returns the keys whose files are still in use.
 Held = Callable[[Collection[str]], Collection[str]]
 
 
@@ -57,9 +59,9 @@ class JobFiles(Protocol):
     def delete_job(
         self, request_id: UUID, epochs: int, held: Held, progressed: Callable[[], None]
     ) -> None:
-        """Delete the files of a job's epochs but those that are `held`.
+        """Delete the files of a job's epochs except those that are `held`.
 
-        `progressed` is called again and again meanwhile.
+        `progressed` is called repeatedly meanwhile.
         """
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -74,8 +76,9 @@ class PurgeTaken(Exception):
 class Purge:
     """A deletion claimed by this process until `due_at`, when others may take over.
 
-    That time, which is the database's, is its fencing token: a process that takes over or continues
-    the deletion moves it. `heard` is the time of the last move, by this process's monotonic clock.
+    That time, by the database's clock, is the fencing token: a process that takes over or continues
+    the deletion changes it. `heard` is the time of the last change, by this process's monotonic
+    clock.
     """
 
     request_id: UUID
@@ -112,16 +115,16 @@ class Purge:
 
 
 def soft_delete(request_id: UUID, owner: str | None) -> Purge | None:
-    """Hide a job for good and stop its work; return None for one that this owner cannot see.
+    """Hide a job for good and stop its work; return None if this owner cannot see it.
 
-    The caller then has the claim of its deletion for a while.
+    The caller then holds the claim of its deletion for a while.
     """
     marked = _mark(JobRequest.request_id == request_id, *visible_to(owner))
     return marked[0] if marked else None
 
 
 def soft_delete_all(owner: str | None) -> list[Purge]:
-    """Hide every job that this owner can see and stop their work; see mark_deleted()."""
+    """Hide every job that this owner can see and stop their work; see soft_delete()."""
     return _mark(*visible_to(owner))
 
 
@@ -159,9 +162,9 @@ def _mark_some(before: datetime) -> list[Purge]:
 
 
 def _ended(before: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Return what a job must be that ended before a time; no job begins after it has ended.
+    """Return the condition that a job ended before a time.
 
-    The index knows when it began.
+    No job begins after it has ended, and the index has the time when it began.
     """
     return (
         JobRequest.status.in_(ENDED_JOB),
@@ -192,7 +195,7 @@ def _mark(*conditions: ColumnElement[bool]) -> list[Purge]:
         )
         erasures: list[Purge] = []
         if marked:
-            # Those that another one marked meanwhile are in its hands.
+            # Jobs that another process marked meanwhile are claimed by it.
             erasures = [
                 Purge(*row, heard=time.monotonic())
                 for row in session.execute(
@@ -223,7 +226,7 @@ def purge_job(erasure: Purge, files: JobFiles) -> bool:
             erasure.go_on()
         files.delete_job(request_id, _epochs(request_id), held_keys, erasure.go_on)
         with writing() as session:
-            # What else belongs to the job goes with its row.
+            # Everything else of the job is deleted with its row.
             session.execute(delete(JobRequest).where(JobRequest.request_id == request_id))
             erasure.put_off(session, LAST_ROUND_AFTER, erased=True)
     except PurgeTaken:
@@ -242,7 +245,7 @@ def _delete_images(request_id: UUID) -> list[str | None]:
     """Delete some of the job's images under the lock of its row.
 
     Return for each the key of its file if that is named after another image, or None. They are
-    locked in the order in which those who take over a result lock them.
+    locked in the same order as by transactions that take over results.
     """
     image = CompressedImage
     with writing() as session:
@@ -258,7 +261,7 @@ def _delete_images(request_id: UUID) -> list[str | None]:
             .limit(DELETE_BATCH)
             .with_for_update()
         )
-        # Of a CASE in its place, SQLite 3.40 returned keys of rows without a file_ref (seen).
+        # With a CASE instead, SQLite 3.40 returned keys of rows without a file_ref (seen).
         gone = session.execute(
             delete(image)
             .where(image.image_id.in_(some))
@@ -269,7 +272,7 @@ def _delete_images(request_id: UUID) -> list[str | None]:
 
 
 def held_keys(keys: Collection[str]) -> set[str]:
-    """Return those of some keys of images whose files are in use by any job."""
+    """Return the keys of images whose files are in use by any job."""
     named = {key: image_id for key in keys if (image_id := id_of_image(key))}
     if not named:
         return set()
@@ -288,7 +291,7 @@ def held_keys(keys: Collection[str]) -> set[str]:
 
 
 def purge_due_jobs(files: JobFiles) -> int:
-    """Take up the deletions that are due; return how many there were."""
+    """Continue the deletions that are due; return how many there were."""
     with reading() as session:
         due = session.execute(
             select(JobDeletion.request_id, JobDeletion.due_at, JobDeletion.erased)
@@ -301,12 +304,12 @@ def purge_due_jobs(files: JobFiles) -> int:
 
 
 def _take_up(erasure: Purge, erased: bool, files: JobFiles) -> bool:
-    """Erase a job, or look for its last files; return False when another process has taken it."""
+    """Purge a job, or look for its last files; return False if another process has taken over."""
     try:
         erasure.go_on()
         if not erased:
             return purge_job(erasure, files)
-        # Late files of later epochs are left to the sweep: how many there were is gone by now.
+        # Late files of later epochs are left to the sweep: the number of epochs is gone by now.
         files.delete_job(erasure.request_id, 1, held_keys, erasure.go_on)
         with writing() as session:
             erasure.end(session)
@@ -321,12 +324,12 @@ ORPHAN_MIN_AGE = timedelta(days=1)
 FEW = 100
 BATCH = 500
 
-# What a storage lists in a folder: keys, and when their files were written.
+# The listing of a folder by the storage: keys, and when their files were written.
 ListFiles = Callable[[str], Iterable[tuple[str, datetime]]]
 
 
 class TooManyOrphans(ImgcompressError):
-    """Most files belong to no job: another installation may use the storage as well."""
+    """Most files belong to no job, so another installation may be using the same storage."""
 
     code = "strange_files"
     message = (
@@ -337,7 +340,7 @@ class TooManyOrphans(ImgcompressError):
 
 @dataclass
 class Sweep:
-    """The files that are old enough to be judged, and those of them that belong to nothing."""
+    """The number of files that are old enough to check, and of the orphans among them."""
 
     files: int = 0
     orphans: int = 0
@@ -349,7 +352,7 @@ class Sweep:
 
 
 def count_orphans(list_files: ListFiles, before: datetime) -> Sweep:
-    """Count the files written before a time, and those of them that belong to nothing."""
+    """Count the files written before a time, and the orphans among them."""
     sweep = Sweep()
     for keys in _old_files(list_files, before):
         sweep.files += len(keys)
@@ -366,7 +369,7 @@ def delete_orphans(
 ) -> int:
     """Delete the files that belong to no job; return their number.
 
-    Raise StrangeFiles, with nothing deleted, when they are the most.
+    Raise TooManyOrphans, with nothing deleted, if they are the majority.
     """
     if count_orphans(list_files, before).is_strange and not even_strange:
         raise TooManyOrphans()
@@ -381,8 +384,8 @@ def delete_orphans(
 def left_behind(request_id: UUID, epoch: int, keys: Collection[str]) -> list[str]:
     """Return the keys of an epoch's stored images that the ledger does not know and never will.
 
-    During the epoch there are no such keys: another worker may store the same image under the same
-    key. When it has ended nothing more is written for it, and a retry uses other keys.
+    During the epoch there are none: another worker may store the same image under the same key.
+    After the epoch nothing more is written for it, and a retry uses other keys.
     """
     goes_on = exists().where(
         JobRequest.request_id == request_id,

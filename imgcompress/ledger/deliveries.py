@@ -41,7 +41,7 @@ from .session import reading, rowcount, writing
 
 # A delivery overdue for this long at a failing receiver has failed.
 LONGEST_WAIT = timedelta(days=1)
-# So many receivers are tried, of which others may have been given the last room meanwhile.
+# How many receivers are tried, since other workers may have taken their last places meanwhile.
 TURNS = 20
 
 
@@ -78,7 +78,7 @@ def claimable(limit: int) -> int:
 def claim_due(hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
     """Claim the next delivery for one attempt; return None if there is none.
 
-    Should the attempt never be recorded, the delivery is due again after the `hold_seconds` of its
+    If the attempt is never recorded, the delivery is due again after the `hold_seconds` of its
     channel.
     """
     for turn in turns(TURNS):
@@ -91,7 +91,7 @@ def claim_due(hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
 def _claim(receiver: str, hold_seconds: Mapping[Channel, float]) -> DueDelivery | None:
     """Claim the due delivery of this receiver if its limit allows.
 
-    The lock of the receiver's row makes the count of what is under way certain.
+    The lock of the receiver's row makes the count of running attempts exact.
     """
     channel = Channel.EMAIL if receiver == MAIL_SERVER else Channel.WEBHOOK
     with writing() as session:
@@ -158,7 +158,7 @@ def _swap_to_held(session: Session, receiver: str, at_once: int, hold_seconds: f
 
 
 def record_delivered(delivery: DueDelivery, *, seconds: float, status: int | None) -> bool:
-    """Record that the receiver took the event; return whether the claim still stood."""
+    """Record that the receiver accepted the event; return whether the claim was still valid."""
     with writing() as session:
         note_answer(session, delivery.receiver)
         close_circuit(session, delivery.receiver)
@@ -184,11 +184,11 @@ def record_undelivered(
     receiver_failing: bool,
     unanswered: bool = False,
 ) -> bool:
-    """Record a failed attempt; without seconds to the next one, the delivery has FAILED.
+    """Record a failed attempt; without `seconds` to the next one, the delivery has FAILED.
 
     `receiver_failing`: the failure concerns the receiver as a whole, not only this delivery;
-    `unanswered`: it concerns the receiver's host as a whole.
-    Return whether the claim still stood; if not, nothing is written.
+    `unanswered`: it concerns the receiver's host as a whole. Return whether the claim was still
+    valid; if not, nothing is written.
     """
     state = DeliveryState.FAILED if next_in is None else DeliveryState.PENDING
     with writing() as session:
@@ -247,10 +247,10 @@ def _record(
 
 
 def redeliver(delivery_id: str) -> bool:
-    """Make a delivery due again, at once and with the whole schedule before it; the id stays.
+    """Make a delivery due now, with its whole schedule and the same id.
 
-    Its receiver's circuit is closed, since the caller expects it to work. One that is under way is
-    left alone. Return whether there is such a delivery.
+    Its receiver's circuit is closed, since the caller expects it to work. A running attempt is not
+    disturbed. Return whether there is such a delivery.
     """
     delivery = WebhookDelivery
     with writing() as session:
@@ -300,7 +300,7 @@ def fail_suspended_deliveries() -> int:
 
 @dataclass(frozen=True)
 class LoggedDelivery:
-    """A delivery, where it goes, its attempts in their order, and its receiver's circuit."""
+    """A delivery, its target, its attempts in order, and its receiver's circuit."""
 
     delivery: WebhookDelivery
     target: str

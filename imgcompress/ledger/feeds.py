@@ -34,7 +34,7 @@ CREATING = "creating_feed"
 
 
 class TooManyFeeds(ImgcompressError):
-    """The owner has as many feeds as one may have."""
+    """The owner has reached the limit of feeds."""
 
     code = "too_many_feeds"
     message = "You have reached the limit of feeds. Delete one that you no longer need."
@@ -56,7 +56,7 @@ class RunLost(ImgcompressError):
 
 @dataclass(frozen=True)
 class NewFeed:
-    """What a caller asks for; see Feed."""
+    """The feed that a caller creates; see Feed."""
 
     csv_url: str
     every_seconds: int
@@ -73,8 +73,7 @@ def create_feed(new: NewFeed, most: int) -> Feed:
     """Write a feed, whose first run is due at once. Raise TooManyFeeds."""
     feed_id = uuid4()
     with writing() as session:
-        # The calls of one owner wait for each other here, so that together they stay within the
-        # limit.
+        # Concurrent calls of one owner are serialised here, so that they stay within the limit.
         session.execute(
             insert_into(session, Installation)
             .values(name=CREATING, value="")
@@ -115,17 +114,17 @@ def find_feed(feed_id: UUID, owner: str | None) -> Feed | None:
 
 
 def pause_feed(feed_id: UUID, owner: str | None) -> bool:
-    """Have a feed make no more runs; return whether there is one. A run under way ends."""
+    """Stop further runs of a feed; return whether there is one. A run under way is completed."""
     return _change(feed_id, owner, state=FeedState.PAUSED)
 
 
 def resume_feed(feed_id: UUID, owner: str | None) -> bool:
-    """Have a paused feed run again, at once where it missed a run; return whether there is one."""
+    """Let a paused feed run again, at once if it missed a run; return whether there is one."""
     return _change(feed_id, owner, state=FeedState.ACTIVE)
 
 
 def run_feed_now(feed_id: UUID, owner: str | None) -> bool:
-    """Have a feed run at once; return whether there is one. Raise FeedPaused."""
+    """Make a feed due at once; return whether there is one. Raise FeedPaused."""
     if _change(feed_id, owner, Feed.state == FeedState.ACTIVE, next_run_at=NOW):
         return True
     if find_feed(feed_id, owner) is None:
@@ -181,7 +180,7 @@ class FeedRun:
 
     @property
     def validator(self) -> str | None:
-        """Return the validator by which the table may be skipped, while its job is of use."""
+        """Return the validator that lets an unchanged table be skipped, while its job is useful."""
         last = self.feed.last_request_id
         job = find_readable_job(last) if last else None
         usable = job is not None and job.status == JobStatus.COMPLETED
@@ -189,11 +188,11 @@ class FeedRun:
 
 
 def claim_due_feed() -> FeedRun | None:
-    """Claim the feed that has been due for longest; None where none is due.
+    """Claim the feed that has been due for longest; None if none is due.
 
-    A feed whose last job is still running waits, so that jobs do not pile up. That of a revoked key
-    is not run. The run counts as made when finish_run() says so: after the death of a worker it is
-    made again.
+    A feed whose last job is still running waits, so that jobs do not pile up. The feeds of a
+    revoked key do not run. A run counts only once finish_run() has recorded it: if a worker dies,
+    it is repeated.
     """
     with reading() as session:
         feeds = session.scalars(
@@ -228,17 +227,17 @@ def _claim(feed: Feed) -> FeedRun | None:
         )
         if not claimed:
             return None
-        # Of the runs that were missed, this one stands for all.
+        # This run makes up for all missed ones.
         every = timedelta(seconds=feed.every_seconds)
         missed = (now_in(session) - feed.next_run_at) // every
         return FeedRun(feed, feed.attempt + 1, feed.next_run_at + (missed + 1) * every)
 
 
 def finish_run(session: Session, run: FeedRun, outcome: FeedOutcome, **values: Any) -> None:
-    """Write how a run ended, and when the next one is due.
+    """Record how a run ended, and when the next one is due.
 
-    With a job, `values` are its id and the validator of the table. Raise RunLost; nothing that the
-    transaction did may stay then.
+    With a job, `values` are its id and the validator of the table. Raise RunLost; the transaction
+    must then be rolled back.
     """
     ended = rowcount(
         session.execute(
@@ -259,7 +258,7 @@ def finish_run(session: Session, run: FeedRun, outcome: FeedOutcome, **values: A
 
 
 def finish_without_job(run: FeedRun, error: ImgcompressError | None = None) -> None:
-    """Write that a run found the table as it was, or the error that it met. Raise RunLost."""
+    """Record that a run found the table unchanged, or its error. Raise RunLost."""
     with writing() as session:
         if error is None:
             finish_run(session, run, FeedOutcome.NOT_MODIFIED)

@@ -30,7 +30,7 @@ from .slices import job_is_active
 
 
 class Backlog(StrEnum):
-    """Where the slices of active jobs stand that are not done."""
+    """The unfinished slices of active jobs, by state."""
 
     WAITING = "waiting"
     PUBLISHED = "published"
@@ -49,19 +49,19 @@ class Gauges:
     oldest_delivery: float
     suspended_hosts: int
     suspended_receivers: int
-    # None when recovery was never at work.
+    # None if recovery has never run.
     recovery_age: float | None
 
 
 def oldest_slice_seconds() -> float:
-    """Return for how long the slice that waits longest has made no progress."""
+    """Return how long the slice that has waited longest has made no progress."""
     with reading() as session:
         now = now_in(session)
         return max(_queue_lag(session, now), _longest_still(session, now))
 
 
 def read_gauges() -> Gauges:
-    """Read all gauges, without a look at single images."""
+    """Read all gauges, without reading single images."""
     age = recovery_age()
     with reading() as session:
         now = now_in(session)
@@ -108,7 +108,7 @@ def _backlog(session: Session) -> dict[Backlog, int]:
 
 
 def _queue_lag(session: Session, now: datetime) -> float:
-    """Return for how long the oldest message stands that no worker has taken."""
+    """Return how long the oldest message has waited for a worker."""
     published = session.scalar(
         select(func.min(JobSlice.published_at)).where(
             JobSlice.state == SliceState.QUEUED, job_is_active()
@@ -118,7 +118,7 @@ def _queue_lag(session: Session, now: datetime) -> float:
 
 
 def _longest_still(session: Session, now: datetime) -> float:
-    """Return for how long that active job has not moved which has not moved for longest."""
+    """Return the longest time for which an active job has made no progress."""
     moved = session.scalar(
         select(func.min(JobRequest.updated_at)).where(JobRequest.status.in_(ACTIVE_JOB))
     )

@@ -10,7 +10,7 @@ from .metrics import LedgerCounter
 from .session import writing
 
 ENCODING = "UTF8"
-# With these locales each server takes UTF-8, whatever it was set up with.
+# With these locales every server accepts UTF-8, whatever its own locale.
 CREATE = (
     f"CREATE DATABASE imgcompress ENCODING '{ENCODING}' LC_COLLATE 'C' LC_CTYPE 'C'"
     " TEMPLATE template0"
@@ -20,7 +20,7 @@ CREATE = (
 def encoding_error(connection: Connection) -> str | None:
     """Return the problem with the encoding of a database, with advice, or None.
 
-    SQLite has no other than UTF-8 and UTF-16.
+    SQLite has only UTF-8 and UTF-16.
     """
     if connection.dialect.name == "sqlite":
         return None
@@ -35,12 +35,12 @@ def encoding_error(connection: Connection) -> str | None:
 
 
 def check_writing() -> None:
-    """Write a row that nobody reads, and take it back.
+    """Write a row that nobody reads, and roll it back.
 
-    Raise LedgerUnavailable when the database cannot be used: a standby and a database whose disk is
-    full still answer whatever only reads.
+    Raise LedgerUnavailable when the database cannot be used: a standby, or a database whose disk is
+    full, still answers reads.
     """
     with writing() as session:
-        # A name of its own, so that no two checks wait for each other.
+        # A unique name, so that no two checks wait for each other.
         session.execute(insert(LedgerCounter).values(name=uuid4().hex, value=0))
         session.rollback()

@@ -1,10 +1,10 @@
 """The circuits of hosts that images come from, shared by all workers.
 
 Each owner of jobs has separate circuits: a host's answers to its URLs say nothing about the URLs of
-others. A host that cannot be reached at all is suspended for everybody: other owners wait for its
-pause too, once, and then try it for themselves.
+others. A host that cannot be reached at all is suspended for everybody: other owners wait once for
+its pause too, and then try it themselves.
 
-A circuit is written only when it opens, when one worker takes the right to try, and when it closes.
+A circuit is written only when it opens, when a worker claims the probe, and when it closes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .clock import NOW, from_now
 from .models import FOUND_CHARS, HostCircuit, OwnerCircuit
 from .session import insert_into, reading, rowcount, writing
 
-# A circuit unused for this long says nothing about its host any more.
+# A circuit unused for this long is no evidence about its host any more.
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
 class Source(NamedTuple):
-    """A host and port, as the jobs of one owner meet it."""
+    """A host and port, as used by the jobs of one owner."""
 
     owner: str
     authority: str
@@ -42,9 +42,9 @@ class KnownCircuit(NamedTuple):
 
 
 def circuits_of(owner: str, authorities: Collection[str]) -> list[KnownCircuit]:
-    """Return this owner's circuits of those of these hosts that are not known to work.
+    """Return this owner's circuits for these hosts; a host that works has none.
 
-    A host that others could not reach becomes one of them, as it is: open until the same time.
+    A host that others could not reach gets a circuit for this owner too, open until the same time.
     """
     with reading() as session:
         rows = session.execute(_KNOWN_CIRCUITS, {"owner": owner, "authorities": authorities}).all()
@@ -106,7 +106,7 @@ def open_circuit(source: Source, reason: str, *, seconds: float) -> bool:
 
 
 def open_for_everybody(authority: str, reason: str, *, seconds: float) -> bool:
-    """Have owners wait who have not tried this host; return False where they do already."""
+    """Make owners wait who have not tried this host; return False if they already do."""
     return _open(HostCircuit, {"authority": authority}, reason, seconds)
 
 
@@ -143,9 +143,9 @@ def _open(
 
 
 def claim_probe(source: Source, *, seconds: float) -> bool:
-    """Take the right to try one image of a half-open circuit; return False if another has it.
+    """Claim the probe of a half-open circuit with one image; return False if another worker has it.
 
-    Unless the circuit is closed or opened again within `seconds`, the right goes to the next one.
+    Unless the circuit is closed or opened again within `seconds`, the next worker may claim it.
     """
     circuit = OwnerCircuit
     with writing() as session:
@@ -167,7 +167,7 @@ def claim_probe(source: Source, *, seconds: float) -> bool:
 
 
 def close_circuit(source: Source) -> bool:
-    """Close an owner's circuit, for the host works; return whether this call closed it."""
+    """Close an owner's circuit since the host works; return whether this call closed it."""
     with writing() as session:
         _note_reached(session, source.authority)
         return bool(
@@ -185,7 +185,7 @@ def close_circuit(source: Source) -> bool:
 
 
 def note_reached(authority: str) -> None:
-    """Have nobody wait any longer for a host that answers, whatever its answer is."""
+    """End the suspension for everybody of a host that answers, whatever its answer is."""
     with writing() as session:
         _note_reached(session, authority)
 

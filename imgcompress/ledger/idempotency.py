@@ -1,4 +1,4 @@
-"""Idempotency keys: an upload that is sent again makes no second job, and gets the same answer.
+"""Idempotency keys: an upload that is sent twice makes one job, and gets the same answer.
 
 After https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header
 """
@@ -19,7 +19,7 @@ from .models import IdempotencyKey
 from .session import insert_into, rowcount, writing
 
 KEPT = timedelta(hours=24)
-# A request that has not answered for this long is taken for dead, and its key is free again.
+# A request without an answer for this long counts as dead, and its key is free again.
 LEASE = timedelta(seconds=60)
 
 
@@ -103,7 +103,7 @@ def _fresh(claim: KeyClaim, fingerprint: str) -> dict[str, Any]:
 
 
 def _is_free() -> ColumnElement[bool]:
-    # A lease that ends later than any was written before the clock was put back.
+    # A lease this long was written before the clock was set back.
     over = or_(IdempotencyKey.lease_until < NOW, IdempotencyKey.lease_until > from_now(2 * LEASE))
     died = and_(_is_unanswered(), over)
     return or_(IdempotencyKey.created_at < from_now(-KEPT), died)
@@ -114,9 +114,9 @@ def _is_unanswered() -> ColumnElement[bool]:
 
 
 def keep_answer(session: Session, claim: KeyClaim, answer: dict[str, Any]) -> None:
-    """Keep the answer, in the transaction that it reports on.
+    """Store the answer, in the transaction that it reports on.
 
-    Raise KeyInUse when the claim no longer stands; nothing that the transaction did may stay.
+    Raise KeyInUse if the claim is no longer valid; the transaction must then be rolled back.
     """
     kept = rowcount(
         session.execute(update(IdempotencyKey).where(*_claimed(claim)).values(answer=answer))
@@ -140,7 +140,7 @@ def _claimed(claim: KeyClaim) -> tuple[ColumnElement[bool], ...]:
 
 
 def delete_expired_keys() -> int:
-    """Delete the keys that are too old to count; return how many there were."""
+    """Delete expired keys; return how many there were."""
     with writing() as session:
         return rowcount(
             session.execute(

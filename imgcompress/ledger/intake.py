@@ -1,4 +1,4 @@
-"""Take a job into the ledger: its row, its images and its slices, all of them or none."""
+"""Write a new job: its row, its images and its slices, all or nothing."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class NewJob:
     webhook_secret: str | None = field(default=None, repr=False)
     email: str | None = None
     owner: str | None = None
-    # The job that it is compared with; see JobRequest.
+    # The earlier job for comparison; see JobRequest.
     since_id: UUID | None = None
     trust_seconds: int | None = None
     fresh: bool = False
-    # 0 for a job that is to be compared, though there may be nothing to compare it with.
+    # 0 for a job with `since`, even if there is no earlier job.
     removed_images: int | None = None
 
 
@@ -83,14 +83,14 @@ def create_job(
     slice_size: int,
     conditions: Sequence[Condition] = (),
 ) -> None:
-    """Write the job, its images and its slices; nobody sees any of it before all is there.
+    """Write the job, its images and its slices; nothing is visible before it is complete.
 
     On Postgres that is one transaction. On SQLite a large job is written in parts, and counts as
-    deleted until it is whole: when its writer dies, it is deleted indeed. Each of the `conditions`
-    is called in the last transaction, and raises what forbids the job.
+    deleted until it is complete: if its writer dies, recovery deletes it. Each of the `conditions`
+    is called in the last transaction, and raises an error if the job is not allowed.
     """
     dialect = db.engine.dialect
-    # To make the key of the installation takes longer than a transaction should.
+    # Creating the installation's key takes longer than a transaction should.
     sealed = seal(job.webhook_secret) if job.webhook_secret else None
     earlier = EarlierImages(job.since_id) if job.since_id else None
     rows = ImageRows(
@@ -164,8 +164,8 @@ def _insert_job(session: Session, job: NewJob, sealed: str | None) -> None:
     )
 
 
-# Most images of a job with an earlier one take a request each, and a claim costs as much as thirty
-# of those: its slices are larger, while there are enough of them for several workers.
+# Most images of a job with an earlier one need only a request, and a claim costs as much as thirty
+# of those. So its slices are larger, as long as there are enough of them for several workers.
 UNCHANGED_SLICES = 4
 LEAST_SLICES = 8
 
@@ -200,7 +200,7 @@ def _insert_slices(session: Session, job: NewJob, size: int) -> None:
 
 
 def _verify_repeats(session: Session, request_id: UUID) -> None:
-    """Let an image stand for itself that repeats another by the hash alone, not by its text."""
+    """Correct images whose hash equals another's but whose text differs: they are no duplicates."""
     image, first = CompressedImage, aliased(CompressedImage)
     of_first = (
         select(_wanted(first))
@@ -220,12 +220,12 @@ def _verify_repeats(session: Session, request_id: UUID) -> None:
 
 
 def _wanted(image: type[CompressedImage]) -> ColumnElement[str]:
-    """Return the key that two images share if they are fetched and compressed once."""
+    """Return the key shared by images that are fetched and compressed only once."""
     return image.input_url.concat(" ").concat(func.coalesce(cast(image.options, Text), ""))
 
 
 def _hide(session: Session, request_id: UUID) -> datetime:
-    """Mark the job as deleted from a time on that each part puts off; return that time."""
+    """Mark the job as deleted from a time on, which each part postpones; return that time."""
     due_at = utcnow() + timedelta(seconds=PART_SECONDS)
     session.execute(insert(JobDeletion).values(request_id=request_id, due_at=due_at))
     return due_at

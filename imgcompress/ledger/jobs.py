@@ -48,7 +48,7 @@ from .session import reading, rowcount, writing
 
 
 class TooManyJobs(ImgcompressError):
-    """The key has as many active jobs as it may have."""
+    """The key has reached the limit of active jobs."""
 
     code = "too_many_active_jobs"
     message = (
@@ -60,9 +60,9 @@ class TooManyJobs(ImgcompressError):
 
 
 def check_job_quota(owner: str | None, most: int) -> None:
-    """Raise TooManyJobs when one more job would be too many, before anything is done for it.
+    """Raise TooManyJobs if one more job would be too many, before any work is done for it.
 
-    For None, who may have as many as there are, raise LedgerUnavailable at most.
+    For None, which has no limit, raise only LedgerUnavailable.
     """
     with reading() as session:
         if _active_jobs(session, owner) >= most and owner is not None:
@@ -70,9 +70,9 @@ def check_job_quota(owner: str | None, most: int) -> None:
 
 
 def check_quota(session: Session, owner: str, most: int) -> None:
-    """Raise TooManyJobs when the job that this transaction makes is one too many.
+    """Raise TooManyJobs if the job of this transaction is one too many.
 
-    Uploads with one key wait for each other here, so that together they stay within the quota.
+    Concurrent uploads with one key are serialised here, so that they stay within the quota.
     """
     session.execute(select(ApiKey.name).where(ApiKey.name == owner).with_for_update())
     if _active_jobs(session, owner) > most:
@@ -123,8 +123,8 @@ def lock_job(session: Session, request_id: UUID) -> bool:
 def close_if_finished(session: Session, request_id: UUID) -> bool:
     """Close the job if none of its images is PENDING; return whether this call closed it.
 
-    The caller holds the lock of the job's row, by an UPDATE of it in the same transaction: of two
-    last slices that finish together, the second one sees what the first one wrote.
+    The caller holds the lock of the job's row, by an UPDATE of it in the same transaction: if the
+    two last slices finish together, the second sees what the first wrote.
     """
     if session.scalar(_HAS_PENDING_IMAGES, {"job": request_id}):
         return False
@@ -155,7 +155,7 @@ def close_if_finished(session: Session, request_id: UUID) -> bool:
 
 
 def _finish_slices(session: Session, request_id: UUID) -> None:
-    """Move the slices to DONE whose worker died, or has not come to say that it is done."""
+    """Move slices to DONE whose worker died, or has not released them yet."""
     session.execute(
         update(JobSlice)
         .where(JobSlice.request_id == request_id, JobSlice.state != SliceState.DONE)
@@ -228,10 +228,10 @@ def retry_job(
 ) -> bool:
     """Move an ended job back to PENDING, with its failed images, and record the event.
 
-    Of the failed images only those with one of these error codes, unless there are none, and of
-    this group; those that repeat their URL come along. A cancelled job also goes on with what it
-    had left undone. Return False, with nothing changed, when the job is active or has nothing to
-    try again, and when no image of a group failed.
+    The failed images can be restricted to some error codes, and to a group of failures; duplicates
+    of their URLs are included. A cancelled job also continues with its unfinished images. Return
+    False, with nothing changed, if the job is active or has nothing to retry, or if no image of the
+    group failed.
     """
     with writing() as session:
         if not _reopen(session, request_id):
@@ -269,7 +269,7 @@ def _reopen(session: Session, request_id: UUID) -> bool:
             .execution_options(synchronize_session=False)
         )
     )
-    # In a statement of its own: a deletion that this one had to wait for is seen only now.
+    # A separate statement: only now is a deletion visible that the last one had to wait for.
     if reopened and session.scalar(select(exists().where(JobDeletion.request_id == request_id))):
         session.rollback()
         return False
@@ -277,13 +277,13 @@ def _reopen(session: Session, request_id: UUID) -> bool:
 
 
 def _requeue_slices(session: Session, request_id: UUID, failed: ColumnElement[bool]) -> int:
-    """Put slices that have something to do back to QUEUED, out of reach of their last claimants.
+    """Put slices with unfinished images back to QUEUED, and invalidate their last claims.
 
     A slice whose worker died stays isolated, as if that had happened once.
     """
     image = CompressedImage
-    # A scalar subquery is one look into an index for each row. Postgres may turn EXISTS into a
-    # join, and of a job that is new to its statistics it takes minutes for that (measured).
+    # A scalar subquery is one index lookup per row. Postgres may turn EXISTS into a join, which
+    # takes minutes for a job that is new to its statistics (measured).
     first_unfinished = (
         select(func.min(image.ordinal))
         .where(
@@ -314,7 +314,7 @@ def _requeue_slices(session: Session, request_id: UUID, failed: ColumnElement[bo
 
 
 def _reset_images(session: Session, request_id: UUID, failed: ColumnElement[bool]) -> int:
-    """Put failed images back to PENDING, and then those that repeat them; return how many."""
+    """Put failed images back to PENDING, and then their duplicates; return how many."""
     image, first = CompressedImage, aliased(CompressedImage)
     status_of_first = (
         select(first.status)
@@ -368,7 +368,7 @@ def _forget_failures(
 ) -> None:
     """Remove the failures from the summary, and let their hosts be tried again.
 
-    A caller that retries expects a host to work again; one image probes it.
+    A caller that retries expects the host to work again; one image probes it.
     """
     failures = [
         JobFailure.request_id == request_id,
@@ -405,6 +405,6 @@ def _failed(codes: Collection[str], group: ImageFilter) -> ColumnElement[bool]:
 
 
 def _has_code(column: Any, codes: Collection[str]) -> ColumnElement[bool]:
-    """Return whether a column has one of these codes; without codes every one will do."""
+    """Return the condition that a column has one of these codes; without codes, any."""
     condition: ColumnElement[bool] = column.in_(codes) if codes else column.is_not(None)
     return condition

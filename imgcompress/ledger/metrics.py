@@ -29,8 +29,8 @@ class MetricValue(Base):
     value: Mapped[float] = mapped_column(Double)
 
 
-# This is done with every batch of results. As one statement over a list in JSON it takes a third
-# of what one with a parameter for each value takes (measured).
+# This is done with every batch of results. One statement over a JSON list takes a third of the time
+# of one with a parameter for each value (measured).
 _UPSERT = (
     "INSERT INTO metric_value (name, labels, value) SELECT {name}, {labels}, {value}"
     " FROM {rows} ON CONFLICT (name, labels)"
@@ -57,9 +57,9 @@ ADD = {
 
 
 def add_values(session: Session, values: Mapping[Sample, float]) -> None:
-    """Add to the sums, at the end of the transaction: all others want the same rows.
+    """Add to the sums, at the end of the transaction, since all transactions need these rows.
 
-    They are locked in one order by all, so that no two transactions wait for each other.
+    All lock them in the same order, so that there are no deadlocks.
     """
     if not values:
         return
@@ -68,7 +68,7 @@ def add_values(session: Session, values: Mapping[Sample, float]) -> None:
 
 
 def save_share() -> None:
-    """Add what this process has measured; when that fails, it is kept for the next time."""
+    """Add the measurements of this process; if that fails, keep them for the next time."""
     values = SHARE.take()
     try:
         with writing() as session:
@@ -114,16 +114,16 @@ def count(session: Session, counter: RecoveryCounter, by: int = 1) -> None:
 
 
 def read_counters() -> dict[RecoveryCounter, int]:
-    """Return every counter; what never happened is 0."""
+    """Return every counter; events that never happened are 0."""
     with reading() as session:
         rows = session.execute(select(LedgerCounter.name, LedgerCounter.value)).all()
     found = {row.name: row.value for row in rows}
     return {counter: found.get(counter, 0) for counter in RecoveryCounter}
 
 
-# The row holds a time, in seconds since 1970, where others hold a count.
+# This row has a time, in seconds since 1970, instead of a count.
 NAME = "recovered_at"
-# Recovery comes every few seconds; to write that down each time would keep an idle disk awake.
+# Recovery runs every few seconds; recording each run would keep an idle disk awake.
 WRITTEN_EVERY = 30
 
 
@@ -141,23 +141,23 @@ def note_recovery() -> None:
 
 
 def recovery_age() -> float | None:
-    """Return how many seconds ago recovery was at work, WRITTEN_EVERY too many at most.
+    """Return how many seconds ago recovery last ran, up to WRITTEN_EVERY too many.
 
-    None stands for never. A time in the future was recorded before the clock was set back, and
-    proves no work since: the further away it is, the longer that may be.
+    None stands for never. A time in the future was recorded before the clock was set back, and is
+    no evidence of later work: the further away it is, the longer ago that may be.
     """
     now, noted = _read()
     return None if noted is None else abs(now - noted)
 
 
 def seconds_put_back() -> float:
-    """Return by how many seconds the clock was put back since recovery was at work, about."""
+    """Return by about how many seconds the clock was set back since recovery last ran."""
     now, noted = _read()
     return 0.0 if noted is None else max(0.0, noted - now)
 
 
 def _read() -> tuple[float, int | None]:
-    """Return the present time and the one that was noted."""
+    """Return the present time and the recorded one."""
     noted = select(LedgerCounter.value).where(LedgerCounter.name == NAME).scalar_subquery()
     with reading() as session:
         row = session.execute(select(NOW.label("now"), noted.label("noted"))).one()

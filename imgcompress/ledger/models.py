@@ -36,7 +36,7 @@ class UTCDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times: they would be read as local ones."""
+        """Reject naive times, which would be read as local times."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -138,7 +138,7 @@ def _job_key(**options: Any) -> Mapped[UUID]:
 
 
 class JobRequest(Base):
-    """One uploaded CSV and how far its images have come."""
+    """One uploaded CSV and the progress of its images."""
 
     __tablename__ = "job_request"
     __table_args__ = (Index(None, "status", "created_at"), Index(None, "owner", "created_at"))
@@ -154,11 +154,11 @@ class JobRequest(Base):
     epoch: Mapped[int] = mapped_column(default=1)
     source_filename: Mapped[str] = mapped_column(String(255))
     options: Mapped[dict[str, Any]] = mapped_column(JSON)
-    # How the file is read: its layout, the columns that were chosen, its encoding.
+    # How the file is read: its layout, the chosen columns, its encoding.
     reading: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     base_url: Mapped[str] = mapped_column(Text)
     webhook_url: Mapped[str | None] = mapped_column(Text)
-    # Plain, as versions before 0.2 wrote it; recovery seals it.
+    # In plain text, written by versions before 0.2; recovery seals it.
     webhook_secret: Mapped[str | None] = mapped_column(String(128))
     # Encrypted by ledger/seals.py.
     sealed_secret: Mapped[str | None] = mapped_column(Text)
@@ -168,7 +168,7 @@ class JobRequest(Base):
     total_images: Mapped[int]
     completed_images: Mapped[int] = mapped_column(default=0)
     failed_images: Mapped[int] = mapped_column(default=0)
-    # How many images had their end when this epoch began.
+    # How many images were finished when this epoch began.
     done_before: Mapped[int] = mapped_column(default=0)
     input_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     output_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -176,7 +176,7 @@ class JobRequest(Base):
     since_id: Mapped[UUID | None] = mapped_column(Uuid)
     # Results younger than this are taken over without a request to the origin.
     trust_seconds: Mapped[int | None]
-    # Whether all images are fetched in full, whatever is known of them.
+    # Whether all images are fetched in full, whatever is known about them.
     fresh: Mapped[bool] = mapped_column(default=False, server_default=false())
     unchanged_images: Mapped[int] = mapped_column(default=0, server_default="0")
     changed_images: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -184,17 +184,17 @@ class JobRequest(Base):
     # Images of the earlier job that this one no longer has; None in a job that was not compared.
     removed_images: Mapped[int | None]
     bytes_not_downloaded: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    # Whether it is in the sums of savings.py.
+    # Whether the job is in the sums of savings.py.
     counted: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     @property
     def is_compared(self) -> bool:
-        """Return whether it says of its images what changed since an earlier job."""
+        """Return whether its images have a change since an earlier job."""
         return self.removed_images is not None
 
 
 class RemovedImages(Base):
-    """Which images of its earlier job a job has no more."""
+    """The images of its earlier job that a job no longer has."""
 
     __tablename__ = "removed_images"
 
@@ -249,7 +249,7 @@ class CompressedImage(Base):
     )
 
     image_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    # No foreign key: checked row by row, it would take as long as all the rest of a large COPY.
+    # No foreign key: its check, row by row, would take as long as the rest of a large COPY.
     request_id: Mapped[UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     ordinal: Mapped[int]
@@ -260,9 +260,9 @@ class CompressedImage(Base):
     input_url: Mapped[str] = mapped_column(Text)
     # The row's own options, in place of the job's.
     options: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    # The name in the archive, when the row gives one.
+    # The name in the archive, if the row has one.
     output_name: Mapped[str | None] = mapped_column(Text)
-    # The ordinal of the job's first image with the same URL and options; that one alone is fetched.
+    # The ordinal of the job's first image with the same URL and options; only that one is fetched.
     duplicate_of: Mapped[int | None]
     image_url: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(16))
@@ -275,15 +275,15 @@ class CompressedImage(Base):
     height: Mapped[int | None]
     output_format: Mapped[str | None] = mapped_column(String(8))
     quality: Mapped[int | None]
-    # Of images of earlier versions alone, which have no score.
+    # Only for images of earlier versions, which have no score.
     similarity: Mapped[float | None]
     score: Mapped[float | None]
-    # Another format that would take fewer bytes at the same looks, and about how many.
+    # Another format that would need fewer bytes for the same look, and about how many.
     advice_format: Mapped[str | None] = mapped_column(String(8))
     advice_bytes: Mapped[int | None] = mapped_column(BigInteger)
     storage_key: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)
-    # The number of times it was put off without an attempt because its host was suspended.
+    # How often it was postponed without an attempt because its host was suspended.
     waits: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # The ordinal of the image with the same URL and row options in the job's earlier job.
@@ -293,11 +293,11 @@ class CompressedImage(Base):
     source_hash: Mapped[str | None] = mapped_column(String(32))
     # The ETag that came with the source, or else its Last-Modified.
     validator: Mapped[str | None] = mapped_column(Text)
-    # When the source was last seen, where that was long before this image's job.
+    # When the source was last seen, if that was long before this image's job.
     seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # Of an image whose file is named after another one: file_ref() of that.
+    # For an image whose file is named after another one: file_ref() of that image.
     file_ref: Mapped[int | None] = mapped_column(BigInteger)
-    # Of an image that was compressed for its job: content_ref() of its source and options.
+    # For an image that was compressed for its job: content_ref() of its source and options.
     content_ref: Mapped[int | None] = mapped_column(BigInteger)
 
 
@@ -308,7 +308,7 @@ class JobSlice(Base):
     __table_args__ = (
         Index(None, "state", "lease_until"),
         Index(None, "state", "published_at"),
-        # The first slice of a job that waits is found at once, however many are done.
+        # With this index, a job's first waiting slice is found at once, however many are done.
         Index(
             None,
             "request_id",
@@ -323,11 +323,11 @@ class JobSlice(Base):
     first_ordinal: Mapped[int]
     last_ordinal: Mapped[int]
     state: Mapped[str] = mapped_column(String(8))
-    # The fencing token: raised by each claim, and named by every write of the claimant.
+    # The fencing token: incremented by each claim, and checked by every write of the claimant.
     attempt: Mapped[int] = mapped_column(default=0)
-    # How often a worker died, or fell silent with nothing done.
+    # How often a worker died, or let its lease expire without progress.
     crashes: Mapped[int] = mapped_column(default=0)
-    # The process that claimed it, so that others on its machine see at once when it has ended.
+    # The process that claimed it, so that others on its machine notice at once when it has ended.
     holder: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Whether the last claimant has written the result of an image.
@@ -337,47 +337,48 @@ class JobSlice(Base):
 
 
 class JobFailure(Base):
-    """How many images of a job failed for one reason at one host, so that nobody has to count."""
+    """How many images of a job failed for one reason at one host, kept as a sum."""
 
     __tablename__ = "job_failure"
 
     request_id: Mapped[UUID] = _job_key(primary_key=True)
     code: Mapped[str] = mapped_column(String(32), primary_key=True)
     host: Mapped[str] = mapped_column(String(255), primary_key=True)
-    # What was met, such as "HTTP 403 Forbidden"; empty where that differs from image to image.
+    # The detail, such as "HTTP 403 Forbidden"; empty if it differs from image to image.
     found: Mapped[str] = mapped_column(String(FOUND_CHARS), primary_key=True)
     images: Mapped[int]
     example_row: Mapped[int]
 
 
 class JobScore(Base):
-    """How many of a job's images have a score, and which other format is advised for them."""
+    """How many of a job's images have a score and an advised format."""
 
     __tablename__ = "job_score"
 
     request_id: Mapped[UUID] = _job_key(primary_key=True)
-    # The whole points of the score.
+    # The score, rounded down.
     score: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    # Empty where no other format is advised.
+    # Empty if no other format is advised.
     advice_format: Mapped[str] = mapped_column(String(8), primary_key=True)
     images: Mapped[int]
-    # What that format would save of the bytes of these images after compression.
+    # The bytes that this format would save of these images after compression.
     saved_bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class JobDeletion(Base):
-    """A job that was deleted: nobody sees it, and rows and files of it may still have to go.
+    """A deleted job: it is hidden, but some of its rows and files may still exist.
 
-    It outlives the job's row, since a worker may store a last image after all the others are gone.
+    This row outlives the job's, since a worker may store a last image after all the others are
+    deleted.
     """
 
     __tablename__ = "job_deletion"
     __table_args__ = (Index(None, "due_at"),)
 
     request_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    # When recovery takes it up.
+    # When recovery continues the deletion.
     due_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    # Whether the rows and the files went once; what was stored since then goes in a last round.
+    # Whether rows and files were deleted once; a last round deletes files stored since then.
     erased: Mapped[bool] = mapped_column(default=False)
 
 
@@ -388,7 +389,7 @@ class ApiKey(Base):
     __table_args__ = (UniqueConstraint("token_hash"),)
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    # The start of the token, by which people recognise it.
+    # The start of the token, which identifies it to people.
     prefix: Mapped[str] = mapped_column(String(16))
     token_hash: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
@@ -396,7 +397,7 @@ class ApiKey(Base):
 
 
 class ApiKeySuccessor(Base):
-    """The second key of a name, which is to take the place of the first; both are valid."""
+    """The second key of a name, which will replace the first; both are valid."""
 
     __tablename__ = "api_key_successor"
     __table_args__ = (UniqueConstraint("token_hash"),)
@@ -408,17 +409,17 @@ class ApiKeySuccessor(Base):
 
 
 class IdempotencyKey(Base):
-    """The key of an upload that its caller may send again, and what the first one was answered."""
+    """The idempotency key of an upload, and the answer to the first request with it."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (Index(None, "created_at"),)
 
-    # The name of the caller's API key; empty where none is asked for.
+    # The name of the caller's API key; empty if the service requires none.
     owner: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    # SHA-256 of what was sent, in hex.
+    # SHA-256 of the request, in hex.
     fingerprint: Mapped[str] = mapped_column(String(64))
-    # The fencing token: the answer is written by the last claimant alone.
+    # The fencing token: only the last claimant writes the answer.
     claim: Mapped[str] = mapped_column(String(32))
     lease_until: Mapped[datetime] = mapped_column(UTCDateTime)
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -426,7 +427,7 @@ class IdempotencyKey(Base):
 
 
 class WebhookDelivery(Base):
-    """The outbox: one event of one job on its way to a webhook, or by mail to a person."""
+    """The outbox: one event of one job, to be sent to a webhook or by e-mail."""
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
@@ -441,23 +442,23 @@ class WebhookDelivery(Base):
     epoch: Mapped[int]
     event: Mapped[str] = mapped_column(String(32))
     channel: Mapped[str] = mapped_column(String(8))
-    # The name of the API key that the job belongs to; None where there is none, and where an older
-    # version wrote the delivery.
+    # The name of the job's API key; None if there is none, or if an older version wrote the
+    # delivery.
     owner: Mapped[str | None] = mapped_column(String(64))
-    # Deliveries to one receiver share its circuit, and the number that is attempted at once.
+    # Deliveries to one receiver share its circuit, and its limit of concurrent attempts.
     receiver: Mapped[str] = mapped_column(String(RECEIVER_CHARS))
     payload: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(16))
-    # The fencing token: raised by each claim, and named by the record of its attempt.
+    # The fencing token: incremented by each claim, and checked when its attempt is recorded.
     attempts: Mapped[int] = mapped_column(default=0)
-    # The attempts since the event, or since it was last asked for again: the place in the schedule.
+    # The attempts since the event or the last redelivery: the position in the schedule.
     step: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     next_attempt_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # While an attempt is under way: when it counts as lost.
+    # During an attempt: when it counts as lost.
     held_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     delivered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # Of version 0.1.0, which wrote what the attempts say; nobody reads them.
+    # Written by version 0.1.0; superseded by the attempts and not read.
     last_response_status: Mapped[int | None]
     last_error: Mapped[str | None] = mapped_column(Text)
 
@@ -478,7 +479,7 @@ class DeliveryAttempt(Base):
 
 
 class ReceiverCircuit(Base):
-    """The state of a receiver of deliveries; while its circuit is open, nothing is sent to it."""
+    """The state of a receiver; while its circuit is open, nothing is sent to it."""
 
     __tablename__ = "receiver_circuit"
 
@@ -486,15 +487,16 @@ class ReceiverCircuit(Base):
     # Consecutive failures that concern the receiver as a whole.
     failures: Mapped[int] = mapped_column(default=0)
     open_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # Whether it waits, or waited, since others could not reach its host; an attempt of its own ends
-    # that.
+    # Whether it waits, or waited, because others could not reach its host; its own next attempt
+    # ends that.
     waits_for_host: Mapped[bool] = mapped_column(default=False)
 
 
 class HostCircuit(Base):
-    """A host that could not be reached, whoever owned the images.
+    """A host that could not be reached, for any owner of images.
 
-    It has owners wait who have not tried the host themselves; then each one's own circuit decides.
+    Owners that have not tried the host themselves wait for it; then the owner's own circuit
+    decides.
     """
 
     __tablename__ = "host_circuit"
@@ -502,7 +504,7 @@ class HostCircuit(Base):
     authority: Mapped[str] = mapped_column(String(AUTHORITY_CHARS), primary_key=True)
     openings: Mapped[int] = mapped_column(default=1)
     open_until: Mapped[datetime] = mapped_column(UTCDateTime)
-    # Of older versions, whose hosts had one circuit for everybody.
+    # Used by older versions, whose hosts had one circuit for everybody.
     probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     reason: Mapped[str] = mapped_column("fault", String(FOUND_CHARS), key="reason")
 
@@ -518,10 +520,10 @@ class OwnerCircuit(Base):
     __tablename__ = "owner_circuit"
     __table_args__ = (Index(None, "open_until"),)
 
-    # The name of the API key; empty where none is asked for.
+    # The name of the API key; empty if the service requires none.
     owner: Mapped[str] = mapped_column(String(64), primary_key=True)
     authority: Mapped[str] = mapped_column(String(AUTHORITY_CHARS), primary_key=True)
-    # How often it opened in a row, without a success between; 0 where it only waits with others.
+    # How often it opened without a success in between; 0 if it only waits because of other owners.
     openings: Mapped[int] = mapped_column(default=1)
     open_until: Mapped[datetime] = mapped_column(UTCDateTime)
     probe_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -530,7 +532,7 @@ class OwnerCircuit(Base):
 
 
 class Feed(Base):
-    """A table that is fetched again and again; each run that finds it changed makes a job."""
+    """A table that is fetched regularly; each run that finds it changed makes a job."""
 
     __tablename__ = "feed"
     __table_args__ = (Index(None, "state", "next_run_at"), Index(None, "owner", "created_at"))
@@ -540,7 +542,7 @@ class Feed(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     csv_url: Mapped[str] = mapped_column(Text)
     every_seconds: Mapped[int]
-    # Those of its jobs.
+    # The options of its jobs.
     options: Mapped[dict[str, Any]] = mapped_column(JSON)
     # The caller's instructions for reading the table and for writing the output.
     reading: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -550,21 +552,21 @@ class Feed(Base):
     fresh: Mapped[bool]
     state: Mapped[str] = mapped_column(String(8))
     next_run_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    # The fencing token: raised by each claim, and named by the write that ends the run.
+    # The fencing token: incremented by each claim, and checked by the write that ends the run.
     attempt: Mapped[int] = mapped_column(default=0)
-    # While a run is under way: when its worker counts as dead.
+    # During a run: when its worker counts as dead.
     held_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_run_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_outcome: Mapped[str | None] = mapped_column(String(16))
     error_code: Mapped[str | None] = mapped_column(String(32))
     error_message: Mapped[str | None] = mapped_column(Text)
-    # The job that was made last, and the validator of the table that it was made of.
+    # The last job, and the validator of its table.
     last_request_id: Mapped[UUID | None] = mapped_column(Uuid)
     validator: Mapped[str | None] = mapped_column(Text)
 
 
 class Installation(Base):
-    """Values that all machines of an installation share beside their settings, by name."""
+    """Values that all machines of an installation share besides their settings, by name."""
 
     __tablename__ = "installation"
 
@@ -572,7 +574,7 @@ class Installation(Base):
     value: Mapped[str] = mapped_column(Text)
 
 
-# Workers write to these for each batch of images. A statement on the table, made once, costs half
+# Workers write to these for each batch of images. A statement on the table, built once, costs half
 # of one on the class (measured).
 JOBS = cast(Table, JobRequest.__table__)
 SLICES = cast(Table, JobSlice.__table__)

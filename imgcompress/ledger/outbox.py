@@ -1,7 +1,7 @@
-"""The outbox: events written in the transaction that causes them, for webhooks and mails.
+"""The outbox: events written in the transaction that causes them, for webhooks and e-mails.
 
-Payloads, and the addresses of images, are in the words of callers, which are none of the ledger's
-business: the functions of `Presentation`, which the application gives it, make them.
+Payloads and the URLs of images belong to the API, not to the ledger: the application passes
+functions that make them, as a `Presentation`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FAILURES_IN_MAIL = 20
 
 
 class DoneImage(NamedTuple):
-    """An image that is done, and its plain address if it is compressed."""
+    """A finished image, and its unsigned URL if it is compressed."""
 
     input_url: str
     image_url: str | None
@@ -42,7 +42,7 @@ class DoneImage(NamedTuple):
 
 
 class ImageUrl(Protocol):
-    """Returns the plain address of an image of a job whose links begin with `base_url`."""
+    """Returns the unsigned URL of an image of a job whose links begin with `base_url`."""
 
     def __call__(
         self,
@@ -58,7 +58,7 @@ class ImageUrl(Protocol):
 
 @dataclass(frozen=True)
 class Presentation:
-    """The functions that make addresses of images, and the payloads of webhooks and mails."""
+    """The functions that make URLs of images, and the payloads of webhooks and e-mails."""
 
     image_url: ImageUrl
     webhook_payload: Callable[[JobRequest, Sequence[DoneImage]], str]
@@ -74,8 +74,7 @@ def presentation() -> Presentation:
 def add_event(session: Session, request_id: UUID) -> None:
     """Put the job's new status into the outbox: for its webhook, and at its end for its e-mail.
 
-    It runs in the transaction that changes the status, so that there is one event for each change
-    and none without one.
+    It runs in the transaction that changes the status, so that each change has exactly one event.
     """
     job = session.execute(
         select(JobRequest)
@@ -116,7 +115,7 @@ def add_event(session: Session, request_id: UUID) -> None:
 
 
 def _done_images(session: Session, job: JobRequest) -> list[DoneImage]:
-    """Return the first images that are done, in their order."""
+    """Return the first finished images, in order."""
     image = CompressedImage
     rows = session.execute(
         select(image.input_url, image.image_url, image.status)

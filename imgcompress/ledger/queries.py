@@ -27,7 +27,8 @@ from .models import (
 from .session import reading
 from .unreadable import JobUnreadable, check_readable
 
-# A worker that has a slice of a job renews its lease, and so the job's row, several times a minute.
+# A worker with a slice of a job renews its lease, and updates the job's row, several times a
+# minute.
 STALLED_AFTER = timedelta(seconds=60)
 FAILURE_GROUPS_SHOWN = 100
 OUTCOME_BATCH = 2000
@@ -63,24 +64,24 @@ class Outcome(NamedTuple):
 
     @property
     def error(self) -> str | None:
-        """Return the code and the message of a failure in one text."""
+        """Return the code and the message of a failure as one text."""
         return self.error_code and f"{self.error_code}: {self.error_message}"
 
 
 class Progress(NamedTuple):
-    """How far a job has come."""
+    """The progress of a job."""
 
     status: str
     completion_percentage: int
 
     @property
     def ended(self) -> bool:
-        """Return whether nothing more will come by itself."""
+        """Return whether the job has ended."""
         return self.status not in ACTIVE_JOB
 
 
 class NamedImage(NamedTuple):
-    """A compressed image, where it is stored, and what its file is named by."""
+    """A compressed image, where it is stored, and the parts of its file's name."""
 
     ordinal: int
     row_number: int
@@ -102,10 +103,10 @@ class StoredImage(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageFilter:
-    """The images of a job that are meant; None stands for any.
+    """A filter of a job's images; None stands for any value.
 
-    Failed ones by the code, the host of the URL, and what was found; compressed ones by outcome
-    and by what changed.
+    Failed ones by the code, the host of the URL, and `found`; compressed ones by outcome and by
+    change.
     """
 
     status: str | None = None
@@ -117,7 +118,7 @@ class ImageFilter:
 
     @property
     def looks_through(self) -> bool:
-        """Return whether the filter needs the rows of images, not only an index."""
+        """Return whether the filter needs to read rows of images, not only an index."""
         return any((self.code, self.host, self.found, self.outcome, self.change))
 
 
@@ -133,7 +134,7 @@ def visible_to(owner: str | None) -> tuple[ColumnElement[bool], ...]:
 def find_job(request_id: UUID, owner: str | None = None) -> JobRequest | None:
     """Return the job, or None when there is none that this owner can see.
 
-    Raise JobUnreadable where its row is damaged.
+    Raise JobUnreadable if its row is damaged.
     """
     query = _ANY_JOB if owner is None else _OWN_JOB
     try:
@@ -161,7 +162,7 @@ def stalled_since(job: JobRequest) -> datetime | None:
 
 
 def last_delivery(request_id: UUID) -> WebhookDelivery | None:
-    """Return the delivery of the job's last event, the webhook rather than the mail."""
+    """Return the delivery of the job's last event, preferably the webhook."""
     delivery = WebhookDelivery
     with reading() as session:
         return session.scalars(
@@ -177,7 +178,7 @@ _OWN_JOB = _ANY_JOB.where(JobRequest.owner == bindparam("owner"))
 
 
 def progress_of(request_id: UUID) -> Progress | None:
-    """Return how far the job has come, by one look-up in an index; None if there is no such job."""
+    """Return the job's progress with one index lookup; None if there is no such job."""
     with reading() as session:
         row = session.execute(
             select(JobRequest.status, JobRequest.completion_percentage).where(
@@ -211,7 +212,7 @@ def scores_of(request_id: UUID) -> list[JobScore]:
 
 
 def count_failures(request_id: UUID, group: ImageFilter) -> int:
-    """Return how many of a job's images failed with this code, at this host, with this found."""
+    """Return how many of a job's images failed with this code, host and `found`."""
     with reading() as session:
         images = select(func.sum(JobFailure.images)).where(
             JobFailure.request_id == request_id, *failures_in(group)
@@ -220,7 +221,7 @@ def count_failures(request_id: UUID, group: ImageFilter) -> int:
 
 
 def failures_in(group: ImageFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions on a row of the summary of failures; its outcome is not asked for."""
+    """Return the conditions on a row of the summary of failures; the outcome is ignored."""
     return [
         getattr(JobFailure, name) == value
         for name in ("code", "host", "found")
@@ -324,12 +325,12 @@ def list_largest(
 ) -> ImagePage:
     """Return a job's compressed images by one of MEASURES, the largest first.
 
-    Begin after the image with ordinal `after`, or else after `skip` images, which are read.
+    It begins after the image with ordinal `after`, or else after `skip` images, which are read.
     """
     image, value = CompressedImage, MEASURES[measure]
     query = select(image).where(
         image.request_id == request_id,
-        # Written out: with a parameter, SQLite would not know that the partial index has them all.
+        # A literal: with a parameter, SQLite could not see that the partial index applies.
         image.status == literal_column(f"'{ImageStatus.COMPLETED}'"),
     )
     query = query.order_by(value.desc(), image.ordinal.desc())
@@ -350,7 +351,7 @@ def list_largest(
 
 
 def properties_of(wanted: ImageFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions on an image's properties, its status apart."""
+    """Return the conditions on an image's properties, except its status."""
     image = CompressedImage
     conditions: list[ColumnElement[bool]] = []
     if wanted.code is not None:
@@ -358,7 +359,7 @@ def properties_of(wanted: ImageFilter) -> list[ColumnElement[bool]]:
     if wanted.host is not None:
         conditions.append(_is_at(wanted.host))
     if wanted.found is not None:
-        # A message is what was found, and the advice; groups keep no more than FOUND_CHARS of it.
+        # A message is `found` and the advice; groups keep at most FOUND_CHARS of `found`.
         whole = "" if len(wanted.found) >= FOUND_CHARS else ". "
         conditions.append(image.error_message.startswith(wanted.found + whole, autoescape=True))
     if wanted.outcome is not None:
@@ -387,7 +388,7 @@ def _is_at(host: str) -> ColumnElement[bool]:
 def outcomes(request_id: UUID, signed: Callable[[str | None], str | None]) -> Iterator[Outcome]:
     """Yield the outcome of every image, in order; no transaction is open between batches.
 
-    `signed` makes of the address that is kept the one that callers are given.
+    `signed` turns the stored URL into the one for callers.
     """
     return _in_batches(request_id, partial(_outcomes, signed))
 
@@ -441,7 +442,7 @@ def _compressed(request_id: UUID, ordinals: range) -> list[NamedImage]:
 
 
 def _in_batches(request_id: UUID, batch_of: Callable[[UUID, range], list[Row]]) -> Iterator[Row]:
-    """Yield what a job has at its ordinals, which have no gaps, some ordinals after the others."""
+    """Yield a job's images in batches of ordinals, which have no gaps."""
     with reading() as session:
         images = (
             session.scalar(
@@ -454,11 +455,11 @@ def _in_batches(request_id: UUID, batch_of: Callable[[UUID, range], list[Row]]) 
 
 
 def _at(request_id: UUID, ordinals: range) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of a run of a job's images; it is bounded on both sides.
+    """Return the conditions for a range of a job's images, bounded on both sides.
 
-    Of a table that is new to its statistics, as after a large upload, Postgres expects a handful of
-    rows. With a LIMIT in place of the second bound it read and sorted all the rest of the job for
-    every batch: four times as long for 300,000 images, and worse by the square (measured).
+    If the statistics are outdated, as after a large upload, Postgres expects a handful of rows.
+    With a LIMIT instead of the upper bound it read and sorted all the rest of the job for every
+    batch: four times as long for 300,000 images, and growing with the square (measured).
     """
     image = CompressedImage
     return (

@@ -1,8 +1,8 @@
 """Receivers of webhooks: which is next, and which are suspended.
 
 Without API keys a receiver is a scheme, host and port. With them it is one URL of one owner, so
-that what a URL answers holds up nobody else. Where a host does not answer at all, the other
-receivers there wait for a minute too, once, and are then tried for themselves.
+that the answers of a URL delay nobody else. If a host does not answer at all, its other receivers
+wait once for a minute too, and are then tried themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONCURRENCY_WHILE_FAILING = 1
 
 
 class Turn(NamedTuple):
-    """A receiver that something is due for, and how many more attempts it has room for."""
+    """A receiver with a due delivery, and how many more attempts may start."""
 
     receiver: str
     room: int
@@ -36,9 +36,9 @@ class Turn(NamedTuple):
 def turns(limit: int) -> list[Turn]:
     """Return receivers in a fair order.
 
-    Those come first whose owners have the fewest attempts under way. Of these, receivers that work
-    come before all others, so that those that hang can only hold up each other, and then those that
-    have nothing under way. The cost grows with the receivers and not with what waits for them.
+    Receivers of the owners with the fewest running attempts come first. Among these, working
+    receivers come before failing ones, so that receivers that hang delay only each other, and then
+    those without a running attempt. The cost grows with the number of receivers, not of deliveries.
     """
     delivery, circuit, waiting = WebhookDelivery, ReceiverCircuit, receivers_waited_for()
     due = (
@@ -79,7 +79,7 @@ def turns(limit: int) -> list[Turn]:
 
 
 def receivers_waited_for() -> CTE:
-    """Return the receivers of all pending deliveries, found by leaps over the index."""
+    """Return the receivers of all pending deliveries, by a loose index scan."""
     delivery = WebhookDelivery
     pending = select(func.min(delivery.receiver).label("receiver")).where(
         delivery.state == DeliveryState.PENDING
@@ -90,7 +90,7 @@ def receivers_waited_for() -> CTE:
 
 
 def under_way(receiver: ColumnElement[str]) -> Select[int]:
-    """Count the attempts that are under way at a receiver."""
+    """Count the running attempts at a receiver."""
     other = aliased(WebhookDelivery)
     return select(func.count()).where(other.receiver == receiver, other.held_until > NOW)
 
@@ -98,8 +98,8 @@ def under_way(receiver: ColumnElement[str]) -> Select[int]:
 def first_due(receiver: str) -> Select[str]:
     """Find the delivery that has been due at a receiver for the longest time.
 
-    An event waits for the first attempts of the job's earlier ones. So events come in their order
-    as long as all goes well, and the repeats of one hold up no other.
+    An event waits for the first attempts of the job's earlier events. So events arrive in order
+    unless one fails, and the retries of one event do not delay the others.
     """
     earlier, delivery = aliased(WebhookDelivery), aliased(WebhookDelivery)
     waits = (delivery.step == 0) & exists().where(
@@ -124,7 +124,7 @@ def first_due(receiver: str) -> Select[str]:
 
 # All mail goes through one server, whatever its recipient.
 MAIL_SERVER = "mail server"
-# In the name of a receiver: as much of the SHA-256 of its URL as keeps it apart from all others.
+# In the name of a receiver: enough of the SHA-256 of its URL to be unique.
 DIGEST_CHARS = 32
 # In the name of the circuit of a host, in place of an owner.
 EVERYBODY = "*"
@@ -133,7 +133,7 @@ EVERYBODY = "*"
 # as long after each further failure, up to an hour.
 FAILURES_TO_OPEN = 5
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
-# The schedule of a delivery takes some three days.
+# The schedule of a delivery takes about three days.
 FORGOTTEN_AFTER = timedelta(days=7)
 
 
@@ -158,13 +158,13 @@ def host_of(receiver: str) -> str:
 
 
 def _host_circuit(receiver: str) -> str | None:
-    """Return the name of the circuit that a receiver shares with others at its host, if it does."""
+    """Return the name of the circuit that a receiver shares with others at its host, if any."""
     host = host_of(receiver)
     return None if host == receiver else f"{host} {EVERYBODY}"
 
 
 def lock_receiver(session: Session, receiver: str) -> int | None:
-    """Lock the receiver's row until the transaction ends; return its failures in a row.
+    """Lock the receiver's row until the transaction ends; return its consecutive failures.
 
     Return None, and lock nothing, while its circuit is open.
     """
@@ -184,8 +184,8 @@ def lock_receiver(session: Session, receiver: str) -> int | None:
 def count_failure(session: Session, receiver: str, *, unanswered: bool = False) -> None:
     """Count a failure that concerns the whole receiver; after several, open the circuit.
 
-    If it was `unanswered`, like as many consecutive attempts at this host, the other receivers
-    there wait too.
+    If this and enough previous attempts at the host were `unanswered`, its other receivers wait
+    too.
     """
     circuit = ReceiverCircuit
     shared = _host_circuit(receiver) if unanswered else None
@@ -206,7 +206,7 @@ def count_failure(session: Session, receiver: str, *, unanswered: bool = False) 
 
 
 def _unanswered(session: Session, shared: str) -> int:
-    """Count one more attempt that a host did not answer; return how many there are in a row."""
+    """Count one more attempt that a host did not answer; return how many are consecutive."""
     circuit = ReceiverCircuit
     return (
         session.scalar(
@@ -222,9 +222,9 @@ def _unanswered(session: Session, shared: str) -> int:
 
 
 def _have_others_wait(session: Session, receiver: str) -> None:
-    """Open the circuits of the other receivers at this host that something waits for.
+    """Open the circuits of the other receivers at this host that have deliveries.
 
-    None of them waits a second time before an attempt of its own: its URL may answer after all.
+    None of them waits a second time before its own attempt, since its URL may answer.
     """
     waiting = receivers_waited_for()
     others = session.scalars(
@@ -253,19 +253,19 @@ def _have_others_wait(session: Session, receiver: str) -> None:
 
 
 def close_circuit(session: Session, receiver: str) -> None:
-    """Forget the receiver's failures."""
+    """Reset the receiver's failures."""
     circuit = ReceiverCircuit
     if _host_circuit(receiver) is None:
         session.execute(
             update(circuit).where(circuit.receiver == receiver).values(failures=0, open_until=None)
         )
     else:
-        # Each job may have a URL of its own, so that there would be no end to the rows.
+        # Each job may have its own URL, so the number of rows would grow without a limit.
         session.execute(delete(circuit).where(circuit.receiver == receiver))
 
 
 def delete_old_circuits() -> None:
-    """Forget the circuits that opened so long ago that all deliveries of that time have ended."""
+    """Delete circuits that opened so long ago that all deliveries of that time have ended."""
     with writing() as session:
         session.execute(
             delete(ReceiverCircuit)
@@ -275,7 +275,7 @@ def delete_old_circuits() -> None:
 
 
 def note_answer(session: Session, receiver: str) -> None:
-    """Note that the receiver's host answers; those that wait for it are tried when that ends."""
+    """Record that the receiver's host answers; others are tried once their wait ends."""
     circuit, shared = ReceiverCircuit, _host_circuit(receiver)
     if shared is not None:
         session.execute(
@@ -286,7 +286,7 @@ def note_answer(session: Session, receiver: str) -> None:
 
 
 def reset_circuit(receiver: str) -> bool:
-    """Close the circuit of a receiver, or of all at a host; return whether there are such."""
+    """Close the circuit of a receiver, or of all at a host; return whether there are any."""
     circuit = ReceiverCircuit
     with writing() as session:
         return bool(
@@ -305,7 +305,7 @@ def reset_circuit(receiver: str) -> bool:
 
 
 def failing_receivers() -> list[ReceiverCircuit]:
-    """Return the receivers that fail or wait for their host, those with most failures first."""
+    """Return the receivers that fail or wait for their host, those with the most failures first."""
     circuit = ReceiverCircuit
     with reading() as session:
         return list(

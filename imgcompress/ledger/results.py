@@ -1,7 +1,7 @@
 """Record the results of images, and close the job with its last one.
 
-They travel as one JSON value, which the database takes apart: a statement for each image would
-cost more than everything else that the ledger does for it.
+They are sent as one JSON value, which the database unpacks: a statement for each image would cost
+more than everything else that the ledger does for it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from .outbox import presentation
 from .session import insert_into, rowcount, writing
 from .slices import CLAIM_STANDS, Claim, PendingImage, fence_of, release
 
-# What a result sets; where a row does not name one of these, it becomes NULL.
+# The columns that a result sets; those missing in a row become NULL.
 SET = tuple(
     IMAGES.c[name]
     for name in (
@@ -86,7 +86,7 @@ SET = tuple(
         "not_before",
     )
 )
-# What a result adds to.
+# The columns that a result adds to.
 ADDED = tuple(IMAGES.c[name] for name in ("attempts", "waits"))
 RESULT_COLUMNS = (IMAGES.c.image_id, *SET, *ADDED)
 _NAMES = tuple(kept.name for kept in RESULT_COLUMNS)
@@ -95,13 +95,13 @@ Row = Mapping[str, Any]
 
 
 def update_pending(session: Session, rows: Iterable[Row]) -> set[UUID]:
-    """Write rows to the images of these ids that are still PENDING; return the ids of those.
+    """Write rows to the images that are still PENDING; return the ids of these.
 
-    A row holds `image_id`, `status`, `attempts` and `waits`, and what else it sets; `not_before` as
-    a span from now.
+    A row has `image_id`, `status`, `attempts`, `waits` and the other columns to set; `not_before`
+    is a span from now.
     """
     dialect = session.get_bind().dialect
-    # A list finds its values by their places: SQLite takes twice as long to find them by names.
+    # The values are found by position: SQLite takes twice as long to find them by name.
     values = [list(map(row.get, _NAMES)) for row in rows]
     return set(
         session.scalars(
@@ -112,7 +112,7 @@ def update_pending(session: Session, rows: Iterable[Row]) -> set[UUID]:
 
 @cache
 def _storing(dialect: Dialect) -> Callable[[UUID | timedelta | datetime], str]:
-    """Return what writes an id, a span or a time as the database takes it.
+    """Return the function that converts an id, a span or a time for the database.
 
     SQLite has no types for them.
     """
@@ -153,7 +153,7 @@ def _statement(dialect: str) -> Any:
 def _on_postgres() -> dict[str, ColumnElement[Any]]:
     array = func.jsonb_array_elements(bindparam("rows", type_=String).cast(JSONB))
     row = array.table_valued(column("value", JSONB), name="result").c.value
-    # A cast would cut off a text that is too long for its column.
+    # A cast would truncate a text that is too long for its column.
     rows: dict[str, ColumnElement[Any]] = {
         kept.name: text if isinstance(kept.type, String) else text.cast(kept.type)
         for kept, text in ((kept, row[place].astext) for place, kept in enumerate(RESULT_COLUMNS))
@@ -170,13 +170,13 @@ def _on_sqlite() -> dict[str, ColumnElement[Any]]:
     }
 
 
-# No image is put off for more seconds at a time.
+# The longest time in seconds by which an image is postponed at once.
 LONGEST_POSTPONEMENT = 300.0
 
 
 @dataclass(frozen=True)
 class Success:
-    """An image was compressed and stored, or the result of another one serves for it as well."""
+    """An image was compressed and stored, or shares the result of another one."""
 
     image: PendingImage
     outcome: str
@@ -189,21 +189,21 @@ class Success:
     quality: int | None
     score: float | None
     storage_key: str
-    # What is kept to see whether the source changes; see CompressedImage.
+    # Stored to detect changes of the source; see CompressedImage.
     source_hash: str | None = None
     validator: str | None = None
     seen_at: datetime | None = None
     change: Change | None = None
-    # The image whose file this one shares from now on; it must still be there when that is written.
+    # The image whose file this one shares; it must still exist when the result is written.
     taken_from: UUID | None = None
     # Whether the source was not downloaded.
     not_downloaded: bool = False
-    # Of a result that is taken over from an earlier version, which gave no score.
+    # For a result taken over from an earlier version, which had no score.
     similarity: float | None = None
-    # Another format that would take fewer bytes at the same looks, and about how many.
+    # Another format that would need fewer bytes for the same look, and about how many.
     advice_format: str | None = None
     advice_bytes: int | None = None
-    # Of an image that was compressed; see CompressedImage.
+    # For an image that was compressed; see CompressedImage.
     content_ref: int | None = None
 
 
@@ -219,7 +219,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Postponement:
-    """An image is tried again after a `delay`; `tried` is whether this was an attempt."""
+    """An image is retried after a `delay`; `tried` is whether this counts as an attempt."""
 
     image: PendingImage
     delay: float
@@ -228,7 +228,7 @@ class Postponement:
 
     @property
     def rest(self) -> timedelta:
-        """Return what is left of the delay, whatever happened to the clock since it began."""
+        """Return the rest of the delay, even if the clock was set since it began."""
         return timedelta(seconds=max(0.0, self.delay - (time.monotonic() - self._began)))
 
 
@@ -251,7 +251,7 @@ class FailureCount(NamedTuple):
 
 
 def kind_of(error_code: str, url: str, found: str) -> FailureKind:
-    """Return the kind of a failure: its code, the host of the image's URL, and what was met."""
+    """Return the kind of a failure: its code, the host of the image's URL, and `found`."""
     return FailureKind(error_code, _host_of(url)[:255], found[:FOUND_CHARS])
 
 
@@ -323,12 +323,12 @@ class Tally:
     failures: dict[FailureKind, FailureCount] = field(default_factory=dict)
     changes: Counter[Change | None] = field(default_factory=Counter)
     bytes_not_downloaded: int = 0
-    # By the whole points of the score and the advised format: the images, and the bytes to save.
+    # The images and the bytes to save, by score (rounded down) and advised format.
     scores: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
     ends: Counter[Sample] = field(default_factory=Counter)
 
     def add(self, result: Result, row_number: int, *, repeats: bool = False) -> None:
-        """Count one row that changed; `repeats` where another row has the same URL."""
+        """Count one row that changed; `repeats` if another row has the same URL."""
         if isinstance(result, Success):
             self.changes[result.change] += 1
             if result.not_downloaded and not repeats:
@@ -350,7 +350,7 @@ class Tally:
             self.ends[IMAGES_ENDED.sample("failed", result.error_code)] += 1
 
     def measured(self) -> dict[Sample, float]:
-        """Return what this adds to the metrics."""
+        """Return the measurements for the metrics."""
         return {
             **self.ends,
             INPUT_BYTES.sample(): self.input_bytes,
@@ -358,7 +358,7 @@ class Tally:
         }
 
 
-# What an image's row keeps of a Success, by the same names.
+# The columns of an image with the values of a Success, by the same names.
 MADE = (
     "outcome",
     "input_bytes",
@@ -381,7 +381,7 @@ _made = attrgetter(*MADE)
 
 
 class ClaimLost(Exception):
-    """Another worker has the slice, or the job is no longer running: write nothing, stop."""
+    """Another worker has the slice, or the job is no longer running: write nothing and stop."""
 
 
 class Target(NamedTuple):
@@ -396,8 +396,8 @@ class Target(NamedTuple):
 def record_results(claim: Claim, results: Sequence[Result], *, lease_seconds: float) -> bool:
     """Write the results, move the job's counters by the rows that changed, renew the lease.
 
-    Return whether this closed the job. Raise ClaimLost, with nothing written, when the claim no
-    longer stands. The lock order is job, slice, images, here and everywhere.
+    Return whether this closed the job. Raise ClaimLost, with nothing written, if the claim is no
+    longer valid. The lock order is job, slice, images, here and everywhere.
     """
     with writing() as session:
         return _record(session, claim, results, lease_seconds)
@@ -454,9 +454,9 @@ def _renew_lease(session: Session, claim: Claim, seconds: float, *, progressed: 
 
 
 def _write_images(session: Session, claim: Claim, results: Sequence[Result]) -> Tally:
-    """Write the results, and after them those that take over another image's file.
+    """Write the results, then those that take over another image's file.
 
-    That image may be among the former. Where it is gone by now, nothing is taken over.
+    That image may be among the former. If it is gone by now, nothing is taken over.
     """
     tally = Tally()
     own: list[Result] = []
@@ -496,7 +496,7 @@ def _write_some(session: Session, claim: Claim, tally: Tally, results: Sequence[
 
 
 def _lock_files(session: Session, image_ids: Collection[UUID | None]) -> set[tuple[UUID, str]]:
-    """Keep images, and so their files, from being deleted until this transaction has ended.
+    """Protect images, and so their files, from deletion until this transaction has ended.
 
     Return those that still exist, with the keys of their files. Deletions lock images
     in the same order.
@@ -512,7 +512,7 @@ def _lock_files(session: Session, image_ids: Collection[UUID | None]) -> set[tup
 
 
 def _targets(session: Session, claim: Claim, result: Result) -> list[Target]:
-    """Return the image and those that repeat its URL: they share its terminal state."""
+    """Return the image and its duplicates, which share its final state."""
     image = result.image
     targets = [Target(image.image_id, image.row_number, image.position, image.output_name)]
     if image.has_duplicates and not isinstance(result, Postponement):
@@ -534,7 +534,7 @@ def _targets(session: Session, claim: Claim, result: Result) -> list[Target]:
 
 
 def _row(claim: Claim, target: Target, result: Result) -> Row:
-    """Return what a result writes to an image."""
+    """Return the values that a result writes to an image."""
     row = {"image_id": target.image_id, "attempts": 1, "waits": 0}
     if isinstance(result, Postponement):
         return row | {
@@ -556,7 +556,7 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
         | {
             "status": ImageStatus.COMPLETED,
             "file_ref": shares,
-            # Of images with the same content one is enough to be found.
+            # Only one of the images with the same content has to be found.
             "content_ref": result.content_ref if shares is None else None,
             "image_url": presentation().image_url(
                 claim.base_url,
@@ -571,7 +571,7 @@ def _row(claim: Claim, target: Target, result: Result) -> Row:
 
 
 def _file_ref(target: Target, result: Success) -> int | None:
-    """Return where others find that this image shares a file; None where it has its own."""
+    """Return the ref that shows which file is shared; None if the image has its own file."""
     named_after = id_of_image(result.storage_key)
     if named_after is None or named_after == target.image_id:
         return None

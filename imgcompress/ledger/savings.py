@@ -1,6 +1,6 @@
-"""What jobs saved, by day and owner: sums that stay when the jobs are deleted.
+"""The savings of jobs by day and owner: sums that stay when the jobs are deleted.
 
-A job counts on the day of its last end. A retry takes it out until it has ended again.
+A job counts on the day of its last end. A retry removes it from the sums until it ends again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DailySavings(Base):
 
     __tablename__ = "daily_savings"
 
-    # The name of the API key; empty where none is asked for.
+    # The name of the API key; empty if the service requires none.
     owner: Mapped[str] = mapped_column(String(64), primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     jobs: Mapped[int]
@@ -47,7 +47,7 @@ class DailySavings(Base):
 
 
 class DailyFailures(Base):
-    """The images of one owner's jobs that failed for one reason, by the day on which these ended."""
+    """The images of one owner's jobs that failed for one reason, by the day the jobs ended."""
 
     __tablename__ = "daily_failures"
 
@@ -58,7 +58,7 @@ class DailyFailures(Base):
 
 
 class Savings(NamedTuple):
-    """The sums of one period: those named in SUMMED, and failed images by code."""
+    """The sums of one period: those in SUMMED, and failed images by code."""
 
     sums: Counter[str]
     failures: Counter[str]
@@ -72,13 +72,13 @@ def add_ended(session: Session, request_ids: Collection[UUID]) -> None:
 def remove_ended(session: Session, request_id: UUID) -> None:
     """Subtract a job that is to be reopened from the sums, while its row has the time of its end.
 
-    One that ended before there were sums is in none.
+    A job that ended before there were sums is in none.
     """
     _add(session, _swap(session, [request_id], counted=False), -1)
 
 
 def _swap(session: Session, request_ids: Collection[UUID], *, counted: bool) -> list[UUID]:
-    """Note that jobs which have ended are in the sums, or no longer; return those that changed."""
+    """Mark ended jobs as in the sums, or not; return those that changed."""
     job = JobRequest
     return list(
         session.scalars(
@@ -96,7 +96,7 @@ def _swap(session: Session, request_ids: Collection[UUID], *, counted: bool) -> 
 
 
 def _add(session: Session, request_ids: Collection[UUID], sign: int) -> None:
-    """Add jobs to the sums, or take them out; these are locked in one order by all."""
+    """Add jobs to the sums, or subtract them; all transactions lock these in one order."""
     if not request_ids:
         return
     job = JobRequest
@@ -148,7 +148,7 @@ def _add(session: Session, request_ids: Collection[UUID], sign: int) -> None:
 
 
 def savings(owner: str | None, first: date, last: date) -> dict[date, Savings]:
-    """Return the sums of an owner by day, of the days on which jobs ended; None for all owners."""
+    """Return the sums of an owner for each day on which jobs ended; None for all owners."""
     found: dict[date, Savings] = {}
     with reading() as session:
         for table, names in ((DailySavings, SUMMED), (DailyFailures, ("code", "images"))):

@@ -1,9 +1,9 @@
 """Secrets of callers, encrypted in the ledger with a key that the ledger does not hold.
 
-The keys are those of SECRETS_KEY, then what WEBHOOK_SECRET gives (which several machines share
-anyway), then the one in a file under DATA_DIR, which is made when there is no other. The first of
-them seals, each of them opens. So a key may come before another at any time, and the other may go
-when `reseal_secrets` has been through.
+The keys are those of SECRETS_KEY, then one derived from WEBHOOK_SECRET (which several machines
+share anyway), then the one in a file under DATA_DIR, which is created if there is no other. The
+first key seals, and every key opens. So a new key may be put first at any time, and the old one
+removed after `reseal_secrets`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEY_BYTES = 32
 # How a sealed value names its key: enough to identify it, and no help in guessing it.
 NAME_CHARS = 8
 RESEALED_AT_ONCE = 500
-# Older versions, which know of plain secrets alone, may be at work for so long beside this one.
+# How long older versions, which know only plain secrets, may run beside this one.
 PLAIN_FOR = timedelta(days=1)
 
 
@@ -48,7 +48,7 @@ class SealBroken(ImgcompressError):
 
 def seal(secret: str) -> str:
     """Encrypt a secret with the newest key."""
-    from cryptography.fernet import Fernet  # Most processes never need it.
+    from cryptography.fernet import Fernet  # Imported here, since most processes never need it.
 
     key = _keys(current_settings())[0]
     return f"{_name(key)}:{Fernet(key).encrypt(secret.encode()).decode()}"
@@ -72,12 +72,12 @@ def unseal(sealed: str) -> str:
 
 
 def is_newest_seal(sealed: str) -> bool:
-    """Return whether the newest key has sealed this."""
+    """Return whether the newest key sealed this value."""
     return sealed.startswith(f"{_name(_keys(current_settings())[0])}:")
 
 
 def reseal_secrets() -> int:
-    """Seal what an older version left plain, or sealed with an older key; return how many."""
+    """Seal secrets that are in plain text or under an older key; return how many."""
     changed = lost = 0
     last: UUID | None = None
     while batch := _stale(last):
@@ -109,7 +109,7 @@ def _replace(request_id: UUID, plain: str | None, sealed: str | None, fresh: str
 
 
 def _stale(after: UUID | None) -> Sequence[tuple[UUID, str | None, str | None]]:
-    """Return the jobs, in the order of their ids, whose secret the newest key has not sealed."""
+    """Return the jobs whose secret is not sealed by the newest key, in the order of their ids."""
     job, newest = JobRequest, _name(_keys(current_settings())[0])
     stale = or_(
         ~job.sealed_secret.startswith(f"{newest}:"),
@@ -126,7 +126,7 @@ def _stale(after: UUID | None) -> Sequence[tuple[UUID, str | None, str | None]]:
 
 
 def _keys(settings: Settings) -> list[bytes]:
-    """Return all keys in the form that Fernet takes, the one that seals first."""
+    """Return all keys in the form that Fernet expects, the sealing key first."""
     shared = [
         digest(secret.encode(), b"imgcompress: secrets in the ledger", "sha256")
         for secret in settings.webhook_secrets

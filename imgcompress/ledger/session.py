@@ -22,18 +22,18 @@ from sqlalchemy.orm import Session
 from ..errors import ImgcompressError, LedgerUnavailable
 from ..extensions import Base, db
 
-# A transaction takes milliseconds; one that takes this long met a broken or very slow connection.
+# A transaction takes milliseconds; if it takes this long, the connection is broken or very slow.
 SLOW_SECONDS = 5.0
-# What PostgreSQL says while it cannot do its work, by SQLSTATE: connections and logins that fail,
-# rollbacks for the sake of others, no space, a shutdown or a start, errors of the system; and
-# one by one: read-only (a standby, a full disk), no database of this name, a transaction that it
-# gave up, rights that were taken away (some hosters do so when the disk is full), locks, and a
-# table that is not there yet, since nobody has brought the schema up to date.
+# The SQLSTATEs of a PostgreSQL that is unavailable. By class: failed connections and logins,
+# rollbacks because of other transactions, no space, a shutdown or a start, system errors. One by
+# one: read-only (a standby, a full disk), no database of this name, a terminated transaction,
+# revoked rights (some hosters do so when the disk is full), locks, and a table that does not exist
+# yet, because the schema has not been upgraded.
 AWAY_CLASSES = frozenset({"08", "28", "40", "53", "57", "58"})
 READ_ONLY = "25006"
 AWAY_STATES = frozenset({READ_ONLY, "3D000", "25P03", "25P04", "42501", "42P01", "55006", "55P03"})
-# What SQLite says: no right to the file, busy, locked, no memory, read-only, interrupted, an error
-# of the disk, full, not to be opened, another process holds the lock for too long.
+# The codes of an unavailable SQLite: no permission, busy, locked, no memory, read-only,
+# interrupted, disk error, full, cannot be opened, lock held too long by another process.
 AWAY_RESULTS = frozenset({3, 5, 6, 7, 8, 9, 10, 13, 14, 15})
 
 _met_trouble_at = -math.inf
@@ -41,9 +41,9 @@ _met_trouble_at = -math.inf
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Note when the database cannot be used, or takes very long.
+    """Record when the database cannot be used, or takes very long.
 
-    Whatever the database or its driver says to that effect becomes LedgerUnavailable.
+    Errors of the database or its driver that mean this become LedgerUnavailable.
     """
     began = time.monotonic()
     try:
@@ -64,7 +64,7 @@ def watched() -> Iterator[None]:
 def means_unavailable(error: BaseException) -> bool:
     """Return whether an error says that the database cannot be used at the moment.
 
-    It may come from SQLAlchemy, or from the driver itself, as where a connection is given back.
+    It may come from SQLAlchemy, or from the driver itself, as when a connection is returned.
     """
     if isinstance(error, PoolTimeout):
         return True
@@ -74,8 +74,8 @@ def means_unavailable(error: BaseException) -> bool:
         )
     driver = type(error).__module__.partition(".")[0]
     if driver == "sqlite3":
-        # The low byte is the kind. What the driver itself finds, such as a text that is not UTF-8,
-        # has no code.
+        # The low byte is the kind. Errors found by the driver itself, such as a text that is not
+        # UTF-8, have no code.
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in AWAY_RESULTS or str(
             error
         ).startswith("no such table")
@@ -99,9 +99,9 @@ def met_trouble(within: float) -> bool:
 
 
 BUSY_SECONDS = 30
-# A server that is cut off without a word is noticed after 10 + 3 * 5 s; the kernel would ask after
-# two hours for the first time. libpq passes over what a system does not know. Without an encoding
-# the connection would have the database's own, in which not every text can be sent or read.
+# A broken connection is noticed after 10 + 3 * 5 s; by default the kernel would send its first
+# probe after two hours. libpq ignores options that a system does not have. Without an encoding the
+# connection would use the database's own, which may not have every character.
 POSTGRES = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -110,12 +110,12 @@ POSTGRES = {
     "tcp_user_timeout": 25_000,
     "client_encoding": "utf8",
 }
-# The other way round: a host that is cut off in the midst of a transaction holds its locks for no
-# longer, or its job would stand still with it (seen). No transaction of ours waits for anything but
-# the database.
+# In the other direction: if a host is cut off in the middle of a transaction, its locks end after
+# this time; otherwise its job would stall (seen). Our transactions wait for nothing but the
+# database.
 IDLE_TRANSACTION_SECONDS = 10
-# How far the log grows (16 MiB) before a commit carries it over into the database: four times as
-# far as by default, since a page that changes over and over is then carried over less often.
+# How far the log grows (16 MiB) before a commit copies it into the database: four times the
+# default, since pages that change repeatedly are then copied less often.
 LOG_PAGES = 4000
 
 
@@ -135,7 +135,7 @@ def writing() -> Iterator[Session]:
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """Open a session to read with: each of its statements sees the newest state.
+    """Open a session for reading: each of its statements sees the newest state.
 
     Raise LedgerUnavailable when the database cannot be used.
     """
@@ -145,15 +145,15 @@ def reading() -> Iterator[Session]:
         except ImgcompressError:
             raise
         except Exception:
-            # The cursor may stand before its end, as where a row cannot be read. While it is not
-            # freed, SQLite would show its connection the past, whoever uses it next.
+            # The cursor may not be at its end, as when a row cannot be read. Until it is freed,
+            # SQLite shows its connection an old snapshot, whoever uses it next.
             session.invalidate()
             raise
 
 
 @contextmanager
 def connected() -> Iterator[Connection]:
-    """Open a connection to read with, which takes half the time of a session; see reading()."""
+    """Open a connection for reading, which takes half the time of a session; see reading()."""
     with watched(), _readers().connect() as connection:
         yield connection
 
@@ -168,20 +168,20 @@ def _session(engine: Engine) -> Session:
 
 @lru_cache(maxsize=1)
 def _writers(engine: Engine) -> Engine:
-    """Return the engine for transactions that write, made once: each new one starts slowly."""
+    """Return the engine for write transactions, created once, since a new one starts slowly."""
     return engine.execution_options(write=True)
 
 
 @lru_cache(maxsize=1)
 def _readers_on_sqlite(engine: Engine) -> Engine:
-    """Return the engine for readers, who do without transactions; see _begin()."""
+    """Return the engine for readers, which use no transactions; see _begin()."""
     return engine.execution_options(write=False)
 
 
 def insert_into(session: Session, table: type[Base]) -> postgresql.Insert:
-    """Return an INSERT that may say what to do on a conflict, in the words of this database.
+    """Return this database's INSERT, which supports ON CONFLICT.
 
-    SQLite's has the same methods, though it is another class.
+    SQLite's class is another one, with the same methods.
     """
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     return cast(postgresql.Insert, insert(table))
@@ -195,7 +195,7 @@ def rowcount(result: Result[Any]) -> int:
 def engine_options(url: str) -> dict[str, Any]:
     """Return the engine options for this database.
 
-    Errors go into the log without the values of their statement, which may be secrets.
+    Errors are logged without the values of their statements, which may be secrets.
     """
     if url.startswith("sqlite"):
         options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
@@ -205,11 +205,11 @@ def engine_options(url: str) -> dict[str, Any]:
 
 
 def readers(url: str) -> dict[str, dict[str, Any]]:
-    """Return the options of the engine for readers, by its name, where they have one of their own.
+    """Return the options of a separate engine for readers, by its name, if there is one.
 
-    On Postgres each of their statements would see the newest state also inside a transaction (READ
-    COMMITTED), and its begin and end would be two more trips to the server. A connection that went
-    from one kind of use to the other would cost two trips each time, to say so.
+    On Postgres each of their statements sees the newest state even inside a transaction (READ
+    COMMITTED), and its begin and end would take two more round trips. Switching a connection
+    between the two modes would also take two round trips each time.
     """
     if url.startswith("sqlite"):
         return {}
@@ -217,10 +217,10 @@ def readers(url: str) -> dict[str, dict[str, Any]]:
 
 
 def adapt(engine: Engine) -> None:
-    """Prepare the connections, and make transactions on SQLite what they are elsewhere.
+    """Prepare the connections, and make SQLite's transactions behave as elsewhere.
 
-    There a write takes its lock at the start: a transaction that reads first and then writes would
-    fail at once with SQLITE_BUSY when another one wrote in between, whatever the timeout.
+    A write transaction takes its lock at the start: one that reads first and then writes would fail
+    at once with SQLITE_BUSY if another wrote in between, whatever the timeout.
     """
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
@@ -231,9 +231,9 @@ def adapt(engine: Engine) -> None:
 
 
 def _give_up_read_only(context: ExceptionContext) -> None:
-    """Have new connections made after a read-only one: it may lead to a server that was replaced.
+    """Replace all connections after a read-only one, which may lead to a server that was replaced.
 
-    A connection also keeps for its life the rule of when it was made.
+    A connection also keeps the read-only default from when it was opened.
     """
     if getattr(context.original_exception, "pgcode", None) == READ_ONLY:
         context.is_disconnect = True
@@ -246,7 +246,7 @@ def _prepare_postgres(connection: DBAPIConnection, _record: Any) -> None:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # The driver must not begin transactions by itself.
+    connection.isolation_level = None  # The driver must not begin transactions itself.
     for pragma in (
         "foreign_keys = ON",
         f"busy_timeout = {BUSY_SECONDS * 1000}",
@@ -257,7 +257,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Begin a transaction for all but readers; what does not declare that it writes is a migration."""
+    """Begin a transaction, except for readers; one that does not declare writing is a migration."""
     write = connection.get_execution_options().get("write")
     if write is not False:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -267,7 +267,7 @@ def create_sqlite_file(url: str) -> None:
     """Create the database file in WAL mode, once, when `url` names a SQLite file that is missing.
 
     Two processes that switch to WAL at the same time fail with "database is locked" whatever the
-    timeout (measured), so it is done by the migration command alone.
+    timeout (measured), so only the migration command does it.
     """
     database = make_url(url).database
     if not url.startswith("sqlite") or not database or Path(database).exists():

@@ -1,10 +1,9 @@
 """Claim, renew, release and recover slices, shared fairly between owners and jobs.
 
-A job may spread over every idle worker. But where others wait, no owner of jobs may hold two slices
-more than a waiting one, however many jobs it has; and among the jobs of one owner it is the same.
-So a job whose origins hang cannot keep all workers waiting with it. A worker that waits for the
-last images of its slices takes another slice meanwhile, of the owner and then the job that holds
-the fewest.
+A job may spread over every idle worker. But if others wait, no owner of jobs may hold two slices
+more than a waiting one, however many jobs it has; the same holds among the jobs of one owner. So a
+job whose origins hang cannot occupy all workers. A worker that waits for the last images of its
+slices claims another slice meanwhile, from the owner and then the job with the fewest.
 """
 
 from __future__ import annotations
@@ -76,9 +75,10 @@ def lease_holders() -> list[str]:
 
 
 def expire_leases(dead: Collection[str] = ()) -> int:
-    """Put every slice whose lease ran out, or whose holder is dead, back to QUEUED.
+    """Put every slice whose lease expired, or whose holder is dead, back to QUEUED.
 
-    Return how many there were. Should a holder live after all, its next write finds the claim gone.
+    Return how many there were. If a holder is alive after all, its next write finds that the claim
+    is lost.
     """
     ended = or_(JobSlice.lease_until < NOW, JobSlice.holder.in_(dead))
     with writing() as session:
@@ -90,10 +90,10 @@ def end_leases(
 ) -> int:
     """Put the leased slices of active jobs that meet the conditions back to QUEUED.
 
-    They may have killed their worker, so it counts as a crash where the holder is known to be
-    `dead`, and where nothing was done. Else the holder may merely have been slow or cut off; and if
-    an image kills workers after all, there will be nothing else left to be done before it.
-    Return how many there were.
+    They may have killed their worker, so it counts as a crash if the holder is known to be `dead`,
+    or if there was no progress. Otherwise the holder may only have been slow or cut off; and if an
+    image does kill workers, eventually no other progress is left to be made before it. Return how
+    many there were.
     """
     crashed = or_(JobSlice.holder.in_(dead), not_(JobSlice.progressed))
     ended = rowcount(
@@ -114,7 +114,7 @@ def end_leases(
     return ended
 
 
-# A parameter for each: a list as one parameter would be parsed by each execution.
+# One parameter for each: a list as one parameter would be parsed by each execution.
 IS_ACTIVE = JOBS.c.status.in_([literal(status) for status in ACTIVE_JOB])
 
 
@@ -123,13 +123,13 @@ def job_is_active() -> ColumnElement[bool]:
     return exists().where(JOBS.c.request_id == SLICES.c.request_id, IS_ACTIVE).correlate(SLICES)
 
 
-# An idle worker takes a message within milliseconds: what stands for longer waits for a worker.
+# An idle worker takes a message within milliseconds: an older message waits for a worker.
 WAITS_AFTER = timedelta(seconds=1)
 
 # The name of the API key; empty where none is asked for.
 _OWNER = func.coalesce(JOBS.c.owner, "")
-# The condition that a slice is to be worked on now, and nobody does. The state is written out, for
-# an index holds these slices alone: a job that is nearly done has thousands of others.
+# The condition that a slice is due and not claimed. The state is a literal, so that the partial
+# index of these slices applies: a job that is nearly done has thousands of others.
 DUE = (
     SLICES.c.state == literal(SliceState.QUEUED.value, literal_execute=True),
     is_due(SLICES.c.not_before),
@@ -157,11 +157,10 @@ _HELD = (
 
 
 def next_slice(but_not: Collection[UUID] = ()) -> tuple[UUID, int] | None:
-    """Return the slice that a worker with nothing to begin should claim, if there is one.
+    """Return the slice that a worker with spare capacity should claim, if there is one.
 
-    It is the first one that is due of the owner who holds the fewest slices, of that owner's job
-    that holds the fewest, and of several such jobs of the oldest. `but_not` names jobs to pass
-    over.
+    It is the first due slice of the owner with the fewest claimed slices, of that owner's job with
+    the fewest, and among several such jobs of the oldest. `but_not` lists jobs to skip.
     """
     with reading() as session:
         found = next(_next_slices(session, _Held(session), list(but_not)), None)
@@ -169,7 +168,7 @@ def next_slice(but_not: Collection[UUID] = ()) -> tuple[UUID, int] | None:
 
 
 def _next_slices(session: Session, held: _Held, but_not: list[UUID]) -> Iterator[Any]:
-    """Yield slices that are due, the one to be preferred first."""
+    """Yield due slices, the preferred one first."""
     passed_over = {"but_not": but_not}
     yield from session.execute(_OLDEST, passed_over | {"owners": list(held.owners)})
     for owner, _ in reversed(held.owners.most_common()):
@@ -180,8 +179,8 @@ def _next_slices(session: Session, held: _Held, but_not: list[UUID]) -> Iterator
 
 
 def _first_due(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Select jobs that have something due, the oldest first, and their first slice of that."""
-    # A scalar subquery is one look into the index for each job.
+    """Select jobs with due slices, the oldest first, and the first due slice of each."""
+    # A scalar subquery is one index lookup for each job.
     first = (
         select(func.min(SLICES.c.slice_no))
         .where(SLICES.c.request_id == JOBS.c.request_id, *DUE)
@@ -214,15 +213,15 @@ _IN_HAND_OF_OWNER = _first_due(
 
 
 def exceeds_fair_share(request_id: UUID) -> bool:
-    """Return whether a job should hand back one of the slices that it holds."""
+    """Return whether a job should release one of its slices."""
     with reading() as session:
         return is_ahead(session, request_id, by=2)
 
 
 def is_ahead(session: Session, request_id: UUID, *, by: int) -> bool:
-    """Return whether a job's owner holds at least `by` slices more than another who waits.
+    """Return whether a job's owner holds at least `by` slices more than a waiting owner.
 
-    Or whether the job itself does, beside another job of its owner that waits.
+    Or whether the job itself does, compared with a waiting job of the same owner.
     """
     held = _Held(session)
     owner = session.scalar(_OWNER_OF_JOB, {"job": request_id})
@@ -237,7 +236,7 @@ def is_ahead(session: Session, request_id: UUID, *, by: int) -> bool:
                 "waits": -WAITS_AFTER,
                 "stranger_to": owner,
                 "sibling_of": owner if jobs >= 0 else None,
-                # Those who hold more than that are not behind.
+                # Owners and jobs with more slices than that are not behind.
                 "jobs": [job for job, slices in held.jobs.items() if slices > jobs],
                 "owners": [name for name, slices in held.owners.items() if slices > owners],
             },
@@ -264,7 +263,7 @@ _WAITS_BEHIND = select(
 
 log = logging.getLogger(__name__)
 
-# Among the options of a job: the headers that its images are asked for with, by their names.
+# Among the options of a job: the request headers for its images, by name.
 REQUEST_HEADERS = "request_headers"
 
 
@@ -281,9 +280,9 @@ class Claim:
     options: dict[str, Any]
     base_url: str
     started_job: bool
-    # The name of the API key; None where none is asked for.
+    # The name of the API key; None if the service requires none.
     owner: str | None = None
-    # Of the job, which each retry raises.
+    # The job's epoch, incremented by each retry.
     epoch: int = 1
     # The job whose results may be taken over, and how; see JobRequest.
     since_id: UUID | None = None
@@ -294,7 +293,7 @@ class Claim:
 
     @property
     def compares(self) -> bool:
-        """Return whether the job says of its images what changed."""
+        """Return whether the job reports the change of its images."""
         return self.removed_images is not None
 
     @property
@@ -304,12 +303,12 @@ class Claim:
 
     @property
     def request_headers(self) -> dict[str, str]:
-        """Return the headers that the job's images are asked for with."""
+        """Return the request headers for the job's images."""
         headers: dict[str, str] = self.options.get(REQUEST_HEADERS, {})
         return headers
 
     def compression_of(self, image: PendingImage) -> dict[str, Any]:
-        """Return how an image is to be compressed: as its row asks, and else as its job."""
+        """Return the compression options of an image: those of its row, or else of its job."""
         options = self.options | (image.options or {})
         options.pop(REQUEST_HEADERS, None)
         return options
@@ -326,7 +325,7 @@ class PendingImage(NamedTuple):
     has_duplicates: bool
     waits: int = 0
     options: dict[str, Any] | None = None
-    # Which of its row's images it is, and the name that the row gives to its files.
+    # Its position among its row's images, and the row's name for its files.
     position: int = 0
     output_name: str | None = None
     # The ordinal of the same image in the earlier job.
@@ -336,10 +335,10 @@ class PendingImage(NamedTuple):
 
 
 def reserve_slices(request_id: UUID, ahead: int) -> list[int]:
-    """Mark the next slices as published, so that up to `ahead` stand unclaimed in the queue.
+    """Mark the next slices as published, so that up to `ahead` are unclaimed in the queue.
 
-    Return their numbers; the caller publishes them, and takes back with `release_reservations`
-    what it could not publish.
+    Return their numbers; the caller publishes them, and calls `release_reservations` with those
+    that it could not publish.
     """
     with writing() as session:
         standing = session.scalar(_STANDING, {"job": request_id})
@@ -392,10 +391,10 @@ def claim_slice(
 ) -> Claim | None:
     """Claim the slice by compare-and-swap; return None if it is not available.
 
-    A slice can be claimed when it is QUEUED and due, or when the lease of its claimant ran out,
-    and only while its job is active. Where its job is ahead of one that waits for a worker, the
-    slice is left to be published again by recovery or by the job's next slice that ends. A job
-    whose row cannot be read is repaired, and its claims are not `readable`.
+    A slice can be claimed if it is QUEUED and due, or if the lease of its claimant expired, and
+    only while its job is active. If its job is ahead of one that waits for a worker, the slice is
+    left to be published again by recovery or by the job's next slice that ends. A job whose row
+    cannot be read is repaired, and its claims are not `readable`.
     """
     try:
         return _claim(request_id, slice_no, lease_seconds, holder)
@@ -423,13 +422,13 @@ def _claim(
         }
         claimed = _swap_to_leased(session, lease) or _take_over(session, lease)
         if claimed is None:
-            session.rollback()  # A job does not start by a claim that failed.
+            session.rollback()  # A failed claim does not start the job.
             return None
     return Claim(**claimed, started_job=started)
 
 
 def _take_over(session: Session, lease: dict[str, Any]) -> dict[str, Any] | None:
-    """Claim a slice whose lease has run out."""
+    """Claim a slice whose lease has expired."""
     if end_leases(
         session,
         JobSlice.request_id == lease["job"],
@@ -452,7 +451,7 @@ def _swap_to_leased(session: Session, lease: dict[str, Any]) -> dict[str, Any] |
 
 
 def _of_job(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    # By the parameter: in RETURNING, SQLite gets the columns' names without their tables'.
+    # Uses the parameter, since SQLite's RETURNING has the columns' names without their tables'.
     value = select(column).where(JOBS.c.request_id == bindparam("job")).scalar_subquery()
     return value.label(column.key)
 
@@ -490,9 +489,9 @@ _LEASE = (
 
 
 def pending_images(claim: Claim) -> list[PendingImage]:
-    """Return the slice's images that are to be fetched now, in their order.
+    """Return the slice's images that are to be fetched now, in order.
 
-    An image whose row cannot be read is among them as one that is not `readable`.
+    An image whose row cannot be read is included, as not `readable`.
     """
     try:
         return _pending(_images_of(claim))
@@ -561,10 +560,10 @@ _PENDING_IMAGES = (
 
 
 def release_slice(claim: Claim, *, delay_seconds: float = 0.0) -> bool:
-    """End a claim: DONE when none of its images is PENDING, else back to QUEUED.
+    """End a claim: DONE if none of its images is PENDING, else back to QUEUED.
 
     The slice is due again after `delay_seconds`, and not before the first of its images is due.
-    Return whether the claim still stood.
+    Return whether the claim was still valid.
     """
     with writing() as session:
         return release(session, claim, delay_seconds)
@@ -574,7 +573,7 @@ def release(session: Session, claim: Claim, delay_seconds: float) -> bool:
     """End a claim inside a transaction; see release_slice()."""
     count, scheduled, due, now = session.execute(_PENDING_AND_DUE, _images_of(claim)).one()
     if scheduled < count:
-        due = None  # One of them is due at once.
+        due = None  # One of its images is due at once.
     if delay_seconds:
         delayed = now + timedelta(seconds=delay_seconds)
         due = max(due or delayed, delayed)
@@ -594,7 +593,7 @@ def fence_of(claim: Claim) -> dict[str, Any]:
     return {"job": claim.request_id, "slice": claim.slice_no, "fence": claim.attempt}
 
 
-# The condition that a claim's slice was neither claimed by another worker since nor handed back.
+# The condition that a claim's slice was neither released nor claimed by another worker since.
 CLAIM_STANDS = (
     *_ITSELF,
     SLICES.c.attempt == bindparam("fence"),
@@ -617,13 +616,13 @@ _RELEASE = (
 
 
 def republish_lost_slices(in_queue: int, *, older_than: float) -> int:
-    """Unpublish slices whose messages were lost, so that they are published again.
+    """Mark slices whose messages were lost as unpublished, so that they are published again.
 
-    `in_queue` is the number of messages that the broker held a moment ago. While it is not less
-    than the number of slices that were published over `older_than` seconds ago and stand
-    unclaimed, the queue is merely long. When it is less, some were lost and nobody knows which:
-    all are published again, and then the queue is no shorter than the ledger says. A copy of a
-    message that was not lost does no harm. Return how many there were.
+    `in_queue` is the number of messages that the broker held a moment ago. If it is at least the
+    number of slices that were published over `older_than` seconds ago and are unclaimed, the queue
+    is only long. If it is less, some messages were lost, and it is unknown which: all are published
+    again, and then the queue is no shorter than in the ledger. A copy of a message that was not
+    lost does no harm. Return how many there were.
     """
     standing = (
         JobSlice.state == SliceState.QUEUED,
@@ -649,8 +648,8 @@ def jobs_to_publish(limit: int) -> list[UUID]:
 
     Then the second of each, and so on: an owner of many jobs does not displace others.
     """
-    # A scalar subquery is one look into an index for each job; of EXISTS, SQLite makes a walk over
-    # all slices that wait, again for each job (seconds for 3,000 jobs, measured).
+    # A scalar subquery is one index lookup for each job; for EXISTS, SQLite scans all waiting
+    # slices, again for each job (seconds for 3,000 jobs, measured).
     waiting = (
         select(func.min(JobSlice.slice_no))
         .where(JobSlice.request_id == JobRequest.request_id, *DUE, JobSlice.published_at.is_(None))
@@ -670,7 +669,7 @@ def jobs_to_publish(limit: int) -> list[UUID]:
 
 
 def close_finished_jobs() -> int:
-    """Close running jobs that have nothing PENDING; return how many there were."""
+    """Close running jobs with nothing PENDING; return how many there were."""
     pending = exists().where(
         CompressedImage.request_id == JobRequest.request_id,
         CompressedImage.status == ImageStatus.PENDING,

@@ -1,7 +1,7 @@
 """Rows of images and jobs that cannot be read: text that is not UTF-8, or JSON that does not parse.
 
-The ledger writes no such rows. They come from a database with another encoding, from a file that
-was damaged, and from people who write to the ledger by hand.
+The ledger writes no such rows. They come from a database with another encoding, from a damaged
+file, or from people who edit the ledger by hand.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .session import reading, writing
 
 log = logging.getLogger(__name__)
 
-# The columns that people edit in an image's row, and their replacements.
+# The columns of an image's row that people edit, and their replacements.
 STAND_INS = {
     "input_url": "",
     "options": None,
@@ -30,10 +30,10 @@ STAND_INS = {
 }
 
 
-# Among the options of a job: they, or another field of its row, could not be read.
+# Among the options of a job: marks that they, or another field of its row, could not be read.
 UNREADABLE = "unreadable"
-# The same of a job's row. Whatever it was, the options that it was uploaded with are not known for
-# certain any more, so its images must not be compressed.
+# The same for a job's row. Whatever the field, the options of the upload are not certain any more,
+# so the job's images must not be compressed.
 JOB_STAND_INS: dict[str, Any] = {
     "base_url": "",
     "source_filename": "",
@@ -56,7 +56,7 @@ class JobUnreadable(ImgcompressError):
 
 
 def check_readable(request_id: UUID) -> None:
-    """Raise JobUnreadable where a field of a job's row cannot be read; log it once per process."""
+    """Raise JobUnreadable if a field of a job's row cannot be read; log it once per process."""
     columns = dict.fromkeys(JOBS.c.keys())
     unreadable = _unreadable(JOBS, columns, JOBS.c.request_id == request_id)
     if unreadable:
@@ -73,8 +73,8 @@ def _log_unreadable(request_id: UUID, names: str) -> None:
 def replace_unreadable_fields(request_id: UUID, ordinal: int) -> bool:
     """Replace unreadable values in an image's row; return whether that was needed.
 
-    Otherwise no list of all images of the job could be read either: its webhooks, its details, its
-    archive. An image whose row was repaired must not be compressed, but fail.
+    Otherwise no list of all images of the job could be read either, for its webhooks, its details
+    or its archive. An image whose row was repaired must not be compressed, but fail.
     """
     row = (IMAGES.c.request_id == request_id, IMAGES.c.ordinal == ordinal)
     unreadable = _unreadable(IMAGES, STAND_INS, *row)
@@ -96,7 +96,7 @@ def replace_unreadable_fields(request_id: UUID, ordinal: int) -> bool:
 def replace_unreadable_job_fields(request_id: UUID) -> bool:
     """Replace unreadable values in an active job's row; return whether that was needed.
 
-    Its options then say that it was UNREADABLE, by which each of its images fails.
+    Its options then contain UNREADABLE, so that each of its images fails.
     """
     row = JOBS.c.request_id == request_id
     options = {"options": {UNREADABLE: True}}

@@ -1,7 +1,7 @@
 """The installation's own webhook secrets, which all of its machines share.
 
-They are those of WEBHOOK_SECRET, or else those in the ledger, which are made at first use: sealed
-where there is a SECRETS_KEY, and plain where only files of single machines could open a seal.
+They come from WEBHOOK_SECRET, or else from the ledger, where they are created at first use: sealed
+if there is a SECRETS_KEY, and plain if only files of single machines could open a seal.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .session import insert_into, reading, rowcount, writing
 
 # Standard Webhooks asks for 24 to 64 random bytes.
 NEW_SECRET_BYTES = 32
-# Where versions before 0.2 kept the secrets of a machine, under DATA_DIR.
+# The file of a machine's secrets in versions before 0.2, under DATA_DIR.
 OLD_FILE = "webhook_secret"
 # The name of the row. Its value has the newest secret first.
 NAME = "webhook_secrets"
 
 
 def signing_secrets() -> tuple[str, ...]:
-    """Return the active secrets, the newest first; there are two while one replaces the other.
+    """Return the active secrets, the newest first; there are two during a rotation.
 
     Raise SealBroken.
     """
@@ -36,9 +36,9 @@ def signing_secrets() -> tuple[str, ...]:
 
 
 def rotate() -> tuple[str, ...]:
-    """Put a new secret before the newest one, which goes on signing; an older one ends.
+    """Put a new secret before the newest one, which still signs; an older one is removed.
 
-    One that cannot be read any more ends as well.
+    A secret that cannot be read any more is removed as well.
     """
 
     def with_new(kept: str) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def retire() -> tuple[str, ...]:
 
 
 def reseal_installation() -> int:
-    """Seal the secrets with the newest key, where there is one; return how many rows changed.
+    """Seal the secrets with the newest key, if there is one; return how many rows changed.
 
     Raise SealBroken.
     """
@@ -67,7 +67,7 @@ def reseal_installation() -> int:
 
 
 def _kept() -> str:
-    """Return what the ledger keeps; of machines that start together, one makes it."""
+    """Return the stored value; if machines start together, one creates it."""
     return _read() or _make()
 
 
@@ -77,7 +77,7 @@ def _read() -> str | None:
 
 
 def _make() -> str:
-    """Take over the file of an earlier version, or make a secret; return what is kept then."""
+    """Take over the file of an earlier version, or create a secret; return the stored value."""
     first = key_files.read(current_settings().data_dir / OLD_FILE) or (_new_secret(),)
     with writing() as session:
         session.execute(
@@ -89,7 +89,7 @@ def _make() -> str:
 
 
 def _change(change: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
-    """Replace what is kept by what `change` makes of it, also when others replace it now."""
+    """Replace the stored value by `change` of it, even while others replace it too."""
     while True:
         kept = _kept()
         active = change(kept)
