@@ -12,9 +12,9 @@ from ..ledger.models import Channel, DeliveryState, JobRequest
 from ..ledger.receivers import host_of
 from ..worker.queue import publish_due_deliveries
 from .errors import DeliveryNotFound
+from .job_reports import Time
 from .jobs import find_job
 from .openapi import JOB_ID, Blueprint
-from .schemas import Time
 
 EVENT_ID = {"example": "msg_3f2a9c0d7b5e4f6a8c1d2e3f4a5b6c7d"}
 

@@ -37,10 +37,10 @@ from ..ledger.queries import NamedImage
 from ..links import signed_url
 from ..storage import Storage, csv_key, workbook_key
 from .errors import InvalidRequest, JobRunning, NoImages, RequestIssue
+from .job_reports import is_active
 from .jobs import find_job
 from .middleware import attach
 from .openapi import JOB_ID, Blueprint
-from .presenters import is_active
 
 log = logging.getLogger(__name__)
 _NO_DELIMITER = RequestIssue(

@@ -17,8 +17,8 @@ from ..links import job_url, parse_id
 from ..worker.queue import send
 from .auth import current_owner
 from .errors import FeedNotFound
+from .job_reports import Time
 from .openapi import Blueprint
-from .schemas import Time
 from .upload_form import (
     EXAMPLE_TABLE,
     HEADER_FIELDS,

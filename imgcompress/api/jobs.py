@@ -34,8 +34,8 @@ from .errors import (
     NothingToRetry,
     RetryCannotHelp,
 )
-from .image_schemas import REMOVED, DetailsQuery, DetailsSchema
-from .job_schemas import (
+from .image_reports import REMOVED, DetailsQuery, DetailsSchema, count_images, image_report
+from .job_reports import (
     MAX_WAIT_SECONDS,
     DeleteAllQuery,
     DeletedSchema,
@@ -44,10 +44,13 @@ from .job_schemas import (
     RetryQuery,
     StatusQuery,
     StatusSchema,
+    is_active,
+    job_report,
+    status_report,
 )
 from .middleware import conditional
 from .openapi import JOB_ID, Blueprint, View
-from .presenters import Page, count_images, image_report, is_active, job_report, status_report
+from .paging import Page
 
 log = logging.getLogger(__name__)
 

@@ -31,12 +31,12 @@ from .errors import (
     JobNotFound,
     JobRunning,
     NotMultipart,
+    ProblemSchema,
     TooManyRequests,
     UnknownHost,
     issues_of_fields,
     issues_of_unknown_parameters,
 )
-from .schemas import ProblemSchema
 
 ERRORS: Mapping[int, type[ImgcompressError]] = {
     400: InvalidRequest,

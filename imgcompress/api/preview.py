@@ -11,7 +11,7 @@ from ..catalogue import OPTION_NAMES, RATINGS, rating_of
 from ..extensions import current_settings
 from ..worker.intake import url_error
 from ..worker.preview import preview_image
-from .image_schemas import OUTCOMES
+from .image_reports import OUTCOMES
 from .openapi import Blueprint
 from .upload_form import HEADER_FIELDS, compression_of, form_like_upload, headers_of
 

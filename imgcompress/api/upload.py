@@ -56,12 +56,13 @@ from .errors import (
     VALUE_CHARS,
     InvalidRequest,
     InvalidUpload,
+    IssueSchema,
     RequestIssue,
     TooManyFetches,
     issues_of_file,
 )
+from .job_reports import ReadingSchema
 from .openapi import Blueprint, links_to
-from .schemas import IssueSchema, ReadingSchema
 from .upload_form import UploadForm, UploadSchema, comparison_of, headers_of, read_form
 
 

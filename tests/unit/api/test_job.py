@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from imgcompress.api.presenters import eta_seconds
+from imgcompress.api.job_reports import eta_seconds
 from imgcompress.ledger.jobs import cancel_job
 from imgcompress.ledger.models import JobRequest, utcnow
 from imgcompress.ledger.results import Success, record_results

@@ -1,15 +1,100 @@
-"""The shapes of jobs and their statuses, and the queries about them."""
+"""A job as callers see it: the shapes of its calls, and how they are filled from the ledger."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from ..catalogue import RATINGS
+from ..catalogue import RATINGS, rating_of
+from ..csvfile import FILE_FORMATS, output_form
 from ..errors import IMAGE_ERRORS
-from ..ledger.models import FOUND_CHARS, Channel, DeliveryState, JobStatus
-from .schemas import PageQuery, PageSchema, ReadingSchema, Time, page_number
+from ..extensions import base_url
+from ..ledger.models import (
+    ACTIVE_JOB,
+    FOUND_CHARS,
+    Channel,
+    DeliveryState,
+    JobFailure,
+    JobRequest,
+    JobScore,
+    JobStatus,
+    WebhookDelivery,
+)
+from ..ledger.queries import stalled_since
+from ..links import job_url
+from .paging import PageQuery, PageSchema, page_number
+
+
+class Time(fields.AwareDateTime):
+    """A time in UTC, ISO 8601 with milliseconds and `Z`."""
+
+    def _serialize(
+        self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any
+    ) -> str | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC).replace(tzinfo=None)
+        return f"{utc.isoformat(timespec='milliseconds')}Z"
+
+
+class ColumnsSchema(Schema):
+    """The columns that are read, as the file calls them."""
+
+    urls = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "The columns with the image URLs.",
+            "example": ["Image Src", "Variant Image"],
+        },
+    )
+    name = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The column with the product names.", "example": "Title"},
+    )
+    id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The column with the product identifiers.", "example": "Handle"},
+    )
+
+
+class ReadingSchema(Schema):
+    """The columns and layout chosen in a catalogue."""
+
+    layout = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The layout of the file: that of a shop, such as `shopify`; `imgcompress`"
+            " for the columns of this service, `named` for columns named by the upload,"
+            " `detected` for the only column with image URLs, null if none was found.",
+            "example": "shopify",
+        },
+    )
+    columns = fields.Nested(ColumnsSchema, required=True, allow_none=True)
+    skipped_rows = fields.Integer(
+        required=True,
+        metadata={
+            "description": "Rows that were left out because of an error, with `on_row_error=skip`.",
+            "example": 0,
+        },
+    )
+    download_format = fields.String(
+        required=True,
+        validate=validate.OneOf(FILE_FORMATS),
+        metadata={
+            "description": "The file format of the output: that of an uploaded Excel workbook, else"
+            " `csv`.",
+            "example": "csv",
+        },
+    )
+
 
 MAX_WAIT_SECONDS = 30
 
@@ -337,3 +422,135 @@ class DeletedSchema(Schema):
     """What was deleted."""
 
     deleted_jobs = _count("Number of deleted jobs.", 2)
+
+
+def is_active(job: JobRequest) -> bool:
+    """Return whether the job is still going on."""
+    return job.status in ACTIVE_JOB
+
+
+def eta_seconds(job: JobRequest) -> int | None:
+    """Return the seconds to the end at the pace until the last update; None when unknown.
+
+    The pace is that of this epoch: images done before a retry took none of its time. It follows
+    from the ledger alone, so that two polls without a change in between are identical.
+    """
+    done = job.completed_images + job.failed_images
+    done_now = done - job.done_before
+    if job.status != JobStatus.PROCESSING or job.started_at is None or not done_now:
+        return None
+    elapsed = (job.updated_at - job.started_at).total_seconds()
+    return max(0, round(elapsed * (job.total_images - done) / done_now))
+
+
+COMPARED = (
+    "unchanged_images",
+    "changed_images",
+    "new_images",
+    "removed_images",
+    "bytes_not_downloaded",
+)
+
+
+def job_report(job: JobRequest) -> dict[str, Any]:
+    """Return a job as JobSchema has it."""
+    active = is_active(job)
+    unfinished = job.failed_images or job.status == JobStatus.CANCELLED
+    return {
+        "request_id": job.request_id,
+        "status": job.status,
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "completion_percentage": job.completion_percentage,
+        "error_message": job.error_message,
+        "source_filename": job.source_filename,
+        "total_rows": job.total_rows,
+        "total_images": job.total_images,
+        "completed_images": job.completed_images,
+        "failed_images": job.failed_images,
+        "input_bytes": job.input_bytes,
+        "output_bytes": job.output_bytes,
+        "since_request_id": job.since_id,
+        **{name: getattr(job, name) if job.is_compared else None for name in COMPARED},
+        "status_url": _url(job, "status"),
+        "details_url": _url(job, "details"),
+        "download_url": _url(job, "download"),
+        "webhooks_url": _url(job, "webhooks"),
+        "archive_url": _url(job, "archive"),
+        "cancel_url": _url(job, "cancel") if active else None,
+        "retry_url": _url(job, "retry") if unfinished and not active else None,
+    }
+
+
+def _url(job: JobRequest, call: str) -> str:
+    return job_url(base_url(), call, job.request_id)
+
+
+def status_report(
+    job: JobRequest,
+    failures: Sequence[JobFailure],
+    scores: Sequence[JobScore],
+    last_delivery: WebhookDelivery | None,
+) -> dict[str, Any]:
+    """Return a job as StatusSchema has it; one of an earlier version has no layout or columns."""
+    reading = job.reading or {}
+    return job_report(job) | {
+        "layout": reading.get("layout"),
+        "columns": reading.get("columns"),
+        "skipped_rows": reading.get("skipped_rows", 0),
+        "download_format": output_form(job.reading).file_format,
+        "stalled_since": stalled_since(job),
+        "eta_seconds": eta_seconds(job),
+        "finished_in_run": job.completed_images + job.failed_images - job.done_before,
+        **scores_report(scores),
+        "errors": [failure_report(job, failure) for failure in failures],
+        "last_delivery": last_delivery,
+    }
+
+
+def scores_report(scores: Sequence[JobScore]) -> dict[str, Any]:
+    """Return the scores of a job's images, and the advice for them, as StatusSchema has them."""
+    total = sum(entry.images for entry in scores)
+    if not total:
+        return {"scores": None, "advice": []}
+    counted, median = 0, 0
+    ratings = dict.fromkeys(RATINGS, 0)
+    advice: dict[str, dict[str, Any]] = {}
+    for entry in scores:
+        if counted <= (total - 1) // 2:
+            median = entry.score
+        counted += entry.images
+        ratings[rating_of(entry.score)] += entry.images
+        if entry.advice_format:
+            of_format = advice.setdefault(
+                entry.advice_format, {"format": entry.advice_format, "images": 0, "saved_bytes": 0}
+            )
+            of_format["images"] += entry.images
+            of_format["saved_bytes"] += entry.saved_bytes
+    return {
+        "scores": {
+            "median": median,
+            "lowest": scores[0].score,
+            "rating": rating_of(median),
+            "images": [{"rating": word, "count": count} for word, count in ratings.items()],
+        },
+        "advice": sorted(advice.values(), key=lambda entry: -entry["saved_bytes"]),
+    }
+
+
+def failure_report(job: JobRequest, failure: JobFailure) -> dict[str, Any]:
+    """Return failures of one kind as FailureSchema has them."""
+    group = {"code": failure.code, "host": failure.host, "found": failure.found}
+    query = urlencode({name: value for name, value in group.items() if value})
+    can_help = failure.code in IMAGE_ERRORS and not IMAGE_ERRORS[failure.code].needs_other_url
+    return {
+        "code": failure.code,
+        "host": failure.host,
+        "found": failure.found or None,
+        "count": failure.images,
+        "example_row": failure.example_row,
+        "details_url": f"{_url(job, 'details')}?{query}",
+        "retry_url": f"{_url(job, 'retry')}?{query}" if can_help and not is_active(job) else None,
+    }

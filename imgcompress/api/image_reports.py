@@ -1,4 +1,4 @@
-"""The shapes of the images of a job, and which of them a query asks for."""
+"""An image as callers see it: the shapes of its calls, and how they are filled from the ledger."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from ..catalogue import RATINGS
-from ..ledger.models import Change, ImageStatus
-from .job_schemas import FailureGroupQuery
-from .schemas import PageQuery, PageSchema, page_number
+from ..catalogue import RATINGS, rating_of
+from ..ledger.models import Change, CompressedImage, ImageStatus, JobRequest
+from ..ledger.queries import ImageFilter, count_failures
+from ..links import signed_url
+from .job_reports import FailureGroupQuery
+from .paging import PageQuery, PageSchema, page_number
 
 OUTCOMES = ("target_met", "floor_reached", "already_small", "larger")
 
@@ -43,6 +45,8 @@ class ImageErrorSchema(Schema):
 
 # A removed image is no longer one of the job.
 REMOVED = "removed"
+
+
 CHANGES = (*Change, REMOVED)
 
 
@@ -173,6 +177,8 @@ class DetailsSchema(PageSchema):
 
 
 SORTS = ("size", "saved")
+
+
 # To find a page of a sorted list by its number, the database reads what comes before it.
 MOST_SKIPPED = 100_000
 
@@ -253,3 +259,66 @@ class DetailsQuery(PageQuery, FailureGroupQuery):
                 " links of next to read more.",
                 "page",
             )
+
+
+def image_report(image: CompressedImage) -> dict[str, Any]:
+    """Return an image as ImageSchema has it."""
+    return {
+        "image_id": image.image_id,
+        "row_number": image.row_number,
+        "serial_number": image.serial_number,
+        "product_name": image.product_name,
+        "position": image.position,
+        "input_url": image.input_url,
+        "output_url": signed_url(image.image_url),
+        "status": image.status,
+        "outcome": image.outcome,
+        "change": image.change,
+        "error": {"code": image.error_code, "message": image.error_message}
+        if image.error_code
+        else None,
+        "input_bytes": image.input_bytes,
+        "output_bytes": image.output_bytes,
+        "width": image.width,
+        "height": image.height,
+        "output_format": image.output_format,
+        "quality": image.quality,
+        "score": None if image.score is None else round(image.score, 1),
+        "rating": None if image.score is None else rating_of(image.score),
+        "advice": advice_report(image),
+        "similarity": image.similarity if image.score is None else round(image.score / 100, 3),
+    }
+
+
+def advice_report(image: CompressedImage) -> dict[str, Any] | None:
+    """Return what another format would save, as AdviceSchema has it."""
+    if not image.advice_format or image.advice_bytes is None or not image.input_bytes:
+        return None
+    saved = round(100 - 100 * image.advice_bytes / image.input_bytes)
+    name = {"webp": "WebP", "avif": "AVIF", "jpeg": "JPEG"}.get(
+        image.advice_format, image.advice_format.upper()
+    )
+    return {
+        "format": image.advice_format,
+        "output_bytes": image.advice_bytes,
+        "saved_percentage": saved,
+        "message": f"As {name}, this image would be about {saved} % smaller than its original at the"
+        f" same looks. Upload it with format={image.advice_format}, or with format=auto.",
+    }
+
+
+def count_images(job: JobRequest, wanted: ImageFilter) -> int | None:
+    """Return the number of matching images by the counters; None if they are not counted."""
+    if wanted.outcome:
+        return None
+    if wanted.change:
+        return getattr(job, f"{wanted.change}_images") if job.is_compared else 0
+    if wanted.looks_through:
+        return count_failures(job.request_id, wanted)
+    status = wanted.status
+    return {
+        None: job.total_images,
+        ImageStatus.COMPLETED: job.completed_images,
+        ImageStatus.FAILED: job.failed_images,
+        ImageStatus.PENDING: job.total_images - job.completed_images - job.failed_images,
+    }[status if status is None else ImageStatus(status)]
