@@ -21,13 +21,15 @@ from . import (
     stats,
     upload,
 )
-from .auth import demand_keys, look_up_keys, refuse_cross_site
 from .errors import register_error_handlers
 from .middleware import (
     add_security_headers,
     bound_bodies,
+    demand_key,
     limit_requests,
     log_calls,
+    look_up_key,
+    refuse_cross_site,
     refuse_unknown_hosts,
 )
 from .openapi import build_openapi
@@ -63,11 +65,11 @@ def register_api(app: Flask, settings: Settings) -> None:
     # What each call passes, in this order.
     log_calls(app)
     refuse_unknown_hosts(app, settings)
-    refuse_cross_site(app)
+    app.before_request(refuse_cross_site)
     bound_bodies(app, settings)
-    look_up_keys(app, settings)
+    app.before_request(look_up_key)
     limit_requests(app, settings)
-    demand_keys(app)
+    app.before_request(demand_key)
     for blueprint in (*BLUEPRINTS, openapi.blueprint):
         app.register_blueprint(blueprint)
     app.extensions[openapi.DOCUMENT] = cache(lambda: build_openapi(settings, BLUEPRINTS))

@@ -15,9 +15,9 @@ from ..ledger.models import Feed, FeedOutcome, FeedState
 from ..ledger.slices import REQUEST_HEADERS
 from ..links import job_url, parse_id
 from ..worker.queue import send
-from .auth import current_owner
 from .errors import FeedNotFound
 from .job_reports import Time
+from .middleware import current_owner
 from .openapi import Blueprint
 from .upload_form import (
     EXAMPLE_TABLE,

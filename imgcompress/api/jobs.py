@@ -25,7 +25,6 @@ from ..ledger.queries import ImageFilter, Progress, last_delivery, progress_of
 from ..links import parse_id
 from ..storage import JobFiles
 from ..worker.queue import publish_due_deliveries, publish_slices
-from .auth import current_owner
 from .errors import (
     JobEnded,
     JobNotFound,
@@ -48,7 +47,7 @@ from .job_reports import (
     job_report,
     status_report,
 )
-from .middleware import conditional
+from .middleware import conditional, current_owner
 from .openapi import JOB_ID, Blueprint, View
 from .paging import Page
 

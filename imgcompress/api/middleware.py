@@ -1,7 +1,7 @@
 """What every call passes before and after its view, in the order of this file.
 
-Its log line, the host that it was sent to, the size of its body, the rate of its caller; then the
-security headers and the ETag of its answer.
+Its log line, the host that it was sent to, the site that it comes from, the size of its body, its API
+key, the rate of its caller; then the security headers and the ETag of its answer.
 """
 
 from __future__ import annotations
@@ -13,21 +13,34 @@ from collections.abc import Callable
 from functools import partial, wraps
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address
+from secrets import compare_digest
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
+from flask_httpauth import HTTPTokenAuth, MultiAuth
 from flask_limiter import ApplicationLimit, Limiter, RateLimitExceeded
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..config import Settings
+from ..extensions import current_settings
 from ..file_names import ascii_name
+from ..ledger.api_keys import owner_of
 from ..links import parse_id
 from ..logs import begin, bind
 from ..metrics import HTTP
-from .auth import current_owner, is_public
-from .errors import MalformedHost, TooManyRequests, UnknownHost, answer_error
+from .errors import (
+    PROBLEM_TYPE,
+    ApiKeyRequired,
+    CrossSiteRequest,
+    InvalidApiKey,
+    MalformedHost,
+    OperatorKeyRequired,
+    TooManyRequests,
+    UnknownHost,
+    answer_error,
+)
 
 log = logging.getLogger(__name__)
 
@@ -160,26 +173,41 @@ def _name_in(host: str) -> str | None:
     return match["name"].lower() if address is None else None
 
 
+# Pages of other sites must not change anything through a user's browser (CSRF). Browsers send the
+# origin of a request: Sec-Fetch-Site by Fetch Metadata (W3C), and Origin (RFC 6454) with every
+# request that can change something. Neither can be set by a page's script. Programs like curl send
+# neither, and have no cookies that could be misused, so they are accepted. This is the primary
+# defence; that the cookie with the key is SameSite=Strict is the second one.
+HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITE = frozenset({"same-origin", "none"})
+
+
+def refuse_cross_site() -> None:
+    """Refuse a call that changes something and comes from the page of another site.
+
+    Raise CrossSiteRequest.
+    """
+    if request.method in HARMLESS:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        ours = site in OWN_SITE
+    else:
+        # Browsers send no Fetch Metadata to plain HTTP addresses other than this machine's.
+        origin = request.headers.get("Origin")
+        public = urlsplit(current_settings().public_base_url or "").netloc
+        ours = origin is None or urlsplit(origin).netloc in {request.host, public} - {""}
+    if not ours:
+        raise CrossSiteRequest
+
+
 UPLOAD = "upload.upload"
-# It costs the server more than any other call.
-PREVIEW = "preview.preview"
-# Open to everyone, but its key may be guessed.
-SESSION = "web.begin_session"
-MEMORY = "memory://"
-MINUTE = 60.0
 # The form of an upload has about ten fields, together shorter than this, beside its file. Werkzeug
 # bounds by the same number what it holds of a file at once, which is 64 KiB and the rest before.
 MAX_FORM_PARTS = 50
 MAX_FIELD_BYTES = 256 * 1024
 # No other call needs more than a key in its body.
 MAX_BODY_BYTES = 16 * 1024
-# Addresses share this many counters. A caller with very many, as in IPv6, leaves no
-# more than these in the broker; that two callers share one is rare.
-ADDRESS_COUNTERS = 2**16
-# An IPv6 customer has a network with this many bits left over, and may call from all of it.
-IPV6_OWN_BITS = 64
-# A broker that does not answer soon is replaced by counters in memory, until it does.
-COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 
 def bound_bodies(app: Flask, settings: Settings) -> None:
@@ -202,6 +230,149 @@ def _bound_body(max_upload_bytes: int) -> None:
         request.max_content_length = max_upload_bytes
     if (request.content_length or 0) > (request.max_content_length or 0):
         raise RequestEntityTooLarge
+
+
+# Users of the pages give their key once. It is kept in a cookie, which holds the key itself and ends
+# with the browser's session. No script can read it (HttpOnly) and no other site can send it
+# (SameSite=Strict). It is not signed, because the key is its own proof; so the pages need no secret
+# that several machines would have to share.
+#
+# Over TLS its name begins with `__Host-`. Browsers take such a cookie from an encrypted page of this
+# very host alone, so that no other host of the same domain, and nobody on an unencrypted line, can
+# replace the key (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
+COOKIE = "imgcompress_key"
+COOKIE_OF_HOST = f"__Host-{COOKIE}"
+# Blueprints that need no API key: images are shown in shop pages, under URLs that cannot be
+# guessed. All others need a key.
+PUBLIC = frozenset({"health", "image", "docs", "web"})
+# Blueprints about the installation as a whole: a caller's key does not give access.
+OPERATOR = frozenset({"metrics"})
+# The key of the endpoints of calls at whose addresses people get a page, which needs no key.
+PAGES = "pages"
+KEY_HEADER = "X-API-Key"
+EMPTY_KEY = (
+    "The API key header is empty, as happens when a variable in a script is empty. Put the"
+    " key into it."
+)
+
+_bearer = HTTPTokenAuth("Bearer", realm="imgcompress")
+_header = HTTPTokenAuth("Bearer", realm="imgcompress", header=KEY_HEADER)
+_auth = MultiAuth(_bearer, _header)
+_operator = HTTPTokenAuth("Bearer", realm="imgcompress operator")
+
+
+def look_up_key() -> None:
+    """Check the key of a call that needs one, so that limits can count by owner.
+
+    A browser sends it in a cookie instead of a header. While callers have no keys, everyone may see
+    all jobs, and the metrics as well unless the operator has a key.
+    """
+    settings = current_settings()
+    g.key_error = None
+    named = "Authorization" in request.headers or KEY_HEADER in request.headers
+    if request.cookies and not named and (key := request.cookies.get(cookie_name())):
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    if request.blueprint in OPERATOR:
+        g.key_error = _admit_operator() if needs_operator(settings) else None
+    elif settings.require_api_key and not is_public():
+        g.key_error = _admit()
+
+
+def demand_key() -> Response | None:
+    """Refuse a call whose key is missing or wrong; limits have counted it."""
+    error: Response | None = g.key_error
+    return error
+
+
+def cookie_name() -> str:
+    """Return the name of the cookie with the key: over TLS, only the one for TLS is accepted."""
+    return COOKIE_OF_HOST if is_encrypted() else COOKIE
+
+
+def is_encrypted() -> bool:
+    """Return whether browsers reach us over HTTPS, also where a proxy in front speaks it."""
+    public = current_settings().public_base_url or ""
+    return request.is_secure or public.startswith("https:")
+
+
+def needs_operator(settings: Settings) -> bool:
+    """Return whether the operator's blueprints need the operator's key."""
+    return settings.require_api_key or settings.metrics_key is not None
+
+
+def current_owner() -> str | None:
+    """Return the name of the caller's key; None if no key is needed and all jobs are visible."""
+    owner: str | None = _auth.current_user()
+    return owner
+
+
+def is_public() -> bool:
+    """Return whether the call needs no key, or matches no route."""
+    return (
+        request.endpoint is None
+        or request.blueprint in PUBLIC
+        or (request.endpoint in current_app.extensions.get(PAGES, ()) and wants_page())
+    )
+
+
+def wants_page() -> bool:
+    """Return whether the caller is a browser that opens a page."""
+    kinds = ["application/json", PROBLEM_TYPE, "text/html"]
+    return request.accept_mimetypes.best_match(kinds) == "text/html"
+
+
+@_operator.login_required  # type: ignore[untyped-decorator]
+def _admit_operator() -> None:
+    """Let the call go on to its view."""
+
+
+@_operator.verify_token  # type: ignore[untyped-decorator]
+def _is_operator(token: str) -> bool:
+    key = current_settings().metrics_key
+    return key is not None and compare_digest(token.encode(), key.encode())
+
+
+@_operator.error_handler  # type: ignore[untyped-decorator]
+def _refuse_others(_status: int) -> Response:
+    return answer_error(OperatorKeyRequired())
+
+
+@_auth.login_required  # type: ignore[untyped-decorator]
+def _admit() -> None:
+    """Let the call go on to its view."""
+
+
+@_bearer.error_handler  # type: ignore[untyped-decorator]
+@_header.error_handler  # type: ignore[untyped-decorator]
+def _refuse_keyless(_status: int) -> Response:
+    """Answer a call without a valid key; Flask-HTTPAuth adds WWW-Authenticate."""
+    sent = [
+        request.headers[name].strip()
+        for name in (KEY_HEADER, "Authorization")
+        if name in request.headers
+    ]
+    if any(text and text.lower() != "bearer" for text in sent):
+        return answer_error(InvalidApiKey())
+    return answer_error(ApiKeyRequired(EMPTY_KEY) if sent else ApiKeyRequired())
+
+
+for _scheme in (_bearer, _header):
+    _scheme.verify_token(owner_of)
+
+
+# It costs the server more than any other call.
+PREVIEW = "preview.preview"
+# Open to everyone, but its key may be guessed.
+SESSION = "web.begin_session"
+MEMORY = "memory://"
+MINUTE = 60.0
+# Addresses share this many counters. A caller with very many, as in IPv6, leaves no
+# more than these in the broker; that two callers share one is rare.
+ADDRESS_COUNTERS = 2**16
+# An IPv6 customer has a network with this many bits left over, and may call from all of it.
+IPV6_OWN_BITS = 64
+# A broker that does not answer soon is replaced by counters in memory, until it does.
+COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
@@ -249,7 +420,7 @@ def limit_requests(app: Flask, settings: Settings) -> None:
         key_prefix=settings.queue_prefix,
         in_memory_fallback_enabled=True,
     )
-    app.register_error_handler(RateLimitExceeded, partial(_refuse, limiter))
+    app.register_error_handler(RateLimitExceeded, partial(_refuse_more, limiter))
 
 
 def counter_uri(broker_url: str) -> str:
@@ -284,7 +455,7 @@ def _caller() -> str:
     return address_counter(request.remote_addr) if owner is None else f"owner:{owner}"
 
 
-def _refuse(limiter: Limiter, _error: RateLimitExceeded) -> Response:
+def _refuse_more(limiter: Limiter, _error: RateLimitExceeded) -> Response:
     limit = limiter.current_limit
     left = limit.reset_at - time.time() if limit else MINUTE
     return answer_error(TooManyRequests(min(max(left, 1), MINUTE)))

@@ -22,7 +22,6 @@ from ..config import Settings
 from ..errors import ImgcompressError, LedgerUnavailable
 from ..ledger.idempotency import KeyReused
 from ..ledger.models import ImageStatus, JobStatus
-from .auth import KEY_HEADER, OPERATOR, PUBLIC, needs_operator
 from .errors import (
     PROBLEM_TYPE,
     ApiKeyRequired,
@@ -37,6 +36,7 @@ from .errors import (
     issues_of_fields,
     issues_of_unknown_parameters,
 )
+from .middleware import KEY_HEADER, OPERATOR, PUBLIC, needs_operator
 
 ERRORS: Mapping[int, type[ImgcompressError]] = {
     400: InvalidRequest,

@@ -11,7 +11,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from ..ledger.clock import ledger_now
 from ..ledger.models import utcnow
 from ..ledger.savings import SUMMED, Savings, savings
-from .auth import current_owner
+from .middleware import current_owner
 from .openapi import Blueprint
 
 DEFAULT_DAYS = 30

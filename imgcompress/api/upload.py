@@ -50,7 +50,6 @@ from ..worker.intake import (
     url_error,
 )
 from ..worker.queue import publish_slices
-from .auth import current_owner
 from .errors import (
     ISSUES_SHOWN,
     VALUE_CHARS,
@@ -62,6 +61,7 @@ from .errors import (
     issues_of_file,
 )
 from .job_reports import ReadingSchema
+from .middleware import current_owner
 from .openapi import Blueprint, links_to
 from .upload_form import UploadForm, UploadSchema, comparison_of, headers_of, read_form
 

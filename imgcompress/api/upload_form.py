@@ -32,8 +32,8 @@ from ..ledger.slices import REQUEST_HEADERS
 from ..links import parse_id
 from ..setting_parsers import check_webhook_secret
 from ..worker.intake import clean_name, url_error
-from .auth import current_owner
 from .errors import SECRETS, NotMultipart, RequestIssue, issues_of_fields
+from .middleware import current_owner
 
 MAX_EMAIL_CHARS = 320
 MAX_READING_CHARS = 10_000

@@ -18,8 +18,8 @@ from flask import (
 )
 from werkzeug.exceptions import NotFound
 
-from ..api.auth import PAGES, cookie_name, is_encrypted, wants_page
 from ..api.errors import InvalidApiKey, JobNotFound, UnknownHost, answer_error, answer_http_error
+from ..api.middleware import PAGES, cookie_name, is_encrypted, wants_page
 from ..catalogue import EFFORTS, FORMATS, MAX_SIDE
 from ..errors import IMAGE_ERRORS, LedgerUnavailable
 from ..extensions import base_url, current_settings

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from imgcompress import web
-from imgcompress.api.auth import COOKIE
+from imgcompress.api.middleware import COOKIE
 from imgcompress.errors import IMAGE_ERRORS
 from imgcompress.ledger.api_keys import create_key
 from imgcompress.shipped import SAMPLE_HOST, SAMPLES

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from imgcompress.api.auth import COOKIE, COOKIE_OF_HOST
+from imgcompress.api.middleware import COOKIE, COOKIE_OF_HOST
 from imgcompress.config import Settings
 from imgcompress.ledger.api_keys import create_key, revoke_key
 
