@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
-from flask import Flask
-from flask.cli import ScriptInfo
 
 from . import __version__
 from .cli.wording import for_the_operator
 from .errors import ImgcompressError
 
+if TYPE_CHECKING:
+    from flask import Flask
+
+OF_A_SERVICE = "Run a service"
 # Each section of the help with its commands, and the module in imgcompress.cli that has them.
 SECTIONS = {
     "Compress on this machine": {"compress": "compress"},
@@ -26,7 +28,7 @@ SECTIONS = {
         "delete": "jobs",
         "mcp": "mcp",
     },
-    "Run a service": {
+    OF_A_SERVICE: {
         "serve": "serve",
         "demo": "demo",
         "doctor": "doctor",
@@ -53,6 +55,11 @@ class Sections(click.Group):
         """Return a command, or None where there is none of that name."""
         if cmd_name not in MODULES:
             return None
+        if ctx.obj is None and cmd_name in SECTIONS[OF_A_SERVICE]:
+            # Only these commands have an application; the others start without Flask.
+            from flask.cli import ScriptInfo
+
+            ctx.obj = ScriptInfo(create_app=_service, load_dotenv_defaults=False)
         module = import_module(f".cli.{MODULES[cmd_name]}", __package__)
         return cast(click.Command, getattr(module, cmd_name))
 
@@ -90,14 +97,12 @@ def _service() -> Flask:
     """Return the application, for the commands that work in an installation."""
     from .wsgi import command_app
 
-    return cast(Flask, command_app)
+    return cast("Flask", command_app)
 
 
 def main() -> None:
     """Run the command."""
-    command(
-        prog_name="imgcompress", obj=ScriptInfo(create_app=_service, load_dotenv_defaults=False)
-    )
+    command(prog_name="imgcompress")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,17 @@
-"""The factories: the whole application, and those of a worker and a command, which serve no calls."""
+"""The factories: the whole application, and those of a worker and a command, which serve no calls.
+
+The whole one has the commands of `flask`, each loaded on demand: the servers need none of them.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
+from click import Command, Context
 from flask import Flask
+from flask.cli import AppGroup
 
 from .config import Settings, load_settings
 from .errors import SettingsError
@@ -14,6 +21,27 @@ from .ledger.session import adapt, engine_options, readers
 from .links import image_url
 from .worker.celery_app import make_celery
 from .worker.payloads import mail_payload, webhook_payload
+
+COMMANDS = {
+    name: f"{__package__}.cli.{name}"
+    for name in ("broker", "demo", "doctor", "keys", "postman", "serve", "webhooks")
+}
+COMMANDS |= dict.fromkeys(("ledger", "prune"), f"{__package__}.cli.maintenance")
+COMMANDS["db"] = "flask_migrate.cli"
+
+
+class Commands(AppGroup):
+    """The commands by their names, under which they also stand in their modules."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        """Return a command, or None where there is none of that name."""
+        if cmd_name in COMMANDS:
+            return cast(Command, getattr(import_module(COMMANDS[cmd_name]), cmd_name))
+        return super().get_command(ctx, cmd_name)
 
 
 def create_worker_app(settings: Settings) -> Flask:
@@ -65,7 +93,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raise SettingsError, which lists every error, if a setting is wrong.
     """
     from .api import register_api
-    from .cli import init_app as add_commands
     from .web import register_web
 
     settings = settings or load_settings()
@@ -73,5 +100,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     add_migrations(app)
     register_api(app, settings)
     register_web(app)
-    add_commands(app)
+    app.cli = Commands(app.name, app.cli.commands)
     return app

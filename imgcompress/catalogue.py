@@ -74,3 +74,17 @@ SIGNATURES = {
     "zip": re.compile(rb"PK\x03\x04"),
     "gzip": re.compile(rb"\x1f\x8b"),
 }
+# The extensions of image files in a folder, with the format of each.
+ENDINGS = {
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
+    ".png": "png",
+    ".webp": "webp",
+    ".gif": "gif",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".bmp": "bmp",
+    ".avif": "avif",
+}

@@ -17,8 +17,6 @@ from importlib.util import find_spec
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from environs import ValidationError, validate
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from .catalogue import EFFORTS, METADATA
 
@@ -283,6 +281,10 @@ BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps", "pyamqp")
 
 def parse_database_url(text: str) -> str:
     """Return the URL. Raise ValueError, which does not show it, for it has a password."""
+    # Clients and codec processes have no database, and start without SQLAlchemy.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         if make_url(text).drivername in DATABASES:
             return text

@@ -108,7 +108,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ledger",
         "worker",
     },
-    "app": {"errors", "links", "config", "extensions", "ledger", "worker", "api", "cli", "web"},
+    "app": {"errors", "links", "config", "extensions", "ledger", "worker", "api", "web"},
     "wsgi": {"app", "errors", "config", "env_file", "logs", "metrics", "tracing", "ledger"},
     "__init__": {"config", "app"},
     "__main__": {"__init__", "errors", "wsgi", "cli"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .catalogue_run import compress_catalogue
+from ..catalogue import ENDINGS, SIGNATURES
 from .options import (
     INTERRUPTED,
     Tolerance,
@@ -20,7 +20,6 @@ from .options import (
     fail_over,
     fields_of,
 )
-from .photos import compress_photos, is_image
 
 
 @click.command("compress")
@@ -76,11 +75,14 @@ def compress(
     the file or the options are wrong.
     """
     fields = fields_of(options)
-    catalogues = [path for path in inputs if path.is_file() and not is_image(path)]
+    catalogues = [path for path in inputs if path.is_file() and not _is_image(path)]
     with _interruptible():
         if not catalogues:
             if images or image_url:
                 raise click.UsageError("--images and --image-url are for catalogues.")
+            # Images need the codecs, and a catalogue the client of a service.
+            from .photos import compress_photos
+
             compress_photos(inputs, output, fields, fail_over, fresh=fresh)
         if len(inputs) > 1:
             raise click.UsageError(
@@ -88,8 +90,19 @@ def compress(
             )
         if output.is_dir():
             raise click.UsageError(f"{output} is a folder; name a file for the output.")
+        from .catalogue_run import compress_catalogue
+
         images = images or output.with_name(f"{output.stem}-images")
         compress_catalogue(catalogues[0], output, images, image_url, fields, fail_over, fresh=fresh)
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a file is taken for an image: by its first bytes, or by its name."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return path.suffix.lower() in ENDINGS or any(
+        SIGNATURES[kind].match(head) for kind in ("jpeg", "png", "webp", "gif", "tiff")
+    )
 
 
 @contextmanager

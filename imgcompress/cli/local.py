@@ -1,4 +1,4 @@
-"""This machine's installation: its address, and the lock that one server holds."""
+"""This machine and its installation: cores, address, and the lock that one server holds."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ def answers(url: str) -> bool:
             return session.get(f"{url}/healthz", timeout=1).ok
         except requests.RequestException:
             return False
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _explain(host: str, port: int, error: OSError) -> str:

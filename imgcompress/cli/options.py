@@ -13,7 +13,6 @@ import click
 
 from ..catalogue import BOUNDS, EFFORTS, FORMATS, METADATA, OUTPUT_FORMATS
 from ..client import DEFAULT_SERVER, Client, ClientError, Job
-from ..csvfile import OUTPUT_COLUMNS, parse_formats, parse_output_columns
 from .wording import in_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -69,6 +68,9 @@ def _bounded(name: str) -> click.IntRange:
 
 
 def _formats(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    # Clients start without the package of catalogues.
+    from ..csvfile import parse_formats
+
     formats = parse_formats(text) if text else None
     if text and formats is None:
         raise click.BadParameter(f"give some of {', '.join(OUTPUT_FORMATS)}, separated by commas.")
@@ -78,6 +80,8 @@ def _formats(_context: click.Context, _option: click.Parameter, text: str | None
 def _output_columns(
     _context: click.Context, _option: click.Parameter, text: str | None
 ) -> str | None:
+    from ..csvfile import OUTPUT_COLUMNS, parse_output_columns
+
     columns = parse_output_columns(text) if text else None
     if text and columns is None:
         raise click.BadParameter(f"give some of {', '.join(OUTPUT_COLUMNS)}, separated by commas.")

@@ -20,32 +20,17 @@ from uuid import uuid4
 
 import click
 
-from ..catalogue import SIGNATURES
+from ..catalogue import ENDINGS
 from ..config import Settings, load_settings
 from ..errors import IMAGE_ERRORS, ImageError
 from ..imaging.codec_process import CodecProcess
 from ..imaging.options import EXTENSIONS, CompressOptions
+from .local import cores
 from .options import DONE, FAILED, Tolerance
 from .progress import ImageProgress, show_totals
-from .serve import cores
 from .wording import in_local_words
 
 RECORD = ".imgcompress.jsonl"
-# The extensions of image files in a folder, with the format of each.
-ENDINGS = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".jpe": "jpeg",
-    ".jfif": "jpeg",
-    ".png": "png",
-    ".webp": "webp",
-    ".gif": "gif",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".bmp": "bmp",
-    ".avif": "avif",
-}
-IMAGE_KINDS = ("jpeg", "png", "webp", "gif", "tiff")
 SHOWN_PATHS = 3
 
 
@@ -77,15 +62,6 @@ class Done:
     target: Path | None = None
     error: str = ""
     found: str = ""
-
-
-def is_image(path: Path) -> bool:
-    """Return whether a file is taken for an image: by its first bytes, or by its name."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    return path.suffix.lower() in ENDINGS or any(
-        SIGNATURES[kind].match(head) for kind in IMAGE_KINDS
-    )
 
 
 def compress_photos(

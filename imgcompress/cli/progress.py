@@ -6,35 +6,20 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from ..client import FailureGroup
 from ..errors import IMAGE_ERRORS
 from .wording import in_options
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
 # The seconds between lines where there is no terminal, such as in the log of a cron job.
 LINE_SECONDS = 15.0
 SHOWN_GROUPS = 20
-
-
-class _Rate(ProgressColumn):
-    """The images per second over the last half minute."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
 class ImageProgress:
@@ -46,15 +31,7 @@ class ImageProgress:
         self._bar: Progress | None = None
         self._done = 0
         if sys.stderr.isatty():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                _Rate(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}", style="red"),
-                console=Console(stderr=True),
-            )
+            self._bar = _bar()
             self._task = self._bar.add_task(label, total=None, note="")
 
     def __enter__(self) -> ImageProgress:
@@ -81,6 +58,30 @@ class ImageProgress:
             self._said, self._done = time.monotonic(), done
             parts = [f"{self._label}: {done:,} of {total:,}", f"{rate:.1f}/s", note]
             click.echo(", ".join(filter(None, parts)), err=True)
+
+
+def _bar() -> Progress:
+    """Return an empty bar on standard error."""
+    from rich import progress
+    from rich.console import Console
+    from rich.text import Text
+
+    class Rate(progress.ProgressColumn):
+        """The images per second over the last half minute."""
+
+        def render(self, task: progress.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        Rate(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}", style="red"),
+        console=Console(stderr=True),
+    )
 
 
 def show_totals(total: int, failed: int, before: int, after: int) -> None:

@@ -16,7 +16,7 @@ from ..shipped import GUNICORN_SETTINGS
 from ..worker.celery_app import DELIVERIES, IMAGES, RECOVERY
 from .broker import broker_answers, broker_command, broker_log
 from .database import migrate
-from .local import answers, check_port, local_url, lock_installation, url_of_holder
+from .local import answers, check_port, cores, local_url, lock_installation, url_of_holder
 from .supervisor import Console, GaveUp, Program, StopSignals, Supervisor
 
 # Deliveries and recovery wait for the network and the database: threads are enough for them.
@@ -125,13 +125,6 @@ def _celery(*arguments: str) -> tuple[str, ...]:
 
 def _queues(settings: Settings, *names: str) -> str:
     return ",".join(f"{settings.queue_prefix}.{name}" for name in names)
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 PARENT_SECONDS = 0.5

@@ -49,13 +49,22 @@ def test_an_unknown_command_is_a_wrong_use() -> None:
     assert result.exit_code == 2 and "shrink" in result.output
 
 
-def test_the_help_loads_no_web_framework() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--version"], ["flask", "sqlalchemy", "requests", "rich"]),
+        (["status", "--help"], ["flask", "sqlalchemy", "imgcompress.csvfile", "rich"]),
+        (["compress", "--help"], ["flask", "sqlalchemy", "celery", "alembic", "PIL"]),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(arguments: list[str], unneeded: list[str]) -> None:
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom imgcompress.__main__ import command\n"
-        "CliRunner().invoke(command, ['--version'])\nprint('sqlalchemy' in sys.modules)"
+        f"assert CliRunner().invoke(command, {arguments}).exit_code == 0\n"
+        f"print([name for name in {unneeded} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_an_empty_database_is_named_with_the_command_that_fills_it(run) -> None:

@@ -7,7 +7,7 @@ from click import Command, Context
 from flask import Flask
 
 from imgcompress import create_app
-from imgcompress.cli import COMMANDS, init_app
+from imgcompress.app import COMMANDS, Commands
 from imgcompress.config import load_settings
 
 
@@ -25,7 +25,7 @@ def test_every_command_is_there_under_its_name(app: Flask, name: str) -> None:
 def test_the_commands_that_were_there_stay() -> None:
     app, theirs = Flask(__name__), Command("theirs")
     app.cli.add_command(theirs)
-    init_app(app)
+    app.cli = Commands(app.name, app.cli.commands)
     listed = app.cli.list_commands(Context(app.cli))
     assert listed == sorted({*COMMANDS, "theirs"})
     assert app.cli.get_command(Context(app.cli), "theirs") is theirs
