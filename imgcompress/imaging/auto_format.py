@@ -15,12 +15,11 @@ from typing import Any
 
 from PIL import Image
 
-from .decode import Picture
+from .decode import Picture, StreamedFrames
 from .encoders import MAX_SIDE, avif, palette, png, webp
 from .encoders.common import DITHER, EncodeTarget, saved
 from .encoders.jpeg import EXPONENT, expected_quality
 from .encoders.quantiser import Quantiser
-from .frames import StreamedFrames
 from .options import Compressed, CompressOptions
 from .probe import Source
 from .score import BEST, POINTS_PER_STEP, compared, lowest_quality, score

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from importlib.util import find_spec
+from itertools import islice
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +17,113 @@ from PIL import Image, ImageCms, JpegImagePlugin
 
 from .colours import HighRange, tone_mapped
 from .containers.jpeg import is_plain
-from .frames import StreamedFrames
+from .containers.webp import only_frame
 from .options import CompressOptions
 from .probe import Source
 from .resizing import resized
-from .still_webp import decoded_webp
 from .turbo import MODES, Pixels, decoded, viewed
+
+_BYTES_OF_RGBX = 4
+
+
+def decoded_webp(opened: Image.Image, data: bytes) -> Image.Image | None:
+    """Return the pixels of the WebP that Pillow has opened from this data, with its metadata.
+
+    The mode is RGBX or RGBA. None for more than one frame, for damaged files, and where libwebp
+    cannot be called: Pillow decides in doubt. It decodes every WebP as an animation: two canvases, a
+    copy of one, and the image, 16 bytes per pixel. libwebp's call for a still image writes the pixels
+    to their final place, in a third of the memory. It is called by ctypes in the library that Pillow
+    has loaded, and its interface has been the same since version 0.1.
+    """
+    frame, library = only_frame(data), _libwebp()
+    if frame is None or library is None:
+        return None
+    width, height = ctypes.c_int(), ctypes.c_int()
+    if not library.WebPGetInfo(
+        frame.data, len(frame.data), ctypes.byref(width), ctypes.byref(height)
+    ):
+        return None
+    fits = frame.left + width.value <= opened.width and frame.top + height.value <= opened.height
+    if (width.value, height.value) != (frame.width, frame.height) or not fits:
+        return None
+    # Beside a frame that is smaller than its canvas, everything is clear, or black.
+    pixels = np.zeros((opened.height, opened.width, _BYTES_OF_RGBX), np.uint8)
+    frame_pixels = pixels[frame.top :, frame.left :]
+    offset = (frame.top * opened.width + frame.left) * _BYTES_OF_RGBX
+    if not library.WebPDecodeRGBAInto(
+        frame.data,
+        len(frame.data),
+        frame_pixels.ctypes.data,
+        pixels.nbytes - offset,
+        opened.width * _BYTES_OF_RGBX,
+    ):
+        return None
+    # The fourth byte of an opaque image has no meaning.
+    mode = "RGBA" if opened.mode == "RGBA" else "RGBX"
+    image = Image.frombuffer(mode, opened.size, pixels, "raw", mode, 0, 1)
+    image.info = dict(opened.info)
+    return image
+
+
+@lru_cache(maxsize=1)
+def _libwebp() -> ctypes.CDLL | None:
+    """Return libwebp as Pillow's own module finds it."""
+    spec = find_spec("PIL._webp")
+    try:
+        library = ctypes.CDLL(spec.origin if spec else None)
+        info, decode = library.WebPGetInfo, library.WebPDecodeRGBAInto
+    except (OSError, AttributeError):
+        return None
+    pointer = ctypes.POINTER(ctypes.c_int)
+    info.argtypes = [ctypes.c_char_p, ctypes.c_size_t, pointer, pointer]
+    info.restype = ctypes.c_int
+    decode.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+        ctypes.c_int,
+    ]
+    decode.restype = ctypes.c_void_p
+    return library
+
+
+class StreamedFrames(Sequence[Image.Image]):
+    """Frames that are decoded again on each iteration, so that they are never all in memory.
+
+    An index or a slice decodes all frames before it. The first frame, which is needed most often,
+    is kept.
+    """
+
+    def __init__(self, count: int, decoded: Callable[[], Iterator[Image.Image]]) -> None:
+        self._count, self._decoded = count, decoded
+        self._first: Image.Image | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        return islice(self._decoded(), self._count)
+
+    @overload
+    def __getitem__(self, index: int) -> Image.Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Image.Image]: ...
+
+    def __getitem__(self, index: int | slice) -> Image.Image | list[Image.Image]:
+        if isinstance(index, slice):
+            return list(islice(self, *index.indices(self._count)))
+        if index == 0 and self._first is not None:
+            return self._first
+        frame = next(islice(self, range(self._count)[index], None))
+        if index == 0:
+            self._first = frame
+        return frame
+
+    def mapped(self, change: Callable[[Image.Image], Image.Image]) -> StreamedFrames:
+        """Return the frames, with `change` applied to each as it is decoded."""
+        return StreamedFrames(self._count, lambda: map(change, self._decoded()))
+
 
 _PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
 _WITH_ALPHA = {"1": "LA", "L": "LA", "LA": "LA"}

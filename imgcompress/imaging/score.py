@@ -26,8 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .decode import to_plain
-from .still_webp import decoded_webp
+from .decode import decoded_webp, to_plain
 from .turbo import START_OF_JPEG, Pixels, decoded_again
 
 BEST = 100.0

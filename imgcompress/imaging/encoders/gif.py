@@ -14,8 +14,7 @@ from typing import Any
 
 from PIL import GifImagePlugin, Image, ImageChops
 
-from ..decode import Picture
-from ..frames import StreamedFrames
+from ..decode import Picture, StreamedFrames
 from ..probe import Source
 from ..search import Attempt
 from . import palette

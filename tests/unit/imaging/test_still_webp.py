@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcompress.imaging import CompressOptions, compress, decode, still_webp
+from imgcompress.imaging import CompressOptions, compress, decode
+from imgcompress.imaging.decode import decoded_webp
 from imgcompress.imaging.score import score
-from imgcompress.imaging.still_webp import decoded_webp
 
 from tests.support.images import animated, cutout, encoded, frames, photo
 from tests.support.tricks import webp, webp_larger_than_canvas
@@ -81,7 +81,7 @@ def test_a_truncated_file_is_rejected_as_by_pillow(raises):
 @pytest.mark.parametrize("name", STILL)
 def test_a_result_is_the_same_without_the_library(name, monkeypatch):
     quick = compress(STILL[name], CompressOptions(format="png"))
-    monkeypatch.setattr(still_webp, "_library", lambda: None)
+    monkeypatch.setattr(decode, "_libwebp", lambda: None)
     assert compress(STILL[name], CompressOptions(format="png")).data == quick.data
 
 
@@ -105,7 +105,7 @@ if True:
     from benchmarks.verdicts import resident
     from imgcompress.imaging.decode import to_plain
     from imgcompress.imaging.score import score
-    from imgcompress.imaging.still_webp import decoded_webp
+    from imgcompress.imaging.decode import decoded_webp
 
     data = sys.stdin.buffer.read()
     with Image.open(io.BytesIO(data)) as opened:
