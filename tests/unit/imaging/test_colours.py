@@ -11,8 +11,7 @@ from PIL import Image
 from imgcompress.errors import IMAGE_ERRORS, ImageError
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.colours import BT2020, DISPLAY_P3, HLG, PQ, SRGB, to_xyz
-from imgcompress.imaging.containers.av1 import sequence_headers
-from imgcompress.imaging.containers.avif import colour_code
+from imgcompress.imaging.containers.avif import colour_code, sequence_headers
 from imgcompress.imaging.containers.png import IEND, SIGNATURE
 
 from tests.support.images import animated, cutout, encoded, frames, opened, photo, srgb_profile

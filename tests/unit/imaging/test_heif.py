@@ -11,7 +11,7 @@ from PIL import Image, ImageCms, ImageOps
 from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress, probe
 from imgcompress.imaging.colours import from_cicp
-from imgcompress.imaging.containers import heic, hevc
+from imgcompress.imaging.containers import heic
 
 from tests.support.images import cutout, difference, encoded, opened, photo
 
@@ -161,7 +161,7 @@ def test_another_size_within_the_stream_is_refused(monkeypatch, raises):
     unit = record[record.index(b"\x42\x01") - 2 :]
     size = int.from_bytes(unit[:2], "big")
     stream = struct.pack(">I", size) + unit[2 : 2 + size]
-    assert list(hevc.frame_sizes(stream)) == [(120, 120)]
+    assert list(heic.frame_sizes(stream)) == [(120, 120)]
     monkeypatch.setattr(heic, "pictures", lambda data, kind: [(1, stream)])
     with raises("corrupt_image"):
         compress(heic_of(photo(64, 64)), CompressOptions())
