@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..errors import ImageError
 from .auto_format import LOSSLESS_WEBP, advise, allowed_formats, choose, lossless_of_few_colours
-from .containers.strip import strip_metadata
+from .containers import strip_metadata
 from .decode import Picture, decode
 from .encoders import MAX_SIDE, SHRINK
 from .encoders.avif import on_avif_scale

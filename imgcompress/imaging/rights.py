@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from ..errors import ImageError
+from .containers import has_payload
 from .containers.metadata import GIF_OVERHEAD, OVERHEAD, Blocks, find, inserted
-from .containers.strip import has_payload
 from .probe import identify
 
 MAX_CHARS = 1_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from ..containers.strip import has_payload, strip_metadata
+from ..containers import has_payload, strip_metadata
 from ..decode import UPRIGHT, conversion, fitted_size
 from ..options import Compressed, CompressOptions
 from ..score import BEST, compared, estimated_score, lowest_quality, sample

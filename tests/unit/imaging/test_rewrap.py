@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from imgcompress.imaging import CompressOptions, compress
-from imgcompress.imaging.containers.strip import strip_metadata
+from imgcompress.imaging.containers import strip_metadata
 
 from tests.support.images import (
     animated,

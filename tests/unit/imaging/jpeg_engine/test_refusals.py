@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from imgcompress.errors import ImageError
-from imgcompress.imaging import CompressOptions, compress
-from imgcompress.imaging.containers import strip
+from imgcompress.imaging import CompressOptions, compress, containers
 from imgcompress.imaging.jpeg_engine import library
 from imgcompress.imaging.jpeg_engine.library import Refused, inspect, requantise
 from imgcompress.imaging.jpeg_engine.recompress import FINEST, step_of
@@ -211,7 +210,7 @@ def test_tables_that_happen_to_spell_something_are_made_once_more(monkeypatch):
     first = requantise(data, 3000.0, len(data) // 2)
     spelt = first.data[25:60]
     assert not first.own_tables
-    monkeypatch.setattr(strip, "_PAYLOADS", (spelt.lower(),))
+    monkeypatch.setattr(containers, "_PAYLOADS", (spelt.lower(),))
     result = compress(data, CompressOptions())
     assert result.jpeg_engine == "used" and result.outcome == "target_met"
     assert spelt in first.data and spelt not in result.data
