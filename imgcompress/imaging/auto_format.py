@@ -16,10 +16,11 @@ from typing import Any
 from PIL import Image
 
 from .decode import Picture, StreamedFrames
-from .encoders import MAX_SIDE, avif, palette, png, webp
+from .encoders import MAX_SIDE, avif, png, webp
 from .encoders.common import DITHER, EncodeTarget, saved
 from .encoders.jpeg import EXPONENT, expected_quality
-from .encoders.quantiser import Quantiser
+from .encoders.quantiser import MAX_COLOURS, Quantiser
+from .encoders.quantiser import exactly_indexed as exactly_indexed
 from .options import Compressed, CompressOptions
 from .probe import Source
 from .score import BEST, POINTS_PER_STEP, compared, lowest_quality, score
@@ -135,7 +136,7 @@ def _of_drawings(
         if size * share <= goal.budget:
             sizes[LOSSLESS_WEBP] = size * math.exp(-BYTES_PER_POINT * BEST)
     if "png" in allowed:
-        data = saved(Quantiser([sample]).mapped(palette.MAX_COLOURS, DITHER)[0], "PNG")
+        data = saved(Quantiser([sample]).mapped(MAX_COLOURS, DITHER)[0], "PNG")
         sizes["png"] = len(data) * math.exp(-BYTES_PER_POINT * score(sample, data))
     return sizes
 
@@ -238,7 +239,7 @@ def lossless_of_few_colours(
     None where there are more colours, or neither format is allowed.
     """
     allowed = allowed_formats(options)
-    exact = palette.exact(picture.frames)
+    exact = exactly_indexed(picture.frames)
     if exact is None:
         return None
     best: tuple[Attempt, str] | None = None

@@ -17,9 +17,8 @@ from PIL import GifImagePlugin, Image, ImageChops
 from ..decode import Picture, StreamedFrames
 from ..probe import Source
 from ..search import Attempt
-from . import palette
 from .common import DITHER, EncodeTarget, colours_of, most_colours, saved
-from .quantiser import Quantiser, bands, mapped
+from .quantiser import MAX_COLOURS, Quantiser, bands, coded, exact_codes, mapped, name_clear_colour
 
 MAX_SIDE = 65_535
 # From this alpha on a pixel is shown.
@@ -42,12 +41,12 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     """Return the best GIF within the goal."""
     frames = _without_half_alpha(picture.frames)
     clear = frames[0].mode == "RGBA"
-    exact = palette.exact_codes(frames)
+    exact = exact_codes(frames)
     quantiser = Quantiser(frames)
 
     def encode(some: Iterable[Image.Image], colours: int, dither: float) -> bytes:
-        if exact is not None and colours == palette.MAX_COLOURS:
-            indexed = (palette.coded(frame, exact) for frame in some)
+        if exact is not None and colours == MAX_COLOURS:
+            indexed = (coded(frame, exact) for frame in some)
         else:
             table = quantiser.table(colours)
             indexed = (mapped(frame, table, dither) for frame in some)
@@ -69,7 +68,7 @@ def _streamed(
 ) -> Attempt:
     """Return a long animation with the most colours that fit, by the search on a sample of it."""
     fixed = goal.colours or goal.quality and colours_of(goal.quality)
-    colours = fixed or palette.MAX_COLOURS
+    colours = fixed or MAX_COLOURS
     best = Attempt(encode(frames, colours, 0), None)
     if fixed or best.size <= goal.budget:
         return best
@@ -134,7 +133,7 @@ def _cleared(frame: Image.Image) -> Image.Image:
 def _still(frame: Image.Image, *, clear: bool) -> bytes:
     if not clear:
         return saved(frame, "GIF")
-    palette.name_clear_colour(frame)
+    name_clear_colour(frame)
     return saved(frame, "GIF", transparency=0, disposal=2)
 
 
@@ -168,7 +167,7 @@ def _changes(
     box, stays = (0, 0, 0, 0), 0
     for frame, duration in zip(indexed, durations):
         if clear:
-            palette.name_clear_colour(frame)
+            name_clear_colour(frame)
         if before is None:
             before, box, stays = frame, (0, 0, *frame.size), duration
             continue

@@ -19,9 +19,9 @@ from ..decode import Picture
 from ..errors import memory_left
 from ..probe import Source
 from ..search import Attempt
-from . import palette
 from .common import DITHER, EncodeTarget, most_colours, saved, stack_frames
-from .quantiser import Quantiser
+from .quantiser import MAX_COLOURS, Quantiser
+from .quantiser import exactly_indexed as exactly_indexed
 
 MAX_SIDE = 2**31 - 1
 # A lossless encoding is made only if a sample of the rows says that it comes this near the budget.
@@ -59,7 +59,7 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     def encode(images: list[Image.Image]) -> bytes:
         return saved(images[0], "PNG", **_animation(picture, images))
 
-    exact = palette.exact(frames)
+    exact = exactly_indexed(frames)
     expected = expected_lossless(exact or frames)
     best = None
     if expected <= goal.budget * PROSPECT and (exact or not goal.quality):
@@ -109,7 +109,7 @@ def _lossy(
 
     # What does not move may not flicker from frame to frame.
     dither = 0.0 if picture.animated else DITHER
-    most = MOST_GREYS if frames[0].mode == "L" else palette.MAX_COLOURS
+    most = MOST_GREYS if frames[0].mode == "L" else MAX_COLOURS
     easier = goal
     if level and optimiser():
         easier = replace(goal, budget=int(goal.budget * OXIPNG_SAVES))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from imgcompress.imaging.encoders import palette, quantiser
+from imgcompress.imaging.encoders import quantiser
 from imgcompress.imaging.encoders.common import COLOURS, EncodeTarget, most_colours
 from imgcompress.imaging.encoders.quantiser import Quantiser
 
@@ -95,7 +95,7 @@ def test_flat_areas_stay_flat() -> None:
 @pytest.mark.usefixtures("many")
 def test_few_colours_are_exact_in_every_band() -> None:
     image = drawing(300, 200).quantize(16).convert("RGB")
-    indexed = palette.exact([image, image.rotate(180)])
+    indexed = quantiser.exactly_indexed([image, image.rotate(180)])
     assert indexed is not None
     assert [
         difference(one, other)
@@ -105,9 +105,9 @@ def test_few_colours_are_exact_in_every_band() -> None:
 
 def test_frames_that_have_too_many_colours_together_have_no_exact_palette() -> None:
     frames = [Image.new("RGB", (8, 8), (number, number // 3, 7)) for number in range(250)]
-    assert palette.exact(frames) is not None
+    assert quantiser.exactly_indexed(frames) is not None
     frames += [Image.new("RGB", (8, 8), (0, number, 9)) for number in range(7)]
-    assert palette.exact(frames) is None
+    assert quantiser.exactly_indexed(frames) is None
 
 
 @pytest.mark.parametrize("falls", [0, 4, 8, 12, 28, 96])
