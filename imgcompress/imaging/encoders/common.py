@@ -24,7 +24,7 @@ class EncodeTarget:
     """At most `budget` bytes at the best quality not under `floor`, or one fixed `quality`.
 
     Both qualities are on the JPEG scale, 1 to 95; `effort` is low, medium or high, and `smallest`
-    allows the slowest settings. With `least_score` the floor is a score (score_floor.py).
+    allows the slowest settings. With `least_score` the floor is a score (compressor.py).
     `colours` fixes the number of colours of a palette.
     """
 
