@@ -20,8 +20,6 @@ from typing import Any
 
 import click
 
-from .reaper import Reaper
-
 log = logging.getLogger(__name__)
 
 NAME_WIDTH = 7
@@ -145,6 +143,59 @@ FIRST_PAUSE = 0.5
 # One that has run this long works: its death has an external cause, and it is
 # restarted however often that happens.
 STEADY_SECONDS = 3.0
+
+
+class Reaper:
+    """A small process that kills what a killed supervisor leaves behind.
+
+    It reads the ids of process groups from a pipe whose other end only the supervisor holds. When
+    the supervisor ends, however that happens, the pipe does too, and the groups still named are
+    killed. This covers grandchildren, and systems without PR_SET_PDEATHSIG.
+    """
+
+    def __init__(self) -> None:
+        self._groups: set[int] = set()
+        self._process = self._start()
+
+    def guard(self, group: int) -> None:
+        """Kill this process group should the supervisor end before `release`."""
+        self._groups.add(group)
+        self._send(f"+{group}")
+
+    def release(self, group: int) -> None:
+        """Guard this process group no longer."""
+        self._groups.discard(group)
+        self._send(f"-{group}")
+
+    def revive(self) -> None:
+        """Start a new reaper when the last one has ended."""
+        if self._process.poll() is None:
+            return
+        self.close()
+        self._process = self._start()
+        for group in self._groups:
+            self._send(f"+{group}")
+
+    def close(self) -> None:
+        """Close the pipe and wait for the reaper, which kills what is still guarded."""
+        self._process.communicate()
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin is not None
+        # A reaper that has just died is replaced by `revive`, which sends all groups again.
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+
+    @staticmethod
+    def _start() -> subprocess.Popen[str]:
+        # A separate session: a signal to the supervisor's process group does not reach the reaper.
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(LIFELINE), "reap"],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
 
 class GaveUp(Exception):

@@ -154,7 +154,7 @@ def test_a_killed_supervisor_leaves_no_process(service: Service) -> None:
 
 
 def test_nothing_is_left_when_the_guardian_is_killed_with_the_supervisor(service: Service) -> None:
-    (guardian,) = processes(service.data_dir, "reaper.py")
+    (guardian,) = processes(service.data_dir, "process.py reap")
     os.kill(guardian, signal.SIGSTOP)  # So that it cannot act before it is killed.
     os.kill(supervisor(service), signal.SIGKILL)
     os.kill(guardian, signal.SIGKILL)
@@ -163,10 +163,10 @@ def test_nothing_is_left_when_the_guardian_is_killed_with_the_supervisor(service
 
 
 def test_a_killed_guardian_is_replaced(service: Service) -> None:
-    (guardian,) = processes(service.data_dir, "reaper.py")
+    (guardian,) = processes(service.data_dir, "process.py reap")
     os.kill(guardian, signal.SIGKILL)
 
-    wait_until(lambda: processes(service.data_dir, "reaper.py").keys() - {guardian}, END_SECONDS)
+    wait_until(lambda: processes(service.data_dir, "process.py reap").keys() - {guardian}, END_SECONDS)
     assert service.get("/healthz").status_code == 200
 
 

@@ -9,8 +9,14 @@ from threading import Event, Timer
 
 import pytest
 
-from imgcompress.cli.reaper import Reaper
-from imgcompress.cli.supervisor import DEATHS_ALLOWED, GaveUp, ProcessSlot, Program, Supervisor
+from imgcompress.cli.supervisor import (
+    DEATHS_ALLOWED,
+    GaveUp,
+    ProcessSlot,
+    Program,
+    Reaper,
+    Supervisor,
+)
 
 # A program that leaves its process id, and says so when it is asked to end.
 POLITE = """
