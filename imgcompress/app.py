@@ -26,7 +26,7 @@ COMMANDS = {
     name: f"{__package__}.cli.{name}"
     for name in ("broker", "demo", "doctor", "keys", "postman", "serve", "webhooks")
 }
-COMMANDS |= dict.fromkeys(("ledger", "prune"), f"{__package__}.cli.maintenance")
+COMMANDS |= dict.fromkeys(("ledger", "prune"), f"{__package__}.cli.ledger")
 COMMANDS["db"] = "flask_migrate.cli"
 
 

@@ -18,8 +18,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import click
 
 from ..client import Client, ClientError, Job
-from .embedded import embedded_service
-from .local import lock_installation
+from .local import embedded_service, lock_installation
 from .options import (
     WORKBOOKS,
     Tolerance,

@@ -19,8 +19,7 @@ from flask.cli import with_appcontext
 
 from ..extensions import current_settings
 from ..shipped import SAMPLE_CATALOGUE, SAMPLES
-from .embedded import embedded_service
-from .local import lock_installation
+from .local import embedded_service, lock_installation
 
 JSON = dict[str, Any]
 

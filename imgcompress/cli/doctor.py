@@ -30,7 +30,7 @@ from ..ledger.queries import STALLED_AFTER
 from ..notify.email import greet_server
 from ..storage import open_storage
 from ..worker import celeryconfig, queue
-from .database import newest_schema
+from .ledger import newest_schema
 
 
 class Level(StrEnum):

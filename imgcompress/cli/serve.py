@@ -15,7 +15,7 @@ from ..extensions import current_settings
 from ..shipped import GUNICORN_SETTINGS
 from ..worker.celery_app import DELIVERIES, IMAGES, RECOVERY
 from .broker import broker_answers, broker_command, broker_log
-from .database import migrate
+from .ledger import upgrade_schema
 from .local import answers, check_port, cores, local_url, lock_installation, url_of_holder
 from .supervisor import Console, GaveUp, Program, StopSignals, Supervisor
 
@@ -162,7 +162,7 @@ def serve(stop_with_parent: bool) -> None:
         console.say(f"Starting imgcompress in {settings.data_dir}")
         if os.geteuid() == 0:
             console.say("This runs as root; in production, give it its own user.", fg="yellow")
-        migrate()
+        upgrade_schema()
         signals = StopSignals()
         if stop_with_parent:
             _stop_with_parent(signals.ended)

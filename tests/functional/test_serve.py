@@ -166,7 +166,9 @@ def test_a_killed_guardian_is_replaced(service: Service) -> None:
     (guardian,) = processes(service.data_dir, "process.py reap")
     os.kill(guardian, signal.SIGKILL)
 
-    wait_until(lambda: processes(service.data_dir, "process.py reap").keys() - {guardian}, END_SECONDS)
+    wait_until(
+        lambda: processes(service.data_dir, "process.py reap").keys() - {guardian}, END_SECONDS
+    )
     assert service.get("/healthz").status_code == 200
 
 

@@ -1,8 +1,13 @@
+"""The OpenAPI document, its page, and queries that it does not know."""
+
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -10,6 +15,8 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from imgcompress.config import Settings
+
+from tests.support.work import process
 
 
 @pytest.fixture
@@ -201,3 +208,126 @@ def test_every_problem_has_an_example_with_its_status(document: Any) -> None:
                 if "example" in problem:
                     assert problem["example"]["status"] == int(status)
                     assert problem["example"]["detail"] and problem["example"]["code"]
+
+
+Call = tuple[str, str, list[str]]
+
+
+@pytest.fixture
+def calls(app: Flask, client: FlaskClient, request_id: str) -> list[Call]:
+    """Return the method, the address and the query parameters of every documented call.
+
+    The upload refuses by itself what is wrong, and images are open to the parameters of shops.
+    """
+    process(app, request_id, fails={1})
+    return list(_calls(client.get("/openapi.json").json, request_id))
+
+
+def _calls(document: Any, request_id: str) -> Iterator[Call]:
+    for path, methods in document["paths"].items():
+        for method, call in methods.items():
+            if method != "parameters" and call["operationId"] not in (
+                "upload",
+                "getImage",
+                "getImageById",
+            ):
+                names = [
+                    parameter["name"]
+                    for parameter in call.get("parameters", ())
+                    if parameter["in"] == "query"
+                ]
+                yield method, path.format(request_id=request_id, feed_id=uuid4()), names
+
+
+def test_every_call_names_a_parameter_that_it_does_not_know(
+    client: FlaskClient, calls: list[Call]
+) -> None:
+    for method, path, names in [*calls, ("get", "/openapi.json", [])]:
+        confirmation = {"all": "true"} if "all" in names else {}
+        answer = client.open(path, method=method, query_string={"stat": "FAILED"} | confirmation)
+        assert (answer.status_code, answer.json["code"]) == (400, "invalid_request"), path
+        (issue,) = answer.json["errors"]
+        assert (issue["field"], issue["code"], issue["value"]) == (
+            "stat",
+            "unknown_parameter",
+            "FAILED",
+        )
+        assert "“stat”" in issue["message"]
+        for name in names:
+            assert name in issue["message"]
+    assert client.get("/job").json["jobs"][0]["failed_images"] == 1
+
+
+def test_no_call_treats_an_empty_parameter_as_a_missing_one(
+    client: FlaskClient, calls: list[Call]
+) -> None:
+    empty = [(method, path, name) for method, path, names in calls for name in names]
+    assert len(empty) >= 12
+    for method, path, name in empty:
+        answer = client.open(path, method=method, query_string={name: ""})
+        assert answer.status_code == 400, (path, name)
+        assert name in answer.json["detail"] + str(answer.json.get("errors"))
+    assert client.get("/job").json["jobs"][0]["failed_images"] == 1
+
+
+def test_unknown_and_invalid_parameters_are_named_together(client: FlaskClient) -> None:
+    answer = client.get("/job?pages=2&status=DONE&per-page=5")
+    assert [(issue["field"], issue["code"]) for issue in answer.json["errors"]] == [
+        ("pages", "unknown_parameter"),
+        ("per-page", "unknown_parameter"),
+        ("status", "invalid_status"),
+    ]
+
+
+def test_a_long_name_is_shortened(client: FlaskClient) -> None:
+    (issue,) = client.get("/job", query_string={"x" * 3000: "y" * 3000}).json["errors"]
+    assert issue["field"] == "x" * 200 and issue["value"] == "y" * 200
+    assert len(issue["message"]) < 400
+
+
+def test_pages_and_images_ignore_parameters_that_others_add(
+    app: Flask, client: FlaskClient, request_id: str
+) -> None:
+    process(app, request_id)
+    image = client.get(f"/job/details/{request_id}").json["images"][0]["output_url"]
+    for address in (
+        f"{image}?v=2",
+        "/?utm_source=mail",
+        f"/jobs/{request_id}?utm_source=mail",
+        "/docs?utm_source=mail",
+    ):
+        with client.get(address) as answer:
+            assert answer.status_code == 200, address
+
+
+def test_the_page_and_all_it_loads_come_from_this_service(client: FlaskClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200 and page.content_type == "text/html; charset=utf-8"
+    loaded = re.findall(r'(?:src|href|data-document)="([^"]*)"', page.text)
+    assert {"/", "/jobs", "/feeds"} < set(loaded) and len(loaded) == 13
+    for path in loaded:
+        assert path.startswith("/") and not path.startswith("//")
+        answer = client.get(path, headers={"Accept": "text/html"}, buffered=True)
+        assert answer.status_code == 200, path
+
+
+def test_a_browser_loads_nothing_else_and_runs_nothing_from_the_page(client: FlaskClient) -> None:
+    page = client.get("/docs/")
+    policy = dict(
+        part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";")
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert re.search(r"<script>|<style| on\w+=| style=", page.text) is None
+
+
+def test_no_other_file_is_served(client: FlaskClient) -> None:
+    for path in (
+        "../docs.py",
+        "..%2fdocs.py",
+        "%2e%2e/docs.py",
+        "swagger-ui/../../docs.py",
+        "swagger-ui",
+        "",
+    ):
+        assert client.get(f"/docs/static/{path}").status_code == 404, path
