@@ -1,4 +1,4 @@
-"""The deliveries of a job's events: their log, and the call that sends one again."""
+"""The deliveries of a job's events: their log, and the call that resends one."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class DeliveryLogSchema(Schema):
 
 
 class RedeliverQuery(Schema):
-    """Which delivery is asked for."""
+    """The requested delivery."""
 
     id = fields.String(
         validate=validate.Length(

@@ -65,7 +65,7 @@ def _partial() -> fields.Boolean:
 
 
 class DownloadQuery(Schema):
-    """Which output CSV is asked for."""
+    """The requested form of the output."""
 
     partial = _partial()  # type: ignore[assignment]
     delimiter = fields.String(
@@ -102,7 +102,7 @@ class DownloadQuery(Schema):
 
 
 class ArchiveQuery(Schema):
-    """Which archive is asked for."""
+    """The requested form of the archive."""
 
     partial = _partial()  # type: ignore[assignment]
 
@@ -196,8 +196,8 @@ def _listed(request_id: UUID, *, only_failed: bool) -> Iterator[ImageFailure]:
 def archive_name(image: NamedImage) -> str:
     """Return `<product>-<row>-<place>.<extension>`.
 
-    Row and place stand at the end, in numbers, so that no two images of a job share a name,
-    whatever their products are called.
+    Row and place are numbers at the end, so that no two images of a job share a name, whatever the
+    names of their products.
     """
     stem = safe_stem(image.output_name or image.product_name) or "image"
     extension = PurePosixPath(image.storage_key).suffix
@@ -209,7 +209,7 @@ SPOOL_BYTES = 256 * 1024
 
 
 class Outlet:
-    """A file that cannot seek: data written waits here until it is sent."""
+    """A file without seek: written data waits here until it is sent."""
 
     def __init__(self) -> None:
         self._written = spool()
@@ -235,11 +235,11 @@ class Outlet:
 
 
 class StreamedZip(ZipFile):
-    """A ZIP that is written to an outlet and remembers nothing of its entries in memory.
+    """A ZIP that is written to an outlet and keeps none of its entries in memory.
 
-    zipfile keeps about half a kilobyte of every entry for the directory at the end. It asks its
-    list of them for their number and, once, for all of them in order; the names it keeps only to
-    warn of a duplicate name, which the caller that adds entries prevents.
+    zipfile keeps about half a kilobyte per entry for the directory at the end. It uses its list of
+    entries for their number and, once, for all of them in order; it keeps their names only to warn
+    of duplicates, which the caller prevents.
     """
 
     def __init__(self, outlet: Outlet) -> None:
@@ -254,7 +254,7 @@ class StreamedZip(ZipFile):
 
 
 class _Entries:
-    """The entries so far, in their order, in a file that nobody else can see."""
+    """The entries so far, in order, in an anonymous file."""
 
     def __init__(self) -> None:
         self._file = spool()
@@ -282,7 +282,7 @@ class _NoNames(dict[str, ZipInfo]):
 
 
 def spool() -> tempfile.SpooledTemporaryFile[bytes]:
-    """Return a temporary file of which SPOOL_BYTES at most are in memory."""
+    """Return a temporary file with at most SPOOL_BYTES in memory."""
     return tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
 
 
@@ -325,7 +325,7 @@ def archive(query: dict[str, Any], request_id: str) -> Any:
 
 
 def _zip(storage: Storage, images: Iterable[NamedImage], time: datetime) -> Iterator[bytes]:
-    """Yield a ZIP of the images, stored as they are, for they do not shrink any further.
+    """Yield a ZIP of the images, stored without compression, since they do not shrink any further.
 
     One chunk of one image is in memory at a time, however many there are.
     """

@@ -1,4 +1,4 @@
-"""Errors as callers see them: RFC 9457 problems with a stable code and what to do."""
+"""Errors for callers: RFC 9457 problems with a stable code and advice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..ledger.unreadable import JobUnreadable
 from ..links import parse_id
 from ..worker.preview import PreviewFailed, TooManyPreviews
 
-# The number of issues that an answer lists at most.
+# The maximum number of issues in an answer.
 ISSUES_SHOWN = 100
 VALUE_CHARS = 200
 CODES = {"file": "missing_file"}
@@ -153,7 +153,7 @@ def issues_of_fields(
 def issues_of_unknown_parameters(
     names: Iterable[str], known: Iterable[str], values: Mapping[str, str]
 ) -> list[RequestIssue]:
-    """Return one issue for each query parameter that a call does not know."""
+    """Return one issue for each unknown query parameter of a call."""
     listed = ", ".join(known)
     advice = f"The parameters are {listed}." if listed else "This call takes no parameters."
     return [
@@ -184,14 +184,14 @@ def _issue_of_field(
     return RequestIssue(field[:VALUE_CHARS], None, None, code, message, shown)
 
 
-# A word in the names of more fields than these is meant for none of them.
+# A word that is part of more field names than this is no match for any of them.
 FIELDS_PROPOSED = 4
 SHORTEST_PART = 3
 LEAST_ALIKE = 0.7
 
 
 def _advice_on_field(field: str, names: Sequence[str]) -> str:
-    """Return what to write instead of an unknown field: the names that are near, or where all are."""
+    """Return advice on an unknown field: similar names, or where to find all of them."""
     written = field[:VALUE_CHARS].lower().replace("-", "_")
     near = [written] if written in names else [name for name in names if written in name]
     if len(written) < SHORTEST_PART or not 0 < len(near) <= FIELDS_PROPOSED:
@@ -202,7 +202,7 @@ def _advice_on_field(field: str, names: Sequence[str]) -> str:
 
 
 class MalformedHost(ImgcompressError):
-    """The call names no host, more than one, or what cannot be a host."""
+    """The call has no Host header, several, or an invalid one."""
 
     code = "malformed_host"
     message = (
@@ -212,7 +212,7 @@ class MalformedHost(ImgcompressError):
 
 
 class UnknownHost(ImgcompressError):
-    """The call was sent to a host that this installation is not known by."""
+    """The call was sent to a host that is not a name of this installation."""
 
     code = "unknown_host"
     message = (
@@ -254,7 +254,7 @@ class OperatorKeyRequired(ImgcompressError):
 
 
 class CrossSiteRequest(ImgcompressError):
-    """A page of another site had the user's browser send the call."""
+    """A page of another site made the user's browser send the call."""
 
     code = "cross_site"
     message = (
@@ -274,7 +274,7 @@ class NotMultipart(ImgcompressError):
 
 
 class TooManyRequests(ImgcompressError):
-    """The caller calls too often."""
+    """The caller has exceeded its rate limit."""
 
     code = "too_many_requests"
     message = "Too many requests; try again in 60 seconds."
@@ -288,7 +288,7 @@ class TooManyRequests(ImgcompressError):
 
 
 class NotAllConfirmed(ImgcompressError):
-    """All jobs would be deleted, and the call does not confirm it."""
+    """The call would delete all jobs and does not confirm it."""
 
     code = "all_not_confirmed"
     message = (
@@ -308,7 +308,7 @@ class NothingToRetry(ImgcompressError):
 
 
 class RetryCannotHelp(ImgcompressError):
-    """The images that are to be retried need another URL in the catalogue."""
+    """The images to retry need another URL in the catalogue."""
 
     code = "retry_cannot_help"
 
@@ -330,7 +330,7 @@ class NoImages(ImgcompressError):
 
 
 class TooManyFetches(ImgcompressError):
-    """The maximum number of tables is being fetched already."""
+    """The maximum number of tables is already being fetched."""
 
     code = "too_many_fetches"
     message = (
@@ -357,18 +357,18 @@ class ImageLinkExpired(ImgcompressError):
     message = "The image URL has expired. Get a new one from the details of the job."
 
 
-# Stands in for an id that is missing; no id is written like this.
+# A placeholder for a missing id; no real id looks like this.
 STAND_IN = "~"
 MISSING = re.compile(r"(?<=/)(?=[/.]|$)")
-# Methods that are named to a caller who used a wrong one. A call that deletes is not proposed.
+# Methods that are suggested to a caller that used a wrong one. DELETE is never suggested.
 PROPOSED = ("GET", "POST")
 
 
 def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
-    """Return the status, the code and the public detail for a request that reached no call."""
+    """Return the status, the code and the public detail for a request that matches no call."""
     adapter = current_app.create_url_adapter(request)
-    # An address that has all its parts is right, and only the method is wrong. A word such as
-    # `status` in the place of a job's id belongs to another call, whose own id is missing.
+    # If the address is complete, only the method is wrong. A word such as `status` in place of a
+    # job's id belongs to another call, whose id is missing.
     is_whole = (
         isinstance(error, MethodNotAllowed)
         and not MISSING.search(request.path)
@@ -404,7 +404,7 @@ def diagnose(error: NotFound | MethodNotAllowed) -> tuple[int, str, str]:
 
 
 def _call_without_id(adapter: MapAdapter) -> Rule | None:
-    """Return the call that the request would have reached with one id more."""
+    """Return the call that the request would have matched with one more id."""
     for path in _with_one_more(request.path):
         rule = _rule_at(adapter, path)
         if rule:
@@ -430,7 +430,7 @@ def _rule_at(adapter: MapAdapter, path: str) -> Rule | None:
 
 
 def _deletes_what_is_no_job(error: MethodNotAllowed) -> bool:
-    """Return whether only DELETE could be used, on a word that is not the id of a job."""
+    """Return whether the path only allows DELETE, and its id is not the id of a job."""
     is_id = parse_id(request.path.rpartition("/")[2]) is not None
     return not is_id and not {*(error.valid_methods or ())} - {"DELETE", "OPTIONS"}
 
@@ -495,7 +495,7 @@ class FeedNotFound(ImgcompressError):
 
 
 class JobRunning(ImgcompressError):
-    """The job has to end first."""
+    """The job has not ended yet."""
 
     code = "job_running"
     message = (
@@ -557,7 +557,7 @@ def register_error_handlers(app: Flask) -> None:
 
 
 def answer_error(error: ImgcompressError) -> Response:
-    """Return the answer to a call that met this error."""
+    """Return the answer to a call that raised this error."""
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
     # The ledger logs a damaged row, once.
     if status >= 500 and not isinstance(error, JobUnreadable):

@@ -1,4 +1,4 @@
-"""`/feeds`: tables that the service fetches by itself, and compresses what changed in them."""
+"""`/feeds`: tables that the service fetches regularly, to compress new and changed images."""
 
 from __future__ import annotations
 
@@ -188,8 +188,8 @@ def create(values: dict[str, Any]) -> Any:
     """Create a feed
 
     The table is fetched at once and then at each interval. A run is a job with `since` the last
-    one: only what changed is fetched and compressed. Where the table itself has not changed, no job
-    is made. A failed run is made again at the next interval.
+    one: only what changed is fetched and compressed. If the table has not changed, no job is made.
+    A failed run is repeated at the next interval.
     """
     form = UploadForm(None, values, [])
     feed = feeds.create_feed(
@@ -215,7 +215,7 @@ def create(values: dict[str, Any]) -> Any:
     return _shown(feed)
 
 
-# With a slash at its end, it is the address of a feed whose id is empty.
+# With a slash at its end, this is the address of a feed with an empty id.
 @blueprint.route("", strict_slashes=True)
 @blueprint.doc(operationId="listFeeds")
 @blueprint.response(200, FeedListSchema)
@@ -293,7 +293,7 @@ def delete(feed_id: str) -> None:
 
 
 def _found(text: str) -> dict[str, Any]:
-    """Return the feed whose id a caller wrote. Raise FeedNotFound, also for one of another key."""
+    """Return the feed with this id. Raise FeedNotFound, also for a feed of another key."""
     feed_id = parse_id(text)
     feed = feeds.find_feed(feed_id, current_owner()) if feed_id else None
     if feed is None:

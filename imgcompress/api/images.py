@@ -19,14 +19,14 @@ from .errors import ImageLinkExpired, ImageNotFound, InvalidImageLink
 from .middleware import sandbox
 from .openapi import PUBLIC_CALL, Blueprint, Decorator
 
-# No image is kept by a cache for longer.
+# No cache keeps an image for longer.
 A_YEAR = 31_536_000
 
 
 def check_link(name: str) -> int:
-    """Return for how many seconds the address of an image may be kept; `name` is its id and kind.
+    """Return how many seconds the URL of an image may be cached; `name` is its id and kind.
 
-    Raise InvalidImageLink and ImageLinkExpired where addresses are signed.
+    Raise InvalidImageLink and ImageLinkExpired if URLs are signed.
     """
     if not current_settings().signed_image_urls:
         return A_YEAR
@@ -44,7 +44,8 @@ def check_link(name: str) -> int:
     return min(left, A_YEAR)
 
 
-# The credentials of a role are renewed ten minutes before they end, and a link ends with them.
+# The credentials of a role are renewed ten minutes before they expire, and a link expires with
+# them.
 LINK_SECONDS = 600
 BYTES = {"type": "string", "format": "binary"}
 
@@ -69,8 +70,8 @@ EXTENSION = {
 def _image_call(rule: str, operation: str, *parameters: dict[str, Any]) -> Decorator:
     """Return a decorator that registers a view of an image."""
     decorators = [
-        # Shops and their caches add parameters of their own to the addresses of images.
-        # An empty id or name is an error, and is not removed by a redirect to another URL.
+        # Shops and their caches add their own parameters to the URLs of images. An empty id or name
+        # is an error, and is not removed by a redirect to another URL.
         blueprint.route(rule, any_query=True, parameters=list(parameters), merge_slashes=False),
         blueprint.doc(operationId=operation, **PUBLIC_CALL),
         blueprint.response(200, BYTES, content_type="image/*"),
@@ -100,7 +101,7 @@ def image(image_id: str, name: str, extension: str) -> Any:
 def image_by_id(image_id: str, extension: str) -> Any:
     """Fetch a compressed image by its id
 
-    The form of URL that 0.1.0 returned. It stays valid.
+    This form of the URL, returned by 0.1.0, remains valid.
     """
     return _answer(image_id, extension)
 
@@ -108,7 +109,7 @@ def image_by_id(image_id: str, extension: str) -> Any:
 def _answer(image_id: str, extension: str) -> Any:
     lifetime = check_link(f"{image_id.lower()}.{extension}")
     found = _find(image_id, extension)
-    # The link is for GET alone, so HEAD is answered here.
+    # The link is only for GET, so HEAD is answered here.
     if current_settings().image_delivery == REDIRECT and request.method == "GET":
         return _redirect(found, lifetime)
     return _stream(found, image_id.lower(), lifetime)
@@ -144,7 +145,7 @@ def _stream(image: queries.StoredImage, name: str, lifetime: int) -> Any:
 
 
 def _find(image_id: str, extension: str) -> queries.StoredImage:
-    """Return where the image is stored. Raise ImageNotFound; text of a caller is never a path."""
+    """Return where the image is stored. Raise ImageNotFound; callers' text is never a path."""
     key = parse_id(image_id)
     found = queries.find_stored_image(key) if key else None
     if found is None or not found.storage_key.endswith(f".{extension}"):
@@ -161,7 +162,7 @@ def _response(file: BinaryIO, length: int, media_type: str) -> Response:
 
 
 def _public(response: Response) -> Response:
-    """Let caches keep the answer, and other sites embed it as an image only."""
+    """Let caches keep the answer, and let other sites embed it only as an image."""
     response.cache_control.public = True
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return sandbox(response)

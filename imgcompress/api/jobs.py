@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Place:
-    """The place of a request that waits for a job; once `lost`, another request has it."""
+    """The place of a request that waits for a change; once `lost`, another request has it."""
 
     owner: str
     job: str
@@ -67,14 +67,14 @@ class Places:
     """The places for waiting requests in one process.
 
     When all are taken, a new request gets one from the owner with the most, if that owner keeps at
-    least as many as the new one's: of its job with the most, the place that is held longest. If no
-    owner has too many, the same holds among the jobs of the new request's owner.
+    least as many as the new request's owner. It is the longest-held place of that owner's job with
+    the most. If no owner has too many, the same applies among the jobs of the new request's owner.
     """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self._lock = threading.Lock()
-        # In the order in which they were taken.
+        # Oldest first.
         self._taken: list[Place] = []
 
     @contextmanager
@@ -118,17 +118,18 @@ def _with_too_many(places: Counter[str], own: str) -> str | None:
 
 
 POLL_SECONDS = 0.5
-# Each of them asks the ledger twice in a second. Most of the web server's threads stay free.
+# Each waiting request queries the ledger twice a second. Most of the web server's threads stay
+# free.
 MAX_WAITERS = 32
 _places = Places(MAX_WAITERS)
 
 
 def waiting(view: Callable[[str], Response]) -> Callable[[dict[str, Any], str], Response]:
-    """Hold the answer back for up to `wait` seconds while the job's status and percentage stay.
+    """Hold the answer for up to `wait` seconds while the job's status and percentage are unchanged.
 
-    With `wait_for=end`, while the job has not ended. Otherwise a caller whose If-None-Match no
-    longer matches is answered at once; so is one without a place to wait, or that loses its place
-    to another owner of jobs.
+    With `wait_for=end`, hold it while the job has not ended. Otherwise a caller whose If-None-Match
+    no longer matches is answered at once; so is a caller without a place to wait, or that loses its
+    place to another owner.
     """
 
     @wraps(view)
@@ -155,13 +156,13 @@ def waiting(view: Callable[[str], Response]) -> Callable[[dict[str, Any], str], 
 def _wait(request_id: str, waits: Callable[[], bool], seconds: float) -> bool:
     """Wait while `waits` returns True; return False if there was no place to wait.
 
-    No transaction is open meanwhile.
+    No transaction is open while waiting.
     """
     with _places.taken(current_owner() or "", request_id) as place:
         if place is None:
             return False
         end = time.monotonic() + seconds
-        # False once the web server stops; gunicorn's settings set the function.
+        # Returns False once the web server stops; gunicorn's configuration sets the function.
         serving: Callable[[], bool] = current_app.extensions.get("serving", lambda: True)
         while waits() and serving() and not place.lost and time.monotonic() < end:
             time.sleep(min(POLL_SECONDS, max(0.0, end - time.monotonic())))
@@ -179,7 +180,7 @@ jobs_blueprint = Blueprint(
 
 
 def find_job(text: str) -> JobRequest:
-    """Return the job whose id a caller wrote. Raise JobNotFound, also for a job of another key."""
+    """Return the job with this id. Raise JobNotFound, also for a job of another key."""
     request_id = parse_id(text)
     job = queries.find_job(request_id, current_owner()) if request_id else None
     if job is None:
@@ -250,7 +251,7 @@ def cancel(request_id: str) -> Any:
 
 
 def report_of(job: JobRequest) -> dict[str, Any]:
-    """Return the status of a job as callers see it."""
+    """Return the status of a job for callers."""
     failures = queries.failures_of(job.request_id) if job.failed_images else ()
     notifies = job.webhook_url is not None or job.email is not None
     scores = queries.scores_of(job.request_id) if job.completed_images else ()
@@ -333,9 +334,9 @@ def retry(query: dict[str, Any], request_id: str) -> Any:
     """Retry a job's failed images
 
     With `codes`, only images that failed with one of these codes; with `code`, `host` and `found`,
-    only those of one entry in `errors` of the status. Where the catalogue needs another URL, the
-    retry of one code is refused. Compressed images are kept; the job keeps its id and reports its
-    changes of status again. A cancelled job also resumes.
+    only those of one entry in `errors` of the status. If the images of a code need other URLs in
+    the catalogue, a retry of that code is rejected. Compressed images are kept; the job keeps its
+    id and reports its changes of status again. A cancelled job also resumes.
     """
     job = find_job(request_id)
     code = query.get("code")
@@ -351,10 +352,10 @@ def retry(query: dict[str, Any], request_id: str) -> Any:
 
 deletion_blueprint = Blueprint("deletion", __name__, url_prefix="/job", description="Delete jobs.")
 
-# Recovery does the rest: a caller need not wait for the deletion of a million rows.
+# Recovery does the rest, so that a caller need not wait for the deletion of a million rows.
 ERASE_SECONDS = 5.0
 IMAGES_ERASED_AT_ONCE = 20_000
-# A URL that ends in a slash often lacks its id by mistake: here it is an error.
+# A URL that ends in a slash often lacks its id by mistake, so here it is an error.
 EXACT: dict[str, Any] = {"methods": ["DELETE"], "strict_slashes": True, "merge_slashes": False}
 
 
@@ -406,7 +407,7 @@ def delete_all(_query: dict[str, Any]) -> Any:
 
 
 def _erase(erasures: Sequence[Purge]) -> None:
-    """Purge deleted jobs as far as time allows; recovery purges the rest later."""
+    """Purge deleted jobs until the time is up; recovery purges the rest later."""
     files = JobFiles(current_extension("storage"))
     end = time.monotonic() + ERASE_SECONDS
     try:

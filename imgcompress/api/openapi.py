@@ -62,7 +62,7 @@ ISSUE_EXAMPLE = {
 
 
 def example_of(status: int) -> dict[str, Any] | None:
-    """Return a problem with this status, or None if no error of ours has it."""
+    """Return a problem with this status, or None if no error has it."""
     error = ERRORS.get(status)
     if error is None:
         return None
@@ -113,7 +113,7 @@ class _Parser(FlaskParser):
 
 
 def without_query(view: View) -> View:
-    """Refuse every query parameter of a call that has none."""
+    """Reject every query parameter of a call that has none."""
 
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -152,7 +152,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def problems(self, *statuses: int) -> Decorator:
         """Document that a view may answer with a problem of these statuses, or of the common ones.
 
-        A call that is open to everybody needs no key, and is not counted.
+        A public call needs no key, and is not counted.
         """
         common = {400, 421, 500} | (set() if self.name in PUBLIC else {401, 429})
 
@@ -204,7 +204,7 @@ HEADERS = {
 
 
 class EventImageSchema(Schema):
-    """One image that is done."""
+    """One finished image."""
 
     input_url = fields.String(required=True)
     output_url = fields.String(required=True, allow_none=True)
@@ -318,7 +318,7 @@ SCHEMES = {
         "description": "The key set by METRICS_KEY.",
     },
 }
-# Additions of flask-smorest that differ from our errors and pages.
+# Additions by flask-smorest that do not match the service's errors and pages.
 UNUSED = ("Error", "PaginationMetadata")
 # For doc() of the calls that need no key.
 PUBLIC_CALL: dict[str, Any] = {"security": []}
@@ -333,7 +333,7 @@ def build_openapi(
     everything else at the start of an application.
     """
     api = Api(spec_kwargs=_options(settings))
-    # Every view names the problems that it can answer with.
+    # Every view declares the problems that it can answer with.
     api.DEFAULT_ERROR_RESPONSE_NAME = None
     api.init_app(Flask(__name__))
     for blueprint in blueprints:
@@ -392,8 +392,8 @@ blueprint = flask.Blueprint(
     template_folder="templates",
 )
 
-# Icons in the style sheet are data, and images that were fetched are shown as blobs. Nothing is
-# loaded from elsewhere, and nothing that stands in the page is run.
+# Icons in the style sheet are data URLs, and fetched images are shown as blobs. Nothing is loaded
+# from elsewhere, and inline scripts do not run.
 ONLY_FROM_HERE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -33,7 +33,8 @@ from .openapi import PUBLIC_CALL, Blueprint
 log = logging.getLogger(__name__)
 
 OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
-# Anyone may call it, and each check writes a file, queries the database and opens a connection.
+# Cached because anyone may call it, and each check writes a file, queries the database and opens a
+# connection.
 KEPT_SECONDS = 3.0
 
 
@@ -58,7 +59,7 @@ class Readiness:
 
 
 def _look_at_all() -> dict[str, Any]:
-    """Run all checks; their errors are caught."""
+    """Run all checks and catch their errors."""
     ledger: dict[str, float | None] = {"oldest_slice_seconds": None, "clock_ahead_seconds": None}
     checks = {
         "database": _check("database", lambda: ledger.update(_ask_ledger())),
@@ -74,7 +75,7 @@ def _look_at_all() -> dict[str, Any]:
 
 
 def _ask_ledger() -> dict[str, float]:
-    """Return the ledger's figures on work and time."""
+    """Return the ledger's figures on work and clocks."""
     check_writing()
     return {
         "oldest_slice_seconds": round(oldest_slice_seconds()),
@@ -107,7 +108,7 @@ class ChecksSchema(Schema):
 
 
 class ReadinessSchema(Schema):
-    """Whether uploads are taken, and whether they are worked on at once."""
+    """Whether uploads are accepted, and whether they are processed at once."""
 
     status = fields.String(
         required=True,
@@ -273,7 +274,7 @@ def _times(histogram: Histogram, values: Mapping[Sample, float]) -> Metric:
 
 
 def _labels_of(name: str, values: Mapping[Sample, float], number: int) -> Iterable[tuple[str, ...]]:
-    """Return the labels under which there are values; those of another version are left out."""
+    """Return the label sets that have values; those of another version are left out."""
     return sorted(
         sample.labels for sample in values if sample.name == name and len(sample.labels) == number
     )
@@ -287,8 +288,8 @@ def _labels_of(name: str, values: Mapping[Sample, float], number: int) -> Iterab
 def metrics() -> Response:
     """Get the metrics for Prometheus
 
-    They cover all processes on all machines, so scrape one address, not each machine. Where API
-    keys are required or METRICS_KEY is set, only the operator has access.
+    They cover all processes on all machines, so scrape one address, not each machine. If API keys
+    are required or METRICS_KEY is set, only the operator has access.
     """
     registry = CollectorRegistry()
     registry.register(LedgerCollector())

@@ -25,7 +25,7 @@ def _must_be_fetchable(url: str) -> None:
 
 
 class ImagePreviewSchema(form_like_upload(*OPTION_NAMES, *HEADER_FIELDS)):  # type: ignore[misc]
-    """An image, and options as an upload has them."""
+    """An image, and options as for an upload."""
 
     url = fields.String(
         required=True,
@@ -75,7 +75,7 @@ def preview(values: dict[str, Any]) -> Any:
     """Preview one image
 
     The image is fetched, compressed with these options, and returned. Nothing is stored. An image
-    may have 20 MiB and 25 megapixels at most, and both steps take up to 10 s each.
+    may have at most 20 MiB and 25 megapixels, and each step may take up to 10 s.
     """
     made = preview_image(
         current_settings(), values["url"], compression_of(values), headers_of(values)

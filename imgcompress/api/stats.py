@@ -1,4 +1,4 @@
-"""`GET /stats`: what the caller's jobs saved, by day or month."""
+"""`GET /stats`: the savings of the caller's jobs, by day or month."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _date(name: str, about: str) -> fields.Date:
 
 
 class StatsQuery(Schema):
-    """Which days are asked for."""
+    """The requested days."""
 
     first = _date("from", "The first day (UTC); 29 days before `to` if left out.")
     last = _date("to", "The last day (UTC); today if left out.")
@@ -53,7 +53,7 @@ class StatsQuery(Schema):
 
 
 class SumsSchema(Schema):
-    """What jobs saved that ended in a period."""
+    """The savings of jobs that ended in a period."""
 
     jobs = fields.Integer(required=True, metadata={"example": 30})
     images = fields.Integer(

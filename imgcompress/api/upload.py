@@ -1,4 +1,4 @@
-"""`POST /upload`: take a CSV, validate it, and create its job."""
+"""`POST /upload`: accept a CSV, validate it, and create its job."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class AcceptedSchema(ReadingSchema):
 
 
 class PreviewRowSchema(Schema):
-    """A row of the table as it is read."""
+    """A parsed row of the table."""
 
     row = fields.Integer(
         required=True,
@@ -118,7 +118,7 @@ class PreviewRowSchema(Schema):
 
 
 class PreviewSchema(Schema):
-    """The first rows of a table as they are read."""
+    """The first rows of a table, parsed."""
 
     header_row = fields.Integer(
         required=True,
@@ -177,7 +177,7 @@ PARAMETER = {
     " response.",
 }
 REPLAYED = {"Idempotency-Replayed": "true"}
-# The answer to an upload: the body, which is kept for a repetition, the status, the headers.
+# The answer to an upload: the body, which is stored for repetitions, the status, the headers.
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 
 
@@ -186,9 +186,9 @@ def answer_once(
 ) -> Answer:
     """Answer an upload, or repeat the answer to the first one with its key.
 
-    Without a stream the fields alone say whether it is the same upload: what is to be fetched may
-    have changed since. `answer` keeps its answer with the claim that it is given. When it raises,
-    the key is free for a better upload. Raise KeyInUse and KeyReused.
+    Without a stream only the fields decide whether it is the same upload, since a fetched file may
+    have changed. `answer` stores its answer with the claim that it receives. If it raises, the key
+    is free for another upload. Raise KeyInUse and KeyReused.
     """
     key = _key()
     if key is None:
@@ -199,7 +199,7 @@ def answer_once(
     try:
         return answer(claim)
     except BaseException:
-        # With the ledger away, the lease frees the key.
+        # While the ledger is unavailable, the lease frees the key.
         with suppress(LedgerUnavailable):
             free_key(claim)
         raise
@@ -246,7 +246,7 @@ MOST_OF_OWNER = 8
 def with_table(form: UploadForm) -> Iterator[UploadForm]:
     """Yield the form with the table fetched from its `csv_url` as its file, or with an issue.
 
-    A form that has a file, or no good `csv_url`, stays as it is. Raise TooManyFetches.
+    A form with a file, or without a valid `csv_url`, is not changed. Raise TooManyFetches.
     """
     if form.csv_url is None:
         yield form
@@ -271,7 +271,7 @@ _under_way: Counter[str] = Counter()
 
 @contextmanager
 def _place(owner: str) -> Iterator[None]:
-    """Hold one of the places for tables that are fetched. Raise TooManyFetches."""
+    """Hold one of the places for fetching tables. Raise TooManyFetches."""
     with _lock:
         if _under_way.total() >= MOST_AT_ONCE or _under_way[owner] >= MOST_OF_OWNER:
             raise TooManyFetches()
@@ -336,7 +336,7 @@ def upload() -> Any:
 
 
 def _take(form: UploadForm, claim: KeyClaim | None = None) -> Any:
-    """Validate the table that was sent or is fetched; answer with its issues, or its job."""
+    """Validate the sent or fetched table; answer with its issues, or with its job."""
     limits = CatalogueLimits(max_images=current_settings().max_images_per_job)
     with ExitStack() as opened:
         form = opened.enter_context(with_table(form))
@@ -363,7 +363,7 @@ def _take(form: UploadForm, claim: KeyClaim | None = None) -> Any:
         if issues:
             raise InvalidUpload(issues, issue_count)
         accept = partial(_accept, form, table, found)
-        # For a table that was fetched, the key was claimed before.
+        # For a fetched table, the key was claimed before.
         return accept(claim) if form.csv_url else answer_once(stream, form.values, accept)
 
 
@@ -407,7 +407,8 @@ def _accept(
 ) -> Answer:
     owner = current_owner()
     job = NewJob(
-        # The rows of the newest job go to the end of each index that begins with its id.
+        # Ids ascend, so that the rows of the newest job go to the end of each index that begins
+        # with the id.
         request_id=UUID(time_ordered_ids(1)[0]),
         source_filename=form.filename,
         options=form.options,
@@ -434,14 +435,14 @@ def _accept(
         "status_url": status_url,
         **_reading(table, found),
     }
-    # These are met, and written, in one transaction with the job.
+    # These are checked, and written, in one transaction with the job.
     conditions: list[Condition] = []
     if owner is not None:
         most = current_settings().max_active_jobs
         conditions.append(partial(check_quota, owner=owner, most=most))
     if claim is not None:
         conditions.append(partial(keep_answer, claim=claim, answer=body))
-    # With the ledger away, or no room for one more job, there is no reason to store the file.
+    # If the ledger is unavailable, or the quota reached, there is no reason to store the file.
     check_job_quota(owner, current_settings().max_active_jobs)
     take_in(
         current_settings(),

@@ -1,4 +1,4 @@
-"""The form of an upload: what each field accepts, and what the values ask for."""
+"""The form of an upload: the accepted values of each field, and their meaning."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _must_be_an_address(value: str) -> None:
     )
     check(value)
     try:
-        Address(addr_spec=value)  # Text that cannot be a mail header is refused here.
+        Address(addr_spec=value)  # Text that cannot be a mail header is rejected here.
     except (ValueError, IndexError) as error:
         raise ValidationError(NO_ADDRESS) from error
     if current_settings().smtp_server is None:
@@ -131,7 +131,7 @@ def _must_be_a_secret(value: str) -> None:
 
 
 class _Parsed(fields.String):
-    """A text as `parse` returns it; one that it refuses is left to the validator, or to `error`."""
+    """A text converted by `parse`; one that it rejects is left to the validator, or to `error`."""
 
     def __init__(
         self, parse: Callable[[str], str | None], error: str | None = None, **about: Any
@@ -230,8 +230,8 @@ class CompressionForm(Schema):
 class UploadSchema(CompressionForm):
     """A CSV and the options for compressing its images.
 
-    Defaults are functions, which leave them out of the document: openapi-typescript would take a
-    field that has one for one that must be given.
+    Defaults are functions, which keeps them out of the document: openapi-typescript treats a field
+    with a default as required.
     """
 
     file = Upload(
@@ -491,7 +491,7 @@ class UploadSchema(CompressionForm):
 
 
 def form_like_upload(*names: str) -> Any:
-    """Return a base for forms that have these fields of an upload, under the same rules."""
+    """Return a base class for forms with these fields of an upload, under the same rules."""
     return CompressionForm.from_dict({name: UploadSchema._declared_fields[name] for name in names})
 
 
@@ -500,7 +500,7 @@ MULTIPART = "multipart/form-data"
 
 @dataclass(frozen=True)
 class UploadForm:
-    """The file, if there is one, the valid values, and the issues of the others."""
+    """The file, if any, the valid values, and the issues of the others."""
 
     file: FileStorage | None
     values: dict[str, Any]
@@ -519,14 +519,14 @@ class UploadForm:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return how the images are to be fetched and compressed, as the job keeps it."""
+        """Return the options for fetching and compressing images, as stored with the job."""
         options = compression_of(self.values)
         headers = headers_of(self.values)
         return options | {REQUEST_HEADERS: headers} if headers else options
 
     @property
     def wishes(self) -> Wishes:
-        """Return how the file is to be read."""
+        """Return the options for reading the file."""
         named = self.values.get("encoding")
         return Wishes(
             url_columns=tuple(filter(None, [self.values.get("url_columns")])),
@@ -539,12 +539,12 @@ class UploadForm:
         )
 
 
-# Left out where they ask for nothing: earlier jobs, which lack them, have the same options.
+# Left out if they are empty, so that the options equal those of earlier jobs, which lack them.
 _LATER_OPTIONS = {"formats": None, "min_score": None, "metadata": "none"}
 
 
 def compression_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how images are to be compressed: as a form asks, and else by the settings."""
+    """Return the options for compressing images: those of a form, or else the settings."""
     settings = current_settings()
     default = {
         "compression_percentage": settings.compression_percentage,
@@ -561,12 +561,12 @@ def compression_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def headers_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers that the fields of an upload stand for."""
+    """Return the request headers set by the fields of an upload."""
     return {header: values[field] for field, header in HEADER_FIELDS.items() if field in values}
 
 
 def comparison_of(values: Mapping[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Return what a NewJob with these options keeps of the fields; empty without `since`."""
+    """Return the fields of a NewJob that concern the comparison; empty without `since`."""
     named = values.get("since")
     if named is None:
         return {}
@@ -581,10 +581,9 @@ def comparison_of(values: Mapping[str, Any], options: dict[str, Any]) -> dict[st
 def read_form() -> UploadForm:
     """Read the form of the request; issues of its fields are collected, not raised.
 
-    A field of the form that is left empty counts as left out, as browsers and the page of the
-    interface send it. Not so in the URL, and not `dry_run`: there an empty variable of a script
-    would start a job that was not intended.
-    Raise NotMultipart for a body of another kind, before any of it is read.
+    An empty field of the form counts as missing, as browsers and Swagger UI send it. Not so in the
+    URL, and not `dry_run`: there an empty variable in a script would start an unintended job. Raise
+    NotMultipart for a body of another type, before any of it is read.
     """
     if request.mimetype not in ("", MULTIPART):
         raise NotMultipart
@@ -599,7 +598,7 @@ def read_form() -> UploadForm:
 
 
 def _given(schema: Schema) -> dict[str, Any]:
-    """Return the files and the fields; of those with one name, the first in this order counts."""
+    """Return the files and the fields; of several with one name, the first in this order counts."""
     columns = [("url_columns", ",".join(request.form.getlist("url_columns")))]
     filled = [
         (name, value)
@@ -610,7 +609,7 @@ def _given(schema: Schema) -> dict[str, Any]:
 
 
 def _issues_of_request() -> list[RequestIssue]:
-    """Return the issues that no field has by itself: several files, and secrets in the URL."""
+    """Return the issues of the request as a whole: several files, and secrets in the URL."""
     issues = []
     if len(request.files.getlist("file")) > 1:
         issues.append(

@@ -1,7 +1,7 @@
-"""May this address be dialled? One session for image fetches and webhooks alike.
+"""Which addresses may be dialled, and one HTTP session for image fetches and webhooks.
 
-A URL is judged twice: by its text (`check_url`), and where the socket is dialled, so that a
-redirect, a name that changes its address or another reading of the URL passes the same check.
+A URL is checked twice: by its text (`check_url`), and when the socket is dialled, so that the same
+check applies to redirects, to names that change their address, and to other readings of the URL.
 """
 
 from .addresses import DialPolicy, Origin, check_url, origin_of

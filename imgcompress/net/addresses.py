@@ -1,4 +1,4 @@
-"""What may be dialled: the text of a URL, and the address that its host has.
+"""Which URLs and addresses may be dialled.
 
 The lists are our own because `ipaddress.is_global` and `is_private` miss NAT64, 6to4,
 IPv4-mapped and other forms on Python 3.11.
@@ -88,8 +88,8 @@ DENIED_IPV6 = tuple(
     )
 )
 
-# Where clouds hand out credentials to any client inside. Some are in public space, and an
-# allowed private network must not open those within it as a side effect.
+# The metadata services of clouds, which give credentials to any client inside. Some are in public
+# space, and an allowed private network must not allow those within it as a side effect.
 METADATA = frozenset(
     ip_address(text)
     for text in (
@@ -120,7 +120,7 @@ ENDING_IN_IPV4 = tuple(
 NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 SIX_TO_FOUR = IPv6Network("2002::/16")
 TEREDO = IPv6Network("2001::/32")
-# The middle of an ISATAP interface identifier, RFC 5214, the universal bit taken out.
+# The middle of an ISATAP interface identifier, RFC 5214, without the universal bit.
 ISATAP_MARK = 0x00005EFE
 UNIVERSAL_BIT = 0x02000000
 UNSPECIFIED = IPv4Address(0)
@@ -129,7 +129,8 @@ UNSPECIFIED = IPv4Address(0)
 def reason_to_block(address: Address, policy: DialPolicy) -> str | None:
     """Return None if this address may be dialled, or the reason (for the log) why not.
 
-    An allowed network opens the address itself; an IPv4 address within it must pass on its own.
+    An allowed network allows the address itself; an IPv4 address embedded in it must pass
+    separately.
     """
     if isinstance(address, IPv4Address):
         return _reason_to_block_itself(address, policy)
@@ -209,7 +210,7 @@ class Origin:
 
 
 def check_url(url: str, policy: DialPolicy) -> None:
-    """Raise NetworkError `url_not_allowed` if this URL is refused by its text; no DNS is asked."""
+    """Raise NetworkError `url_not_allowed` if this URL's text is not allowed; DNS is not used."""
     origin_of(url, policy)
 
 
@@ -233,10 +234,10 @@ def origin_of(url: str, policy: DialPolicy) -> Origin:
 
 @lru_cache(maxsize=1024)
 def literal_address(host: str, port: int, policy: DialPolicy) -> Address | None:
-    """Return the address that `host` is written as, or None if it is a name for DNS.
+    """Return the address that `host` is a literal of, or None if it is a name for DNS.
 
-    Kept, because one image asks about its host several times, and the next image about the same.
-    Raise NetworkError `url_not_allowed` for a port, a name or an address that is refused.
+    Cached, because each image needs it several times, and the next image often has the same host.
+    Raise NetworkError `url_not_allowed` for a port, a name or an address that is not allowed.
     """
     if not policy.allows_port(port):
         raise not_allowed(f"port {port}")
@@ -248,7 +249,7 @@ def literal_address(host: str, port: int, policy: DialPolicy) -> Address | None:
 
 
 def not_allowed(reason: str) -> NetworkError:
-    """Return the error for a refused URL; the reason is for the log."""
+    """Return the error for a URL that is not allowed; the reason is for the log."""
     return NetworkError("url_not_allowed", detail=reason)
 
 
@@ -276,7 +277,7 @@ def _reason_to_block_name(host: str, policy: DialPolicy) -> str | None:
     if len(name) > MAX_HOST_CHARS or not all(map(_is_label, labels)):
         return f"{host!r} is no host name"
     if labels[-1].lower() == "localhost":
-        # RFC 6761: it is this machine, whatever the resolver answers.
+        # RFC 6761: this is the local machine, whatever the resolver answers.
         return reason_to_block(ip_address("127.0.0.1"), policy)
     return None
 

@@ -22,17 +22,17 @@ else:
 
 # The most bytes unpacked at once.
 UNPACKED_CHUNK_BYTES = 256 * 1024
-# The window that a server may ask for on the Web, 8 MiB (RFC 9659); a file may ask for 2 GiB.
+# The largest window on the Web, 8 MiB (RFC 9659); files may have up to 2 GiB.
 ZSTD_WINDOW_LOG = 23
-# Empty frames have nine bytes, and each takes a decoder of its own.
+# Empty frames have nine bytes, and each needs a new decoder.
 ZSTD_FRAMES = 1000
 
-# zlib's window bits that read a gzip or zlib header, whichever comes, and those for no header.
+# zlib's window bits for either a gzip or a zlib header, and for no header.
 _WITH_HEADER = 32 + zlib.MAX_WBITS
 _WITHOUT_HEADER = -zlib.MAX_WBITS
 
-# The codings of IANA's registry that are not unpacked. Any other name is no coding: storage and
-# shops write `aws-chunked`, `none`, `UTF-8`, `binary` or `image/jpeg`, and browsers pass over it.
+# The codings in IANA's registry that are not supported. Other names are no codings: storages and
+# shops send `aws-chunked`, `none`, `UTF-8`, `binary` or `image/jpeg`, which browsers ignore.
 UNSUPPORTED = frozenset(
     ("aes128gcm", "compress", "x-compress", "dcb", "dcz", "exi", "pack200-gzip")
 )
@@ -43,7 +43,7 @@ Chunks = Iterator[bytes]
 class _Decoder(Protocol):
     """The decoder of one body: as long as it is `full`, `feed` is called with no data.
 
-    Data after the encoded body is read, so that the connection can be kept, and discarded.
+    Data after the encoded body is read and discarded, so that the connection can be kept.
     """
 
     ended: bool
@@ -112,7 +112,7 @@ class _Brotli:
 
 
 class _Zstd:
-    """zstd, RFC 8878: one frame after the other, since large bodies are packed in several."""
+    """zstd, RFC 8878: frame by frame, since large bodies have several."""
 
     def __init__(self, _beginning: bytes) -> None:
         self._rest = b""
@@ -168,7 +168,7 @@ class MinRate:
         self._received = 0
 
     def count(self, size: int) -> None:
-        """Note that bytes came. Raise ImageError `source_timeout` if they are too few by now."""
+        """Count received bytes. Raise ImageError `source_timeout` if there are too few by now."""
         self._received += size
         seconds = time.monotonic() - self._began
         if seconds > self._grace and self._received < self._rate * seconds:

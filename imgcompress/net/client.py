@@ -1,7 +1,7 @@
-"""One HTTP client for images and webhooks, which every request passes through.
+"""The HTTP client for all requests, for images and webhooks.
 
 It does not use requests, which is built on the same pools: its cookies, proxies, .netrc, hooks and
-redirects, which are not wanted here, take a third of the time of a fetch.
+redirects, which are not needed here, take a third of the time of a fetch.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def parse_retry_after(value: str | None, *, now: datetime, limit: float) -> floa
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
-        # More digits than these are over every limit, and cost time to read.
+        # Numbers with more digits exceed every limit, and take time to parse.
         return min(float(text[:9]), limit)
     try:
         date = parsedate_to_datetime(text)
@@ -119,7 +119,7 @@ class Session:
         )
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the idle connections."""
         self._pools.clear()
 
 
@@ -131,7 +131,7 @@ def default_tls() -> ssl.SSLContext:
 
 
 def _parsed(url: str) -> Url:
-    """Return a URL as it is requested. Raise NetworkError `url_not_allowed` if it is not one."""
+    """Return a parsed URL for the request. Raise NetworkError `url_not_allowed` for others."""
     try:
         return parse_url(url)
     except LocationValueError as error:
@@ -147,13 +147,13 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class _GuardedPools(PoolManager):
-    """Pools of guarded connections, which are all given the same dialer."""
+    """Pools of guarded connections, which share one dialer."""
 
     def __init__(self, dialer: Dialer, **options: Any) -> None:
         super().__init__(**options)
         self._dialer = dialer
         self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-        # All else is the same for every pool.
+        # Everything else is the same for every pool.
         origin: Any = itemgetter("scheme", "host", "port")
         self.key_fn_by_scheme = {"http": origin, "https": origin}
 
@@ -187,9 +187,9 @@ def post(
     seconds: float,
     max_answer_bytes: int = 4096,
 ) -> Answer:
-    """Send a POST on a connection of its own and return the answer, a redirect as it is.
+    """Send a POST on a new connection and return the answer, even if it is a redirect.
 
-    `seconds` is the limit for everything, from DNS to the last byte. Raise NetworkError where no
+    `seconds` is the limit for everything, from DNS to the last byte. Raise NetworkError if no
     answer comes in time; one whose body breaks off still counts as an answer.
     """
     with Deadline(seconds) as deadline:
@@ -220,9 +220,9 @@ def exchange(
     """Send a request inside `deadline` and yield the answer, its body unread.
 
     A peer that sends nothing for `stall_seconds` is given up earlier than the deadline. The
-    connection is kept for the next request if the body was read to its end, and closed if
-    not. Raise NetworkError; when the deadline has passed, always `timeout`. Its `answered`
-    says whether the peer had answered by then, whatever came of the body.
+    connection is kept for the next request if the body was read to its end, and closed if not.
+    Raise NetworkError; when the deadline has passed, always `timeout`. Its `answered` says whether
+    the peer had answered by then, even if the body failed.
     """
     answered = False
     try:
@@ -267,7 +267,7 @@ def _explained(deadline: Deadline) -> Iterator[None]:
 
 
 def _beginning(response: BaseHTTPResponse, deadline: Deadline, limit: int) -> bytes:
-    """Return the first bytes of the body, as far as they come."""
+    """Return the first bytes of the body, as far as they arrive."""
     body = bytearray()
     try:
         for chunk in wire_chunks(response):

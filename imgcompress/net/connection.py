@@ -30,10 +30,10 @@ from .addresses import Address, DialPolicy, literal_address, not_allowed, reason
 class Deadline:
     """The wall-clock limit of this thread's work inside `with Deadline(seconds) as deadline:`.
 
-    Every guarded connection that is used inside is shut when the time is over. A timeout of a
-    socket is per call, so that a peer which sends one byte now and then gets around it. Shutting
-    the socket ends a blocked read at once, in TLS too; but the reader may take it for the regular
-    end of the answer, so the deadline must be asked afterwards (`check`).
+    Every guarded connection that is used inside is shut when the time is over. A socket's timeout
+    is per call, so a peer that sends a byte now and then evades it. Shutting the socket ends a
+    blocked read at once, in TLS too; but the reader may mistake this for the regular end of the
+    answer, so the deadline must be checked afterwards (`check`).
     """
 
     def __init__(self, seconds: float) -> None:
@@ -80,8 +80,8 @@ class Deadline:
     def watch(self, sock: socket.socket) -> None:
         """Shut this socket when the time is over.
 
-        A duplicate is kept: TLS takes the descriptor away from the first socket object, and a
-        closed descriptor's number may belong to someone else by then.
+        A duplicate is kept: TLS detaches the descriptor from the first socket object, and the
+        number of a closed descriptor may have been reused by then.
         """
         watched = socket.socket(sock.family, sock.type, sock.proto, os.dup(sock.fileno()))
         with self._lock:
@@ -96,15 +96,15 @@ class Deadline:
                 try:
                     watched.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    # The peer was quicker.
+                    # The peer closed it first.
                     pass
 
 
 class _Watchdog:
     """The one thread of this process that shuts the sockets of passed deadlines.
 
-    It sleeps until the earliest deadline that it knows and is woken for an earlier one alone, so
-    that a deadline which is met costs two set operations.
+    It sleeps until the earliest deadline and is woken only for an earlier one, so a deadline that
+    is met costs only two set operations.
     """
 
     def __init__(self) -> None:
@@ -195,9 +195,9 @@ class Head(NamedTuple):
 def read_head(lines: BinaryIO) -> Head:
     """Read the head of the real answer, whatever interim answers come before it.
 
-    `http.client` takes 100 headers of 64 KiB, takes a line without a colon for the end of the head,
-    and an early hint for the answer. Here such a line is left out, and the length of the body must
-    be unambiguous: otherwise the rest of one answer would be read as the next one.
+    `http.client` accepts 100 headers of 64 KiB, treats a line without a colon as the end of the
+    head, and an early hint as the answer. Here such a line is skipped, and the length of the body
+    must be unambiguous: otherwise the rest of one answer would be read as the next one.
 
     Raise HeadTooLarge, or HTTPException for a head that breaks off or is ambiguous in length.
     """
@@ -244,7 +244,7 @@ def _parsed(first: bytes, lines: list[bytes]) -> Head:
     intact = last_taken = True
     for line in lines:
         if line[0] in b" \t" and pairs and last_taken and _is_plain(line):
-            # A header that goes on in a second line (RFC 9112, section 5.2).
+            # A header continued on a second line (RFC 9112, section 5.2).
             name, value = pairs[-1]
             pairs[-1] = name, value + b" " + line.strip(b" \t")
             continue
@@ -262,7 +262,7 @@ def _parsed(first: bytes, lines: list[bytes]) -> Head:
 def _pair(line: bytes) -> tuple[bytes, bytes] | None:
     """Return the name and the value of a header, or None for a line that is no header.
 
-    Raise HTTPException for one that another reader might take for the length of the body.
+    Raise HTTPException for one that another reader might treat as the length of the body.
     """
     name, colon, value = line.partition(b":")
     if colon and _NAME.fullmatch(name) and _is_plain(value):
@@ -277,7 +277,7 @@ def _pair(line: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _is_plain(value: bytes) -> bool:
-    """Return whether a value has no characters that some readers take for the end of a line."""
+    """Return whether a value has no characters that some readers treat as the end of a line."""
     return b"\r" not in value and b"\0" not in value
 
 
@@ -324,7 +324,7 @@ class Dialer:
         return sock
 
     def _checked_addresses(self, host: str, port: int) -> list[Address]:
-        """Resolve the host, and refuse it if any of the answers is refused."""
+        """Resolve the host, and reject it if any of its addresses is not allowed."""
         literal = literal_address(host, port, self.policy)
         if literal:
             return [literal]
@@ -341,7 +341,7 @@ class Dialer:
             raise not_allowed(reason)
 
     def _resolve_in_time(self, host: str) -> Sequence[str]:
-        """Ask the resolver in a separate thread, which is abandoned when the time is over."""
+        """Resolve in a separate thread, which is abandoned when the time is over."""
         lookup = _Lookup(self.resolve, host)
         deadline = current_deadline()
         lookup.start()
@@ -397,7 +397,7 @@ class _Lookup(threading.Thread):
         ) from self._error
 
 
-# The errors of a connection that the server closed while it was idle: not one byte comes.
+# The errors of a connection that the server closed while it was idle: no byte arrives.
 _DEAD = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -405,10 +405,7 @@ class _Response(http.client.HTTPResponse):
     """An answer whose head is read by `read_head`; http.client does the rest."""
 
     def begin(self) -> None:
-        """Read the head, as http.client does but for the parser of e-mails.
-
-        That one takes as long as all the rest of a request that has no body.
-        """
+        """Read the head, as http.client does but for the parser of e-mails."""
         whole = self.fp
         head = read_head(whole)
         self.fp = BufferedReader(BytesIO(head.first))
@@ -426,11 +423,11 @@ class _Response(http.client.HTTPResponse):
         self.chunked = head.headers.get("Transfer-Encoding", "").lower() == "chunked"
         self.chunk_left = None
         self.length = self._body_bytes()
-        # Where a line was left out, the next answer comes over a connection of its own.
+        # If a line was skipped, the connection is not reused.
         unbounded = self.length is None and not self.chunked
         self.will_close = unbounded or self._check_close() or not head.intact  # type: ignore[attr-defined]
         if self.length == 0:
-            # Nothing is left to be read before the next answer.
+            # No body is left to read before the next answer.
             self.fp = None  # type: ignore[assignment]
             whole.close()
 
@@ -447,7 +444,7 @@ class _Response(http.client.HTTPResponse):
 class GuardedHTTPConnection(HTTPConnection):
     """A connection to a checked address, under the deadline of the thread that uses it.
 
-    The error of anything that goes wrong before the answer's body is a NetworkError.
+    All errors before the answer's body are NetworkErrors.
     """
 
     response_class = _Response
@@ -487,7 +484,7 @@ class GuardedHTTPConnection(HTTPConnection):
         return response
 
     def _response_of_live_connection(self) -> HTTPResponse:
-        """Ask again, once and on a new connection, if the kept one had died in the meantime."""
+        """Repeat the request once, on a new connection, if the kept one had died meanwhile."""
         try:
             return super().getresponse()
         except _DEAD:

@@ -1,6 +1,6 @@
 """Fetch a file: connections per host, redirects, cookies, status and body, all bounded.
 
-Cookies end with the image, so no host sees those of another image, or of another caller.
+Cookies last for one image, so no host sees those of another image or caller.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class SourceStatus(ImageError):
 
 
 def _status_line(http_status: int) -> str:
-    """Describe a status in our own words: the server's may contain anything."""
+    """Describe a status with the standard phrase: the server's may contain anything."""
     try:
         return f"HTTP {http_status} {HTTPStatus(http_status).phrase}"
     except ValueError:
         return f"HTTP {http_status}"
 
 
-# The hosts whose limit is remembered; the one that was used longest ago is forgotten first.
+# The number of hosts whose limit is kept; the least recently used one is dropped first.
 REMEMBERED_HOSTS = 1024
 # The pause in seconds before an image of a host with all connections in use is tried again.
 BUSY_SECONDS = 5.0
@@ -117,7 +117,7 @@ class PerHostLimiter:
     def connection(self, host: str, seconds: float, owner: str = "") -> Iterator[None]:
         """Hold one of the host's connections; raise HostBusy if none is free within `seconds`.
 
-        An ImageError that passes through is judged: 429, 503 and timeouts halve the limit.
+        An ImageError that passes through may halve the limit: a 429, a 503 or a timeout.
         """
         began = self._acquire(host, owner, seconds)
         try:
@@ -176,7 +176,7 @@ class PerHostLimiter:
             share = self._share(host, owner)
             share.in_use -= 1
             if complained and began >= share.halved_at:
-                # Errors of requests that were under way when the limit was halved count once.
+                # Errors of requests that were running when the limit was halved count once.
                 share.limit = max(share.limit / 2, 1.0)
                 share.halved_at = time.monotonic()
             elif succeeded:
@@ -191,7 +191,7 @@ class PerHostLimiter:
         return shares.setdefault(owner, _Share(float(self.per_host)))
 
     def _forget_idle(self) -> None:
-        """Forget the host that was used longest ago, unless it is in use or awaited."""
+        """Drop the least recently used host, unless it is in use or awaited."""
         if len(self._hosts) < REMEMBERED_HOSTS:
             return
         oldest, shares = next(iter(self._hosts.items()))
@@ -217,7 +217,7 @@ class Cookies:
         self._jar: CookieJar | None = None
 
     def keep(self, url: str, response: BaseHTTPResponse) -> None:
-        """Take the cookies that the answer of a URL sets."""
+        """Store the cookies that the answer of a URL sets."""
         if "Set-Cookie" in response.headers:
             self._jar = self._jar or CookieJar()
             self._jar.extract_cookies(response, Request(url))  # type: ignore[arg-type]
@@ -233,13 +233,13 @@ class Cookies:
 
 
 HEADERS = {"Accept": "image/*,*/*;q=0.8"}
-# Some proxies that change an answer on the way say so by 203.
+# Some proxies that modify an answer change its status to 203.
 ANSWERED = frozenset((HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 # An error page or a redirect's body up to this size is read to its end, to keep the connection.
 DRAINED_BYTES = 64 * 1024
 
-# Codes of the network that have another name as errors of an image.
+# Codes of the network that have another name as image errors.
 IMAGE_CODES = {"timeout": "source_timeout", "connection_broken": "source_broken"}
 
 IF_NONE_MATCH, IF_MODIFIED_SINCE = "If-None-Match", "If-Modified-Since"
@@ -285,7 +285,7 @@ class Fetched:
     not_modified: bool = False
 
     def without_date(self) -> Fetched:
-        """Return it without a validator that is a date; see _Request.without_date()."""
+        """Return the result without a validator that is a date; see _Request.without_date()."""
         is_date = self.validator and not self.validator.endswith('"')
         return replace(self, validator=None) if is_date else self
 
@@ -295,11 +295,11 @@ class _Request(NamedTuple):
 
     headers: Mapping[str, str]
     cookies: Cookies
-    # Where the bytes of the answer go.
+    # The file for the content, if any.
     target: BinaryIO
 
     def without_date(self) -> _Request:
-        """Return the request that follows a redirect.
+        """Return the request after a redirect.
 
         The redirect may lead to another file than last time, and that one may be older.
         """
@@ -337,7 +337,7 @@ class Fetcher:
         headers: Mapping[str, str] | None = None,
         validator: str | None = None,
     ) -> Fetched:
-        """Fetch an image for a job's owner, following redirects; `headers` stand before ours.
+        """Fetch an image for a job's owner, following redirects; `headers` override ours.
 
         With the `validator` of an earlier answer, an unchanged image is not fetched again. Raise
         ImageError as fetch_to() does, and for an empty image.
@@ -353,8 +353,8 @@ class Fetcher:
     ) -> Fetched:
         """Write the content of a URL to a file, following redirects; see fetch().
 
-        Raise ImageError; where it is `retryable`, `retry_after` may say how many seconds the
-        source asks to wait, 300 at most. HostBusy means that the attempt never began.
+        Raise ImageError; if it is `retryable`, `retry_after` may say how many seconds the source
+        asks to wait, 300 at most. HostBusy means that the attempt never began.
         """
         seconds = self.limits.total_seconds
         redirected = False
@@ -378,7 +378,7 @@ class Fetcher:
                 url, redirected = answer, True
                 request = request.without_date()
         except ImageError as error:
-            # The host of the image has answered, whatever the target of its redirect does.
+            # The host of the image has answered, even if the target of its redirect does not.
             error.answered = error.answered or redirected
             raise
         raise ImageError("too_many_redirects", f"More than {self.limits.max_redirects} redirects")
@@ -433,9 +433,9 @@ def condition(validator: str | None) -> dict[str, str]:
 
 
 def validator_of(response: BaseHTTPResponse) -> str | None:
-    """Return the ETag of a response, or else its Last-Modified; None where neither is usable.
+    """Return the ETag of a response, or else its Last-Modified; None if neither is usable.
 
-    A source that has both compares the ETag only (RFC 9110, 13.1.3).
+    A source that has both compares only the ETag (RFC 9110, 13.1.3).
     """
     etag = response.headers.get("ETag", "").strip()
     if len(etag) <= MAX_VALIDATOR_CHARS and _ETAG.fullmatch(etag):
@@ -463,7 +463,7 @@ def _as_image_errors() -> Iterator[None]:
 def _drain(response: BaseHTTPResponse) -> None:
     """Read a small body to its end, so that the connection can be kept.
 
-    Below 300 the real answer may still be to come, and must not become that of the next request.
+    Below 300 the real answer may still follow, and must not become that of the next request.
     """
     length = response.length_remaining
     if response.status < 300 or length is None or length > DRAINED_BYTES:
@@ -475,8 +475,8 @@ def _drain(response: BaseHTTPResponse) -> None:
 
 
 def _joined(url: str, location: str) -> str:
-    """Return the absolute URL of a Location header; the guard judges it when it is asked for."""
-    # http.client reads headers as Latin-1, so these are the bytes that the server has written.
+    """Return the absolute URL of a Location header; it is checked when it is requested."""
+    # http.client reads headers as Latin-1, so these are the bytes that the server sent.
     target = quote(location.strip().encode("latin-1"), safe=URL_CHARACTERS)
     try:
         return urljoin(url, target)

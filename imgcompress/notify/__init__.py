@@ -1,1 +1,1 @@
-"""Notify systems and people of a job: build, sign and send one webhook or e-mail."""
+"""Notify systems and people about a job: build, sign and send one webhook or e-mail."""

@@ -1,4 +1,4 @@
-"""Write and send a mail."""
+"""Write and send an e-mail."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ..net import Deadline, current_deadline
 from ..setting_parsers import SmtpServer
 from .webhook import Attempt
 
-# Seconds for each answer of the server, and for all of them and the mail together: one that
-# answers byte by byte must not block a delivery worker.
+# Seconds for each answer of the server, and for the whole e-mail: a server that answers byte by
+# byte must not block a delivery worker.
 ANSWER_SECONDS, MAIL_SECONDS = 15.0, 120.0
-# An answer from here on is final (RFC 5321, section 4.2.1); one from 400 may be temporary, as
+# Answers from this code on are final (RFC 5321, section 4.2.1); those from 400 may be temporary, as
 # with greylisting.
 PERMANENT = 500
 ACCEPTED, SERVICE_CLOSING = 250, 421
@@ -32,10 +32,10 @@ ACCEPTED, SERVICE_CLOSING = 250, 421
 def send_mail(
     server: SmtpServer, message: EmailMessage, *, recipient: str, tls: ssl.SSLContext | None = None
 ) -> Attempt:
-    """Hand the message to the server once.
+    """Send the message to the server once.
 
-    The server's answer to this mail decides: 4xx is temporary, 5xx is final. Earlier errors,
-    such as a refused login, are temporary, since the operator may fix them.
+    The server's answer to this e-mail decides: 4xx is temporary, 5xx is final. Earlier errors, such
+    as a rejected login, are temporary, since the operator may fix them.
     """
     deadline = Deadline(MAIL_SECONDS)
     try:
@@ -47,7 +47,7 @@ def send_mail(
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         return _refused(error.smtp_code)
     except (smtplib.SMTPNotSupportedError, UnicodeError):
-        # The address has letters that the server cannot take.
+        # The address has characters that the server does not support.
         return Attempt(False, error="address_not_supported", final=True)
     except (smtplib.SMTPException, OSError) as error:
         return Attempt(
@@ -60,7 +60,7 @@ def send_mail(
 
 
 def greet_server(server: SmtpServer, *, tls: ssl.SSLContext | None = None) -> str | None:
-    """Connect and log in, and send nothing; return a short error code, or None."""
+    """Connect and log in without sending anything; return a short error code, or None."""
     deadline = Deadline(MAIL_SECONDS)
     try:
         with deadline, _connected(server, tls) as connection:
@@ -108,7 +108,7 @@ def _connected(server: SmtpServer, tls: ssl.SSLContext | None) -> Iterator[smtpl
 
 
 def _take_leave(connection: smtplib.SMTP) -> None:
-    """Send QUIT; the mail is accepted, whatever the server answers."""
+    """Send QUIT; the e-mail is accepted, whatever the server answers."""
     with suppress(smtplib.SMTPException, OSError):
         connection.quit()
 
@@ -125,7 +125,7 @@ def _refused(code: int) -> Attempt:
 
 def _error_code(error: OSError, deadline: Deadline) -> str:
     """Return a short code for an error; the exceptions of smtplib are OSErrors too."""
-    # smtplib hides a timeout behind the loss of the connection.
+    # smtplib reports a timeout as a lost connection.
     if deadline.passed or any(isinstance(one, TimeoutError) for one in (error, error.__context__)):
         return "timeout"
     kinds = (
@@ -148,7 +148,7 @@ OPENINGS = {
 
 @dataclass(frozen=True)
 class Letter:
-    """The text of a mail: the summary, the failures by reason, and the links with their labels."""
+    """The text of an e-mail: the summary, the failures by reason, and links with their labels."""
 
     subject: str
     paragraphs: tuple[str, ...]
@@ -173,10 +173,10 @@ def job_mail(
     now: datetime,
     attachment: Attachment | None,
 ) -> EmailMessage:
-    """Return the mail about a job from the outbox's payload.
+    """Return the e-mail about a job from the outbox's payload.
 
-    If the output is too large for an `attachment`, the mail has a link to it. The Message-ID
-    is the same in every attempt, so that duplicates can be recognised.
+    If the output is too large for an `attachment`, the e-mail has a link to it. The Message-ID is
+    the same in every attempt, so that duplicates can be recognised.
     """
     letter = _letter(payload, attached=attachment is not None)
     message = EmailMessage()

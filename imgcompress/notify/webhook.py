@@ -85,8 +85,8 @@ def signed_headers(
 ) -> dict[str, str]:
     """Return the headers of one attempt, with a signature for each secret.
 
-    Standard Webhooks: an HMAC-SHA256 over `id.timestamp.body`; signatures stand side by side while
-    one secret takes the place of another.
+    Standard Webhooks: an HMAC-SHA256 over `id.timestamp.body`; during a rotation there is a
+    signature for each secret.
     """
     return {
         "Content-Type": "application/json",
@@ -99,16 +99,16 @@ def signed_headers(
 
 
 def longest_pause(pauses: Sequence[float]) -> float:
-    """Return the longest pause that there can be between two attempts."""
+    """Return the longest possible pause between two attempts."""
     return max([MAX_RETRY_AFTER, *(pause * (1 + JITTER) for pause in pauses)])
 
 
 def next_pause(attempt: int, retry_after: float | None, pauses: Sequence[float]) -> float | None:
-    """Return in how many seconds to try again after this attempt (1..); None after the last one.
+    """Return the seconds until the next attempt after this one (1..); None after the last.
 
     `pauses` are the seconds after the first, second … attempt, and each gets a jitter of a fifth.
-    `retry_after` is the number of seconds that the receiver asked for; it can lengthen the pause
-    up to a day, and not shorten it.
+    `retry_after` is the number of seconds that the receiver asked for; it can lengthen the pause up
+    to a day, but not shorten it.
     """
     if attempt > len(pauses):
         return None

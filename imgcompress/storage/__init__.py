@@ -20,7 +20,7 @@ __all__ = [
 
 
 def open_storage(settings: Settings) -> Storage:
-    """Return the storage that STORAGE_URL names. Raise SettingsError for one of no known kind."""
+    """Return the storage that STORAGE_URL names. Raise SettingsError for an unknown kind."""
     parts = urlsplit(settings.storage_url)
     if parts.scheme == "file":
         return FileStorage(Path(unquote(parts.path)))

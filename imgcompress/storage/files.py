@@ -122,7 +122,7 @@ def checked(key: str) -> str:
 
 COPY_BYTES = 1 << 20
 FILES_AT_ONCE = 500
-# The attempts to write a file whose folder is deleted meanwhile, which happens once or twice.
+# The attempts to write a file if its folder is deleted meanwhile, which happens once or twice.
 WRITES = 5
 # The errors of the system for a key without a file.
 NOTHING_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -198,10 +198,10 @@ class FileStorage:
         self.delete(key)
 
     def _replace(self, key: str, fill: Callable[[BinaryIO], object]) -> None:
-        """Put a file that `fill` writes under `key`.
+        """Store a file that `fill` writes under `key`.
 
-        Its job may be deleted meanwhile, and the folder with it. That is not a failing storage,
-        which would make the images of other jobs wait: the file is written again.
+        Its job may be deleted meanwhile, and the folder with it. That does not mean that the
+        storage fails, which would delay the images of other jobs: the file is written again.
         """
         path = self._path(key)
         with _raising_unavailable(key):

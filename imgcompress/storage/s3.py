@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 
-# An unanswered call fails for good after three attempts, in less than a minute; a
-# slice then waits and is tried again, so more patience here would only hold up its other images.
+# An unanswered call fails for good after three attempts, in less than a minute; the slice is then
+# retried later, so more attempts here would only delay its other images.
 CONNECT_SECONDS = 3
 READ_SECONDS = 15
 ATTEMPTS = 3
-# The threads of a process share them: those of a web process, which are the most
-# (deploy/gunicorn.conf.py), may all read at once. A connection in excess of those that
-# are kept is closed after one answer, with a warning for each. One is made when it is needed first.
+# Shared by the threads of a process: all threads of a web process, which has the most
+# (deploy/gunicorn.conf.py), may read at once. Connections beyond this number are closed after one
+# answer, with a warning for each. Connections are opened on demand.
 CONNECTIONS = 256
 
 # Errors for a missing or incomplete answer; botocore lets some of urllib3's through.
@@ -100,10 +100,10 @@ def open_object(client: S3Client, bucket: str, name: str) -> S3Object:
 
 
 class S3Object(io.RawIOBase):
-    """Reads an object through one answer of S3, for as long as it is read on from where it was.
+    """Reads an object from one answer of S3, as long as the reads are sequential.
 
-    To read from another place, or if the answer breaks off, the rest is requested again: of the
-    same version of the object, or not at all.
+    For another position, or if the answer breaks off, the rest is requested, of the same version of
+    the object or not at all.
     """
 
     def __init__(self, client: S3Client, wanted: Wanted, answer: GetObjectOutputTypeDef) -> None:
@@ -115,15 +115,15 @@ class S3Object(io.RawIOBase):
         self._body_at = self._position = 0
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return that it can be read from any position."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to another position; S3 is asked at the next read."""
+        """Go to another position; the request is sent at the next read."""
         starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}
         self._position = max(0, starts[whence] + offset)
         return self._position
@@ -164,7 +164,7 @@ class S3Object(io.RawIOBase):
 class Rest:
     """The rest of a file, as a file that begins at its current position.
 
-    An attempt that is repeated goes back to its beginning. boto3's own uploads close their source.
+    A repeated attempt goes back to its beginning. boto3's own uploads would close their source.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -214,7 +214,7 @@ class S3Storage:
         """See Storage."""
         name = self._name(key)
         with storage_errors(key):
-            # One request, up to the 5 GiB that S3 takes: whole or not at all, with no parts left.
+            # One request, up to S3's limit of 5 GiB: whole or not at all, with no parts left.
             client_of(self.endpoint).put_object(
                 Bucket=self.bucket, Key=name, Body=cast("BinaryIO", Rest(source))
             )
@@ -280,7 +280,7 @@ class S3Storage:
                 yield [(found["Key"], found["LastModified"]) for found in page.get("Contents", ())]
 
     def _delete_page(self, folder: str, names: Sequence[str]) -> None:
-        """Delete up to 1,000 objects. Raise StorageUnavailable when some of them stay."""
+        """Delete up to 1,000 objects. Raise StorageUnavailable if some of them remain."""
         if not names:
             return
         with storage_errors(folder):
