@@ -1,4 +1,4 @@
-"""What all packages agree on about a catalogue: its options, URLs, columns, and types of files."""
+"""Definitions shared by all packages: a catalogue's options, URLs, columns, and types of files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-# The options of compression of an upload or of a row of its CSV.
+# The compression options of an upload, or of a row of its CSV.
 OPTION_NAMES = (
     "format",
     "quality",
@@ -20,14 +20,14 @@ OPTION_NAMES = (
 )
 OUTPUT_FORMATS = ("jpeg", "png", "webp", "avif")
 FORMATS = ("keep", "auto", *OUTPUT_FORMATS)
-# How much time an image may take: the fastest that is good, the usual, the best at any cost.
+# How much time an image may take: the fastest acceptable, the usual, or the best at any cost.
 EFFORTS = ("low", "medium", "high")
-# What is kept of a source's metadata: nothing, or who made it, who owns it, and how it may be used.
+# The metadata kept from a source: nothing, or its creator, owner and terms of use.
 METADATA = ("none", "rights")
-# No JPEG is wider or higher than this.
+# The maximum width and height of a JPEG.
 MAX_SIDE = 65_535
-# The smallest and the largest value of each option that is a number. The quality is that of an
-# encoder, the percentage the share of the bytes that is saved, the score that of imaging/score.py.
+# The smallest and the largest value of each option that is a number. The quality is an encoder's,
+# the percentage is the share of bytes to save, the score is that of imaging/score.py.
 BOUNDS = {
     "quality": (1, 95),
     "compression_percentage": (1, 95),
@@ -35,23 +35,23 @@ BOUNDS = {
     "max_height": (1, MAX_SIDE),
     "min_score": (1, 95),
 }
-# The least score, 0 to 100, that a word stands for.
+# The lowest score, 0 to 100, of each rating.
 RATINGS = {"visually lossless": 90, "high": 70, "medium": 50, "low": 0}
 
 
 def rating_of(score: float) -> str:
-    """Return the word for a score."""
+    """Return the rating of a score."""
     return next(word for word, least in RATINGS.items() if score >= least)
 
 
-# What browsers and proxies agree to take.
+# The longest URL that browsers and proxies accept.
 MAX_URL_CHARS = 8_192
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-# The images of an upload by columns, as they go from the file into the ledger; it takes a tenth of the
-# time of a tuple for each image. Row numbers, positions, serial numbers, product names, URLs, a row's
-# own options in place of the job's, and output names.
+# The images of an upload by columns, on their way from the file to the ledger; this takes a tenth
+# of the time of a tuple for each image. Row numbers, positions, serial numbers, product names,
+# URLs, a row's own options in place of the job's, and output names.
 ImageColumns = tuple[
     Sequence[int],
     Sequence[int],

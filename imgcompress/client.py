@@ -24,7 +24,7 @@ import requests
 
 JSON = Mapping[str, Any]
 DEFAULT_SERVER = "http://127.0.0.1:5000"
-# The longest time that the service holds a status, and the time of an answer besides it.
+# The longest time that the service holds a status request, and the additional time for an answer.
 WAIT_SECONDS, ANSWER_SECONDS = 30, 60.0
 CONNECT_SECONDS = 10.0
 # Statuses of temporary failures: too many calls, or the service is unavailable.
@@ -44,7 +44,7 @@ class ClientError(Exception):
 
     `code` is stable (docs/errors.md and the API document list the codes of the service), `message`
     says what to do, and `status` is the HTTP status, or 0 if there was no answer. `issues` are the
-    problems that the service found in a file or a field, the first 100 of `issue_count`.
+    first 100 of the `issue_count` issues that the service found in a file or a field.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ClientError(Exception):
 
 
 class JobUnfinished(ClientError):
-    """The job had not ended when the time to wait for it was over; `job` is its last status."""
+    """The job had not ended when the wait timed out; `job` is its last status."""
 
     def __init__(self, job: Job, seconds: float) -> None:
         self.job = job
@@ -83,7 +83,7 @@ class _Answer:
 
     @classmethod
     def of(cls: type[Answer], data: JSON) -> Answer:
-        """Return the part; a time becomes an aware datetime."""
+        """Return the part, with times as aware datetimes."""
         known = {part.name: part for part in fields(cls)}  # type: ignore[arg-type]
         values = {name: value for name, value in data.items() if name in known}
         for name, value in values.items():
@@ -143,7 +143,7 @@ class Submission(_Answer):
 
 @dataclass(frozen=True)
 class Job(_Answer):
-    """A job as its status, or the list of jobs, shows it; the list has no `errors`."""
+    """A job, from its status or from the list of jobs, which has no `errors`."""
 
     request_id: str
     status: str
@@ -181,7 +181,7 @@ class Job(_Answer):
 
 @dataclass(frozen=True)
 class ImageFailure(_Answer):
-    """Why an image failed, and what to do."""
+    """The reason why an image failed, with advice."""
 
     code: str
     message: str
@@ -220,7 +220,7 @@ class Image(_Answer):
 
 
 class Client:
-    """The calls of a service at `server`, with the API key if it asks for one.
+    """The calls of a service at `server`, with an API key if it requires one.
 
     Every call raises ClientError. A client may be used by one thread at a time.
     """
@@ -233,10 +233,11 @@ class Client:
         self._key = (key or "").strip()
         if not re.fullmatch("[!-~]*", self._key):
             raise ClientError(
-                "invalid_api_key", "The API key has characters that no key has. Copy it again."
+                "invalid_api_key",
+                "The API key has characters that are not allowed in keys. Copy it again.",
             )
         self._session = requests.Session()
-        # A login in .netrc must not take the place of the key.
+        # A login in .netrc must not replace the key.
         self._session.auth = self._authorize
         if _is_loopback(self.server):
             self._session.trust_env = False  # Requests to this machine bypass proxies.
@@ -259,10 +260,10 @@ class Client:
         idempotency_key: str | None = None,
         **options: Any,
     ) -> Submission:
-        """Upload a catalogue, from a path or as bytes, and return the job that it became.
+        """Upload a catalogue, from a path or as bytes, and return its job.
 
-        `options` are the fields of docs/api.md, such as `format="webp"`. Sent again with the same
-        `idempotency_key`, also by another process, the same upload is the same job.
+        `options` are the fields of docs/api.md, such as `format="webp"`. Repeated with the same
+        `idempotency_key`, even by another process, an upload makes only one job.
         """
         form = {name: _written(value) for name, value in options.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
@@ -299,7 +300,7 @@ class Client:
         timeout: float | None = None,
         on_change: Callable[[Job], None] | None = None,
     ) -> Job:
-        """Return a job when it has ended; call `on_change` with each status on the way.
+        """Return a job once it has ended; call `on_change` with each status until then.
 
         Raise JobUnfinished after `timeout` seconds.
         """
@@ -322,12 +323,12 @@ class Client:
             if found.status_code != 304:
                 answer = found
                 job = Job.of(answer.json())
-            # A service without a free place to hold the call answers at once.
+            # If the service has no free place for a waiting call, it answers at once.
             if not job.ended and time.monotonic() - asked < FIRST_PAUSE:
                 time.sleep(FIRST_PAUSE)
 
     def results(self, request_id: str, *, status: str | None = None) -> Iterator[Image]:
-        """Yield the images of a job in the order of the file, or those with a status alone."""
+        """Yield the images of a job in the order of the file, or only those with a status."""
         path: str | None = f"/job/details/{_id(request_id)}"
         query: dict[str, Any] = {"per_page": PAGE} | ({"status": status} if status else {})
         while path:
@@ -336,7 +337,7 @@ class Client:
             path, query = self._next(page), {}
 
     def jobs(self, *, status: str | None = None) -> Iterator[Job]:
-        """Yield the jobs, the newest first, or those with a status alone."""
+        """Yield the jobs, the newest first, or only those with a status."""
         path: str | None = "/job"
         query: dict[str, Any] = {"per_page": 100} | ({"status": status} if status else {})
         while path:
@@ -359,12 +360,12 @@ class Client:
         The output is a CSV, or a workbook like the upload (`download_format` of the job). With a
         `delimiter` (comma, semicolon, tab or pipe), it is always a CSV with added columns.
 
-        With `errors`, the list of failed images; with `report`, that of all images and what changed
-        since the earlier job. The file appears when it is complete. With `partial`, also of a job
-        that has not ended.
+        With `errors`, the list of failed images; with `report`, the list of all images and their
+        changes since the earlier job. The file appears once it is complete. With `partial`, the job
+        need not have ended.
         """
         query = {"partial": _written(partial), "errors": _written(errors)}
-        if report:  # Services before 0.2 refuse the parameter.
+        if report:  # Services before 0.2 reject the parameter.
             query["report"] = _written(report)
         if delimiter:
             query |= {"delimiter": delimiter, "output": "append"}
@@ -386,7 +387,7 @@ class Client:
         return self._save(path, dict(parse_qsl(parts.query)), Path(to))
 
     def retry(self, request_id: str, codes: Iterable[str] = ()) -> Job:
-        """Try the failed images again, or those that failed with these codes alone."""
+        """Retry the failed images, or only those that failed with these codes."""
         query = {"codes": ",".join(codes)} if codes else {}
         path = f"/job/retry/{_id(request_id)}"
         sent = count()
@@ -398,7 +399,7 @@ class Client:
         try:
             return Job.of(self._answered(send).json())
         except ClientError as error:
-            # The answer to the first call was lost, and it had begun the job again.
+            # The answer to the first call was lost, but it had restarted the job.
             if error.code == "job_running" and next(sent) > 1:
                 return self.status(request_id)
             raise
@@ -420,12 +421,12 @@ class Client:
         try:
             self._answered(send)
         except ClientError as error:
-            # The answer to the first call was lost, and it had deleted the job.
+            # The answer to the first call was lost, but it had deleted the job.
             if error.status != 404 or next(sent) == 1:
                 raise
 
     def _next(self, page: JSON) -> str | None:
-        """Return the path of the next page: behind a proxy its host may differ from ours."""
+        """Return the path of the next page; behind a proxy its host may differ from `server`."""
         if not page["next"]:
             return None
         parts = urlsplit(page["next"])
@@ -466,7 +467,7 @@ class Client:
         )
 
     def _answered(self, send: Sent) -> requests.Response:
-        """Return the answer to a call, sent again while it fails for a temporary reason."""
+        """Return the answer to a call, which is repeated while it fails for a temporary reason."""
         end = time.monotonic() + self.patience
         pause = FIRST_PAUSE
         while True:
@@ -520,7 +521,7 @@ def _error_of(answer: requests.Response) -> ClientError:
     except (ValueError, KeyError, TypeError):
         return ClientError(
             "no_service",
-            f"{answer.url} answered {status} {answer.reason}, and not as imgcompress does. Check the"
+            f"{answer.url} answered {status} {answer.reason}, but is not imgcompress. Check the"
             " address.",
             status=status,
             retryable=status in RETRIED,
@@ -565,7 +566,7 @@ def _id(request_id: str) -> str:
 
 
 def _written(value: Any) -> str:
-    """Return an option as a form writes it."""
+    """Return an option in the form of a form field."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):

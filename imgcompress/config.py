@@ -48,12 +48,12 @@ from .setting_parsers import (
     zero_or,
 )
 
-# Where keys are required, callers are independent, and none may crowd out the others.
+# If keys are required, callers are independent, and none may crowd out the others.
 WITH_KEYS = {"uploads_per_minute": 60, "reads_per_minute": 600}
 
 
 def rate_limits(values: Mapping[str, Any]) -> dict[str, int]:
-    """Return the limits per minute, 0 for none: as set, or else by whether keys are asked for."""
+    """Return the limits per minute, 0 for none: as set, or else by whether keys are required."""
     return {
         name: _limit(values[name], default if values["require_api_key"] else 0)
         for name, default in WITH_KEYS.items()
@@ -72,12 +72,12 @@ SOCKET_PATH_LIMIT = 100
 class Setting:
     """How one setting is read and explained.
 
-    Its variable is the name of the field in capitals, unless `variable` gives another. `check`
-    raises ValidationError for a value, `parse` makes a value of the text, or raises ValueError;
-    `given` makes further arguments of `parse` from the settings before it, of which `required`
-    asks for the variable to be set. `help` is the comment in `.env.example`, where a setting without a
-    default stands with its `example`; a setting without help shares that of the one before it.
-    `section` begins a section there.
+    Its variable is the name of the field in capitals, unless `variable` is another. `check` raises
+    ValidationError for a bad value; `parse` converts the text, or raises ValueError; `given` makes
+    further arguments of `parse` from the settings before it, of which `required` demands that the
+    variable is set. `help` is the comment in `.env.example`, where a setting without a default
+    stands with its `example`; a setting without help shares that of the one before it. `section`
+    begins a section there.
     """
 
     default: Any
@@ -91,7 +91,7 @@ class Setting:
 
 
 def setting(default: Any, help: str = "", *, secret: bool = False, **options: Any) -> Any:
-    """Declare a setting; the type of its field says how it is read where there is no parser."""
+    """Declare a setting; without a parser, the type of its field decides how it is read."""
     return field(repr=not secret, metadata={"setting": Setting(default, help, **options)})
 
 
@@ -419,8 +419,8 @@ class Settings:
 class SparseEnv(Env):
     """An environment in which an empty value counts as unset.
 
-    Compose files and service managers pass `NAME=` for what is not set, and no setting has a use
-    for an empty text.
+    Compose files and service managers pass `NAME=` for unset variables, and no setting has an empty
+    value.
     """
 
     def _get_value(self, env_key: str, default: Any) -> Any:
@@ -556,7 +556,7 @@ def embedded_broker_url(data_dir: Path) -> str:
 
 
 def embedded_broker_socket(data_dir: Path) -> Path:
-    """Return the socket's path under `data_dir`, or a short private one where that is too long."""
+    """Return the socket's path under `data_dir`, or a short private one if that is too long."""
     socket = data_dir / "broker" / "valkey.sock"
     if len(str(socket).encode()) <= SOCKET_PATH_LIMIT:
         return socket
@@ -564,7 +564,7 @@ def embedded_broker_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"imgcompress-{digest}" / "valkey.sock"
 
 
-# Errors of environs for a value of the wrong type, in the words of the checks.
+# Errors of environs for a value of the wrong type, worded like those of the checks.
 TYPE_ERRORS = {
     "Not a valid integer.": "must be a whole number",
     "Not a valid number.": "must be a number",

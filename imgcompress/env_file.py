@@ -1,4 +1,4 @@
-"""What `.env` may hold: the text of `.env.example`, and the names in it that are misspelt."""
+"""The text of `.env.example`, and a check for misspelt names in `.env`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST_ALIKE = 0.85
 
 
 def misspelt_settings(env_file: Path | None = Path(".env")) -> dict[str, str]:
-    """Return the names in the environment and `.env` that nearly are a setting's, with that setting."""
+    """Return names in the environment and `.env` that resemble a setting's, with that setting."""
     known = variables()
     given = set(os.environ)
     if env_file is not None and env_file.is_file():
@@ -40,7 +40,7 @@ EXAMPLE_BEGINNING = """\
 
 
 def env_example() -> str:
-    """Return the text of `.env.example`: each setting with its default, behind its help."""
+    """Return the text of `.env.example`: each setting's help and default."""
     lines = []
     for _, variable, _, declared in declared_settings():
         if declared.section:
@@ -68,7 +68,7 @@ def _comment(text: str) -> list[str]:
 
 
 def _written(default: Any) -> str:
-    """Return a default as its variable would be set to it."""
+    """Return a default as text for its variable."""
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:g}" if isinstance(default, float) else str(default)

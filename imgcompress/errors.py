@@ -1,4 +1,4 @@
-"""The error tree: a stable code, a public message that says what to do, retryable or not.
+"""The error tree: a stable code, a public message with advice, retryable or not.
 
 The public message may reach a caller; `detail` is for the log only.
 """
@@ -28,7 +28,7 @@ class SettingsError(ImgcompressError):
 
 
 class LedgerUnavailable(ImgcompressError):
-    """The database did not answer, or refused writes, for a temporary reason."""
+    """The database did not answer, or rejected writes, for a temporary reason."""
 
     code = "ledger_unavailable"
     message = "The database is unavailable at the moment. Nothing was changed; try again shortly."
@@ -36,7 +36,7 @@ class LedgerUnavailable(ImgcompressError):
 
 
 class StorageUnavailable(ImgcompressError):
-    """The storage refused a read or a write."""
+    """The storage failed to read or write."""
 
     code = "storage_unavailable"
     message = "The storage is unavailable at the moment. Nothing was lost; try again shortly."
@@ -72,7 +72,7 @@ class NetworkError(ImgcompressError):
 
 @dataclass(frozen=True)
 class ImageErrorKind:
-    """One way in which an image can fail: its code, one sentence of advice, and retryable.
+    """One kind of image error: its code, one sentence of advice, and whether a retry can help.
 
     With `grouped_by_found`, a job's failures are also grouped by `found`, which is one of a few
     texts. With `needs_other_url`, only another URL in the catalogue helps, not a retry.
@@ -150,8 +150,8 @@ IMAGE_ERRORS: dict[str, ImageErrorKind] = {
         ),
         ImageErrorKind(
             "unsupported_format",
-            "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images, and HEIC where it is"
-            " installed, can be compressed; convert the image first.",
+            "Only JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF images, and HEIC if it is installed, can"
+            " be compressed; convert the image first.",
             grouped_by_found=True,
             needs_other_url=True,
         ),
@@ -202,9 +202,9 @@ IMAGE_ERRORS: dict[str, ImageErrorKind] = {
 class ImageError(ImgcompressError):
     """One image failed, for a reason in IMAGE_ERRORS.
 
-    `found` is the detail (a status, a content type), and is shown to the caller before the
-    advice; `retry_after` is the number of seconds that the origin asked us to wait. `answered`
-    says that the server had answered something before it failed.
+    `found` is the detail (a status, a content type), and is shown to the caller before the advice;
+    `retry_after` is the number of seconds that the origin asked us to wait. `answered` is true if
+    the server had answered before it failed.
     """
 
     answered = False

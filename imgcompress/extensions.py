@@ -35,13 +35,13 @@ db = SQLAlchemy(model_class=Base, disable_autonaming=True)
 def add_migrations(app: Flask) -> None:
     """Bind Flask-Migrate on first use.
 
-    The servers do without; with Alembic, which it loads, it takes a tenth of their start.
+    The servers do not need it; with Alembic, which it loads, it takes a tenth of their start.
     """
 
     def bind() -> Any:
         from flask_migrate import Migrate
 
-        # This takes the place of the proxy.
+        # This replaces the proxy.
         Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
         return app.extensions["migrate"]
 

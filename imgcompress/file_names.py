@@ -1,4 +1,4 @@
-"""Names of files: those that callers save, readable and safe on every system, and keys in the storage."""
+"""Names of files: those for callers, readable and safe on every system, and keys in the storage."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 from uuid import UUID, uuid4, uuid5
 
-# File systems take names of 255 bytes; what is appended needs some of them.
+# File systems allow names of 255 bytes; suffixes need some of them.
 STEM_BYTES = 180
 # Characters with a special meaning in a path or on Windows.
 RESERVED = frozenset('<>:"/\\|?*')
-# Where a name begins with one of these, a command takes it for an option (-), a shell for a home
-# (~), others for a list of names (@), or a spreadsheet for a formula.
+# A name that begins with one of these is read as an option by commands (-), as a home by shells
+# (~), as a list of names by others (@), or as a formula by spreadsheets.
 LEADING = frozenset("-~@+=")
 # Characters that need no encoding in a URL; some shops accept no other image names.
 NOT_IN_URL = re.compile(r"[^A-Za-z0-9._-]+")
@@ -27,7 +27,7 @@ DEVICE = re.compile(
 
 
 def safe_stem(text: str) -> str:
-    """Return a text as the beginning of a file name, of STEM_BYTES at most; it may be empty.
+    """Return a text as the stem of a file name, at most STEM_BYTES long; it may be empty.
 
     Forbidden characters are left out, as are dots and blanks at both ends, and an underscore is
     put before a reserved name.
@@ -50,7 +50,7 @@ def output_name(source: str, ending: str) -> str:
 
 
 def ascii_name(name: str) -> str:
-    """Return an `output_name` in ASCII, for those who read no other; letters lose their marks."""
+    """Return an `output_name` in ASCII, for clients that need it; letters lose their accents."""
     if name.isascii():
         return name
     path = PurePosixPath(name)
@@ -60,9 +60,9 @@ def ascii_name(name: str) -> str:
 
 
 def name_in_url(source: str) -> str:
-    """Return the stem of a file name, or of the path of a URL, as it can stand in any URL.
+    """Return the stem of a file name, or of a URL's path, in a form that is safe in URLs.
 
-    It is plain ASCII: letters lose their marks, and what has no such form becomes a hyphen.
+    It is plain ASCII: letters lose their accents, and other characters become hyphens.
     """
     name = unquote(source.rstrip("/").rpartition("/")[2])
     plain = ENDING.sub("", name)
@@ -71,17 +71,17 @@ def name_in_url(source: str) -> str:
     return NOT_IN_URL.sub("-", plain)[:URL_STEM_CHARS].strip("-._") or "image"
 
 
-# The folders that the service writes to; whatever else lies in the storage is not ours.
+# The folders that the service writes to; everything else in the storage belongs to others.
 CSVS, IMAGES, CHECK = FOLDERS = ("csv", "images", "check")
 
 _UUID = "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _UPLOAD = re.compile(f"{CSVS}/{_UUID}/input\\.(?:csv|xlsx)")
-# The second name is the image's; the first one that of its job, or of a later epoch of it.
+# The second part is the image's id; the first is that of its job, or of a later epoch.
 _IMAGE = re.compile(f"{IMAGES}/{_UUID}/{_UUID}\\.[a-z]+")
 
 
 def csv_folder(request_id: object) -> str:
-    """Return the folder of what a job was made of."""
+    """Return the folder of a job's uploaded files."""
     return f"{CSVS}/{request_id}"
 
 
@@ -98,8 +98,8 @@ def workbook_key(request_id: object) -> str:
 def images_folder(request_id: object, epoch: int) -> str:
     """Return the folder of the images that are compressed in an epoch; later ones are seldom.
 
-    Its name is always a UUID: what is named otherwise, the sweep of version 0.1.0 takes for a file
-    that belongs to nothing, and somebody may go back to that.
+    Its name is always a UUID: the sweep of version 0.1.0 treats any other name as an orphan, and a
+    downgrade must be possible.
     """
     name = request_id if epoch == 1 else uuid5(UUID(str(request_id)), str(epoch))
     return f"{IMAGES}/{name}"
@@ -108,33 +108,33 @@ def images_folder(request_id: object, epoch: int) -> str:
 def image_key(request_id: object, image_id: object, extension: str, epoch: int = 1) -> str:
     """Return the key of an image that is compressed in this epoch of its job.
 
-    Workers that come upon the same image in one epoch write the same file. What was left behind in
-    an earlier epoch has another key, so it can be deleted at any time.
+    Workers that process the same image in one epoch write the same file. Leftovers of an earlier
+    epoch have other keys, so they can be deleted at any time.
     """
     return f"{images_folder(request_id, epoch)}/{image_id}.{extension}"
 
 
 def file_ref(image_id: UUID) -> int:
-    """Return the number by which the files named after this image are found, in 63 bits.
+    """Return a 63-bit number by which the files named after this image are found.
 
-    Some images share one: it narrows a search, and the key decides. The time comes first in an id,
-    so that the files of a job lie side by side in an index.
+    Some images share one: it narrows a search, and the key decides. Ids begin with the time, so
+    that the files of a job are adjacent in an index.
     """
     return (image_id.int >> 64) & (1 << 63) - 1
 
 
 def check_key() -> str:
-    """Return a new key for a file by which the storage itself is tried."""
+    """Return a new key for a file that tests the storage."""
     return f"{CHECK}/{uuid4().hex}"
 
 
 def job_of_upload(key: str) -> UUID | None:
-    """Return the job whose CSV or workbook has this key, or None when it is no key of either."""
+    """Return the job whose CSV or workbook has this key, or None for any other key."""
     match = _UPLOAD.fullmatch(key)
     return UUID(match[1]) if match else None
 
 
 def id_of_image(key: str) -> UUID | None:
-    """Return the id of the image with this key, or None when it is no key of an image."""
+    """Return the id of the image with this key, or None for any other key."""
     match = _IMAGE.fullmatch(key)
     return UUID(match[2]) if match else None

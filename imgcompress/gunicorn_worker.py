@@ -1,7 +1,7 @@
 """The web server's workers: gunicorn's threaded ones, with timeouts for stalled clients.
 
-gunicorn reads heads and bodies for as long as they take, and each holds a thread. So there are many
-threads (`deploy/gunicorn.conf.py`), and a client that keeps one waiting for too long is cut off.
+gunicorn reads heads and bodies without a time limit, and each occupies a thread. So there are many
+threads (`deploy/gunicorn.conf.py`), and stalled requests time out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gunicorn.workers.gthread import ThreadWorker
 
-# A request's head comes at once, and its body at 2 KiB/s or more.
+# A request's head must arrive at once, and its body at 2 KiB/s or more.
 HEAD_SECONDS = 20.0
 READ_SECONDS = 30.0
 READ_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ Application = Callable[[Environment, Any], Iterable[bytes]]
 
 
 class Wait(NamedTuple):
-    """A thread waits for its client on this socket, until this time at most."""
+    """A thread that waits for its client on this socket, until this time at most."""
 
     until: float
     sock: socket.socket
@@ -38,39 +38,39 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # By the thread that waits.
+        # Keyed by the waiting thread.
         self.waits: dict[int, Wait] = {}
 
     def load_wsgi(self) -> None:
-        """Load the application, and bound the wait for bodies like that for heads."""
+        """Load the application, and limit the wait for bodies like that for heads."""
         super().load_wsgi()
         self.wsgi: Application = _with_patience(self, self.wsgi)
 
     def handle(self, conn: Any) -> Any:
-        """Handle one request; its head has to come in time."""
+        """Handle one request, whose head must arrive in time."""
         with suppress(OSError, AttributeError):  # Only Linux has this option.
             conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALL_MILLISECONDS)
         with self.waiting(conn.sock, HEAD_SECONDS):
             return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Handle a request whose head has come."""
+        """Handle a request whose head has arrived."""
         self.waits.pop(get_ident(), None)
         return super().handle_request(req, conn)
 
     def notify(self) -> None:
-        """Notify the master every second that this worker is alive, and cut off stalled requests."""
+        """Notify the master every second that this worker is alive, and end stalled requests."""
         super().notify()
         now = monotonic()
         for wait in list(self.waits.values()):
             if wait.until < now:
-                # The thread then reads the end of the data.
+                # The thread then reads an end of file.
                 with suppress(OSError):
                     wait.sock.shutdown(socket.SHUT_RD)
 
     @contextmanager
     def waiting(self, sock: socket.socket, seconds: float) -> Iterator[None]:
-        """Bound the time that this thread waits for the client inside."""
+        """Limit the time that this thread waits for the client inside the block."""
         self.waits[get_ident()] = Wait(monotonic() + seconds, sock)
         try:
             yield
@@ -79,7 +79,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
 
 class PatientInput:
-    """The body of a request, of which each part has to come in time."""
+    """The body of a request; each part must arrive in time."""
 
     def __init__(self, worker: PatientWorker, sock: socket.socket, body: Any) -> None:
         self._worker, self._sock, self._body = worker, sock, body

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> tuple[str, ...]:
-    """Return the secrets in a file; a file that is missing is made, with one in it.
+    """Return the secrets in a file; a missing file is created, with one secret.
 
-    Of processes that start together one makes it, and all read the same.
+    If processes start together, one creates it, and all read the same.
     """
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def read_or_make(path: Path, make: Callable[[], str]) -> tuple[str, ...]:
 
 
 def read(path: Path) -> tuple[str, ...]:
-    """Return the secrets in a file, one in each line; none where there is no file."""
+    """Return the secrets in a file, one per line; none if there is no file."""
     try:
         return tuple(path.read_text(encoding="ascii").split())
     except FileNotFoundError:
@@ -39,7 +39,7 @@ def replace(path: Path, secrets: Iterable[str]) -> None:
 
 
 def _written_beside(path: Path, secrets: Iterable[str]) -> Path:
-    """Return a temporary file beside `path` with these secrets, for its owner alone."""
+    """Return a temporary file beside `path` with these secrets, readable only by its owner."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

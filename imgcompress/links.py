@@ -1,8 +1,7 @@
-"""The addresses that callers are given: of a job's calls, and of its compressed images; and the ids
-in them.
+"""The URLs returned to callers, of a job's calls and of its compressed images, and the ids in them.
 
-The ledger keeps the addresses of images plain; they are signed each time that a caller is given
-one, if the settings say so.
+The ledger stores the URLs of images unsigned; if the settings say so, they are signed each time
+they are returned.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ UUID_CHARS = 36
 
 
 def parse_id(text: str) -> UUID | None:
-    """Return the UUID that `text` writes with its four hyphens, or None for any other text."""
+    """Return the UUID in `text`, written with four hyphens, or None for any other text."""
     try:
         return UUID(text) if len(text) == UUID_CHARS and text.count("-") == 4 else None
     except ValueError:
@@ -41,11 +40,11 @@ def image_url(
     position: int,
     extension: str,
 ) -> str:
-    """Return the plain address of an image of a job whose links begin with `base_url`.
+    """Return the unsigned URL of an image of a job whose links begin with `base_url`.
 
-    It ends in the name that the image's row gives, or else in that of its source. That is for
-    people and shops alone: the image is found by its id. The second image of a row gets a number
-    beside the name of the row, as do those after it.
+    It ends in the name from the image's row, or else from its source. That is only for people and
+    shops: the image is found by its id. The second and further images of a row get a number after
+    the name of the row.
     """
     stem = name_in_url(output_name or urlsplit(input_url).path)
     if output_name and position:
@@ -54,7 +53,7 @@ def image_url(
 
 
 def signed_url(image_url: str | None) -> str | None:
-    """Return the address of an image as a caller is given it now; None stays None."""
+    """Return the URL of an image for a caller, signed if required; None stays None."""
     settings = current_settings()
     if image_url is None or not settings.signed_image_urls:
         return image_url
@@ -63,16 +62,16 @@ def signed_url(image_url: str | None) -> str | None:
 
 
 def _signed(image_url: str) -> str:
-    """Return what of an address is signed: its id and its extension, in both of its forms.
+    """Return the signed part of a URL: its id and its extension, the same in both forms of the URL.
 
-    Versions before 0.2 gave `/image/<image_id>.<extension>`.
+    Versions before 0.2 returned `/image/<image_id>.<extension>`.
     """
     _, parent, name = image_url.rsplit("/", 2)
     return name if parent == "image" else f"{parent}.{name.rpartition('.')[2]}"
 
 
 def is_signed(name: str, expires: int, signature: str) -> bool:
-    """Return whether we signed the address of the image `<image_id>.<extension>` with this expiry."""
+    """Return whether this service signed the URL of `<image_id>.<extension>` with this expiry."""
     return hmac.compare_digest(_signature(name, expires).encode(), signature.encode())
 
 

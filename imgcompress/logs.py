@@ -1,7 +1,7 @@
-"""One shape for every line that a process logs: the service's own lines, Celery's and gunicorn's.
+"""One format for every line that a process logs: the service's own lines, Celery's and gunicorn's.
 
-Modules log by the standard library's `logging`, and name facts with `extra`. What all lines of a
-call or a task have in common, such as the job's `request_id`, is bound once.
+Modules log with the standard library's `logging`, and pass fields in `extra`. Fields that all lines
+of a call or a task share, such as the job's `request_id`, are bound once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-# The facts that a line may have beside its text; others, which libraries add, are left out.
+# The fields that a line may have besides its text; others, added by libraries, are left out.
 FIELDS = (
     "method",
     "path",
@@ -32,16 +32,16 @@ FIELDS = (
     "bytes",
     "bytes_after",
 )
-# They log each message and each tick; the service logs the relevant ones itself.
+# These log each message and each tick; the service logs the relevant ones itself.
 TALKATIVE = ("celery.app.trace", "celery.worker.strategy", "celery.beat", "alembic")
-# What others sent stands behind this mark, so that it cannot pass for a line of its own.
+# Further lines of a text begin with this mark, so that input cannot forge a log line.
 TRACEBACK_MARK = "    | "
 
 Line = MutableMapping[str, Any]
 
 
 def write_logs(log_format: str, level: str) -> None:
-    """Have this process log to standard error: as `console` or `json`, from this level on.
+    """Make this process log to standard error, as `console` or `json`, from this level on.
 
     DEBUG applies to the service only: libraries would log secrets, such as request headers.
     """
@@ -57,13 +57,13 @@ def write_logs(log_format: str, level: str) -> None:
 
 
 def begin(**facts: object) -> None:
-    """Forget what was bound, and bind these facts to all that this thread logs from now on."""
+    """Clear the bound fields, and bind these to all later lines of this thread."""
     structlog.contextvars.clear_contextvars()
     bind(**facts)
 
 
 def bind(**facts: object) -> None:
-    """Bind more facts to all that this thread logs."""
+    """Bind more fields to all later lines of this thread."""
     structlog.contextvars.bind_contextvars(**{name: str(fact) for name, fact in facts.items()})
 
 
@@ -101,13 +101,13 @@ def _in_words(_logger: object, _method: str, line: Line) -> str:
 
 
 def _quoted(value: object) -> str:
-    """Write a value so that nothing in it can pass for another fact."""
+    """Write a value so that nothing in it can be mistaken for another field."""
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     return text if text.isprintable() and not set(text) & set(' "=') else json.dumps(text)
 
 
 def _escaped(text: str) -> str:
-    """Write line ends and other control characters so that they cannot act."""
+    """Escape line ends and other control characters."""
     return (
         text
         if text.isprintable()

@@ -1,8 +1,8 @@
-"""What is measured: every metric that processes add to, and the share that one has not saved yet.
+"""All metrics of the processes, and the share that a process has not saved yet.
 
-Prometheus asks one process, and the answer must hold for all of them, on all machines. So the sums
-are kept in the ledger (`ledger/metric_values.py`). What counts images and jobs is written there
-with them; timings gather here, and are added to the ledger every few seconds.
+Prometheus scrapes one process, and the answer must cover all of them, on all machines. So the sums
+are kept in the ledger (`ledger/metric_values.py`). Counters of images and jobs are written there
+with them; timings are collected here, and added to the ledger every few seconds.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Counter:
-    """Something that is counted, and never becomes less."""
+    """A count that only increases."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
 
     def sample(self, *labels: str) -> Sample:
-        """Return the number that has these values of the labels."""
+        """Return the number with these values of the labels."""
         return Sample(self.name, labels)
 
 
 class Share:
-    """What this process has measured and not saved; any thread may add to it."""
+    """The unsaved measurements of this process; any thread may add to them."""
 
     def __init__(self) -> None:
         self._save: Callable[[], None] | None = None
         self.begin()
 
     def begin(self) -> None:
-        """Begin with nothing, as each forked process does: what is here is its parent's."""
+        """Clear the numbers, as each forked process must: they are its parent's."""
         self._lock = Lock()
         self._values: dict[Sample, float] = {}
         self._unsaved = Event()
@@ -78,14 +78,14 @@ class Share:
         self._unsaved.set()
 
     def save_by(self, save: Callable[[], None]) -> None:
-        """Have a thread call `save`, which takes what is here, a while after there is something.
+        """Make a thread call `save`, which takes the numbers, a while after the first one is added.
 
         A process that is killed takes SAVE_SECONDS of timings with it.
         """
         self._save = save
 
     def save_now(self) -> None:
-        """Save what is here, as a process does that ends."""
+        """Save all numbers, before a process ends."""
         if self._save and self._unsaved.is_set():
             self._save()
 
@@ -102,9 +102,9 @@ atexit.register(SHARE.save_now)
 
 @dataclass(frozen=True)
 class Histogram:
-    """Times in seconds, by the bounds that they stay within.
+    """Times in seconds, counted by upper bounds.
 
-    The ledger knows a bound by its place: other bounds need a metric of another name.
+    The ledger stores a bound as its index, so other bounds need a metric with another name.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Histogram:
         )
 
     def bucket(self, place: int, *labels: str) -> Sample:
-        """Return the number of times within the bound at this place, and above the one before."""
+        """Return the number of times within the bound at this index, and above the one before."""
         return _bucket(self.name, labels, place)
 
     def sum(self, *labels: str) -> Sample:

@@ -2,8 +2,8 @@
 
 As a script, `python process.py PARENT_PID PROGRAM [ARG…]`, it becomes another program that ends
 with its parent: so a supervisor need not run Python code between fork and exec. As `python process.py
-reap` it kills the process groups that a supervisor has named, when that has ended. It imports the
-standard library alone, so that this takes milliseconds.
+reap` it kills the process groups that a supervisor has named, when that has ended. It imports only
+the standard library, so that this takes milliseconds.
 """
 
 from __future__ import annotations

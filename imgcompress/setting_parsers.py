@@ -1,4 +1,4 @@
-"""Parsers and checks of settings: the text of a variable becomes a value, or an error that says why.
+"""Parsers and checks of settings: the text of a variable becomes a value, or a clear error.
 
 A parser raises ValueError, a check ValidationError; the message follows the name of the variable.
 """
@@ -29,9 +29,9 @@ HOST_NAME = re.compile(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 
 
 def parse_allowed_hosts(text: str) -> tuple[str, ...]:
-    """Return the host names, in small letters. Raise ValueError.
+    """Return the host names in lower case. Raise ValueError.
 
-    `.example.com` stands for example.com and all that is below it, `*` for every name.
+    `.example.com` stands for example.com and its subdomains, `*` for every name.
     """
     names = tuple(part.strip().lower() for part in text.split(",") if part.strip())
     for name in names:
@@ -87,7 +87,7 @@ def parse_level(text: str) -> str:
     return text.upper()
 
 
-# The securities of a connection to a mail server, and their usual ports.
+# The kinds of encryption of a connection to a mail server, and their usual ports.
 SMTP_SCHEMES = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
 
 
@@ -129,7 +129,7 @@ def parse_smtp_url(text: str) -> SmtpServer | None:
 
 
 def parse_mail_from(text: str, *, required: bool = False) -> str | None:
-    """Return the sender as the header will have it: an address, with or without a name.
+    """Return the sender for the header: an address, with or without a name.
 
     An empty text means None. Raise ValueError.
     """
@@ -182,7 +182,7 @@ def _names_bucket(parts: SplitResult) -> bool:
 
 
 def parse_image_delivery(text: str, *, storage_url: str | None) -> str:
-    """Return how images are delivered. Raise ValueError where the storage cannot do it."""
+    """Return how images are delivered. Raise ValueError if the storage cannot do it."""
     text = text or STREAM
     if text not in (STREAM, REDIRECT):
         raise ValueError(f"must be {STREAM} or {REDIRECT}")
@@ -203,7 +203,7 @@ STANDARD_BASE64 = str.maketrans("-_", "+/")
 
 
 def check_webhook_secret(text: str) -> None:
-    """Raise ValueError, which does not show it, if `text` is no secret of Standard Webhooks."""
+    """Raise ValueError, which does not show it, if `text` is not a secret of Standard Webhooks."""
     try:
         key = b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""Files that the package ships with but that are no code of its own: migrations, samples …"""
+"""Files shipped with the package that are not part of its code: migrations, samples …"""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def shipped(name: str) -> Path:
 MIGRATIONS = shipped("migrations")
 SAMPLES = shipped("samples")
 GUNICORN_SETTINGS = shipped("deploy/gunicorn.conf.py")
-# Catalogues name the sample photos under this host. No name server knows it (RFC 6761, section 6.4),
-# and the service reads them from its own files, so that they need no network and no open port.
+# Catalogues name the sample photos under this host. The name does not resolve (RFC 6761, section
+# 6.4); the service reads the photos from its own files, so that they need no network and no open
+# port.
 SAMPLE_HOST = "samples.imgcompress.invalid"
 SAMPLE_CATALOGUE = "products.csv"
 

@@ -1,7 +1,8 @@
 """Traces of jobs, from upload to delivery, by OpenTelemetry. Off unless a collector is named.
 
-All spans of a job are in one trace, whose id is the job's own. So processes need not pass it on, and
-a `request_id` without its dashes finds its trace. The spans of workers are children of the upload's.
+All spans of a job are in one trace, whose id is the job's own. So processes need not propagate it,
+and a `request_id` without its dashes is the id of its trace. The spans of workers are children of
+the upload's.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def start_tracing(exporter: Any = None) -> None:
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class JobIds(RandomIdGenerator):
-        """Gives the span of an upload, and so its trace, the ids that follow from its job."""
+        """Derives the ids of an upload's span, and of its trace, from its job."""
 
         def generate_trace_id(self) -> int:
             job: UUID | None = getattr(_uploaded, "job", None)
@@ -59,7 +60,7 @@ def start_tracing(exporter: Any = None) -> None:
 
 @contextmanager
 def traced(name: str, job: UUID, **attributes: str | int | float) -> Iterator[None]:
-    """Record what is done inside as a span of the job's trace; an error marks it."""
+    """Record the block as a span of the job's trace; an error marks it."""
     if _tracer is None:
         yield
         return

@@ -1,7 +1,7 @@
 """The entry point of every process: `app` for the web server, `celery_app` for the workers.
 
-Each is made when it is asked for, as is `command_app` for the commands: a process with the interface
-and the pages starts slowly.
+Each is created on first access, as is `command_app` for the commands: a process with the API and
+the pages starts slowly.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from .tracing import start_tracing
 
 log = logging.getLogger(__package__)
 
-# What any process of the service writes is for its user alone: ledger, catalogues, images, logs.
+# Files written by any process of the service are private to its user: ledger, catalogues, images,
+# logs.
 OTHERS_MAY_NOT = 0o077
 
 
 def __getattr__(name: str) -> Any:
-    """Return `app`, `command_app` or `celery_app`, made when it is asked for."""
+    """Return `app`, `command_app` or `celery_app`, created on first access."""
     if name == "app":
         return _begin(create_app)
     if name == "command_app":
@@ -49,10 +50,10 @@ def _begin(create: Callable[[Settings], Flask]) -> Flask:
         if settings.otlp_endpoint:
             start_tracing()
         app = create(settings)
-        # The workers have the same settings as those who start them.
+        # Workers inherit these settings from the process that starts them.
         if create is not create_worker_app:
             for name, meant in misspelt_settings().items():
-                log.warning("%s is no setting of imgcompress; did you mean %s?", name, meant)
+                log.warning("%s is not a setting of imgcompress; did you mean %s?", name, meant)
     except SettingsError as error:
         raise SystemExit(error.message) from error
 

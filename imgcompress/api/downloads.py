@@ -74,29 +74,29 @@ class DownloadQuery(Schema):
             list(DELIMITERS), error=f"delimiter must be one of {', '.join(DELIMITERS)}."
         ),
         metadata={
-            "description": "Have a CSV with this delimiter between cells, also of a workbook; the"
-            " upload's own if left out. With `append` only."
+            "description": "The delimiter of the CSV; the upload's own if left out. With a"
+            " delimiter, a workbook is returned as a CSV too. Only with `append`."
         },
     )
     output = fields.String(
         load_default=None,
         validate=validate.OneOf(OUTPUTS, error="output must be append or replace."),
         metadata={
-            "description": "Two columns more (`append`), or the new URLs in place of the old ones"
-            " (`replace`); as the upload asked for if left out."
+            "description": "Two added columns (`append`), or the new URLs in place of the old ones"
+            " (`replace`); the upload's choice if left out."
         },
     )
     errors = fields.Boolean(
         load_default=False,
         error_messages={"invalid": "errors must be true or false."},
-        metadata={"description": "A list of the images that failed, in place of the output CSV."},
+        metadata={"description": "A list of the failed images instead of the output CSV."},
     )
     report = fields.Boolean(
         load_default=False,
         error_messages={"invalid": "report must be true or false."},
         metadata={
             "description": "A list of all images, with the reason if one failed and its change in a"
-            " job with `since`, in place of the output CSV."
+            " job with `since`, instead of the output CSV."
         },
     )
 

@@ -128,7 +128,7 @@ class FeedSchema(Schema):
     options = fields.Dict(
         required=True,
         metadata={
-            "description": "How its images are compressed.",
+            "description": "The options for compressing its images.",
             "example": {"compression_percentage": 50, "format": "keep"},
         },
     )
@@ -152,7 +152,7 @@ class FeedSchema(Schema):
     last_request_id = fields.UUID(
         required=True,
         allow_none=True,
-        metadata={"description": "The job that was made last; null before the first one."},
+        metadata={"description": "The last job; null before the first one."},
     )
     status_url = fields.String(
         required=True,
@@ -175,7 +175,7 @@ FEED_ID = {
 }
 
 blueprint = Blueprint(
-    "feeds", __name__, url_prefix="/feeds", description="Compress a catalogue again and again."
+    "feeds", __name__, url_prefix="/feeds", description="Compress a catalogue regularly."
 )
 
 

@@ -55,7 +55,7 @@ class AdviceSchema(Schema):
 
     format = fields.String(required=True, metadata={"example": "webp"})
     output_bytes = fields.Integer(
-        required=True, metadata={"description": "About the bytes in it.", "example": 81_000}
+        required=True, metadata={"description": "Its approximate size in bytes.", "example": 81_000}
     )
     saved_percentage = fields.Integer(
         required=True,
@@ -67,8 +67,8 @@ class AdviceSchema(Schema):
     message = fields.String(
         required=True,
         metadata={
-            "example": "As WebP, this image would be about 61 % smaller than its original at the same"
-            " looks. Upload it with format=webp, or with format=auto."
+            "example": "As WebP, this image would be about 61 % smaller than its original, at the"
+            " same visual quality. Upload it with format=webp, or with format=auto."
         },
     )
 
@@ -123,8 +123,8 @@ class ImageSchema(Schema):
         required=True,
         allow_none=True,
         metadata={
-            "description": "How good the image looks beside the original, 0 to 100, on the scale of"
-            " SSIMULACRA2; null until the image is COMPLETED.",
+            "description": "How good the image looks, compared with the original, 0 to 100, on the"
+            " scale of SSIMULACRA2; null until the image is COMPLETED.",
             "example": 78.4,
         },
     )
@@ -144,7 +144,7 @@ class ImageSchema(Schema):
         allow_none=True,
         metadata={
             "description": "What another format would save of an image that keeps its format"
-            " (`format=keep`) and ended with `floor_reached` or `already_small`; null where that is"
+            " (`format=keep`) and ended with `floor_reached` or `already_small`; null if that is"
             " little, and for other images."
         },
     )
@@ -168,8 +168,8 @@ class DetailsSchema(PageSchema):
         required=True,
         allow_none=True,
         metadata={
-            "description": "Number of images on all pages at present; null with `outcome`, for which"
-            " nobody has counted them.",
+            "description": "Number of images on all pages at present; null with `outcome`, by which"
+            " images are not counted.",
             "example": 6,
         },
     )

@@ -144,12 +144,12 @@ class JobSchema(Schema):
         allow_none=True,
         metadata={
             "description": "The earlier job that this one is compared with; null without `since`,"
-            " and where `since=latest` found none.",
+            " and if `since=latest` found none.",
         },
     )
     unchanged_images = _compared("Images that did not change, and keep their results")
     changed_images = _compared("Images that changed, and were compressed again")
-    new_images = _compared("Images that the earlier job had no result of")
+    new_images = _compared("Images without a result in the earlier job")
     removed_images = _compared("Images of the earlier job that this CSV no longer has")
     bytes_not_downloaded = _compared("Bytes of unchanged images that were not downloaded")
     status_url = _link("This job.")
@@ -174,9 +174,9 @@ class FailureSchema(Schema):
         allow_none=True,
         metadata={
             "example": "HTTP 403 Forbidden",
-            "description": "What was found: the HTTP status, or what the URL returned instead of an"
-            " image; null where that differs from image to image, or where the code"
-            " says it all.",
+            "description": "The detail: the HTTP status, or the content that the URL returned"
+            " instead of an image; null if it differs from image to image, or adds nothing to the"
+            " code.",
         },
     )
     count = fields.Integer(required=True, metadata={"example": 212})
@@ -186,8 +186,8 @@ class FailureSchema(Schema):
     )
     details_url = _link("These images.")
     retry_url = _link(
-        "POST to retry these images alone; null while the job runs, and where a retry cannot help"
-        " because the catalogue needs another URL.",
+        "POST to retry only these images; null while the job runs, and if a retry cannot help"
+        " because the catalogue needs other URLs.",
         allow_none=True,
     )
 
@@ -213,16 +213,12 @@ class RatedImagesSchema(Schema):
 class ScoresSchema(Schema):
     """How good the compressed images look beside the originals."""
 
-    median = fields.Integer(
-        required=True, metadata={"description": "The whole points of it.", "example": 78}
-    )
-    lowest = fields.Integer(
-        required=True, metadata={"description": "The whole points of it.", "example": 52}
-    )
+    median = fields.Integer(required=True, metadata={"description": "Rounded down.", "example": 78})
+    lowest = fields.Integer(required=True, metadata={"description": "Rounded down.", "example": 52})
     rating = fields.String(
         required=True,
         validate=validate.OneOf(list(RATINGS)),
-        metadata={"description": "The median in a word.", "example": "high"},
+        metadata={"description": "The rating of the median.", "example": "high"},
     )
     images = fields.List(fields.Nested(RatedImagesSchema), required=True)
 
@@ -235,7 +231,8 @@ class FormatAdviceSchema(Schema):
     saved_bytes = fields.Integer(
         required=True,
         metadata={
-            "description": "About how many bytes of these images after compression it would save.",
+            "description": "The approximate number of bytes that it would save of these images"
+            " after compression.",
             "example": 1_204_224,
         },
     )
@@ -270,8 +267,8 @@ class StatusSchema(JobSchema, ReadingSchema):
         fields.Nested(FormatAdviceSchema),
         required=True,
         metadata={
-            "description": "Formats that would save bytes of images which keep theirs; the details"
-            " name the images."
+            "description": "Formats that would save bytes for images that keep theirs; the details"
+            " list the images."
         },
     )
     finished_in_run = _count("Images that ended since `started_at`; a retry begins a new run.", 4)
@@ -387,7 +384,7 @@ class FailureGroupQuery(Schema):
     found = _short_text(
         "found",
         FOUND_CHARS,
-        "Only failed images where this was found, as in `errors` of the status.",
+        "Only failed images with this `found`, as in `errors` of the status.",
         "HTTP 403 Forbidden",
     )
 

@@ -228,7 +228,8 @@ class StatusEventSchema(Schema):
     since_request_id = fields.UUID(
         allow_none=True,
         metadata={
-            "description": "The earlier job. It and the next five fields are sent for an upload with `since` alone."
+            "description": "The earlier job. It and the next five fields are sent only for an"
+            " upload with `since`."
         },
     )
     unchanged_images = fields.Integer()
@@ -291,7 +292,7 @@ def _header(name: str, description: str) -> dict[str, Any]:
 DESCRIPTION = """Upload a CSV of product image URLs, and get it back with the URLs of images
 at least 50 % smaller.
 
-1. `POST /upload` takes the CSV and answers with a `request_id`.
+1. `POST /upload` accepts the CSV and returns a `request_id`.
 2. `GET /job/status/{request_id}` returns its progress; with `wait` it responds when something has
    changed. With a `webhook_url`, every change of status is sent to you.
 3. `GET /job/download/{request_id}` returns your own CSV with the new URLs beside the old ones.

@@ -101,11 +101,11 @@ class StatsSchema(Schema):
     periods = fields.List(
         fields.Nested(PeriodSchema),
         required=True,
-        metadata={"description": "In their order; those in which no job ended are left out."},
+        metadata={"description": "In chronological order, without those in which no job ended."},
     )
 
 
-blueprint = Blueprint("stats", __name__, url_prefix="/stats", description="See what was saved.")
+blueprint = Blueprint("stats", __name__, url_prefix="/stats", description="See the savings.")
 
 
 @blueprint.route("")

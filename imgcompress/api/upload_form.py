@@ -277,7 +277,7 @@ class UploadSchema(CompressionForm):
     base_url = fields.String(
         validate=validate.And(_short_enough("base_url"), _must_be_a_base),
         metadata={
-            "description": "Put before image paths and file names without a host.",
+            "description": "Prepended to image paths and file names without a host.",
             "format": "uri",
             "example": "https://shop.example.com/media/catalog/product/",
         },
@@ -293,9 +293,9 @@ class UploadSchema(CompressionForm):
         validate=validate.OneOf(("refuse", "skip"), error="on_row_error must be refuse or skip."),
         load_default=lambda: "refuse",
         metadata={
-            "description": "What to do about a row with an error: `refuse` the file (the default), or"
-            " `skip` the row. A URL that cannot be fetched becomes a failed image then,"
-            " and the other images of its row are compressed."
+            "description": "What to do about a row with an error: `refuse` the file (the default),"
+            " or `skip` the row. With `skip`, a URL that cannot be fetched becomes a failed"
+            " image, and the other images of its row are compressed."
         },
     )
     output = fields.String(
@@ -362,8 +362,8 @@ class UploadSchema(CompressionForm):
         load_default=lambda: "keep",
         metadata={
             "description": "The format of the compressed images; `keep`, the default, keeps that of"
-            " each original, and `auto` chooses for each image the one that needs the fewest bytes"
-            " for the same looks. `jpg` means `jpeg`."
+            " each original, and `auto` chooses for each image the one that needs the fewest"
+            " bytes for the same visual quality. `jpg` means `jpeg`."
         },
     )
     formats = _Parsed(
@@ -390,15 +390,15 @@ class UploadSchema(CompressionForm):
     )
     min_score = _whole_number(
         "min_score",
-        "The lowest score that an image may have, on the scale of `score` from 0 to 100: where the"
-        " percentage would take more, the image stays larger (`floor_reached`). It replaces the"
-        " installation's lowest quality, and has no effect with a fixed `quality`.",
+        "The lowest score that an image may have, on the scale of `score` from 0 to 100: if the"
+        " percentage would need a lower one, the image stays larger (`floor_reached`). It"
+        " replaces the installation's lowest quality, and has no effect with a fixed `quality`.",
     )
     metadata = _Parsed(
         parse_metadata,
         validate=validate.OneOf(METADATA, error=f"metadata must be one of {', '.join(METADATA)}."),
         metadata={
-            "description": "What the images keep of their metadata: `none`, or `rights`, which is"
+            "description": "The metadata that the images keep: `none`, or `rights`, which is"
             " creator, copyright, licence and IPTC digital source type; `none` unless the"
             " installation sets another default."
         },
@@ -407,7 +407,7 @@ class UploadSchema(CompressionForm):
         r"[!-~](?:[ -~]{0,498}[!-~])?",
         USER_AGENT,
         {
-            "description": "The `User-Agent` sent to the hosts of the images; that of the service if"
+            "description": "The `User-Agent` sent to the hosts of the images; the service's own if"
             " left out.",
             "example": "ShopBot/1.0",
             "maxLength": 500,

@@ -44,7 +44,7 @@ def broker_command(settings: Settings) -> list[str]:
         "everysec",
         "--save",
         "",
-        # A broker that drops messages when its memory is full would be worse than one that refuses.
+        # A broker that drops messages when its memory is full would be worse than one that rejects them.
         "--maxmemory-policy",
         "noeviction",
         # The process list shows the whole command, and so whose broker it is.

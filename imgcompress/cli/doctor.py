@@ -455,7 +455,7 @@ RULES = (
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Yield every contradiction between settings, or a passed check."""
     found = [
-        warning(NAME, f"{name} is no setting of imgcompress; did you mean {meant}?")
+        warning(NAME, f"{name} is not a setting of imgcompress; did you mean {meant}?")
         for name, meant in misspelt_settings().items()
     ]
     found += [Finding(rule.level, NAME, rule.text) for rule in RULES if rule.broken(settings)]

@@ -48,12 +48,14 @@ _request_id = click.argument("request_id", metavar="ID")
 @compression_options
 @catalogue_options
 @click.option("--webhook-url", metavar="URL", help="Where changes of the job's status are sent.")
-@click.option("--email", metavar="ADDRESS", help="Who gets the output CSV by e-mail.")
+@click.option(
+    "--email", metavar="ADDRESS", help="The address that receives the output CSV by e-mail."
+)
 @click.option("--dry-run", is_flag=True, help="Check the file, and start nothing.")
 @click.option(
     "--idempotency-key",
     metavar="TEXT",
-    help="The same upload with the same text is one job, for 24 hours.",
+    help="A text; within 24 hours, repeated uploads with the same text make one job.",
 )
 @as_json
 @with_client
@@ -155,13 +157,13 @@ def jobs(client: Client, status: str | None, limit: int, as_json: bool) -> None:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="The file to write; of a workbook, .csv gives a CSV.  [default: the name of the upload,"
+    help="The file to write; for a workbook, .csv gives a CSV.  [default: the name of the upload,"
     " with -compressed]",
 )
 @click.option("--archive", is_flag=True, help="A ZIP of the images instead of the CSV.")
 @click.option("--errors", is_flag=True, help="A list of the failed images instead of the CSV.")
-@click.option("--report", is_flag=True, help="A list of all images, with what changed.")
-@click.option("--partial", is_flag=True, help="Also while the job runs.")
+@click.option("--report", is_flag=True, help="A list of all images, with their changes.")
+@click.option("--partial", is_flag=True, help="The results so far, while the job runs.")
 @with_client
 def download(
     client: Client,
@@ -182,9 +184,7 @@ def download(
         ending = next((name for name, chosen in lists.items() if chosen), plain)
         output = Path(output_name(job.source_filename, ending))
         if output.exists():
-            raise click.UsageError(
-                f"There is a file {output} already; choose another name with -o."
-            )
+            raise click.UsageError(f"{output} already exists; choose another name with -o.")
     if archive:
         saved = client.archive(request_id, output, partial=partial)
     else:
@@ -198,7 +198,11 @@ def download(
 
 @click.command("retry")
 @_request_id
-@click.option("--codes", metavar="CODES", help="Only images that failed with these, by commas.")
+@click.option(
+    "--codes",
+    metavar="CODES",
+    help="Only images that failed with these codes, separated by commas.",
+)
 @_wait
 @_timeout
 @fail_over

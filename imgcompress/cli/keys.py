@@ -89,7 +89,7 @@ def revoke(id: str) -> None:
         raise click.ClickException(
             f"There is no valid key {id}; “imgcompress keys list” shows all keys."
         )
-    click.echo(f"The key {named[0].id} of {named[0].name} is revoked.")
+    click.echo(f"The key {named[0].id} of {named[0].name} was revoked.")
 
 
 def _day(time: datetime) -> str:

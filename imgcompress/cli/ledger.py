@@ -117,7 +117,7 @@ class DatabaseUrl(click.ParamType[str]):
 
 
 @click.command("migrate")
-@click.option("--from", "source", type=DatabaseUrl(), required=True, help="The database of today.")
+@click.option("--from", "source", type=DatabaseUrl(), required=True, help="The current database.")
 @click.option("--to", "target", type=DatabaseUrl(), required=True, help="An empty database.")
 def migrate(source: str, target: str) -> None:
     """Copy a ledger to another database, such as from SQLite to Postgres.
@@ -172,12 +172,13 @@ def _upgrade(url: str) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @click.option(
+    "--force",
     "--even-strange",
     is_flag=True,
-    help="Delete files that belong to no job even if they are the majority.",
+    help="Delete files that belong to no job even if they are most of the files.",
 )
 @with_appcontext
-def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
+def prune(days: int | None, dry_run: bool, force: bool) -> None:
     """Delete old jobs with their files, and files that belong to no job.
 
     It can be interrupted at any time: the next run deletes the rest.
@@ -190,7 +191,7 @@ def prune(days: int | None, dry_run: bool, even_strange: bool) -> None:
             _prune_jobs(storage, days, dry_run)
         else:
             click.echo("No job is too old: RETENTION_DAYS is 0, and --older-than was not given.")
-        _prune_files(storage, dry_run, even_strange)
+        _prune_files(storage, dry_run, force)
     except (LedgerUnavailable, StorageUnavailable) as error:
         cause = (error.detail or error.message).splitlines()[0]
         raise click.ClickException(f"Interrupted; run it again later. {cause}") from error
@@ -205,17 +206,17 @@ def _prune_jobs(storage: Storage, days: int, dry_run: bool) -> None:
     click.echo(f"Deleted jobs that ended {days} days ago or earlier: {deleted}")
 
 
-def _prune_files(storage: Storage, dry_run: bool, even_strange: bool) -> None:
+def _prune_files(storage: Storage, dry_run: bool, force: bool) -> None:
     before = ledger_now() - ORPHAN_MIN_AGE
     if dry_run:
         found = count_orphans(storage.list, before)
         click.echo(f"Files that belong to no job: {found.orphans} of {found.files}")
         return
     try:
-        deleted = delete_orphans(storage.list, storage.delete, before, even_strange=even_strange)
+        deleted = delete_orphans(storage.list, storage.delete, before, force=force)
     except TooManyOrphans as error:
         raise click.ClickException(
-            f"{error.message} To delete them anyway: imgcompress prune --even-strange"
+            f"{error.message} To delete them anyway: imgcompress prune --force"
         ) from error
     click.echo(f"Deleted files that belonged to no job: {deleted}")
 

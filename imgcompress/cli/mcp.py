@@ -168,7 +168,7 @@ class Tools:
         """
         target = self._inside(path)
         if target.exists():
-            raise _failed(f"There is a file {path} already; choose another name.")
+            raise _failed(f"{path} already exists; choose another name.")
         job = await _call(self._client.status, request_id)
         try:
             delimiter = delimiter_for(target, job.download_format)

@@ -18,7 +18,7 @@ from .wording import in_options
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Everything worked; too many images failed, or the job has no result; the file or the options are
-# wrong; the service cannot be reached, or refused for another reason.
+# wrong; the service cannot be reached, or rejected the call for another reason.
 DONE, FAILED, WRONG_USE, NO_SERVICE = 0, 1, 2, 3
 INTERRUPTED = 130
 # Long enough for a restart of the service, short enough to report a mistyped address soon.
@@ -129,13 +129,13 @@ compression_options = together(
         "--max-width",
         type=_bounded("max_width"),
         metavar="PIXELS",
-        help="Scale wider images down to this.",
+        help="Scale wider images down to this width.",
     ),
     click.option(
         "--max-height",
         type=_bounded("max_height"),
         metavar="PIXELS",
-        help="Scale higher images down to this.",
+        help="Scale taller images down to this height.",
     ),
     click.option(
         "--effort",
@@ -146,7 +146,7 @@ compression_options = together(
         "--min-score",
         type=_bounded("min_score"),
         metavar="1-95",
-        help="The lowest score of looks that an image may have, whatever the percentage.",
+        help="The lowest score that an image may have, whatever the percentage.",
     ),
     click.option(
         "--metadata",
@@ -158,19 +158,21 @@ catalogue_options = together(
     click.option("--url-columns", metavar="NAMES", help="The columns with the image URLs."),
     click.option("--name-column", metavar="NAME", help="The column with the product name."),
     click.option("--id-column", metavar="NAME", help="The column with the serial number."),
-    click.option("--base-url", metavar="URL", help="The host of image paths that have none."),
+    click.option(
+        "--base-url", metavar="URL", help="The URL to put before image paths without a host."
+    ),
     click.option("--sheet", metavar="NAME", help="The sheet of a workbook."),
     click.option("--encoding", metavar="NAME", help="The encoding of a CSV."),
     click.option(
         "--on-row-error",
         type=click.Choice(("refuse", "skip")),
-        help="Whether a URL that cannot be fetched refuses the file, or fails as an image.",
+        help="Whether a URL that cannot be fetched rejects the file, or counts as a failed image.",
     ),
     click.option(
         "--output-columns",
         callback=_output_columns,
         metavar="NAMES",
-        help="Further columns of the output CSV: score, advice, or both with a comma.",
+        help="Further columns of the output CSV: score, advice, or both, separated by a comma.",
     ),
 )
 OPTION_FIELDS = (
@@ -199,7 +201,8 @@ _server_options = together(
         envvar="IMGCOMPRESS_KEY",
         show_envvar=True,
         metavar="KEY",
-        help="An API key. Other users of this machine can see it here; the variable is private.",
+        help="An API key. Other users of this machine can see it on the command line; the variable"
+        " is private.",
     ),
 )
 

@@ -101,9 +101,9 @@ def compress_photos(
             before, after = before + done.before, after + done.after
             progress.show(number, total, len(failures))
     if run.skipped:
-        click.echo(f"Done already, and skipped: {run.skipped:,}", err=True)
+        click.echo(f"Already done, and skipped: {run.skipped:,}", err=True)
     if others:
-        click.echo(f"Other files in the folders, left out: {others:,}", err=True)
+        click.echo(f"Other files in the folders, ignored: {others:,}", err=True)
     show_totals(total, len(failures), before, after)
     _show_failures(failures)
     raise SystemExit(FAILED if tolerance.is_exceeded(len(failures), total) else DONE)
@@ -125,7 +125,7 @@ def _plan(inputs: list[Path], folder: Path) -> tuple[list[Photo], int]:
             found.append((path, Path(path.stem)))
             continue
         if folder.exists() and folder.samefile(path):
-            raise click.UsageError("The output folder must be another than that of the originals.")
+            raise click.UsageError("The output folder must not be the folder of the originals.")
         for file in _files(path, folder):
             if file.suffix.lower() in ENDINGS:
                 found.append((file, file.relative_to(path).with_suffix("")))
@@ -250,7 +250,7 @@ class _Run:
         path = self._folder / target
         if path.exists() and str(target) not in self._ours:
             return Done(
-                photo, error="file", found=f"{path} exists, and an earlier run has not written it"
+                photo, error="file", found=f"{path} exists, and was not written by an earlier run"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{uuid4().hex[:12]}.part")

@@ -176,7 +176,7 @@ def _supervise(settings: Settings, url: str, signals: StopSignals, console: Cons
             console.say(f"imgcompress is ready at {url}  (Ctrl-C stops it)", bold=True)
             supervisor.watch()
         console.say(
-            "Stopping; unfinished images are handed back. Press Ctrl-C again to stop at once."
+            "Stopping; unfinished images go back to the queue. Press Ctrl-C again to stop at once."
         )
     except GaveUp as reason:
         raise click.ClickException(f"{reason} Everything was stopped.") from reason

@@ -1,4 +1,4 @@
-"""Find the columns that hold the URLs of images by the first rows of a table."""
+"""Find the columns with image URLs by the first rows of a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .model import Issue, Wishes, enumerated, issue
 
 @dataclass(frozen=True)
 class Column:
-    """A column that this service reads: its name, and the folded names that it is known by."""
+    """A column that this service reads: its name, and its folded names."""
 
     name: str
     known_as: tuple[str, ...]
@@ -25,14 +25,14 @@ PRODUCT_NAME = Column("Product Name", ("productname",))
 INPUT_URLS = Column("Input Image Urls", ("inputimageurls", "inputimageurl"))
 CONTRACT_COLUMNS = (SERIAL_NUMBER, PRODUCT_NAME, INPUT_URLS)
 
-# A row's own options, in place of those of the upload.
+# A row's own options, instead of those of the upload.
 OPTION_COLUMNS = tuple(Column(name, (name.replace("_", ""),)) for name in OPTION_NAMES)
 FORMAT, QUALITY, COMPRESSION_PERCENTAGE, _, _, EFFORT, FORMATS, _, METADATA = OPTION_COLUMNS
 OUTPUT_NAME = Column("output name", ("outputname",))
-# What makes the header of an option unmistakable: `imgcompress format`.
+# The prefix that makes the header of an option unmistakable: `imgcompress format`.
 PREFIX = "imgcompress"
 
-# Where the columns were found.
+# How the columns were found.
 NAMED, CONTRACT, DETECTED = "named", "imgcompress", "detected"
 
 
@@ -46,7 +46,7 @@ _EXAMPLE_NAMES = 5
 
 
 class Titles:
-    """The titles of a header, to be found by names and by patterns."""
+    """The titles of a header, for look-ups by name and by pattern."""
 
     def __init__(self, header: Sequence[str]) -> None:
         self._cased = [_cased(title) for title in header[:_TITLES_SEARCHED]]
@@ -57,10 +57,10 @@ class Titles:
                 self._by_name.setdefault(folded_name(title) or title, []).append(place)
 
     def places(self, name: str) -> list[int]:
-        """Return where the columns are that a name or a pattern with a `*` means."""
+        """Return the places of the columns that match a name or a pattern with a `*`."""
         if "*" not in name:
             return self._by_name.get(folded_name(name) or _cased(name), [])
-        # Not by a regular expression: a caller's own could take forever.
+        # Not as a regular expression: a caller's could take forever.
         parts = _cased(name).split("*")
         return [
             place
@@ -69,7 +69,7 @@ class Titles:
         ]
 
     def first(self, names: Sequence[str], taken: Sequence[int]) -> int | None:
-        """Return the place of the first of these names that is no column of images."""
+        """Return the place of the first of these names that is not a column of images."""
         return next(
             (place for name in names for place in self.places(name) if place not in taken), None
         )
@@ -96,7 +96,7 @@ def _has_in_order(title: str, parts: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class ChosenColumns:
-    """The columns that are read, by their places, and the layout that they were found by.
+    """The places of the columns that are read, and the layout by which they were found.
 
     `matched` is the number of wanted columns that exist. Of `urls`, those in `perhaps` are read only
     if they hold images.
@@ -111,12 +111,12 @@ class ChosenColumns:
 
     @property
     def complete(self) -> bool:
-        """Return whether these are all columns of this service, so that nothing is to be added."""
+        """Return whether these are all columns of this service, so that none is missing."""
         return self.layout == CONTRACT and self.matched == len(CONTRACT_COLUMNS)
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Return how sure this choice is, to be compared with others."""
+        """Return the certainty of this choice, for comparison with others."""
         return {NAMED: 3, CONTRACT: 2, DETECTED: 0}.get(self.layout, 1), self.matched
 
 
@@ -151,8 +151,7 @@ def with_names(chosen: ChosenColumns, header: Sequence[str], wishes: Wishes) -> 
 def named_columns(titles: Titles, texts: Sequence[str]) -> tuple[tuple[int, ...], list[str]]:
     """Return the places of the columns that a caller named, in order, and the missing names.
 
-    Names are separated by commas and may have commas in them: the longest name that is there is
-    meant.
+    Names are separated by commas and may contain commas: the longest existing name is used.
     """
     places: dict[int, None] = {}
     missing: list[str] = []
@@ -161,7 +160,7 @@ def named_columns(titles: Titles, texts: Sequence[str]) -> tuple[tuple[int, ...]
         while pieces:
             for end in range(min(len(pieces), _MOST_COMMAS + 1), 0, -1):
                 name = ",".join(pieces[:end]).strip()
-                # A pattern has no commas: each of them would be looked for in all titles.
+                # A pattern has no commas, since each combination would be looked up in all titles.
                 known = (
                     name
                     and len(places) + len(missing) < _MOST_NAMES
@@ -179,7 +178,7 @@ def named_columns(titles: Titles, texts: Sequence[str]) -> tuple[tuple[int, ...]
 
 
 def find_options(header: Sequence[str], wishes: Wishes) -> dict[Column, int]:
-    """Return where the option columns are; one that is there twice is left out."""
+    """Return the places of the option columns; duplicates are left out."""
     titles = Titles(header)
     indices = {}
     for column in (*OPTION_COLUMNS, OUTPUT_NAME):
@@ -267,7 +266,7 @@ def header_issues(
 def _of_contract(titles: Titles) -> ChosenColumns | None:
     places: dict[Column, int] = {}
     for column in CONTRACT_COLUMNS:
-        # One that is there once goes before one that is there twice.
+        # A unique column goes before a duplicate one.
         found = sorted(
             (titles.count(name), order, titles.places(name)[0])
             for order, name in enumerate(column.known_as)
@@ -287,7 +286,7 @@ def _of_contract(titles: Titles) -> ChosenColumns | None:
 
 
 def _of_known_layout(titles: Titles) -> ChosenColumns | None:
-    # A single title is the one of a list of URLs, or no header at all.
+    # A single title is that of a list of URLs, or not a header.
     known = KNOWN_LAYOUTS if titles.many else ()
     return next(filter(None, (_of_layout(titles, layout) for layout in known)), None)
 
@@ -322,7 +321,7 @@ def folded_name(name: str) -> str:
 
 
 SAMPLED_ROWS = 1_000
-# Longer cells than this are texts.
+# Longer cells are texts.
 _LOOKED_AT_CHARS = 10_000
 IMAGE_URL = re.compile(
     r"(?:https?:)?(?://|\\/\\/)[^\s,;|\"'<>]+?(?:\.(?:jpe?g|jfif|png|gif|webp|avif|tiff?|bmp)"
@@ -341,7 +340,7 @@ ABOUT_IMAGES = re.compile(
 _OUTPUT = {"outputimageurls", "imageerrors"}
 
 
-# The last two are read as separators only where a line such as sep=~ says so.
+# The last two are used as separators only after a line such as sep=~.
 _MARKS_WITHIN = ",;\t|~^"
 
 
@@ -355,7 +354,7 @@ class Sample:
     def image_columns(self, but: Sequence[int] = ()) -> list[int]:
         """Return the places of the columns whose cells are mostly URLs of images.
 
-        The columns `but` are left out.
+        The columns in `but` are skipped.
         """
         known = frozenset(but)
         filled: Counter[int] = Counter()
@@ -392,7 +391,7 @@ class Sample:
     def without_texts(self, chosen: ChosenColumns) -> ChosenColumns:
         """Return the choice without columns of `perhaps` whose cells are all other texts.
 
-        If no column were left, all stay, so that the texts are reported.
+        If no column would be left, all stay, so that the texts are reported.
         """
         texts = {place for place in chosen.perhaps if self._holds_only_texts(place)}
         urls = tuple(place for place in chosen.urls if place not in texts)

@@ -1,4 +1,4 @@
-"""From bytes to text: which encoding a file has, and its text block by block."""
+"""From bytes to text: the encoding of a file, and its text in blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ SAMPLE_BYTES = 16 * 1024
 DEFAULT = "cp1252"
 _LEAST_SHARE = 0.6
 
-# A run of bytes around some that are not ASCII. Second bytes of two are 0x40 and more, all in it.
+# A run of bytes around some that are not ASCII. The second bytes of double-byte characters are 0x40
+# and more, which are all included.
 _RUN = re.compile(rb"[\x40-\x7e]*+[\x80-\xff][\x40-\xff]*+")
 
 _WESTERN = set("äöüßéèêëàâçñóòôáíìîïúùûãõåæøœÄÖÜÉÈÀÇÑÅÆØÓÁÍÚŒ€£–—’‘“”„«»°©®™½¼¾²³×·…¿¡§•\xa0±ªº´")
@@ -55,8 +56,9 @@ def _two_bytes(encoding: str, leads: Iterable[range]) -> Callable[[str, str, str
     return fits
 
 
-# In this order: of two that fit equally, the first is taken. Of Shift-JIS, GBK, Big5 and EUC-KR,
-# the first bytes of the more frequent half of all characters, and of kana and full-width marks.
+# In order of preference: of two that fit equally, the first is chosen. For Shift-JIS, GBK, Big5 and
+# EUC-KR, the first bytes of the more frequent half of all characters, and of kana and full-width
+# marks.
 _CANDIDATES: dict[str, Callable[[str, str, str], bool]] = {
     "cp1252": _latin(_WESTERN),
     "cp1250": _latin(_CENTRAL),
@@ -87,12 +89,12 @@ def likely_encoding(blocks: Iterable[bytes]) -> str:
 
 
 def _possible(sample: bytes) -> list[str]:
-    # It is needed for few files, and slow to load.
+    # Needed for few files, and slow to load.
     from charset_normalizer import from_bytes
 
     matches = from_bytes(sample, cp_isolation=list(_CANDIDATES), enable_fallback=False)
     found = {name.replace("_", "-") for match in matches for name in match.could_be_from_charset}
-    # Small samples give it little evidence: the usual encodings are always considered.
+    # Small samples are little evidence: the usual encodings are always considered.
     found |= {"cp1252", "cp1250", "cp1254", "cp1251"}
     if any(name in found for name in ("big5", "cp949", "gb18030")):
         found |= {"big5", "cp949", "gb18030"}
@@ -107,7 +109,7 @@ def _ruled_out(sample: bytes, name: str) -> bool:
     if name == "big5":
         return low_seconds * 8 < pairs + low_seconds
     if name == "cp949":
-        # Hangul begins with these bytes alone; six characters or more do not do so by chance.
+        # Hangul begins only with these bytes; six characters or more do not do so by chance.
         leads = re.findall(rb"([\xa1-\xfe])[\xa1-\xfe]", high)
         hangul = sum(b"\xb0" <= lead <= b"\xc8" for lead in leads)
         return len(leads) < 6 or hangul < 0.95 * len(leads)
@@ -133,7 +135,7 @@ BLOCK_BYTES = 64 * 1024
 REPLACEMENT = "\ufffd"
 # The error handler for stray bytes in a file in UTF-8.
 STRAY = "imgcompress.stray"
-# Of a file in UTF-8 with stray bytes, most of what is not ASCII is still good.
+# In a UTF-8 file with stray bytes, most non-ASCII text is still valid.
 _GOOD_FOR_EACH_STRAY = 2
 
 # UTF-32 comes first, because its little-endian mark begins with that of UTF-16.
@@ -144,7 +146,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Python counts these among the encodings of text too.
+# Python also counts these among the text encodings.
 _NO_TEXT = {
     "idna",
     "punycode",
@@ -163,9 +165,9 @@ _BLANK_BEFORE_QUOTE = re.compile(r"([,;\t|]) +\"[^\",;\t|\r\n ]")
 class Encoding:
     """How a file's bytes become text, and the properties of the whole file.
 
-    Where `intact` is false some bytes break the rules of the encoding; in the text, REPLACEMENT
-    stands for each of them. `errors` is Python's error handler for such bytes.
-    `blanks_before_quotes` are the separators that were followed by a blank and a quotation mark.
+    If `intact` is false, some bytes are invalid in the encoding; in the text, REPLACEMENT stands
+    for each of them. `errors` is Python's error handler for such bytes. `blanks_before_quotes` are
+    the separators that were followed by a blank and a quotation mark.
     """
 
     name: str
@@ -176,7 +178,7 @@ class Encoding:
 
     @property
     def wide(self) -> bool:
-        """Return whether characters take several bytes, some of which are NUL."""
+        """Return whether characters have several bytes, some of which are NUL."""
         return self.name.startswith(("utf-16", "utf-32"))
 
 
@@ -222,7 +224,8 @@ def _encoding_of_head(head: bytes) -> str | None:
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
-    # Without a mark, the first two characters of a table in UTF-16 still show: each is ASCII.
+    # Without a mark, a table in UTF-16 is still recognised by its first two characters, which are
+    # ASCII.
     if len(head) == 4 and head[1] == head[3] == 0 and head[0] and head[2]:
         return "utf-16-le"
     if len(head) == 4 and head[0] == head[2] == 0 and head[1] and head[3]:
@@ -236,7 +239,7 @@ def _tried(stream: BinaryIO, name: str, errors: str = "strict") -> Encoding:
     try:
         for text in _decoded(stream, name, errors):
             has_nul = has_nul or "\0" in text
-            # The first look is the faster one: blanks are frequent.
+            # The faster check comes first: blanks are frequent.
             if '"' in text and ' "' in text:
                 blanks.update(_BLANK_BEFORE_QUOTE.findall(text))
     except UnicodeError:

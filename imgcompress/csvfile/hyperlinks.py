@@ -1,4 +1,4 @@
-"""The links behind the cells of an Excel sheet: a cell may say `photo` and link to the image."""
+"""The links behind the cells of an Excel sheet: a cell may show `photo` and link to the image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..catalogue import MAX_URL_CHARS
 from .columns import ABOUT_IMAGES, IMAGE_URL
 from .unpacking import BoundedPart
 
-# As many as Excel takes in a sheet.
+# Excel's limit per sheet.
 MOST_LINKS = 65_530
 _MOST_CHARS = 8_000_000
 _HYPERLINK = "/hyperlink"
@@ -24,13 +24,13 @@ _URL = re.compile(r"https?://\S", re.I)
 
 
 class Link(NamedTuple):
-    """The relationship by which a cell links to something, and the URL that it links to."""
+    """The relationship of a cell's link, and the URL."""
 
     id: str
     target: str
 
 
-# By the row, from 1, and the column, from 0.
+# Keyed by the row, from 1, and the column, from 0.
 Links = dict[tuple[int, int], Link]
 
 
@@ -41,14 +41,14 @@ def relations_of(part: str) -> str:
 
 
 def web_link(target: str, id_: str = "") -> Link | None:
-    """Return a link to something on the web, or None for any other."""
+    """Return a link to a web address, or None for any other."""
     return Link(id_, target) if _URL.match(target) and len(target) <= MAX_URL_CHARS else None
 
 
 def read_links(archive: zipfile.ZipFile, part: str, max_xml_bytes: int) -> Links:
     """Return the web links of the cells of a sheet; those beyond MOST_LINKS are left out.
 
-    Raise BadCatalogue if there is too much XML, or a piece of it is too large to be held.
+    Raise BadCatalogue if there is too much XML, or a piece of it is too large for memory.
     """
     relations = relations_of(part)
     if relations not in archive.namelist():

@@ -206,8 +206,8 @@ MESSAGES = {
     " commas, leave the cell empty, or rename the column if it means something else.",
     "invalid_effort": "This is not an effort. Enter one of {efforts}, leave the cell empty, or"
     " rename the column if it means something else.",
-    "invalid_metadata": "This is no choice of metadata. Enter one of {choices}, leave the cell empty, or"
-    " rename the column if it means something else.",
+    "invalid_metadata": "This is not a choice of metadata. Enter one of {choices}, leave the cell"
+    " empty, or rename the column if it means something else.",
     "invalid_number": "This is not a whole number from {low} to {high:,}. Enter one, leave the cell"
     " empty, or rename the column if it means something else.",
     "conflicting_options": "The row has both a quality and a compression percentage. Leave one of"

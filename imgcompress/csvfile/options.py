@@ -166,7 +166,7 @@ def parse_effort(text: str) -> str | None:
 
 
 def parse_metadata(text: str) -> str | None:
-    """Return what a text says is kept of the metadata, or None; case is ignored."""
+    """Return the choice of metadata that a text names, or None; case is ignored."""
     name = text.casefold()
     return name if name in known.METADATA else None
 

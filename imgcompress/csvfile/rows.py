@@ -1,7 +1,7 @@
-"""The rows of a catalogue: what is wrong with them, and the images in them.
+"""The rows of a catalogue: their issues, and the images in them.
 
 An issue of a row as a whole, such as its quotation marks, its number of cells or its options, is a
-reason to refuse its file; with `on_row_error=skip` the row is skipped, and copied to the output. A
+reason to reject the file; with `on_row_error=skip` the row is skipped, and copied to the output. A
 URL that cannot be fetched is not such an issue: only its image fails.
 """
 
@@ -28,7 +28,7 @@ from .parser import (
 )
 from .sniff import open_good_layout
 
-# Possessive, because an ordinary repetition would try every way to part a long cell.
+# Possessive, because an ordinary repetition would try every way to split a long cell.
 _QUOTED = r'"(?:[^"]++|"")*+"'
 
 
@@ -102,7 +102,7 @@ class RowChecks:
     ) -> None:
         self._layout = layout
         self._options = options
-        # A header that is too wide is reported once, not again for each row below it.
+        # A header that is too wide is reported once, not for each row below it.
         self.most_cells = max(limits.max_columns, len(layout.header))
 
     def issues(self, number: int, cells: list[str]) -> Iterator[Issue]:
@@ -192,7 +192,7 @@ class CatalogueRows:
                 )
 
     def _name_of(self, id_: str, name: str) -> str:
-        """Return the name of a row; of a product over several rows, often one alone has it."""
+        """Return the name of a row; if a product has several rows, often only one has the name."""
         if name:
             self._named = (id_, name)
         elif id_ and id_ == self._named[0]:

@@ -62,7 +62,7 @@ _MAGIC = (
     (b"7z\xbc\xaf\x27\x1c", FileType("a 7-Zip archive", _UNPACK)),
     (b"Rar!\x1a\x07", FileType("a RAR archive", _UNPACK)),
 )
-# Where the header of a tar archive says what it is.
+# Where the header of a tar archive has its magic bytes.
 _TAR = slice(257, 262), b"ustar"
 _MARKUP = (
     (re.compile(rb"<(!doctype\s+html|html|head)\b", re.I), FileType("an HTML page", _WRONG)),
@@ -73,7 +73,7 @@ BINARY = FileType(
     "binary data", f"{_WRONG} If this is the right file, it is damaged: save it again."
 )
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1a\x1b"))
-# Text has next to none of these characters; of random bytes one in ten is one.
+# Text has almost none of these characters; one in ten random bytes is one.
 _BINARY_SHARE = 0.03
 
 
@@ -143,8 +143,8 @@ def open_layout(stream: BinaryIO, wishes: Wishes = NO_WISHES) -> tuple[Layout, S
     """Return the layout of a seekable file and its first rows.
 
     Raise BadCatalogue if it is empty or not a CSV. The separator is the one that yields the most
-    of our columns, unless a `sep=` line names it. Where no header has known columns, the column of
-    images is recognised by its first rows.
+    columns of this service, unless a `sep=` line names it. If no header has known columns, the
+    column of images is recognised by its first rows.
     """
     stream.seek(0)
     head = stream.read(HEAD_BYTES)
@@ -179,7 +179,7 @@ def open_sample(stream: BinaryIO, layout: Layout) -> Sample:
 
 
 def open_good_layout(stream: BinaryIO) -> Layout:
-    """Return the layout of a file that has our columns; raise BadCatalogue for any other."""
+    """Return the layout of a file with known columns; raise BadCatalogue for any other."""
     layout, _ = open_layout(stream)
     for found in header_issues(layout.header_row, layout.header, layout.chosen, NO_WISHES):
         raise BadCatalogue(found)
@@ -232,7 +232,7 @@ def _top(stream: BinaryIO, format_: Format, wishes: Wishes) -> _Top | None:
             if not rows:
                 endings.append(records.line_ending)
             break
-        # A row of nothing but separators is blank, whichever of them is tried.
+        # A row of only separators is blank, whichever of them is tried.
         if "".join(cells).strip(DELIMITERS + " "):
             rows.append((number, cells))
             endings.append(records.line_ending)
@@ -245,7 +245,7 @@ def _top(stream: BinaryIO, format_: Format, wishes: Wishes) -> _Top | None:
         choice = choose_columns(cells, wishes)
         if choice and (chosen is None or choice.rank > chosen.rank):
             chosen, at = choice, place
-        # Of named columns, a title may hold some; a header that is known is the header.
+        # A title row may contain some of the named columns; a known header is the header.
         if chosen and not wishes.url_columns:
             break
     return _Top(format_, endings[0], rows, broken_row, chosen, at)
@@ -269,7 +269,7 @@ def _with_detected(stream: BinaryIO, top: _Top, wishes: Wishes) -> _Top | None:
     if len(titles) > 1 or titles == {None}:
         # There are images, but in several columns: the caller must say in which.
         return found
-    # Columns with one name are one, also those that are still empty.
+    # Columns with the same name are one, including those that are still empty.
     same = [place for place in range(len(layout.header)) if layout.title(place) in titles]
     chosen = ChosenColumns(DETECTED, tuple(same))
     return replace(found, chosen=with_names(chosen, layout.header, wishes))

@@ -21,11 +21,11 @@ from ..catalogue import SIGNATURES
 from .model import BadCatalogue, CatalogueLimits, Issue, enumerated, issue
 
 BLOCK_BYTES = 64 * 1024
-# A workbook has parts that are read at once, such as the list of its sheets. As objects they take
-# 16 times their bytes.
+# Some parts of a workbook, such as the list of its sheets, are read as a whole. As objects they
+# take 16 times their bytes.
 MAX_PART_BYTES = 2**20
-# What is held of a part that is read in a stream: the text of a row, and its cells, of which each
-# has up to four elements.
+# The memory for a part that is streamed: the text of a row, and its cells, each with up to four
+# elements.
 MAX_HELD_BYTES = 4 * 2**20
 MAX_HELD_ELEMENTS = 65_536
 MAX_DIRECTORY_BYTES = 2 * 2**20
@@ -72,7 +72,7 @@ def opened_table(
     """
     with ExitStack() as opened:
         table = Table(stream)
-        # A workbook or a CSV may be packed; a packed archive in another is no catalogue.
+        # A workbook or a CSV may be compressed; an archive in another archive is not a catalogue.
         for _ in range(2):
             target = cast(BinaryIO, opened.enter_context(TemporaryFile()))
             taken = _taken_out(table.csv, target, limits, max_bytes, sheet)
@@ -131,7 +131,7 @@ class _Archive(zipfile.ZipFile):
 class BoundedPart:
     """A part of an archive, read in pieces that must not become too large.
 
-    XML is parsed in a stream, but an element is held until it ends. The reader calls `passed` when
+    XML is streamed, but an element is held in memory until it ends. The reader calls `passed` when
     one has ended.
     """
 
@@ -150,13 +150,13 @@ class BoundedPart:
         return data
 
     def begun(self) -> None:
-        """Note that one more element is held; raise ValueError if no row has so many."""
+        """Count one more element in memory; raise ValueError if there are more than any row has."""
         self._elements += 1
         if self._elements > MAX_HELD_ELEMENTS:
             raise ValueError(self._elements)
 
     def passed(self) -> None:
-        """Note that the data read before is no longer held."""
+        """Record that the data read before is no longer in memory."""
         self._held = self._elements = 0
 
 
@@ -183,7 +183,7 @@ def _unzip(
         with _Archive(stream) as archive:
             names = set(archive.namelist())
             if "xl/workbook.xml" in names:
-                # They are slow to load, and few files need them.
+                # Slow to load, and few files need them.
                 from .workbooks import write_xlsx
 
                 part = write_xlsx(archive, target, limits, max_bytes * XML_TIMES, sheet)
@@ -233,7 +233,7 @@ def _unzip(
 
 
 def _kind_of_archive(stream: BinaryIO) -> str:
-    """Return what an archive seems to be by its first bytes, though its end may be missing."""
+    """Return what an archive seems to be by its first bytes, even if its end is missing."""
     stream.seek(0)
     head = stream.read(_HEAD_BYTES)
     if b"[Content_Types].xml" in head or b"xl/" in head:
@@ -251,7 +251,7 @@ def _can_be_written_back(archive: zipfile.ZipFile, part: str, max_bytes: int) ->
 
 
 def _check_directory(stream: BinaryIO) -> None:
-    """Refuse an archive whose directory is so large that it would fill the memory."""
+    """Reject an archive whose directory is so large that it would fill the memory."""
     end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]
     if not end:
         raise zipfile.BadZipFile

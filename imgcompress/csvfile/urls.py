@@ -1,4 +1,4 @@
-"""The URLs of images: cells that plainly are one URL, and the rules that refuse a URL.
+"""The URLs of images: cells that are plainly one URL, and the rules that reject a URL.
 
 A cell is plain if it is one whole URL and nothing else, as nearly all are; the check is fast.
 """
@@ -32,7 +32,7 @@ _LONE_URL = re.compile(
     r"([hH][tT][tT][pP][sS]?://[!$-+\-.0-:=@-\[\]_a-z~]++)"
     r"(?:[/?#][!#-+\--:=?-\[\]-_a-z{}~]*+)?+"
 )
-# All that a lone URL consists of, but for apostrophes, which may stand around it.
+# The characters of a lone URL, without apostrophes, which may surround it.
 _PLAIN_BYTES = bytes(
     code for code in range(0x80) if re.fullmatch(r"[!#-&(-+\--:=?-\[\]-_a-z{}~]", chr(code))
 )
@@ -110,10 +110,10 @@ class SplitsCells(Protocol):
 
 
 class UrlRules:
-    """Judge URLs: first as texts, then by `check_url`, which is asked once for each origin.
+    """Check URLs: first as texts, then by `check_url`, which is called once for each origin.
 
-    So `check_url` must judge by scheme and authority alone; length and characters of the rest are
-    judged here.
+    So `check_url` must decide by scheme and authority only; length and characters of the rest are
+    checked here.
     """
 
     def __init__(self, check_url: CheckUrl, cells: SplitsCells) -> None:

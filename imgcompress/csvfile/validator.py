@@ -102,7 +102,7 @@ def validate_file(
 ) -> Validation:
     """Count the rows and images of a seekable file and find all its issues; nothing is raised.
 
-    `check_url` returns None, or the public reason why a URL may not be fetched. It is asked once
+    `check_url` returns None, or the public reason why a URL may not be fetched. It is called once
     for each scheme and authority, with a bare path. Memory does not grow with the file.
     """
     found = IssueList()
@@ -153,7 +153,7 @@ class _RowValidator:
         self._checks = RowChecks(layout, self._options, limits)
 
     def read(self, stream: BinaryIO) -> None:
-        """Read all rows, then judge their number."""
+        """Read all rows, then check their number."""
         counter = RunCounter(self._layout, self._limits, self._rules, self._options)
         header = self._layout.header
         if len(header) > self._limits.max_columns and has_text(header):
@@ -174,9 +174,9 @@ class _RowValidator:
             self.total_images += count.images
             number = count.issues + count.bad_urls
             if number:
-                # Where rows are skipped, only bad URLs and a record that ends the file are left.
-                refused = isinstance(run, BrokenRecord) or not self._layout.skip
-                issues = self._found if refused else self._passed
+                # If rows are skipped, only bad URLs and a record that ends the file are left.
+                rejected = isinstance(run, BrokenRecord) or not self._layout.skip
+                issues = self._found if rejected else self._passed
                 issues.add_for_rows(number, self._issues_of(first, run))
         if not self.total_images and self._passed is not self._found:
             # If every row was skipped, the issues of the rows are those of the file.
@@ -262,7 +262,7 @@ def _header_issues(layout: Layout, sample: Sample, wishes: Wishes) -> Iterator[I
 
 
 def _warnings(stream: BinaryIO, layout: Layout, sample: Sample) -> Iterator[Issue]:
-    """Yield warnings about content that is not read, though it seems meant to be."""
+    """Yield warnings about content that seems to be meant for the service but is not read."""
     if not layout.chosen:
         return
     if layout.format.encoding.errors == STRAY:

@@ -74,10 +74,10 @@ def _written(records: Records, layout: Layout, raw: _RawText, changed: Mapping[i
 
 
 def cell_spans(text: str, delimiter: str, blanks_before_quotes: bool) -> list[tuple[int, int]]:
-    """Return where each cell of a good record stands, with its quotation marks."""
+    """Return the span of each cell of a valid record, with its quotation marks."""
     mark = re.escape(delimiter)
     before = " *+" if blanks_before_quotes else ""
-    # Possessive, because an ordinary repetition would try every way to part a long cell.
+    # Possessive, because an ordinary repetition would try every way to split a long cell.
     cell = re.compile(rf'{before}("(?:[^"]++|"")*+"(?={mark}|[\r\n]|\Z)|(?!")[^{mark}\r\n]*+)')
     spans = []
     end = -1
@@ -138,7 +138,7 @@ class _RawText:
         return text.encode(self._codec, "replace")
 
     def _taken_marks(self) -> bytes:
-        """Find the byte order, and take the marks, which are no part of the text."""
+        """Find the byte order, and remove the marks, which are not part of the text."""
         self._begun = True
         for mark, codec in _BYTE_ORDERS.get(self._codec, ()):
             if self._bytes.startswith(mark):

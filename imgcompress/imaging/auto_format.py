@@ -1,9 +1,9 @@
-"""Choose the format that needs the fewest bytes for the same looks, for `format=auto`.
+"""Choose the format that needs the fewest bytes for the same visual quality, for `format=auto`.
 
 A sample of the picture is encoded once in each candidate, at qualities that look about alike, and
-scored (score.py). A remaining difference in looks is converted to bytes. The usual search then
-runs in the chosen format alone. A JPEG source is recompressed by the JPEG engine first, which
-takes less time than a sample and looks better than a JPEG that is encoded again.
+scored (score.py). A remaining difference in the score is converted to bytes. The usual search then
+runs only in the chosen format. A JPEG source is recompressed by the JPEG engine first, which takes
+less time than a sample and looks better than a JPEG that is encoded again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OPAQUE = ("jpeg", "webp", "avif")
 _ALPHA = ("webp", "avif")
 # The size of an animation depends on how motion is coded, which a sample does not show.
 _ANIMATED = ("webp",)
-# If none of these is allowed, the first of all that is.
+# If none of these is allowed, the first allowed format is used.
 _OTHERWISE = ("webp", "avif", "png", "jpeg")
 LOSSLESS_WEBP = "lossless webp"
 # Formats of sources that are usually lossless.
@@ -45,8 +45,8 @@ WORTH = 0.1
 LOWEST, HIGHEST = 40, 90
 # The highest score, and the lowest quality on the JPEG scale, at which advise() compares.
 VISUALLY_LOSSLESS, LOWEST_ADVISED = 90.0, 15
-# advise() looks at squares of this many pixels first. Where no format comes below this multiple of
-# what was kept, none is worth a look at the larger ones, which takes six times as long (measured:
+# advise() looks at squares of this many pixels first. If no format comes below this multiple of the
+# kept bytes, the larger squares are not tried, which would take six times as long (measured:
 # benchmarks/results/auto_format.md).
 FIRST_SQUARE, HOPELESS = 64, 1.6
 # The sample is GRID x GRID squares of SQUARE pixels; each seam costs bytes. They start at multiples
@@ -144,10 +144,10 @@ def _of_drawings(
 def advise(
     source: Source, picture: Picture, kept: Compressed, options: CompressOptions
 ) -> tuple[str, int] | None:
-    """Return another format that would save bytes at the same looks, and about how many it takes.
+    """Return another format that would save bytes at the same score, and about how many it needs.
 
-    None where none saves WORTH. A sample is encoded once in each, close to the score of what was
-    `kept`, or visually lossless where that is better.
+    None if no format saves WORTH. A sample is encoded once in each, close to the score of the
+    `kept` file, or visually lossless if that is better.
     """
     looks = min(kept.score, VISUALLY_LOSSLESS)
     quality = min(HIGHEST, max(LOWEST_ADVISED, lowest_quality(looks)))
@@ -182,8 +182,8 @@ def _sizes_at(
 ) -> dict[str, float]:
     """Return about how many bytes the picture takes in some formats at a score, by a sample.
 
-    It is encoded at the quality that is expected to reach the score. What is missing is converted
-    to bytes; a sample that looks better gets no credit for it.
+    It is encoded at the quality that is expected to reach the score. A lower score is converted to
+    bytes; a sample that looks better gets no credit for it.
     """
     sample = _sample(picture.first, square)
     share = picture.first.width * picture.first.height / (sample.width * sample.height)

@@ -1,4 +1,4 @@
-"""Compress one image: decode, search for the quality, encode, and choose what is kept."""
+"""Compress one image: decode, search for the quality, encode, and choose the result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .search import Attempt, Curve, Range, lowest_passing
 CEILING = 95
 # Points of the score for twice the colours, of the sample photos; the search corrects it.
 _POINTS_PER_DOUBLING = 6.0
-# Where a search for a number of colours begins.
+# The first number of colours in a search.
 _USUAL_COLOURS = 48
 
 
@@ -86,7 +86,7 @@ def shrink_above_score(
 
 
 _NOT_FOR_THE_WEB = ("tiff", "bmp", "heif")
-# Where little or nothing was saved, another format may save more.
+# If little or nothing was saved, another format may save more.
 _ADVISED = ("floor_reached", "already_small")
 
 
@@ -107,9 +107,9 @@ def compress(data: bytes, options: CompressOptions) -> Compressed:
 
 
 def _with_rights(data: bytes, options: CompressOptions) -> Compressed:
-    """Return the image with the rights that its source states.
+    """Return the image with the rights stated in its source.
 
-    They are left out if the image would be larger with them than its source.
+    They are left out if they would make the image larger than its source.
     """
     rights = rights_of(data)
     size = rights.bytes_in(identify(data))
@@ -156,7 +156,7 @@ def _with_advice(
 
 
 def _in_the_best_format(data: bytes, options: CompressOptions) -> Compressed:
-    """Return the image in the format of the fewest bytes, or in its own if that is smaller."""
+    """Return the image in the format with the fewest bytes, or in its own if that is smaller."""
     allowed = allowed_formats(options)
     if len(allowed) == 1:
         return _in_one_format(data, replace(options, format=allowed[0]))
@@ -208,7 +208,7 @@ def _chosen(
 
 
 def _is_better(spare: Compressed, result: Compressed, options: CompressOptions) -> bool:
-    """Return whether a file without losses, or that of the JPEG engine, is to be taken instead.
+    """Return whether a lossless file, or the JPEG engine's, is better.
 
     A lossy result that misses the target must save enough bytes to be worth its losses.
     """
@@ -226,7 +226,7 @@ def _in_format(format: str, source: Source, options: CompressOptions) -> Compres
 
 
 def _decoded(data: bytes, options: CompressOptions) -> tuple[Source, Picture, int]:
-    """Return the source, its pixels, and how many of them are held at once."""
+    """Return the source, its pixels, and how many of them are in memory at once."""
     with decoder_errors():
         source = inspect(data, options)
     animated = source.animated and options.format != "jpeg"
@@ -328,7 +328,7 @@ def _outcome(attempt: Attempt, source_size: int, goal: EncodeTarget) -> str:
 def _result(
     attempt: Attempt, format: str, picture: Picture, outcome: str, looks: float | None = None
 ) -> Compressed:
-    """Put the result together; `looks` is the score where the pixels are the source's."""
+    """Assemble the result; `looks` is the score if the pixels are the source's."""
     if looks is None:
         looks = attempt.score
     if looks is None:

@@ -46,7 +46,7 @@ def decoded_webp(opened: Image.Image, data: bytes) -> Image.Image | None:
     fits = frame.left + width.value <= opened.width and frame.top + height.value <= opened.height
     if (width.value, height.value) != (frame.width, frame.height) or not fits:
         return None
-    # Beside a frame that is smaller than its canvas, everything is clear, or black.
+    # Outside a frame that is smaller than its canvas, everything is clear, or black.
     pixels = np.zeros((opened.height, opened.width, _BYTES_OF_RGBX), np.uint8)
     frame_pixels = pixels[frame.top :, frame.left :]
     offset = (frame.top * opened.width + frame.left) * _BYTES_OF_RGBX
@@ -145,7 +145,7 @@ def to_plain(image: Image.Image) -> Image.Image:
 
 
 def _drop_opaque(image: Image.Image) -> Image.Image:
-    """Drop an alpha band that hides nothing."""
+    """Drop an alpha band that is fully opaque."""
     lowest, _ = image.getchannel("A").getextrema()
     return image.convert(image.mode[:-1]) if lowest == 255 else image
 
@@ -205,7 +205,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=8)
 def conversion(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from this profile to sRGB, None where there is nothing to convert.
+    """Return the transform from this profile to sRGB, None if there is nothing to convert.
 
     Cached, because the images of one shop or camera share their profile.
     """
@@ -257,12 +257,12 @@ _HAVE_ORIENTATION = {"exif", "xmp"}
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
+    """Return the EXIF orientation, 1 to 8; 1 if there is none or it cannot be read."""
     if image.format == "JPEG" and not _HAVE_ORIENTATION & image.info.keys():
         return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # Any damage in metadata that are dropped anyway.
+    except Exception:  # Any error in metadata, which are dropped anyway.
         return 1
     return value if value in UPRIGHT else 1
 
@@ -288,7 +288,8 @@ def upright(image: Image.Image, turn: int) -> Image.Image:
 DRAFT_GAP = 2
 # Formats whose decoder lives as long as its image and holds two more copies of the pixels.
 _KEEP_DECODER = ("WEBP", "AVIF", "HEIF")
-# The longest a frame can stay, in milliseconds, in every format of animation (APNG's 16 bits).
+# The longest duration of a frame that all animation formats support, in milliseconds (APNG's 16
+# bits).
 MAX_DURATION = 65_535
 
 
@@ -322,11 +323,11 @@ class Picture:
 
     @property
     def has_alpha(self) -> bool:
-        """Return whether any pixel is not solid."""
+        """Return whether any pixel is not opaque."""
         return self.first.mode in ("LA", "RGBA")
 
     def on_white(self) -> Picture:
-        """Return the picture with its first frame alone, and white where it was clear."""
+        """Return the picture with only its first frame, on white."""
         if not self.has_alpha:
             return self
         rgba = self.first.convert("RGBA")
@@ -341,7 +342,7 @@ class Picture:
 
 
 def decode(source: Source, options: CompressOptions, *, animated: bool) -> Picture:
-    """Return the pixels of the image; all frames if `animated`, else the first alone.
+    """Return the pixels of the image; all frames if `animated`, else only the first.
 
     May raise any error of Pillow; imaging/errors.py classifies them.
     """
@@ -384,7 +385,7 @@ def decode(source: Source, options: CompressOptions, *, animated: bool) -> Pictu
 
 
 def _plain(image: Image.Image, source: Source, options: CompressOptions) -> Picture | None:
-    """Return the picture of a plain JPEG that stays one; None where Pillow has to decode it."""
+    """Return the picture of a plain JPEG that stays one; None if Pillow has to decode it."""
     if options.format not in ("keep", "jpeg") or not is_plain(source.segments):
         return None
     if image.mode not in MODES or not _is_srgb(image, image.mode, source.colours):
@@ -445,7 +446,8 @@ def _normalised(
     plain = to_plain(image)
     if plain is image and (image.format in _KEEP_DECODER or getattr(image, "is_animated", False)):
         plain = image.copy()
-    # Levels of a high range have another curve than sRGB; those of a profile about the same.
+    # The levels of a high range have another curve than sRGB; those of a profile have about the
+    # same.
     plain = resized(plain, size, linear=not isinstance(colours, HighRange), fine=fine)
     if isinstance(colours, HighRange):
         plain = tone_mapped(plain, colours)

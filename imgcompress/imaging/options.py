@@ -75,6 +75,6 @@ class Compressed:
     outcome: str
     score: float
     jpeg_engine: str | None = None
-    # Another format that would take fewer bytes at the same looks, and about how many.
+    # Another format that would need fewer bytes at the same score, and about how many.
     advice_format: str | None = None
     advice_bytes: int | None = None

@@ -72,8 +72,8 @@ def identify(data: bytes) -> str:
     """Return the format of an image that is decoded here: jpeg, png, webp, gif, tiff, bmp or avif,
     and heif where its decoder is installed.
 
-    Raise ImageError `unsupported_format` for another image, `not_an_image` for anything else;
-    both say what was found.
+    Raise ImageError `unsupported_format` for another image, `not_an_image` for anything else; both
+    name what was found.
     """
     head = data[:HEAD]
     found = _first_match(_DECODED, head) or _compatible_avif(head)

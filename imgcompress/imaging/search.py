@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Encodes per image where one is cheap, and where it is not. One more is spent only where none of
-# these came near the budget from below, which is to use FAR of it.
+# Encodes per image if one is cheap, and if not. One more is spent only if none of these came near
+# the budget from below, by using FAR of it.
 MAX_ENCODES = 5
 FEW_ENCODES = 4
 FAR = 0.85
-# An encoding this close below the budget is taken: the next point of quality would not fit.
+# An encoding this close below the budget is accepted: the next point of quality would not fit.
 CLOSE_ENOUGH = 0.99
 # The share of the budget that a guess aims at: the middle of what is taken at first, a safe
 # distance from the budget for the last encode.
@@ -26,7 +26,7 @@ LAST_AIM = 0.98
 # Two encodes close to each other may show a far too flat or steep line, because requantising
 # moves in jumps; their slope is trusted up to this factor from the usual one.
 STEEPNESS = 1.6
-# A score this close above the one that is wanted is taken: fewer bytes would hardly be saved.
+# A score this close above the wanted one is accepted: hardly any bytes could be saved.
 CLOSE_SCORE = 1.0
 
 
@@ -71,7 +71,7 @@ def highest_quality(
     qualities: Range,
     encodes: int = MAX_ENCODES,
 ) -> Attempt:
-    """Return the best encoding of at most `budget` bytes, or the floor's where none fits.
+    """Return the best encoding of at most `budget` bytes, or the floor's if none fits.
 
     About `encodes` are made at most.
     """
@@ -107,7 +107,7 @@ def lowest_passing(
     qualities: Range,
     encodes: int = MAX_ENCODES,
 ) -> Attempt:
-    """Return the smallest encoding whose score is at least `least`; the ceiling's where none is.
+    """Return the smallest encoding whose score is at least `least`, or the ceiling's if none is.
 
     About `encodes` are made at most, each of which is scored.
     """

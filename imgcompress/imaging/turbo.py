@@ -4,8 +4,8 @@ simplejpeg passes the whole file at once and writes the pixels to their final pl
 out the smooth upsampling of Pillow's decoder: chroma at half size is repeated, and an encoder at
 half size gets back exactly what the source had.
 
-Pillow decides in doubt. Whatever libjpeg only warns about is rejected here, so that Pillow decides
-whether it is an image, and reports what is wrong with it.
+In doubt Pillow decides. Files for which libjpeg only warns are rejected here, so that Pillow
+decides whether they are images, and reports the error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BANDS = {1: "GRAY", 4: "RGBX"}
 
 
 def decoded(data: bytes, mode: str, size: tuple[int, int]) -> Pixels | None:
-    """Return the pixels of a JPEG of mode L or RGB; None where Pillow has to look at it.
+    """Return the pixels of a JPEG of mode L or RGB; None if Pillow has to check it.
 
     A file that has another size for libjpeg than for Pillow would evade the limit on pixels.
     """

@@ -346,7 +346,7 @@ class Sweep:
     orphans: int = 0
 
     @property
-    def is_strange(self) -> bool:
+    def is_suspicious(self) -> bool:
         """Return whether the orphans are too many to be deleted safely."""
         return self.orphans > max(FEW, self.files / 2)
 
@@ -365,13 +365,13 @@ def delete_orphans(
     delete: Callable[[str], None],
     before: datetime,
     *,
-    even_strange: bool = False,
+    force: bool = False,
 ) -> int:
     """Delete the files that belong to no job; return their number.
 
     Raise TooManyOrphans, with nothing deleted, if they are the majority.
     """
-    if count_orphans(list_files, before).is_strange and not even_strange:
+    if count_orphans(list_files, before).is_suspicious and not force:
         raise TooManyOrphans()
     deleted = 0
     for keys in _old_files(list_files, before):

@@ -30,7 +30,7 @@ def encoding_error(connection: Connection) -> str | None:
     return (
         f"The database has the encoding {found}, which cannot hold every URL and file name; it"
         f" must be {ENCODING}. Create another one with {CREATE}; and set DATABASE_URL to it. If"
-        " this one has jobs that you need, pg_dump --encoding=UTF8 takes them along."
+        " this one has jobs that you need, pg_dump --encoding=UTF8 exports them."
     )
 
 

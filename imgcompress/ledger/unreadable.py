@@ -51,7 +51,7 @@ class JobUnreadable(ImgcompressError):
     code = "job_unreadable"
     message = (
         "The record of this job is damaged, so it cannot be shown. Upload its catalogue again; the"
-        " operator finds the damaged fields in the log."
+        " service's log names the damaged fields."
     )
 
 

@@ -261,7 +261,7 @@ def _address(host: str) -> Address | None:
         if _ends_in_number(host):
             return IPv4Address(host)
     except AddressValueError:
-        raise not_allowed(f"{host!r} is no canonical IP address") from None
+        raise not_allowed(f"{host!r} is not a canonical IP address") from None
     return None
 
 
@@ -275,7 +275,7 @@ def _reason_to_block_name(host: str, policy: DialPolicy) -> str | None:
     name = host.translate(_IDEOGRAPHIC_DOTS).removesuffix(".")
     labels = name.split(".")
     if len(name) > MAX_HOST_CHARS or not all(map(_is_label, labels)):
-        return f"{host!r} is no host name"
+        return f"{host!r} is not a host name"
     if labels[-1].lower() == "localhost":
         # RFC 6761: this is the local machine, whatever the resolver answers.
         return reason_to_block(ip_address("127.0.0.1"), policy)

@@ -43,9 +43,9 @@ def send_mail(
             connection.send_message(message, to_addrs=[recipient])
             _take_leave(connection)
     except smtplib.SMTPRecipientsRefused as error:
-        return _refused(error.recipients[recipient][0])
+        return _rejected(error.recipients[recipient][0])
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-        return _refused(error.smtp_code)
+        return _rejected(error.smtp_code)
     except (smtplib.SMTPNotSupportedError, UnicodeError):
         # The address has characters that the server does not support.
         return Attempt(False, error="address_not_supported", final=True)
@@ -113,7 +113,7 @@ def _take_leave(connection: smtplib.SMTP) -> None:
         connection.quit()
 
 
-def _refused(code: int) -> Attempt:
+def _rejected(code: int) -> Attempt:
     return Attempt(
         False,
         code,

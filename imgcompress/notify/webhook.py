@@ -57,13 +57,13 @@ def send_webhook(
     try:
         answer = post(session, url, payload.encode(), headers, seconds=timeout)
     except NetworkError as error:
-        refused = error.code == "url_not_allowed"
+        not_allowed = error.code == "url_not_allowed"
         return Attempt(
             False,
             error=error.code,
-            final=refused,
-            receiver_failing=not refused,
-            unanswered=not (refused or error.answered),
+            final=not_allowed,
+            receiver_failing=not not_allowed,
+            unanswered=not (not_allowed or error.answered),
         )
     if 200 <= answer.status < 300:
         return Attempt(True, answer.status)

@@ -116,7 +116,7 @@ def checked(key: str) -> str:
     """Return a key that names a place below the root. Raise StorageNotFound for any other."""
     parts = key.split("/")
     if "\0" in key or any(part in ("", ".", "..") for part in parts):
-        raise StorageNotFound(detail=f"{key!r} is no key")
+        raise StorageNotFound(detail=f"{key!r} is not a valid key")
     return key
 
 

@@ -106,7 +106,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Drop a message that names no task."""
-        self._drop(message, "it asks for no task")
+        self._drop(message, "it names no task")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Drop a message whose task this version does not have."""

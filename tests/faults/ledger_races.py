@@ -151,7 +151,7 @@ class Pressure(NamedTuple):
 
     writes: int
     reads: int
-    refused: int
+    rejected: int
     slowest_read: float
 
 
@@ -172,7 +172,7 @@ def write_from_many(url: str, folder: Path, *, processes: int, seconds: float) -
     return Pressure(
         sum(writes for writes, _ in done),
         reads,
-        read_refused + sum(refused for _, refused in done),
+        read_refused + sum(rejected for _, rejected in done),
         round(slowest, 3),
     )
 
@@ -180,7 +180,7 @@ def write_from_many(url: str, folder: Path, *, processes: int, seconds: float) -
 def _write(
     url: str, folder: Path, seconds: float, queue: multiprocessing.Queue[tuple[int, int]]
 ) -> None:
-    writes = refused = 0
+    writes = rejected = 0
     with ledger_app(url, folder).app_context():
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -191,12 +191,12 @@ def _write(
                     finish_slice(request_id, slice_no)
                     writes += 2
             except LedgerUnavailable:
-                refused += 1
-    queue.put((writes, refused))
+                rejected += 1
+    queue.put((writes, rejected))
 
 
 def _poll(url: str, folder: Path, seconds: float) -> tuple[int, int, float]:
-    reads, refused, slowest = 0, 0, 0.0
+    reads, rejected, slowest = 0, 0, 0.0
     with ledger_app(url, folder).app_context():
         request_id = new_job(1, 1)
         end = time.monotonic() + seconds
@@ -205,8 +205,8 @@ def _poll(url: str, folder: Path, seconds: float) -> tuple[int, int, float]:
             try:
                 find_job(request_id)
             except LedgerUnavailable:
-                refused += 1
+                rejected += 1
             reads += 1
             slowest = max(slowest, time.monotonic() - began)
             time.sleep(0.01)
-    return reads, refused, slowest
+    return reads, rejected, slowest

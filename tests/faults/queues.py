@@ -1,4 +1,4 @@
-"""A broker that stays and is no help: strange messages, no memory, another password."""
+"""A broker that is up but unusable: unreadable messages, no memory, another password."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Faulty:
         self._application = application
         self.share = 0.0
         self.errors: tuple[tuple[str, str], ...] = ()
-        self.refused = 0
+        self.rejected = 0
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -44,7 +44,7 @@ class Faulty:
         if random.random() >= self.share:
             answer: Iterable[bytes] = self._application(environ, start_response)
             return answer
-        self.refused += 1
+        self.rejected += 1
         # A body that is left unread would be taken for the next request.
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         status, code = random.choice(self.errors)
@@ -72,22 +72,22 @@ def s3_overloaded(folder: Path, images: int, seconds: float, **settings: str) ->
         with server.failing(1 / ONE_IN, SLOW_DOWN, INTERNAL):
             watch(job, seconds)
         job.expect(job.done() > before, "the job goes on meanwhile")
-        job.expect(server.refused > 0, "some requests were refused")
+        job.expect(server.rejected > 0, "some requests were refused")
 
     return _on_s3(folder, images, seconds, harm, settings)
 
 
 def s3_down(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Have every request answered 503 SlowDown or 500 for a while."""
-    return _refused(folder, images, seconds, settings, SLOW_DOWN, INTERNAL)
+    return _rejected(folder, images, seconds, settings, SLOW_DOWN, INTERNAL)
 
 
 def s3_forbidden(folder: Path, images: int, seconds: float, **settings: str) -> Verdict:
     """Have every request answered 403 AccessDenied for a while, as a changed policy does."""
-    return _refused(folder, images, seconds, settings, DENIED)
+    return _rejected(folder, images, seconds, settings, DENIED)
 
 
-def _refused(
+def _rejected(
     folder: Path, images: int, seconds: float, settings: dict[str, str], *errors: tuple[str, str]
 ) -> Verdict:
     def harm(server: Faulty, job: Watched) -> None:

@@ -180,8 +180,8 @@ def test_with_skip_one_bad_cell_fails_alone(embedded_service: Service) -> None:
     with PlainOrigin({"/a.png": (200, "image/png", sample("chelsea.png"))}) as origin:
         url = origin.url("/a.png")
         table = f"SKU,Photo\n1,{url}\n2,see page 3\n3,{url}\n"
-        refused = embedded_service.upload(table.encode())
-        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "invalid_url")
+        rejected = embedded_service.upload(table.encode())
+        assert (rejected.status_code, rejected.json()["errors"][0]["code"]) == (400, "invalid_url")
         request_id = embedded_service.submit(table.encode(), on_row_error="skip")
         status = embedded_service.finished(request_id)
     assert (status["completed_images"], status["failed_images"]) == (2, 1)

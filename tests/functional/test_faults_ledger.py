@@ -18,4 +18,4 @@ def test_many_writers_on_sqlite_never_meet_a_locked_database(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     pressure = write_from_many(sqlite_url, tmp_path, processes=4, seconds=3)
-    assert pressure.refused == 0 and pressure.writes > 0 and pressure.reads > 0
+    assert pressure.rejected == 0 and pressure.writes > 0 and pressure.reads > 0

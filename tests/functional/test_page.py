@@ -111,7 +111,7 @@ def ended(service: Service, *urls: str, **fields: str) -> str:
 
 def violations_by_axe(page: Page, axe: str) -> list[Any]:
     """Return what axe-core finds serious or critical on the page."""
-    page.evaluate(axe)  # By the debugger, since the page's own policy lets no stranger in.
+    page.evaluate(axe)  # Through the debugger, since the page's policy allows no other script.
     found = page.evaluate("() => axe.run()")["violations"]
     return [
         (violation["id"], [node["target"] for node in violation["nodes"]])

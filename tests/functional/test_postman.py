@@ -75,7 +75,7 @@ def test_every_request_is_answered_as_documented(
     embedded_service: Service, executions: dict[str, Any]
 ) -> None:
     document = embedded_service.get("/openapi.json").json()
-    # A feed of the example's address is refused, so the calls of one feed are skipped.
+    # A feed of the example's address is rejected, so the calls of one feed are skipped.
     assert executions.keys() == {
         call["operationId"]
         for path, methods in document["paths"].items()

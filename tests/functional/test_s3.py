@@ -85,8 +85,8 @@ def test_a_job_waits_while_its_bucket_is_gone(service: Installation, shared: Buc
             wait_until(
                 lambda: service.get("/readyz").json()["checks"]["storage"] == "unavailable", 30
             )
-            refused = service.upload(catalogue_of(job.origin, 1))
-            assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+            rejected = service.upload(catalogue_of(job.origin, 1))
+            assert (rejected.status_code, rejected.json()["code"]) == (503, "storage_unavailable")
             wait_until(lambda: "are waiting for the storage" in service.log, 30)
             time.sleep(1)
             assert service.status(job.request_id)["status"] == "PROCESSING"

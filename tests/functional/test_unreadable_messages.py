@@ -25,7 +25,7 @@ def service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """Return an installation with a broker of each kind."""
-    with installation(request.param, tmp_path_factory.mktemp("strange")) as running:
+    with installation(request.param, tmp_path_factory.mktemp("unreadable")) as running:
         yield running
 
 

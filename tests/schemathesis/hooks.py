@@ -31,7 +31,7 @@ PARTICULAR = {"csv_url", "url_columns", "name_column", "id_column", "sheet", "en
 # With these every upload of a catalogue is accepted.
 PLAIN = {"file", "format", "max_width", "max_height"}
 
-# Longer request lines are refused by the web server, with 414, before the interface sees them.
+# Longer request lines are rejected by the web server, with 414, before the interface sees them.
 MOST_QUERY_CHARS = 3500
 
 schemathesis.openapi.format("binary", CATALOGUES)

@@ -136,10 +136,10 @@ def test_a_dry_run_makes_no_job(client: Client) -> None:
 
 
 def test_an_invalid_file_is_rejected_with_its_issues(client: Client) -> None:
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as rejected:
         client.submit(CATALOGUE.replace(b"https://shop.test/3.png", b"htp:/shop"), format="tiff")
-    assert refused.value.status == 400 and refused.value.issue_count
-    assert all(issue.message and issue.code for issue in refused.value.issues)
+    assert rejected.value.status == 400 and rejected.value.issue_count
+    assert all(issue.message and issue.code for issue in rejected.value.issues)
 
 
 def test_a_job_is_cancelled_resumed_and_deleted(client: Client, job: str) -> None:

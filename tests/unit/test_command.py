@@ -68,8 +68,8 @@ def test_a_command_loads_only_what_it_needs(arguments: list[str], unneeded: list
 
 
 def test_an_empty_database_is_named_with_the_command_that_fills_it(run) -> None:
-    refused = run("keys", "create", "shop")
-    assert refused.exit_code == 1 and "imgcompress db upgrade" in refused.output
+    rejected = run("keys", "create", "shop")
+    assert rejected.exit_code == 1 and "imgcompress db upgrade" in rejected.output
     assert "database empty" in run("db", "current").output
     upgraded = run("db", "upgrade")
     assert upgraded.exit_code == 0 and "the newest" in upgraded.output
@@ -79,10 +79,10 @@ def test_an_empty_database_is_named_with_the_command_that_fills_it(run) -> None:
 def test_a_database_file_that_cannot_be_used_is_named(run, tmp_path: Path) -> None:
     (tmp_path / "imgcompress.sqlite3").mkdir()
     for name in ("upgrade", "current"):
-        refused = run("db", name)
-        assert refused.exit_code == 1 and "unable to open database file" in refused.output
-        assert f"Check that the disk of {tmp_path}/imgcompress.sqlite3 has room" in refused.output
-        assert "DATABASE_URL" not in refused.output
+        rejected = run("db", name)
+        assert rejected.exit_code == 1 and "unable to open database file" in rejected.output
+        assert f"Check that the disk of {tmp_path}/imgcompress.sqlite3 has room" in rejected.output
+        assert "DATABASE_URL" not in rejected.output
 
 
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def strip_metadata(
     """Return the same pixels losslessly without metadata, in at most `most` bytes.
 
     With `own_colours` the numbers that describe the colours of a PNG remain; other formats have
-    none. None where that cannot be done, or not safely.
+    none. None if that is impossible or unsafe.
     """
     strip = (_STRIP_BUT_COLOURS if own_colours else _STRIP).get(format)
     result = strip(data) if strip else None
@@ -51,6 +51,6 @@ def strip_metadata(
 
 
 def has_payload(data: bytes) -> bool:
-    """Return whether there is something that another program could execute, or open as its own."""
+    """Return whether the data contain something that another program could execute or open."""
     small = data.lower()
     return any(payload in small for payload in _PAYLOADS)

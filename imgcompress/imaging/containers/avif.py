@@ -38,7 +38,7 @@ class SequenceHeader(NamedTuple):
 def sequence_headers(stream: bytes) -> Iterator[SequenceHeader]:
     """Yield each sequence header of a bitstream.
 
-    Raise ImageError where it is broken, or has far more units than any honest picture.
+    Raise ImageError if it is broken, or has far more units than any real picture.
     """
     position = 0
     for _ in range(MAX_UNITS):
@@ -104,7 +104,7 @@ def _skip_operating_points(bits: Bits) -> None:
 
 
 def _skip_timing(bits: Bits) -> int:
-    """Leave out the timing; return the number of bits of a delay, 0 if there are no delays."""
+    """Skip the timing; return the number of bits of a delay, 0 if there are no delays."""
     if not bits.number(1):
         return 0
     bits.number(64)
@@ -118,7 +118,7 @@ def _skip_timing(bits: Bits) -> int:
 
 
 def _skip_inter_tools(bits: Bits) -> None:
-    """Leave out the tools for predictions between frames, which a reduced header does not list."""
+    """Skip the tools for predictions between frames, which a reduced header does not list."""
     bits.number(4)
     has_order_hint = bits.number(1)
     if has_order_hint:

@@ -25,7 +25,7 @@ def frame_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
     """Yield the size that each sequence parameter set of a stream has.
 
     Each unit of the stream is preceded by its length in four bytes (ISO/IEC 14496-15). Raise
-    ImageError where it is broken, or has far more units than any honest picture.
+    ImageError if it is broken, or has far more units than any real picture.
     """
     position = 0
     for _ in range(MAX_UNITS):
@@ -40,7 +40,7 @@ def frame_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
 def configured_sizes(record: bytes) -> Iterator[tuple[int, int]]:
     """Yield the sizes in a decoder configuration record, hvcC (ISO/IEC 14496-15, 8.3.3.1)."""
     if len(record) < 23 or record[21] & 3 != 3:
-        # Lengths of less than four bytes: nobody writes them.
+        # Lengths of less than four bytes are not used in practice.
         raise ImageError("corrupt_image")
     position = 23
     for _ in range(record[22]):
@@ -73,7 +73,7 @@ def _size(bits: Bits) -> tuple[int, int]:
 
 
 def _skip_profiles(bits: Bits, layers: int) -> None:
-    """Leave out profile_tier_level() (7.3.3)."""
+    """Skip profile_tier_level() (7.3.3)."""
     bits.number(96)
     present = [(bits.number(1), bits.number(1)) for _ in range(layers)]
     bits.number(2 * (8 - layers) if layers else 0)

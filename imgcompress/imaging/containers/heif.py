@@ -35,7 +35,7 @@ class Bits:
         return (1 << zeros) - 1 + self.number(zeros) if zeros < 32 else (1 << 32) - 1
 
 
-# Honest files have some dozens of items and some hundreds of samples.
+# Real files have some dozens of items and some hundreds of samples.
 MAX_PARTS = 100_000
 
 _CONTAINERS = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl"))
@@ -53,7 +53,7 @@ class Box:
 
 
 class Reader:
-    """Reads numbers, one after the other. Raise ImageError where the data end first."""
+    """Reads numbers one by one. Raises ImageError if the data end first."""
 
     def __init__(self, data: bytes, position: int, end: int) -> None:
         self.data, self.position, self.end = data, position, end
@@ -67,7 +67,7 @@ class Reader:
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes in data[start:end]. Raise ImageError where one does not end within it."""
+    """Yield the boxes in data[start:end]. Raise ImageError if one does not end within it."""
     for _ in range(MAX_PARTS):
         if start + 8 > end:
             return
@@ -233,7 +233,7 @@ def _locations(
             at = start + base + read.number(offset_bytes)
             length = read.number(length_bytes)
             spans.append((at, min(end, at + length) if length else end))
-        # The same bytes may be named many times, to make a little file a large one.
+        # The same bytes may be referenced many times, so that a small file expands to a large one.
         if sum(max(0, to - at) for at, to in spans) > len(data):
             raise ImageError("corrupt_image")
         yield item, tuple(spans)

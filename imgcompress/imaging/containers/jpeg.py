@@ -57,7 +57,7 @@ class Segment(NamedTuple):
 def segments(data: bytes) -> Iterator[Segment]:
     """Yield the segments after SOI up to EOI or the end of the data.
 
-    Raise ImageError `corrupt_image` where there are more of them than any honest file has.
+    Raise ImageError `corrupt_image` if there are more than in any real file.
     """
     position = 2
     scans = 0
@@ -80,8 +80,8 @@ def segments(data: bytes) -> Iterator[Segment]:
 def _suspects(data: bytes) -> bytes:
     """Return one byte for each but the last, 1 where FF precedes more than a stuffed 00.
 
-    In numpy, since this looks at every byte of the file: a regular expression takes twice as
-    long. What restarts a scan is left in, since it is rare, and knowing it takes as long again.
+    In numpy, since this checks every byte of the file: a regular expression takes twice as long.
+    Restart markers are left in, since they are rare, and excluding them takes as long again.
     """
     values = np.frombuffer(data, dtype=np.uint8)
     suspects: NDArray[np.bool_] = values[:-1] == 0xFF
@@ -134,7 +134,7 @@ def check_supported(found: Sequence[Segment], data: bytes) -> None:
 
 
 def is_plain(found: Sequence[Segment]) -> bool:
-    """Return whether the image is coded as nearly all are: by DCT and Huffman's code."""
+    """Return whether the image is coded like almost all JPEGs: by DCT and Huffman codes."""
     return any(segment.marker in _SEQUENTIAL or segment.marker == _PROGRESSIVE for segment in found)
 
 
@@ -144,9 +144,9 @@ def decodable(found: Sequence[Segment], data: bytes) -> bytes:
     When libjpeg meets EOI before the last row it fills the rest with grey and only warns. In a
     sequential file with one scan EOI is therefore replaced with as many zero bytes as the decoder
     looks ahead: a complete image decodes as before, an incomplete one runs out of data, which
-    Pillow reports as truncated. A file with several scans must bring what makes it complete;
-    then only the last refinement, which is invisible, can still have been cut short.
-    Raise ImageError `truncated_image` where scans are missing.
+    Pillow reports as truncated. A file with several scans must have all necessary ones; then only
+    the last refinement, which is invisible, can be incomplete. Raise ImageError `truncated_image`
+    if scans are missing.
     """
     if not has_end(found):
         return data

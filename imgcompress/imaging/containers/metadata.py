@@ -1,7 +1,7 @@
-"""Where each format keeps EXIF, XMP and IPTC-IIM: found in a source, and put into an output.
+"""EXIF, XMP and IPTC-IIM in each format: find them in a source, and insert them into an output.
 
-What is found is a caller's, and none of it may be passed on as it is (see rights.py). What is put in
-comes into files of this project's own encoders, whose layout is known.
+Found metadata are untrusted, and never copied unchanged (see rights.py). Outputs are files of this
+project's own encoders, whose layout is known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ...errors import ImageError
 from . import gif, heif, jpeg, png, webp
 
-# Longer blocks are ignored: nobody writes so much about the owner of a picture.
+# Longer blocks are ignored: the rights of a picture never need that much.
 MAX_BLOCK_BYTES = 1 << 18
 # The most bytes that a format adds to two blocks, without and with the trailer of GIF's XMP.
 OVERHEAD, GIF_OVERHEAD = 180, 300
@@ -24,15 +24,15 @@ _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _XMP_IN_GIF = b"XMP DataXMP"
-# XMP Specification Part 3, 1.1.2: whichever of these bytes a decoder takes for a length, it ends up
-# at the last one.
+# XMP Specification Part 3, 1.1.2: whichever of these bytes a decoder reads as a length, it ends at
+# the last one.
 _GIF_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 _IIM_RESOURCE = 0x0404
 _XMP_TYPE = b"application/rdf+xml\0"
 
 
 class Blocks(NamedTuple):
-    """The metadata of a file: TIFF data, an XMP packet, IIM records; empty where there are none."""
+    """The metadata of a file: TIFF data, an XMP packet, IIM records; empty if there are none."""
 
     exif: bytes = b""
     xmp: bytes = b""
@@ -40,7 +40,7 @@ class Blocks(NamedTuple):
 
 
 def find(data: bytes, format: str) -> Blocks:
-    """Return the metadata of a file. Raise ImageError where the file cannot be read.
+    """Return the metadata of a file. Raise ImageError if the file cannot be read.
 
     A TIFF is returned as its own EXIF, since its directory has the same tags.
     """
@@ -133,7 +133,7 @@ _FINDERS = {
 def inserted(data: bytes, format: str, exif: bytes, xmp: bytes) -> bytes:
     """Return an output of this project's encoders with EXIF (TIFF data) and XMP, if not empty.
 
-    GIF takes XMP alone.
+    GIF has only XMP.
     """
     return _INSERTERS[format](data, exif, xmp)
 
@@ -193,8 +193,8 @@ def _into_gif(data: bytes, _exif: bytes, xmp: bytes) -> bytes:
 def _into_avif(data: bytes, exif: bytes, xmp: bytes) -> bytes:
     """Add items of metadata to what libavif wrote (ISO/IEC 23008-12, annex A).
 
-    They lie in a box of their own at the end. What the file has by its place in it moves by as much
-    as the list of items grows.
+    They are in a separate box at the end. Absolute offsets in the file move by as much as the list
+    of items grows.
     """
     boxes = list(heif.boxes(data, 0, len(data)))
     meta = next(box for box in boxes if box.kind == b"meta")

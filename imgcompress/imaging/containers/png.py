@@ -34,15 +34,15 @@ class Chunk:
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the chunks up to IEND, which a file may lack that ends behind its pixels.
+    """Yield the chunks up to IEND, which may be missing if the file ends behind its pixels.
 
-    Raise ImageError `truncated_image` where the file ends before them, or within a chunk.
+    Raise ImageError `truncated_image` if the file ends before that, or within a chunk.
     """
     position = len(SIGNATURE)
     has_pixels = False
     for _ in range(MAX_CHUNKS):
         if position + 12 > len(data):
-            # What is left may be a part of IEND, which has 12 bytes.
+            # The rest may be a part of IEND, which has 12 bytes.
             if has_pixels and IEND.startswith(data[position:]):
                 return
             raise ImageError("truncated_image")
@@ -109,7 +109,7 @@ def decodable(data: bytes) -> bytes:
     Texts are left out before Pillow sees them, because it unpacks up to 64 MiB of them; so is a
     colour profile that unpacks to more than MAX_PROFILE_BYTES, and what the pixels can do without
     if its checksum is wrong, as libpng and browsers do. An orientation counts only before the
-    pixels, where the specification wants it (11.3.3.5) and browsers look for it.
+    pixels, as the specification requires (11.3.3.5) and browsers expect.
     """
     kept: list[bytes] = []
     has_pixels = False
@@ -142,7 +142,7 @@ def _is_oversized(body: bytes) -> bool:
 
 
 def strip(data: bytes, kept: frozenset[bytes] = _PIXELS) -> bytes:
-    """Return the same image with nothing but the chunks that make its pixels and its animation."""
+    """Return the same image with only the chunks for its pixels and its animation."""
     parts = [
         data[chunk.start : chunk.end]
         for chunk in chunks(data)
@@ -154,8 +154,8 @@ def strip(data: bytes, kept: frozenset[bytes] = _PIXELS) -> bytes:
 
 
 def strip_but_colours(data: bytes) -> bytes | None:
-    """Return the same image, and what describes its colours in a few numbers.
+    """Return the same image with the numbers that describe its colours.
 
-    None where nothing does, or a profile.
+    None if there are none, or a profile.
     """
     return strip(data, _PIXELS | _NUMBERS) if colours(data) else None

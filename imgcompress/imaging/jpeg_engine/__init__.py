@@ -1,6 +1,6 @@
 """Compress JPEGs without decoding them to pixels, by requantising their coefficients.
 
-The engine itself is the C library in core/, which is optional: where it is not built, or cannot
+The engine itself is the C library in core/, which is optional: if it is not built, or cannot
 process an image, the image is decoded to pixels. docs/jpeg-engine.md explains and measures it.
 """
 

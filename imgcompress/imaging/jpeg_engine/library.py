@@ -1,7 +1,7 @@
 """The engine's library: found, loaded and called.
 
-It is called by ctypes, which releases the interpreter lock meanwhile, and which needs nothing of
-Python to build the library: any C compiler will do, and one build serves every Python.
+It is called by ctypes, which releases the interpreter lock meanwhile. The library does not depend
+on Python: any C compiler can build it, and one build serves every Python.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VERSION = 4
 NOT_BUILT = "not_built"
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The engine cannot process an image; `reason` is one word."""
 
     def __init__(self, reason: str) -> None:
@@ -44,14 +44,14 @@ class Span(ctypes.Structure):
     _fields_ = [("offset", c_uint32), ("size", c_uint32)]
 
     def of(self, data: bytes) -> bytes:
-        """Return what lies there."""
+        """Return the bytes of the range."""
         offset: int = self.offset
         size: int = self.size
         return data[offset : offset + size]
 
 
 class Facts(ctypes.Structure):
-    """What the headers of a JPEG say; core/engine.h explains each field."""
+    """The facts in the headers of a JPEG; core/engine.h explains each field."""
 
     width: int
     height: int
@@ -129,7 +129,7 @@ def library() -> ctypes.CDLL | str:
 
 
 def missing_engine() -> str | None:
-    """Return in a sentence why there is no engine; None where there is one."""
+    """Return a sentence that says why there is no engine; None if there is one."""
     found = library()
     return found if isinstance(found, str) else None
 
@@ -152,7 +152,7 @@ def _declared(loaded: ctypes.CDLL) -> ctypes.CDLL:
 
 
 def inspect(data: bytes) -> Facts:
-    """Return the facts in the headers of a JPEG. Raise Refused if the engine cannot process it."""
+    """Return the facts in the headers of a JPEG. Raise Rejected if the engine cannot process it."""
     engine, facts = _loaded(), Facts()
     _check(engine, engine.engine_inspect(data, len(data), byref(facts)))
     return facts
@@ -167,7 +167,7 @@ def requantise(
     may be used: the result is larger than the budget if not even that fits. `orientation` is
     EXIF's, by which the image is turned upright. Without a budget, `at_once` writes the result while
     the image is decoded, which takes less time and a few more bytes, unless they make it no smaller
-    than its source. Raise Refused.
+    than its source. Raise Rejected.
     """
     engine, result = _loaded(), _Result()
     request = _Request(step, budget, orientation, at_once)
@@ -179,7 +179,7 @@ def requantise(
 
 
 def coefficients(data: bytes) -> list[int]:
-    """Return all coefficients as they are scanned, 64 for each block. Raise Refused."""
+    """Return all coefficients as they are scanned, 64 for each block. Raise Rejected."""
     engine, count = _loaded(), c_size_t()
     facts = inspect(data)
     # Each side may be filled up to two blocks of 8 pixels, for three components of full size.
@@ -193,7 +193,7 @@ def _loaded() -> ctypes.CDLL:
     engine = library()
     if isinstance(engine, str):
         _complain(engine)
-        raise Refused(NOT_BUILT)
+        raise Rejected(NOT_BUILT)
     return engine
 
 
@@ -209,4 +209,4 @@ def _complain(sentence: str) -> None:
 
 def _check(engine: ctypes.CDLL, verdict: int) -> None:
     if verdict:
-        raise Refused(engine.engine_reason(verdict).decode())
+        raise Rejected(engine.engine_reason(verdict).decode())

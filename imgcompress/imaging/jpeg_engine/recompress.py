@@ -16,7 +16,7 @@ from ..options import Compressed, CompressOptions
 from ..score import BEST, compared, estimated_score, lowest_quality, sample
 from ..search import Curve, Range, lowest_passing
 from ..turbo import decoded_again
-from .library import Facts, Refused, Requantised, inspect, requantise
+from .library import Facts, Rejected, Requantised, inspect, requantise
 
 USED = "used"
 # libjpeg decodes no larger ones.
@@ -25,9 +25,9 @@ _START = b"\xff\xd8\xff"
 # The length of the JFIF header of a result, and the end of its quantisation tables: three at most.
 _JFIF_BYTES = 20
 _TABLES_END = _JFIF_BYTES + 4 + 3 * 65
-# By how much a second result differs in its step or its bytes where the first one may not be used.
+# By how much a second result differs in its step or its bytes if the first one must not be used.
 _ASIDE = 1.01
-# A profile up to this size is kept: Display P3 and Adobe RGB have about 550 bytes. To convert the
+# A profile up to this size is kept: Display P3 and Adobe RGB have about 550 bytes. Converting the
 # colours takes many times as long, and loses some of them.
 _MAX_KEPT_PROFILE = 4096
 # The first part of one.
@@ -48,8 +48,8 @@ def recompressed(data: bytes, options: CompressOptions) -> Compressed | str | No
         turn = turn_of(data, facts)
         reason = _hindrance(data, facts, turn, options)
         made = None if reason else _recompressed(data, facts, turn or 1, options)
-    except Refused as refused:
-        reason, made = refused.reason, None
+    except Rejected as rejected:
+        reason, made = rejected.reason, None
     return made or reason or "no_gain"
 
 
@@ -93,7 +93,7 @@ def _recompressed(
         coarsest = _coarsest_with_score(data, facts, room, turn, options.min_score)
     else:
         coarsest = step_of(options.quality or options.min_quality, facts.luma_sum)
-    # In one pass, what keeps every coefficient would only get worse codes.
+    # In one pass, a file that keeps every coefficient would only get worse codes.
     at_once = options.effort == "low" and coarsest > FINEST
     made = requantise(data, coarsest, room, turn, at_once=at_once)
     if _is_suspect(made):
@@ -140,12 +140,12 @@ def _coarsest_with_score(data: bytes, facts: Facts, room: int, turn: int, least:
 
 
 def _looks(data: bytes, turn: int) -> Callable[[bytes], float]:
-    """Return what scores a JPEG against this one, once this is upright. Raise Refused."""
+    """Return a function that scores a JPEG against this one, once upright. Raise Rejected."""
     try:
         before = decoded_again(data)
     except ValueError as error:
-        # libjpeg warned: Pillow has to look at it.
-        raise Refused("not_plain") from error
+        # libjpeg warned: Pillow has to check it.
+        raise Rejected("not_plain") from error
     if turn in UPRIGHT:
         image = Image.fromarray(before[..., :3] if before.shape[2] > 1 else before[..., 0])
         pixels = np.asarray(image.transpose(UPRIGHT[turn]))
@@ -165,7 +165,7 @@ def _segment(profile: bytes) -> bytes:
 def _as_it_is(data: bytes, made: Requantised, budget: int) -> bytes | None:
     """Return the source without its metadata if that fits the budget.
 
-    Also if nothing fits it, and this is smaller than the requantised image.
+    Also if nothing fits, and the source is smaller than the requantised image.
     """
     met = len(made.data) <= budget
     most = budget if met or made.pixel_bytes <= budget else len(made.data)

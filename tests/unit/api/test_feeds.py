@@ -41,8 +41,8 @@ def test_a_feed_is_created_paused_resumed_and_deleted(client: FlaskClient) -> No
     assert client.get("/feeds").json == {"feeds": [made]}
     paused = client.post(f"{url}/pause").json
     assert (paused["state"], paused["next_run_at"]) == ("PAUSED", None)
-    refused = client.post(f"{url}/run")
-    assert (refused.status_code, refused.json["code"]) == (409, "feed_paused")
+    rejected = client.post(f"{url}/run")
+    assert (rejected.status_code, rejected.json["code"]) == (409, "feed_paused")
     assert client.post(f"{url}/resume").json == made
     assert client.post(f"{url}/run").status_code == 202
     assert client.delete(url).status_code == 204
@@ -61,7 +61,7 @@ def test_a_feed_is_created_paused_resumed_and_deleted(client: FlaskClient) -> No
         ({"since": "latest"}, "since"),
     ],
 )
-def test_a_bad_feed_is_refused_by_name(
+def test_a_bad_feed_is_rejected_by_name(
     client: FlaskClient, fields: dict[str, str], field: str
 ) -> None:
     answer = create(client, **fields)
@@ -77,8 +77,8 @@ def test_feeds_per_caller_are_limited_and_private(settings: Settings) -> None:
     anna, ben = (_client(app, key) for key in keys)
     made = create(anna).json
     assert create(anna).status_code == 201
-    refused = create(anna)
-    assert (refused.status_code, refused.json["code"]) == (409, "too_many_feeds")
+    rejected = create(anna)
+    assert (rejected.status_code, rejected.json["code"]) == (409, "too_many_feeds")
     assert create(ben).status_code == 201
     url = f"/feeds/{made['feed_id']}"
     assert len(ben.get("/feeds").json["feeds"]) == 1

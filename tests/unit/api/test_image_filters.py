@@ -122,7 +122,7 @@ def test_a_sorted_list_has_numbered_pages(client: FlaskClient, job: str) -> None
     assert client.get(answer["prev"]).json["page"] == 2
 
 
-REFUSED = {
+REJECTED = {
     "code=lost": "code",
     "sort=name": "sort",
     "code=source_status&sort=size": "sort",
@@ -136,7 +136,7 @@ REFUSED = {
 
 
 def test_filters_that_match_no_image_are_rejected(client: FlaskClient, job: str) -> None:
-    for query, field in REFUSED.items():
+    for query, field in REJECTED.items():
         answer = client.get(f"/job/details/{job}?{query}")
         assert answer.status_code == 400, query
         assert [issue["field"] for issue in answer.json["errors"]] == [field], query

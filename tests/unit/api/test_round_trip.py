@@ -52,13 +52,15 @@ def test_all_issues_of_a_file_and_of_its_options_come_in_one_answer(
         b"S. No.,Product Name,Input Image Urls,Format,Quality,Output Name\r\n"
         b"1,a,nothing,tiff,80,\r\n2,b,https://shop.test/1.jpg,,0,a/b\r\n3,c,a.jpg,,,\r\n"
     )
-    refused, tried = (
+    rejected, tried = (
         upload(content, quality="x", row_options="true"),
         upload(content, dry_run="true", quality="x", row_options="true"),
     )
-    assert (refused.status_code, tried.status_code) == (400, 200)
-    assert refused.json["errors"] == tried.json["errors"]
-    assert [(issue["row"], issue["column"], issue["code"]) for issue in refused.json["errors"]] == [
+    assert (rejected.status_code, tried.status_code) == (400, 200)
+    assert rejected.json["errors"] == tried.json["errors"]
+    assert [
+        (issue["row"], issue["column"], issue["code"]) for issue in rejected.json["errors"]
+    ] == [
         (None, None, "invalid_quality"),
         (2, "Input Image Urls", "invalid_url"),
         (2, "Format", "invalid_format"),
@@ -66,7 +68,7 @@ def test_all_issues_of_a_file_and_of_its_options_come_in_one_answer(
         (3, "Output Name", "invalid_output_name"),
         (4, "Input Image Urls", "relative_url"),
     ]
-    assert refused.json["error_count"] == tried.json["error_count"] == 6
+    assert rejected.json["error_count"] == tried.json["error_count"] == 6
     assert client.get("/job").json["jobs"] == []
 
 

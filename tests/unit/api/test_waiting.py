@@ -264,8 +264,8 @@ def test_jobs_of_one_owner_share_likewise(stack: ExitStack) -> None:
 
 def test_a_place_that_is_left_is_free(stack: ExitStack) -> None:
     places = Places(1)
-    with places.taken("a", "a/1"), places.taken("b", "b/1") as refused:
-        assert refused is None
+    with places.taken("a", "a/1"), places.taken("b", "b/1") as rejected:
+        assert rejected is None
     with ExitStack() as lost:
         places = Places(2)
         _come(lost, places, *["a/1"] * 2)

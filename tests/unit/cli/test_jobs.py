@@ -91,8 +91,8 @@ def test_a_workbook_comes_back_as_its_name_says(
     assert [cell.value for cell in written[1]][-2:] == ["Output Image Urls", "Image Errors"]
     assert run("download", job, "-o", "out.csv").exit_code == 0
     assert "Output Image Urls,Image Errors" in Path("out.csv").read_text()
-    refused = run("download", job, "-o", "out.xlsm")
-    assert refused.exit_code == 2 and "name it out.xlsx" in refused.stderr
+    rejected = run("download", job, "-o", "out.xlsm")
+    assert rejected.exit_code == 2 and "name it out.xlsx" in rejected.stderr
 
 
 @pytest.mark.parametrize("tolerance, code", [("0", 1), ("1", 0), ("49%", 1), ("50%", 0)])
@@ -117,10 +117,10 @@ def test_a_submission_waits_and_saves_the_output(
     assert (result.exit_code, result.stdout.strip()) == (0, job), result.output
     assert "Output Image Urls" in (tmp_path / "out.csv").read_text()
     assert json.loads(run(*again, "--json").stdout)["status"] == "COMPLETED"
-    refused = run("submit", file, "-o", tmp_path / "out.xlsx")
-    assert refused.exit_code == 2 and "name it out.csv" in refused.stderr
-    refused = run("submit", file, "-o", file)
-    assert refused.exit_code == 2 and file.read_bytes() == CATALOGUE
+    rejected = run("submit", file, "-o", tmp_path / "out.xlsx")
+    assert rejected.exit_code == 2 and "name it out.csv" in rejected.stderr
+    rejected = run("submit", file, "-o", file)
+    assert rejected.exit_code == 2 and file.read_bytes() == CATALOGUE
 
 
 def test_a_submission_asks_for_further_columns(app: Flask, run: Run, file: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_folder_keeps_its_tree_and_its_originals(
     before = {path: path.read_bytes() for path in originals.rglob("*.*")}
     result = run("photos", "-o", "small")
     assert result.exit_code == 0, result.output
-    assert "2 of 2 images compressed" in result.stderr and "left out: 1" in result.stderr
+    assert "2 of 2 images compressed" in result.stderr and "ignored: 1" in result.stderr
     assert _files(tmp_path / "small") == ["2026/cat.png", "Rocket.JPG"]
     assert {path: path.read_bytes() for path in originals.rglob("*.*")} == before
     for path in ("2026/cat.png", "Rocket.JPG"):
@@ -70,8 +70,8 @@ def test_finished_images_are_skipped_until_they_change(
     assert "skipped: 1" in run("photos", "-o", "small").stderr
     (tmp_path / "small" / "Rocket.JPG").unlink()
     assert "skipped: 1" in run("photos", "-o", "small").stderr
-    assert "Done already" not in run("photos", "-o", "small", "--percent", 60).stderr
-    assert "Done already" not in run("photos", "-o", "small", "--percent", 60, "--fresh").stderr
+    assert "skipped" not in run("photos", "-o", "small", "--percent", 60).stderr
+    assert "skipped" not in run("photos", "-o", "small", "--percent", 60, "--fresh").stderr
     with (tmp_path / "small" / photos.RECORD).open("a") as record:
         record.write('{"source": "cut o')
     assert "skipped: 2" in run("photos", "-o", "small", "--percent", 60).stderr

@@ -214,10 +214,10 @@ def test_objects_are_passed_on_and_all_else_becomes_one(
 
 
 class _FullDisk(io.StringIO):
-    refused = ""
+    rejected = ""
 
     def write(self, text: str) -> int:
-        self.refused += text
+        self.rejected += text
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -227,4 +227,4 @@ def test_a_full_disk_stops_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     Console().say("Starting")
     Console().pass_on("web", "Listening", "cyan")
     Console(json=True).pass_on("web", "{}", "cyan")
-    assert [word in disk.refused for word in ("Starting", "Listening", "{}")] == [True] * 3
+    assert [word in disk.rejected for word in ("Starting", "Listening", "{}")] == [True] * 3

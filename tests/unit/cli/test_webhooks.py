@@ -45,8 +45,8 @@ def test_the_secret_is_made_shown_and_replaced_step_by_step(app: Flask) -> None:
 def test_a_secret_of_the_settings_is_shown_and_replaced_there(app: Flask) -> None:
     app.config["SETTINGS"] = replace(app.config["SETTINGS"], webhook_secrets=("whsec_a", "whsec_b"))
     assert _run(app, "secret").stdout.split() == ["whsec_a", "whsec_b"]
-    refused = _run(app, "secret", "--rotate")
-    assert refused.exit_code == 1 and "WEBHOOK_SECRET" in refused.output
+    rejected = _run(app, "secret", "--rotate")
+    assert rejected.exit_code == 1 and "WEBHOOK_SECRET" in rejected.output
 
 
 def test_a_secret_that_cannot_be_read_is_replaced(app: Flask) -> None:
@@ -54,9 +54,9 @@ def test_a_secret_that_cannot_be_read_is_replaced(app: Flask) -> None:
     app.config["SETTINGS"] = replace(settings, secrets_keys=(KEY,))
     (lost,) = _run(app, "secret").stdout.split()
     app.config["SETTINGS"] = settings
-    refused = _run(app, "secret")
-    assert refused.exit_code == 1
-    assert "SECRETS_KEY" in refused.output and "--rotate" in refused.output
+    rejected = _run(app, "secret")
+    assert rejected.exit_code == 1
+    assert "SECRETS_KEY" in rejected.output and "--rotate" in rejected.output
     (found,) = _run(app, "secret", "--rotate").stdout.split()
     assert found != lost
 
@@ -77,13 +77,13 @@ def test_a_suspended_receiver_is_listed_and_reset(app: Flask) -> None:
 
 
 def test_an_unknown_receiver_cannot_be_reset(app: Flask) -> None:
-    refused = _run(app, "reset", "https://unknown.test:443")
-    assert refused.exit_code == 1 and "imgcompress webhooks receivers" in refused.output
+    rejected = _run(app, "reset", "https://unknown.test:443")
+    assert rejected.exit_code == 1 and "imgcompress webhooks receivers" in rejected.output
 
 
 @pytest.mark.parametrize("command", ["receivers", "secret"])
 def test_without_a_ledger_the_error_says_what_to_do(
     make_app: MakeApp, tmp_path: Path, command: str
 ) -> None:
-    refused = _run(make_app(database_url=f"sqlite:///{tmp_path}/none"), command)
-    assert refused.exit_code == 1 and "imgcompress db upgrade" in refused.output
+    rejected = _run(make_app(database_url=f"sqlite:///{tmp_path}/none"), command)
+    assert rejected.exit_code == 1 and "imgcompress db upgrade" in rejected.output

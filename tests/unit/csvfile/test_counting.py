@@ -69,7 +69,7 @@ CELLS = st.sampled_from(
 ROWS = st.lists(st.lists(CELLS, max_size=11).map(",".join), max_size=12)
 
 
-def refuse_private(url: str) -> str | None:
+def reject_private(url: str) -> str | None:
     return "Ask the operator." if "private" in url else None
 
 
@@ -91,7 +91,7 @@ def test_as_many_issues_are_counted_as_would_be_reported(
     wishes = Wishes(row_options=True, skip_bad_rows=skip)
     for kept in (0, 1_000_000):
         monkeypatch.setattr(model, "ISSUES_KEPT", kept)
-        found[kept] = validate_file(stream_of(text), limits, refuse_private, wishes)
+        found[kept] = validate_file(stream_of(text), limits, reject_private, wishes)
     answer = found[1_000_000]
     assert len(answer.issues) == answer.issue_count
     assert found[0] == Validation(answer.total_rows, answer.total_images, (), answer.issue_count)
@@ -124,7 +124,7 @@ def test_messages_are_formatted_only_for_reported_issues(
 ) -> None:
     messages = Messages(model.MESSAGES)
     monkeypatch.setattr(model, "MESSAGES", messages)
-    found = validate_file(stream_of(HEADER + f"{row}\n" * 5_000), CatalogueLimits(), refuse_private)
+    found = validate_file(stream_of(HEADER + f"{row}\n" * 5_000), CatalogueLimits(), reject_private)
     assert (found.issue_count >= 5_000, len(found.issues)) == (True, 100)
     assert messages.asked == 100
 

@@ -134,7 +134,7 @@ def test_the_size_of_a_grid_is_what_its_decoder_goes_by(raises):
             compress(data.replace(honest, lie), CompressOptions())
 
 
-def test_far_more_tiles_than_a_grid_needs_are_refused(monkeypatch, raises):
+def test_far_more_tiles_than_a_grid_needs_are_rejected(monkeypatch, raises):
     monkeypatch.setattr(heic, "TILES_PIXELS", 4 * 128 * 128 - 1)
     data = heic_of(photo(256, 256), **TILED)
     assert compress(data, CompressOptions(5)).width == 256
@@ -156,7 +156,7 @@ def test_the_configuration_of_the_decoder_counts(raises):
         compress(data, CompressOptions(max_pixels=120 * 120 - 1))
 
 
-def test_another_size_within_the_stream_is_refused(monkeypatch, raises):
+def test_another_size_within_the_stream_is_rejected(monkeypatch, raises):
     record = configuration(heic_of(photo(120, 120)))[8:]
     unit = record[record.index(b"\x42\x01") - 2 :]
     size = int.from_bytes(unit[:2], "big")

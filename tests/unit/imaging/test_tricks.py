@@ -1,4 +1,4 @@
-"""Files that were made to cost much are refused by their headers, or cost what others do."""
+"""Files that were made to cost much are rejected by their headers, or cost what others do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support import tricks
 from tests.support.images import animated, cutout, encoded, frames, photo
 
 PIXELS, FRAMES, DAMAGED = "too_many_pixels", "too_many_frames", "corrupt_image"
-REFUSED = {
+REJECTED = {
     "PNG of 49,000,000 x 1": PIXELS,
     "PNG of 1 x 49,000,000": PIXELS,
     "PNG of 7,000,000 x 7": PIXELS,
@@ -87,16 +87,16 @@ def made(name: str) -> bytes:
     return tricks.TRICKS[name]()
 
 
-@pytest.mark.parametrize("name", tricks_by_name(REFUSED))
+@pytest.mark.parametrize("name", tricks_by_name(REJECTED))
 def test_a_deceptive_image_is_rejected(name, raises):
-    with raises(REFUSED[name]):
+    with raises(REJECTED[name]):
         compress(made(name), CompressOptions())
 
 
 @pytest.mark.one_way  # Its process has the engine, whichever way this one goes.
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 def test_rejected_images_take_no_memory(tmp_path: Path):
-    for name in REFUSED:
+    for name in REJECTED:
         (tmp_path / name).write_bytes(made(name))
     grown = subprocess.run(
         [sys.executable, "-c", COMPRESS_ALL, str(tmp_path)],
@@ -181,7 +181,7 @@ def test_of_a_tiff_with_many_pages_the_others_are_not_looked_at():
     assert compress(data, CompressOptions()).width == 1
 
 
-@pytest.mark.parametrize("name", tricks_by_name(sorted(tricks.TRICKS.keys() - REFUSED.keys())))
+@pytest.mark.parametrize("name", tricks_by_name(sorted(tricks.TRICKS.keys() - REJECTED.keys())))
 def test_other_odd_images_are_compressed_or_reported(name):
     try:
         result = compress(made(name), CompressOptions())

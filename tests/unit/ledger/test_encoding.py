@@ -1,4 +1,4 @@
-"""Databases that cannot hold every text are refused, in words that say how to make another one."""
+"""Databases that cannot hold every text are rejected, in words that say how to make another one."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def test_a_database_in_another_encoding_is_rejected_with_advice(
 
 @postgres
 def test_the_advice_makes_a_database_that_is_accepted(narrow_url: str, tmp_path: Path) -> None:
-    with pytest.raises(click.ClickException) as refusal:
+    with pytest.raises(click.ClickException) as rejection:
         migrate(narrow_url, tmp_path)
-    advised = re.search(r"CREATE DATABASE imgcompress (.+?);", str(refusal.value))
+    advised = re.search(r"CREATE DATABASE imgcompress (.+?);", str(rejection.value))
     assert advised
     words, template = advised[1].split(" TEMPLATE ")
     with fresh_database(template, words) as url:

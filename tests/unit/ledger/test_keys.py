@@ -39,9 +39,9 @@ def test_the_ledger_holds_no_token(app: Flask) -> None:
 def test_two_keys_of_a_name_overlap() -> None:
     old, new = _create("shop"), _create("shop")
     assert (owner_of(old), owner_of(new)) == ("shop", "shop")
-    with pytest.raises(TooManyKeys) as refused:
+    with pytest.raises(TooManyKeys) as rejected:
         create_key("shop")
-    assert refused.value.ids == (old[:12], new[:12])
+    assert rejected.value.ids == (old[:12], new[:12])
     assert [key.id for key in list_keys()] == [old[:12], new[:12]]
 
 

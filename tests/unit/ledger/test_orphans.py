@@ -151,4 +151,4 @@ def test_files_of_another_installation_are_not_deleted(
     with pytest.raises(TooManyOrphans):
         delete_orphans(files.list, files.delete, BEFORE)
     assert len(files.written) == number
-    assert delete_orphans(files.list, files.delete, BEFORE, even_strange=True) == number - len(keys)
+    assert delete_orphans(files.list, files.delete, BEFORE, force=True) == number - len(keys)

@@ -12,7 +12,7 @@ from imgcompress.net import DialPolicy
 from tests.origin import HostileOrigin, PlainOrigin
 
 LOOPBACK = DialPolicy((ip_network("127.0.0.0/8"),), ((1, 65_535),))
-# Any port, so that what is refused is the address.
+# Any port, so that what is rejected is the address.
 PUBLIC = DialPolicy((), ((1, 65_535),))
 
 

@@ -1,4 +1,4 @@
-"""Dialling: one lookup, every answer checked, nothing refused ever reached; and deadlines, which wake
+"""Dialling: one lookup, every answer checked, nothing rejected ever reached; and deadlines, which wake
 whoever waits for a socket, and disturb nobody else.
 """
 
@@ -27,7 +27,7 @@ LIMITS = FetchLimits(total_seconds=5, connect_seconds=2, max_bytes=10_000)
 
 @pytest.fixture
 def dialled(monkeypatch) -> list[str]:
-    """Let every connection be refused by its peer, and return which were tried."""
+    """Let every connection be rejected by its peer, and return which were tried."""
     tried: list[str] = []
 
     def refuse(address, timeout=None):

@@ -423,7 +423,7 @@ def test_a_job_whose_row_cannot_be_read_fails_and_ends(
 def test_results_are_kept_while_the_ledger_is_read_only(
     stages: ImageStages, origin: PlainOrigin, ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request_id, refused = _job(_photos(origin, 6), slice_size=6), threading.Event()
+    request_id, rejected = _job(_photos(origin, 6), slice_size=6), threading.Event()
     store, record = stages.store, slices.record_and_release
 
     def store_and_harm(item: SliceImage, encoded: Encoded) -> Success:
@@ -435,14 +435,14 @@ def test_results_are_kept_while_the_ledger_is_read_only(
         try:
             return record(*arguments, **options)
         except LedgerUnavailable:
-            refused.set()
+            rejected.set()
             set_writable(ledger_url)
             raise
 
     monkeypatch.setattr(stages, "store", store_and_harm)
     monkeypatch.setattr(slices, "record_and_release", record_or_mend)
     _process(request_id)
-    assert refused.is_set()
+    assert rejected.is_set()
     assert job_of(request_id).status == "COMPLETED"
     assert [(part.state, part.attempt) for part in slices_of(request_id)] == [("DONE", 1)]
     assert set(origin.hits.values()) == {1}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress
-from imgcompress.imaging.jpeg_engine.library import Refused, coefficients, requantise
+from imgcompress.imaging.jpeg_engine.library import Rejected, coefficients, requantise
 from imgcompress.imaging.jpeg_engine.recompress import FINEST
 
 from .sources import pixels, source
@@ -37,7 +37,7 @@ def test_input_with_libjpeg_warnings_is_rejected(seed, data):
     source_data = damaged(SEEDS[seed], data)
     try:
         made = requantise(source_data, FINEST)
-    except Refused:
+    except Rejected:
         return
     assert made.lossless
     # An error where libjpeg has so much as a warning.

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from .build import SANITIZED, WITH_LIBJPEG, compiled, has_sanitizers
-from .test_refusals import REFUSED
+from .test_rejections import REJECTED
 from tests.fuzz.seeds import seeds
 
 COMPILER = shutil.which("cc")
@@ -45,7 +45,7 @@ def test_valid_files_pass_the_sanitizers(programme, tmp_path):
 
 
 def test_rejected_files_pass_the_sanitizers(programme, tmp_path):
-    run(programme, tmp_path, REFUSED.values())
+    run(programme, tmp_path, REJECTED.values())
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -6,7 +6,7 @@ from PIL import Image
 
 from imgcompress.imaging import CompressOptions, compress
 from imgcompress.imaging.decode import UPRIGHT
-from imgcompress.imaging.jpeg_engine.library import Refused, coefficients, requantise
+from imgcompress.imaging.jpeg_engine.library import Rejected, coefficients, requantise
 from imgcompress.imaging.jpeg_engine.recompress import FINEST
 
 from .sources import pixels, source
@@ -47,7 +47,7 @@ def test_a_turn_that_is_undone_leaves_every_coefficient(turn, sampling):
     "turn, width, height", [(2, 301, 208), (3, 320, 203), (6, 320, 203), (7, 301, 208)]
 )
 def test_chroma_that_would_move_by_half_a_sample_is_rejected(turn, width, height):
-    with pytest.raises(Refused, match="edges"):
+    with pytest.raises(Rejected, match="edges"):
         requantise(source((width, height), "4:2:0"), FINEST, orientation=turn)
 
 

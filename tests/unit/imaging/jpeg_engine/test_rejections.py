@@ -9,7 +9,7 @@ from PIL import Image
 from imgcompress.errors import ImageError
 from imgcompress.imaging import CompressOptions, compress, containers
 from imgcompress.imaging.jpeg_engine import library
-from imgcompress.imaging.jpeg_engine.library import Refused, inspect, requantise
+from imgcompress.imaging.jpeg_engine.library import Rejected, inspect, requantise
 from imgcompress.imaging.jpeg_engine.recompress import FINEST, step_of
 
 from .sources import CODINGS, SAMPLINGS, pixels, source
@@ -64,7 +64,7 @@ def of_size(data, height, width):
     return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
 
 
-REFUSED = {
+REJECTED = {
     "arithmetic": PLAIN.replace(b"\xff\xc0\x00\x11", b"\xff\xc9\x00\x11"),
     "process": PLAIN.replace(b"\xff\xc0\x00\x11", b"\xff\xc3\x00\x11"),
     "deep": PLAIN.replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc1\x00\x11\x0c"),
@@ -115,10 +115,10 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REJECTED)
 def test_unsupported_input_is_rejected_with_a_reason(name):
-    with pytest.raises(Refused) as caught:
-        requantise(REFUSED[name], 64.0)
+    with pytest.raises(Rejected) as caught:
+        requantise(REJECTED[name], 64.0)
     assert caught.value.reason == re.split(r"[ ,]", name)[0]
 
 
@@ -188,7 +188,7 @@ def test_the_limit_of_pixels_holds(raises):
 def test_a_truncated_image_is_rejected_at_every_length(sampling, coding):
     data = source((17, 33), sampling, coding)
     for length in range(len(data)):
-        with pytest.raises(Refused):
+        with pytest.raises(Rejected):
             requantise(data[:length], 64.0)
 
 
@@ -259,5 +259,5 @@ def test_blocks_too_far_apart_for_baseline_jpeg_are_rejected():
     header = grey[: grey.index(b"\xff\xda") + 10]
     # The code of 11 bits, those bits, the end of the block.
     blocks = b"\xff\0\x7f\xfa\xff\xd0\xff\0\0\x0a"
-    with pytest.raises(Refused, match="damaged"):
+    with pytest.raises(Rejected, match="damaged"):
         requantise(header + blocks + b"\xff\xd9", 64.0)
