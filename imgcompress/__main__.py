@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 OF_A_SERVICE = "Run a service"
-# Each section of the help with its commands, and the module in imgcompress.cli that has them.
+# Each section of the help with its commands, and their modules in imgcompress.cli.
 SECTIONS = {
     "Compress on this machine": {"compress": "compress"},
     "Use a service": {

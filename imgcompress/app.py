@@ -1,4 +1,4 @@
-"""The factories: the whole application, and those of a worker and a command, which serve no calls.
+"""The factories of the whole application, and of those for workers and commands, without an API.
 
 The whole one has the commands of `flask`, each loaded on demand: the servers need none of them.
 """
@@ -45,7 +45,7 @@ class Commands(AppGroup):
 
 
 def create_worker_app(settings: Settings) -> Flask:
-    """Create an application with the ledger and Celery alone, in two thirds of the time.
+    """Create an application with only the ledger and Celery, in two thirds of the time.
 
     Raise SettingsError when a setting turns out to be wrong.
     """
@@ -78,7 +78,7 @@ def _make_folder(data_dir: Path) -> None:
 
 
 def create_command_app(settings: Settings) -> Flask:
-    """Create the application of a command, with the migrations and no interface, in half the time.
+    """Create the application of a command, with the migrations but no API, in half the time.
 
     Raise SettingsError when a setting turns out to be wrong.
     """
@@ -88,7 +88,7 @@ def create_command_app(settings: Settings) -> Flask:
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Create the whole application: the interface, the pages and the commands too.
+    """Create the whole application, with the API, the pages and the commands.
 
     Raise SettingsError, which lists every error, if a setting is wrong.
     """

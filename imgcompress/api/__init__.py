@@ -1,4 +1,4 @@
-"""The HTTP interface: thin views over the ledger, the catalogue and the storage."""
+"""The HTTP API: thin views over the ledger, the catalogue and the storage."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from .middleware import (
     limit_requests,
     log_calls,
     look_up_key,
-    refuse_cross_site,
-    refuse_unknown_hosts,
+    reject_cross_site,
+    reject_unknown_hosts,
 )
 from .openapi import build_openapi
 from .operations import Readiness
@@ -56,16 +56,16 @@ BLUEPRINTS = (
 
 
 def register_api(app: Flask, settings: Settings) -> None:
-    """Register the calls of the interface, its error handlers and its document."""
+    """Register the calls of the API, its error handlers and its document."""
     app.url_map.strict_slashes = False
-    # The fields of an answer come in the order that the schemas give them.
+    # The fields of an answer have the order of the schemas.
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["storage"] = open_storage(settings)
     app.extensions[operations.READINESS] = Readiness()
-    # What each call passes, in this order.
+    # The checks for each call, in this order.
     log_calls(app)
-    refuse_unknown_hosts(app, settings)
-    app.before_request(refuse_cross_site)
+    reject_unknown_hosts(app, settings)
+    app.before_request(reject_cross_site)
     bound_bodies(app, settings)
     app.before_request(look_up_key)
     limit_requests(app, settings)

@@ -96,7 +96,7 @@ class IssueSchema(Schema):
 
 
 class ProblemSchema(Schema):
-    """An error, as RFC 9457 has it, with a stable code."""
+    """An error in the form of RFC 9457, with a stable code."""
 
     type = fields.String(required=True, metadata={"example": "about:blank"})
     title = fields.String(required=True, metadata={"example": "Not Found"})

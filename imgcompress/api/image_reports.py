@@ -43,7 +43,7 @@ class ImageErrorSchema(Schema):
     )
 
 
-# A removed image is no longer one of the job.
+# A removed image no longer belongs to the job.
 REMOVED = "removed"
 
 
@@ -179,12 +179,12 @@ class DetailsSchema(PageSchema):
 SORTS = ("size", "saved")
 
 
-# To find a page of a sorted list by its number, the database reads what comes before it.
+# To find a page of a sorted list by number, the database reads all pages before it.
 MOST_SKIPPED = 100_000
 
 
 class DetailsQuery(PageQuery, FailureGroupQuery):
-    """Which images are asked for."""
+    """The requested images."""
 
     outcome = fields.String(
         validate=validate.OneOf(OUTCOMES, error=f"outcome must be one of {', '.join(OUTCOMES)}."),
@@ -222,7 +222,7 @@ class DetailsQuery(PageQuery, FailureGroupQuery):
 
     @validates_schema
     def _one_status(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse properties that no image has together."""
+        """Reject combinations of properties that no image has."""
         failed = [name for name in FailureGroupQuery._declared_fields if name in data]
         compressed = [name for name in ("outcome", "change", "sort") if name in data]
         if failed and compressed:
@@ -244,7 +244,7 @@ class DetailsQuery(PageQuery, FailureGroupQuery):
 
     @validates_schema
     def _followed(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse to count pages where that would look at every image."""
+        """Reject page numbers if counting would read every image."""
         looked_for = {"code", "host", "found", "outcome", "change"} & data.keys()
         if looked_for and data["page"] > 1 and data.get("after") is None:
             raise ValidationError(
@@ -262,7 +262,7 @@ class DetailsQuery(PageQuery, FailureGroupQuery):
 
 
 def image_report(image: CompressedImage) -> dict[str, Any]:
-    """Return an image as ImageSchema has it."""
+    """Return an image for ImageSchema."""
     return {
         "image_id": image.image_id,
         "row_number": image.row_number,
@@ -291,7 +291,7 @@ def image_report(image: CompressedImage) -> dict[str, Any]:
 
 
 def advice_report(image: CompressedImage) -> dict[str, Any] | None:
-    """Return what another format would save, as AdviceSchema has it."""
+    """Return what another format would save, for AdviceSchema."""
     if not image.advice_format or image.advice_bytes is None or not image.input_bytes:
         return None
     saved = round(100 - 100 * image.advice_bytes / image.input_bytes)
@@ -302,13 +302,13 @@ def advice_report(image: CompressedImage) -> dict[str, Any] | None:
         "format": image.advice_format,
         "output_bytes": image.advice_bytes,
         "saved_percentage": saved,
-        "message": f"As {name}, this image would be about {saved} % smaller than its original at the"
-        f" same looks. Upload it with format={image.advice_format}, or with format=auto.",
+        "message": f"As {name}, this image would be about {saved} % smaller than its original, at the"
+        f" same visual quality. Upload it with format={image.advice_format}, or with format=auto.",
     }
 
 
 def count_images(job: JobRequest, wanted: ImageFilter) -> int | None:
-    """Return the number of matching images by the counters; None if they are not counted."""
+    """Return the number of matching images from the counters; None if they are not counted."""
     if wanted.outcome:
         return None
     if wanted.change:

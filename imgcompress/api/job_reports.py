@@ -42,7 +42,7 @@ class Time(fields.AwareDateTime):
 
 
 class ColumnsSchema(Schema):
-    """The columns that are read, as the file calls them."""
+    """The columns that are read, by their names in the file."""
 
     urls = fields.List(
         fields.String(),
@@ -118,7 +118,7 @@ def _compared(description: str) -> fields.Integer:
 
 
 class JobSchema(Schema):
-    """A job: one uploaded CSV, and how far its images have come."""
+    """A job: one uploaded CSV, and the progress of its images."""
 
     request_id = fields.UUID(required=True)
     status = fields.String(required=True, validate=validate.OneOf(list(JobStatus)))
@@ -165,7 +165,7 @@ class JobSchema(Schema):
 
 
 class FailureSchema(Schema):
-    """Images that failed in one way at one host."""
+    """Images of one host that failed for one reason."""
 
     code = fields.String(required=True, metadata={"example": "source_status"})
     host = fields.String(required=True, metadata={"example": "cdn.supplier.com"})
@@ -211,7 +211,7 @@ class RatedImagesSchema(Schema):
 
 
 class ScoresSchema(Schema):
-    """How good the compressed images look beside the originals."""
+    """How good the compressed images look, compared with the originals."""
 
     median = fields.Integer(required=True, metadata={"description": "Rounded down.", "example": 78})
     lowest = fields.Integer(required=True, metadata={"description": "Rounded down.", "example": 52})
@@ -224,7 +224,7 @@ class ScoresSchema(Schema):
 
 
 class FormatAdviceSchema(Schema):
-    """What a format would save of the images that it is advised for."""
+    """What a format would save for the images for which it is advised."""
 
     format = fields.String(required=True, metadata={"example": "webp"})
     images = fields.Integer(required=True, metadata={"example": 12})
@@ -239,7 +239,7 @@ class FormatAdviceSchema(Schema):
 
 
 class StatusSchema(JobSchema, ReadingSchema):
-    """A job with the time that it will still take, its failures, and its last delivery."""
+    """A job with its remaining time, its failures, and its last delivery."""
 
     stalled_since = Time(
         required=True,
@@ -298,7 +298,7 @@ class JobListSchema(PageSchema):
 
 
 class JobListQuery(PageQuery):
-    """Which jobs are asked for."""
+    """The requested jobs."""
 
     status = fields.String(
         validate=validate.OneOf(
@@ -321,7 +321,7 @@ WAIT_FOR = ("change", "end")
 
 
 class StatusQuery(Schema):
-    """How long the answer may wait, and for what."""
+    """How long the answer may wait, and for which change."""
 
     wait = page_number(
         "wait",
@@ -343,7 +343,7 @@ class StatusQuery(Schema):
 
 
 class _Codes(fields.List[str]):
-    """Words that are separated by commas, that stand in several fields of one name, or both."""
+    """Words separated by commas, in several fields of one name, or both."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         words = [word.strip() for text in value for word in text.split(",")]
@@ -356,7 +356,7 @@ def _must_be_known(codes: list[str]) -> None:
             "codes is empty. List the codes of the images to retry, or leave"
             " codes out to retry all failed images."
         )
-    # validate.ContainsOnly would give the array, and not its items, an enum in the document.
+    # validate.ContainsOnly would add the enum to the array in the document, not to its items.
     if not IMAGE_ERRORS.keys() >= set(codes):
         raise ValidationError(f"codes must be one or more of {', '.join(IMAGE_ERRORS)}.")
 
@@ -390,7 +390,7 @@ class FailureGroupQuery(Schema):
 
 
 class RetryQuery(FailureGroupQuery):
-    """Which images are tried again."""
+    """The images to retry."""
 
     codes = _Codes(
         fields.String(metadata={"enum": list(IMAGE_ERRORS)}),
@@ -405,7 +405,7 @@ class RetryQuery(FailureGroupQuery):
 
 
 class DeleteAllQuery(Schema):
-    """Whether all jobs are meant."""
+    """The confirmation that all jobs are meant."""
 
     all = fields.Boolean(
         required=True,
@@ -416,21 +416,21 @@ class DeleteAllQuery(Schema):
 
 
 class DeletedSchema(Schema):
-    """What was deleted."""
+    """The deleted jobs."""
 
     deleted_jobs = _count("Number of deleted jobs.", 2)
 
 
 def is_active(job: JobRequest) -> bool:
-    """Return whether the job is still going on."""
+    """Return whether the job is still running."""
     return job.status in ACTIVE_JOB
 
 
 def eta_seconds(job: JobRequest) -> int | None:
     """Return the seconds to the end at the pace until the last update; None when unknown.
 
-    The pace is that of this epoch: images done before a retry took none of its time. It follows
-    from the ledger alone, so that two polls without a change in between are identical.
+    The pace is that of this epoch, without images finished before a retry. It depends only on the
+    ledger, so that two polls without a change in between are identical.
     """
     done = job.completed_images + job.failed_images
     done_now = done - job.done_before
@@ -450,7 +450,7 @@ COMPARED = (
 
 
 def job_report(job: JobRequest) -> dict[str, Any]:
-    """Return a job as JobSchema has it."""
+    """Return a job for JobSchema."""
     active = is_active(job)
     unfinished = job.failed_images or job.status == JobStatus.CANCELLED
     return {
@@ -491,7 +491,7 @@ def status_report(
     scores: Sequence[JobScore],
     last_delivery: WebhookDelivery | None,
 ) -> dict[str, Any]:
-    """Return a job as StatusSchema has it; one of an earlier version has no layout or columns."""
+    """Return a job for StatusSchema; one of an earlier version has no layout or columns."""
     reading = job.reading or {}
     return job_report(job) | {
         "layout": reading.get("layout"),
@@ -508,7 +508,7 @@ def status_report(
 
 
 def scores_report(scores: Sequence[JobScore]) -> dict[str, Any]:
-    """Return the scores of a job's images, and the advice for them, as StatusSchema has them."""
+    """Return the scores of a job's images, and the advice for them, for StatusSchema."""
     total = sum(entry.images for entry in scores)
     if not total:
         return {"scores": None, "advice": []}
@@ -538,7 +538,7 @@ def scores_report(scores: Sequence[JobScore]) -> dict[str, Any]:
 
 
 def failure_report(job: JobRequest, failure: JobFailure) -> dict[str, Any]:
-    """Return failures of one kind as FailureSchema has them."""
+    """Return failures of one kind for FailureSchema."""
     group = {"code": failure.code, "host": failure.host, "found": failure.found}
     query = urlencode({name: value for name, value in group.items() if value})
     can_help = failure.code in IMAGE_ERRORS and not IMAGE_ERRORS[failure.code].needs_other_url

@@ -55,8 +55,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 def log_calls(app: Flask) -> None:
     """Give each call an id, log its answer, and measure its time.
 
-    It comes before everything else that checks calls, so that refused ones are logged too. The
-    job of the call is bound to its log lines as `request_id`.
+    It comes before all checks, so that rejected calls are logged too. The job of the call is bound
+    to its log lines as `request_id`.
     """
     app.before_request(_begin)
     app.after_request(_end)
@@ -64,7 +64,7 @@ def log_calls(app: Flask) -> None:
 
 def _begin() -> None:
     g.call_began = time.monotonic()
-    # The one that a proxy or the caller gave it, if it is one.
+    # The id set by a proxy or by the caller, if it is valid.
     sent = request.headers.get(CALL_ID_HEADER, "")
     g.call_id = sent if CALL_ID.fullmatch(sent) else uuid4().hex
     begin(call_id=g.call_id)
@@ -107,7 +107,7 @@ def _level(response: Response) -> int:
         request.endpoint in PROBES
         or response.status_code == 304
         or str(request.endpoint).endswith(".static")
-        # Viewers of images ask for far more than callers do.
+        # Viewers of images send far more requests than callers.
         or (request.blueprint == "image" and response.status_code < 400)
     )
     return logging.DEBUG if quiet else logging.INFO
@@ -123,8 +123,8 @@ HOST = re.compile(
 HIGHEST_PORT = 65535
 
 
-def refuse_unknown_hosts(app: Flask, settings: Settings) -> None:
-    """Refuse every call to a host that this service is not known by.
+def reject_unknown_hosts(app: Flask, settings: Settings) -> None:
+    """Reject every call to a host that is not a name of this service.
 
     The owner of a name can point it to this machine while a browser has a page of that name open
     (DNS rebinding). For the browser, that page and this service are then the same site, so that
@@ -135,7 +135,7 @@ def refuse_unknown_hosts(app: Flask, settings: Settings) -> None:
 
 
 def known_hosts(settings: Settings) -> frozenset[str]:
-    """Return the names that the settings know; `.example.com` stands for all that end so."""
+    """Return the names in the settings; `.example.com` stands for all its subdomains."""
     urls = (settings.public_base_url, settings.image_base_url)
     own = (settings.host, *(urlsplit(url).hostname or "" for url in urls if url))
     return frozenset({".localhost", *(name.lower() for name in own), *settings.allowed_hosts})
@@ -145,7 +145,7 @@ def _check_hosts(known: frozenset[str]) -> None:
     """Raise MalformedHost or UnknownHost.
 
     Behind a trusted proxy both are checked: the host in its X-Forwarded-Host, and its own Host
-    header, since a caller that bypasses the proxy can set the first one.
+    header, since a caller that bypasses the proxy can set X-Forwarded-Host.
     """
     sent = request.environ.get("HTTP_HOST")
     received = request.environ.get("werkzeug.proxy_fix.orig", {}).get("HTTP_HOST")
@@ -182,7 +182,7 @@ HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITE = frozenset({"same-origin", "none"})
 
 
-def refuse_cross_site() -> None:
+def reject_cross_site() -> None:
     """Refuse a call that changes something and comes from the page of another site.
 
     Raise CrossSiteRequest.
@@ -202,19 +202,19 @@ def refuse_cross_site() -> None:
 
 
 UPLOAD = "upload.upload"
-# The form of an upload has about ten fields, together shorter than this, beside its file. Werkzeug
-# bounds by the same number what it holds of a file at once, which is 64 KiB and the rest before.
+# The form of an upload has about ten fields besides the file, together shorter than this. Werkzeug
+# uses the same limit for its buffer of the file, which needs 64 KiB and the data before.
 MAX_FORM_PARTS = 50
 MAX_FIELD_BYTES = 256 * 1024
-# No other call needs more than a key in its body.
+# No other call needs more in its body than a key.
 MAX_BODY_BYTES = 16 * 1024
 
 
 def bound_bodies(app: Flask, settings: Settings) -> None:
     """Bound each body by the needs of its call, before it is read.
 
-    Werkzeug bounds the fields of a multipart form alone: of an urlencoded one it reads all, and a
-    field of two bytes takes a hundred.
+    Werkzeug limits only the fields of a multipart form: it reads all of an urlencoded one, where a
+    field of two bytes takes a hundred in memory.
     """
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
@@ -225,21 +225,20 @@ def bound_bodies(app: Flask, settings: Settings) -> None:
 
 
 def _bound_body(max_upload_bytes: int) -> None:
-    """Refuse a body whose length says that it is too large; others are bounded as they are read."""
+    """Reject a body whose declared length is too large; others are bounded as they are read."""
     if request.endpoint == UPLOAD:
         request.max_content_length = max_upload_bytes
     if (request.content_length or 0) > (request.max_content_length or 0):
         raise RequestEntityTooLarge
 
 
-# Users of the pages give their key once. It is kept in a cookie, which holds the key itself and ends
-# with the browser's session. No script can read it (HttpOnly) and no other site can send it
+# Users of the pages enter their key once. It is kept in a cookie, which holds the key itself and
+# ends with the browser's session. No script can read it (HttpOnly) and no other site can send it
 # (SameSite=Strict). It is not signed, because the key is its own proof; so the pages need no secret
-# that several machines would have to share.
-#
-# Over TLS its name begins with `__Host-`. Browsers take such a cookie from an encrypted page of this
-# very host alone, so that no other host of the same domain, and nobody on an unencrypted line, can
-# replace the key (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
+# that several machines would have to share.  Over TLS its name begins with `__Host-`. Browsers
+# accept such a cookie only from an encrypted page of this very host, so that no other host of the
+# same domain, and nobody on an unencrypted connection, can replace the key
+# (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
 COOKIE = "imgcompress_key"
 COOKIE_OF_HOST = f"__Host-{COOKIE}"
 # Blueprints that need no API key: images are shown in shop pages, under URLs that cannot be
@@ -247,7 +246,7 @@ COOKIE_OF_HOST = f"__Host-{COOKIE}"
 PUBLIC = frozenset({"health", "image", "docs", "web"})
 # Blueprints about the installation as a whole: a caller's key does not give access.
 OPERATOR = frozenset({"metrics"})
-# The key of the endpoints of calls at whose addresses people get a page, which needs no key.
+# The key of the set of endpoints that return a page to people, for which no key is needed.
 PAGES = "pages"
 KEY_HEADER = "X-API-Key"
 EMPTY_KEY = (
@@ -264,7 +263,7 @@ _operator = HTTPTokenAuth("Bearer", realm="imgcompress operator")
 def look_up_key() -> None:
     """Check the key of a call that needs one, so that limits can count by owner.
 
-    A browser sends it in a cookie instead of a header. While callers have no keys, everyone may see
+    A browser sends it in a cookie instead of a header. Without keys for callers, everyone may see
     all jobs, and the metrics as well unless the operator has a key.
     """
     settings = current_settings()
@@ -290,7 +289,7 @@ def cookie_name() -> str:
 
 
 def is_encrypted() -> bool:
-    """Return whether browsers reach us over HTTPS, also where a proxy in front speaks it."""
+    """Return whether browsers reach the service over HTTPS, even if a proxy terminates it."""
     public = current_settings().public_base_url or ""
     return request.is_secure or public.startswith("https:")
 
@@ -360,27 +359,26 @@ for _scheme in (_bearer, _header):
     _scheme.verify_token(owner_of)
 
 
-# It costs the server more than any other call.
+# This call costs the server more than any other.
 PREVIEW = "preview.preview"
-# Open to everyone, but its key may be guessed.
+# This call is open to everyone, and could be used to guess keys.
 SESSION = "web.begin_session"
 MEMORY = "memory://"
 MINUTE = 60.0
-# Addresses share this many counters. A caller with very many, as in IPv6, leaves no
-# more than these in the broker; that two callers share one is rare.
+# Addresses share this many counters, so that a caller with very many addresses, as in IPv6, cannot
+# fill the broker. Two callers rarely share one.
 ADDRESS_COUNTERS = 2**16
-# An IPv6 customer has a network with this many bits left over, and may call from all of it.
+# An IPv6 customer has a network with this many free bits, and may call from any address in it.
 IPV6_OWN_BITS = 64
-# A broker that does not answer soon is replaced by counters in memory, until it does.
+# If the broker does not answer soon, counters in memory replace it until it does.
 COUNTER_OPTIONS: dict[str, str | int] = {"socket_connect_timeout": 1, "socket_timeout": 1}
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
     """Limit the rate of calls as the settings say.
 
-    They count by the owner of the key, however it was sent. Calls without a valid key count by
-    address, and a valid key is let in however many of them there were: others may have the same
-    address, as behind a proxy.
+    Calls count by the owner of the key, however it was sent. Calls without a valid key count by
+    address, and never block a valid key: several callers may share an address, as behind a proxy.
     """
     limits: list[str | Callable[[], str] | ApplicationLimit] = []
     if settings.uploads_per_minute:
@@ -424,14 +422,14 @@ def limit_requests(app: Flask, settings: Settings) -> None:
 
 
 def counter_uri(broker_url: str) -> str:
-    """Return where calls are counted: in the broker if it is a Redis, else in each process."""
+    """Return where calls are counted: in the broker if it is Redis, else in each process."""
     scheme, _, rest = broker_url.partition("://")
     known = {"redis": "redis", "rediss": "rediss", "redis+socket": "redis+unix"}
     return f"{known[scheme]}://{rest}" if scheme in known else MEMORY
 
 
 def address_counter(address: str | None) -> str:
-    """Return the name of the counter of an address, which is the same for all of an IPv6 network.
+    """Return the name of an address's counter, which is the same for a whole IPv6 network.
 
     All calls without an address, as over a Unix socket, count as one caller.
     """
@@ -462,16 +460,16 @@ def _refuse_more(limiter: Limiter, _error: RateLimitExceeded) -> Response:
 
 
 NO_ACTIVE_CONTENT = "default-src 'none'; frame-ancestors 'none'"
-# Content from others must not run as a page of ours, whatever type a browser detects.
+# Others' content must not run as a page of this service, whatever type a browser detects.
 USER_CONTENT = "default-src 'none'; sandbox"
-# For a year a browser that came over TLS comes over TLS alone; other names of the domain are free.
+# A browser that came over TLS uses only TLS for a year; other names of the domain are not affected.
 STRICT_TRANSPORT = "max-age=31536000"
-# Every program of a machine has this name, and not all of them have TLS.
+# All programs of a machine share this name, and not all of them have TLS.
 LOCALHOST = re.compile(r"(?:.+\.)?localhost\.?(?::\d+)?", re.IGNORECASE)
 
 
 def add_security_headers(response: Response) -> Response:
-    """Add the headers that hold for every answer, where the view has not set its own."""
+    """Add the headers for every answer, unless the view has set its own."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Content-Security-Policy", NO_ACTIVE_CONTENT)
     response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
@@ -491,13 +489,13 @@ def sandbox(response: Response) -> Response:
 
 
 def attach(response: Response, filename: str) -> Response:
-    """Have a browser save content from others under this name instead of showing it."""
+    """Make browsers save others' content under this name instead of showing it."""
     response.headers.set("Content-Disposition", "attachment", **_names(filename))
     return sandbox(response)
 
 
 def _names(filename: str) -> dict[str, str]:
-    """Return a file name as RFC 6266 wants it: plain ASCII, and all of it percent-encoded."""
+    """Return a file name in the form of RFC 6266: in plain ASCII, and percent-encoded in full."""
     plain = ascii_name(filename)
     if plain == filename:
         return {"filename": filename}
@@ -505,7 +503,7 @@ def _names(filename: str) -> dict[str, str]:
 
 
 def conditional(view: Callable[..., Response]) -> Callable[..., Response]:
-    """Give the answer an ETag of its content, and answer 304 if the caller has that one."""
+    """Add an ETag of the content to the answer; answer 304 if the caller has the same one."""
 
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Response:

@@ -33,7 +33,7 @@ def page_number(
 
 
 class PageQuery(Schema):
-    """Which page is asked for."""
+    """The requested page."""
 
     page = page_number("page", 1, MAX_PAGE, default=1, description="The page number, from 1.")
     per_page = page_number(
@@ -42,7 +42,7 @@ class PageQuery(Schema):
 
 
 class PageSchema(Schema):
-    """The place of a page among the others."""
+    """The position of a page."""
 
     page = fields.Integer(required=True, metadata={"example": 1})
     per_page = fields.Integer(required=True, metadata={"example": 100})
@@ -89,7 +89,7 @@ class Page:
         return entries[: self.size]
 
     def links(self, *, more: bool, counted: bool = True, **of_next: Any) -> dict[str, Any]:
-        """Return the page's place and links; pages that are not `counted` have no way back."""
+        """Return the page's place and links; pages that are not `counted` have no link back."""
         back = self.number > 1 and counted
         return {
             "page": self.number,

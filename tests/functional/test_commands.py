@@ -101,7 +101,7 @@ def test_a_job_is_submitted_followed_retried_and_deleted(
     assert code == 0 and re.search(rf"^{line}  products\.csv$", text, re.MULTILINE), text
     assert call("download", job[0]) == (0, "products-compressed.csv\n")
     code, text = call("download", job[0])
-    assert code == 2 and "There is a file products-compressed.csv already" in text
+    assert code == 2 and "products-compressed.csv already exists" in text
     code, text = call("retry", job[0], "--wait", "--fail-over", "50%")
     assert code == 0 and "2 of 3 images compressed;" in text
     code, text = call("cancel", job[0])

@@ -638,7 +638,7 @@ def _work_with_a_feed(page: Page, service: Service, origin: PlainOrigin) -> None
 
     page.get_by_role("link", name="Feeds").click()
     feed.get_by_role("button", name="Delete …").click()
-    expect(page.get_by_role("dialog")).to_contain_text("The jobs that it made")
+    expect(page.get_by_role("dialog")).to_contain_text("Its jobs and their images are kept")
     page.get_by_role("button", name="Delete the feed").click()
     expect(page.locator("#no-feeds")).to_be_visible()
     assert service.get("/feeds").json() == {"feeds": []}

@@ -125,7 +125,7 @@ def test_single_images_go_to_a_file_or_a_folder(originals: Path, run: Run, tmp_p
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (("photos", "-o", "photos"), "another than that of the originals"),
+        (("photos", "-o", "photos"), "must not be the folder of the originals"),
         (("photos", "photos", "-o", "small"), "given twice"),
         (("photos", "-o", "small", "--sheet", "1"), "--sheet is for catalogues"),
         (("photos", "-o", "small", "--image-url", "https://a"), "are for catalogues"),
