@@ -71,13 +71,15 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
             for engine in db.engines.values():
                 engine.dispose(close=False)
 
-    worker_process_init.connect(prepare, weak=False)
     celery = PublishingCelery(app.name, task_cls=ContextTask, set_as_current=True)
     celery.config_from_object(celeryconfig)
     celery.conf.update(_installation(settings))
     celery.set_default()
     celery.steps["worker"].add(Watch)
     limit_waits_for_rabbitmq()
+    # The signal itself does not keep it: an application that nobody uses any more is freed.
+    worker_process_init.connect(prepare)
+    celery.prepare = prepare
     return celery
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,12 @@ def test_a_folder_that_cannot_be_made_is_a_settings_error(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="DATA_DIR=.* cannot be created: .*\nSet DATA_DIR to"):
         create_app(load_settings(None, data_dir=tmp_path / "file" / "var"))
+
+
+def test_an_application_that_nobody_uses_any_more_is_freed(tmp_path: Path) -> None:
+    settings = load_settings(None, data_dir=tmp_path)
+    unused = weakref.ref(create_app(settings))
+    # Celery keeps the newest.
+    create_app(settings)
+    gc.collect()
+    assert unused() is None
