@@ -16,6 +16,7 @@ from tests.support.databases import (
     sqlite_template,
     sqlite_url,
 )
+from tests.support.routes import routes_compiled_once  # noqa: F401
 
 
 class _FullPools(logging.Handler):
