@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from flask import Flask
 from flask.cli import with_appcontext
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 
 from ..config import load_settings
 from ..errors import LedgerUnavailable, StorageUnavailable
-from ..extensions import current_settings
+from ..extensions import add_migrations, current_settings
 from ..extensions import db as database
 from ..ledger.clock import ledger_now
 from ..ledger.copying import copy_ledger
@@ -32,8 +31,9 @@ from ..ledger.deletion import (
     purge_old_jobs,
     soft_delete_all,
 )
+from ..ledger.session import adapt, engine_options
 from ..setting_parsers import parse_database_url
-from ..shipped import MIGRATIONS, PACKAGE
+from ..shipped import MIGRATIONS
 from ..storage import JobFiles, Storage, open_storage
 from .local import lock_installation
 
@@ -128,9 +128,9 @@ def migrate(source: str, target: str) -> None:
     if source == target:
         raise click.UsageError("--from and --to are the same database.")
     settings = load_settings(None)
-    database = make_url(source).database
-    if source.startswith("sqlite") and not Path(database or "").exists():
-        raise click.UsageError(f"There is no database {database}.")
+    file = make_url(source).database
+    if source.startswith("sqlite") and not Path(file or "").exists():
+        raise click.UsageError(f"There is no database {file}.")
     # A running service on this machine holds the lock.
     with lock_installation(settings.data_dir, "migrating the ledger"):
         for url in (source, target):
@@ -143,23 +143,19 @@ def migrate(source: str, target: str) -> None:
 
 
 def _upgrade(url: str) -> None:
-    """Bring a database to the newest schema, by the command for it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "imgcompress", "db", "upgrade"],
-        env=os.environ
-        | {
-            "DATABASE_URL": url,
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH")))
-            ),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise click.ClickException("\n".join(line for line in lines if "INFO" not in line))
+    """Bring a database to the newest schema, as `imgcompress db upgrade` does."""
+    app = Flask(__package__)
+    app.config.update(SQLALCHEMY_DATABASE_URI=url, SQLALCHEMY_ENGINE_OPTIONS=engine_options(url))
+    database.init_app(app)
+    add_migrations(app)
+    # A new file is for its user alone, as whatever the service writes.
+    others_may = os.umask(0o077)
+    try:
+        with app.app_context():
+            adapt(database.engine)
+            upgrade_schema()
+    finally:
+        os.umask(others_may)
 
 
 @click.command("prune")

@@ -96,8 +96,11 @@ def test_a_ledger_moves_to_postgres(source: str, run: Run, tmp_path: Path) -> No
 
 
 def test_a_ledger_moves_to_another_file(source: str, run: Run, tmp_path: Path) -> None:
-    target = f"sqlite:///{tmp_path}/new.sqlite3"
+    file = tmp_path / "new.sqlite3"
+    target = f"sqlite:///{file}"
     assert run(source, target).exit_code == 0
+    # For its user alone.
+    assert file.stat().st_mode & 0o777 == 0o600
     assert _contents(source, tmp_path) == _contents(target, tmp_path)
 
 
