@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "imgcompress"
@@ -263,6 +263,7 @@ def _modules() -> list[Path]:
     return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
+@cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
 
@@ -280,14 +281,17 @@ def _library(name: str) -> str:
     return "flask" if library.startswith("flask_") else library
 
 
-def _imports() -> Iterator[tuple[Path, str]]:
-    """Yield each module with the full dotted name of everything that it imports."""
+@cache
+def _imports() -> list[tuple[Path, str]]:
+    """Return each module with the full dotted name of everything that it imports."""
+    found = []
     for path in _modules():
         package = ("imgcompress", *path.parent.parts)
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Import):
-                yield from ((path, alias.name) for alias in node.names)
+                found += [(path, alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 base = package[: len(package) - node.level + 1] if node.level else ()
                 module = ".".join([*base, *([node.module] if node.module else [])])
-                yield from ((path, f"{module}.{alias.name}") for alias in node.names)
+                found += [(path, f"{module}.{alias.name}") for alias in node.names]
+    return found
