@@ -31,9 +31,17 @@ def terminal() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return a running service, which is well again after each test."""
+    with Service(tmp_path_factory.mktemp("serve") / "var") as service:
+        yield service
+    wait_until(lambda: not processes(service.data_dir), END_SECONDS)
+
+
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """Return a running service of the test's own."""
+def ending(tmp_path: Path) -> Iterator[Service]:
+    """Return a running service of the test's own, to be ended."""
     with Service(tmp_path / "var") as service:
         yield service
     wait_until(lambda: not processes(service.data_dir), END_SECONDS)
@@ -96,6 +104,30 @@ def test_a_second_service_names_the_address_of_the_first(service: Service) -> No
     assert service.get("/healthz").status_code == 200
 
 
+def test_a_killed_guardian_is_replaced(service: Service) -> None:
+    (guardian,) = processes(service.data_dir, "process.py reap")
+    os.kill(guardian, signal.SIGKILL)
+
+    wait_until(
+        lambda: processes(service.data_dir, "process.py reap").keys() - {guardian}, END_SECONDS
+    )
+    assert service.get("/healthz").status_code == 200
+
+
+def test_a_killed_worker_is_started_again(service: Service) -> None:
+    wait_until(lambda: len(processes(service.data_dir, "worker@")) > 2, END_SECONDS)
+    old = processes(service.data_dir, "worker@").keys()
+    os.kill(min(old), signal.SIGKILL)
+
+    wait_until(
+        lambda: len(processes(service.data_dir, "worker@").keys() - old) > 2,
+        END_SECONDS,
+        lambda: service.log,
+    )
+    assert not processes(service.data_dir, "worker@").keys() & old
+    assert "worker ended (by SIGKILL)" in service.log
+
+
 def test_a_taken_port_is_reported_with_a_way_out(tmp_path: Path) -> None:
     service = Service(tmp_path / "var")
     with socket.create_server(("127.0.0.1", service.port)):
@@ -120,56 +152,46 @@ def test_a_database_that_does_not_answer_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_everything_in_order(service: Service, number: signal.Signals) -> None:
-    assert service.process is not None
+def test_a_signal_stops_everything_in_order(ending: Service, number: signal.Signals) -> None:
+    assert ending.process is not None
     wait_until(
-        lambda: "worker@" in service.log and "ready." in service.log,
+        lambda: "worker@" in ending.log and "ready." in ending.log,
         END_SECONDS,
-        lambda: service.log,
+        lambda: ending.log,
     )
-    service.process.send_signal(number)
+    ending.process.send_signal(number)
 
-    assert service.process.wait(timeout=60) == 0
-    assert left_nothing(service)
-    log = service.log
+    assert ending.process.wait(timeout=60) == 0
+    assert left_nothing(ending)
+    log = ending.log
     assert log.index("Shutting down: Master") < log.index("Warm shutdown") < log.index("Stopped.")
-    assert not embedded_broker_socket(service.data_dir).exists()
+    assert not embedded_broker_socket(ending.data_dir).exists()
 
 
-def test_a_second_signal_hurries(service: Service) -> None:
-    assert service.process is not None
-    service.process.send_signal(signal.SIGINT)
-    wait_until(lambda: "Stopping" in service.log, END_SECONDS)
-    service.process.send_signal(signal.SIGINT)
+def test_a_second_signal_hurries(ending: Service) -> None:
+    assert ending.process is not None
+    ending.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "Stopping" in ending.log, END_SECONDS)
+    ending.process.send_signal(signal.SIGINT)
 
-    assert service.process.wait(timeout=60) == 0
-    assert left_nothing(service)
-
-
-def test_a_killed_supervisor_leaves_no_process(service: Service) -> None:
-    wait_until(lambda: len(processes(service.data_dir, "worker@")) > 2, END_SECONDS)
-    os.kill(supervisor(service), signal.SIGKILL)
-
-    wait_until(lambda: left_nothing(service), END_SECONDS, lambda: str(processes(service.data_dir)))
+    assert ending.process.wait(timeout=60) == 0
+    assert left_nothing(ending)
 
 
-def test_nothing_is_left_when_the_guardian_is_killed_with_the_supervisor(service: Service) -> None:
-    (guardian,) = processes(service.data_dir, "process.py reap")
+def test_a_killed_supervisor_leaves_no_process(ending: Service) -> None:
+    wait_until(lambda: len(processes(ending.data_dir, "worker@")) > 2, END_SECONDS)
+    os.kill(supervisor(ending), signal.SIGKILL)
+
+    wait_until(lambda: left_nothing(ending), END_SECONDS, lambda: str(processes(ending.data_dir)))
+
+
+def test_nothing_is_left_when_the_guardian_is_killed_with_the_supervisor(ending: Service) -> None:
+    (guardian,) = processes(ending.data_dir, "process.py reap")
     os.kill(guardian, signal.SIGSTOP)  # So that it cannot act before it is killed.
-    os.kill(supervisor(service), signal.SIGKILL)
+    os.kill(supervisor(ending), signal.SIGKILL)
     os.kill(guardian, signal.SIGKILL)
 
-    wait_until(lambda: left_nothing(service), END_SECONDS, lambda: str(processes(service.data_dir)))
-
-
-def test_a_killed_guardian_is_replaced(service: Service) -> None:
-    (guardian,) = processes(service.data_dir, "process.py reap")
-    os.kill(guardian, signal.SIGKILL)
-
-    wait_until(
-        lambda: processes(service.data_dir, "process.py reap").keys() - {guardian}, END_SECONDS
-    )
-    assert service.get("/healthz").status_code == 200
+    wait_until(lambda: left_nothing(ending), END_SECONDS, lambda: str(processes(ending.data_dir)))
 
 
 def test_the_service_stops_with_its_parent_when_asked_to(tmp_path: Path) -> None:
@@ -190,20 +212,6 @@ def test_the_service_stops_with_its_parent_when_asked_to(tmp_path: Path) -> None
         parent.wait()
 
     wait_until(lambda: left_nothing(service), END_SECONDS, lambda: str(processes(service.data_dir)))
-
-
-def test_a_killed_worker_is_started_again(service: Service) -> None:
-    wait_until(lambda: len(processes(service.data_dir, "worker@")) > 2, END_SECONDS)
-    old = processes(service.data_dir, "worker@").keys()
-    os.kill(min(old), signal.SIGKILL)
-
-    wait_until(
-        lambda: len(processes(service.data_dir, "worker@").keys() - old) > 2,
-        END_SECONDS,
-        lambda: service.log,
-    )
-    assert not processes(service.data_dir, "worker@").keys() & old
-    assert "worker ended (by SIGKILL)" in service.log
 
 
 def test_the_broker_runs_alone(tmp_path: Path) -> None:

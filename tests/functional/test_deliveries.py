@@ -1,21 +1,33 @@
-"""Webhooks of the whole service: repeated, fair, and the same id whatever dies."""
+"""Webhooks and e-mails of the whole service, and the trace of a job from its upload to them.
+
+They are repeated and fair, and keep their id whatever dies.
+"""
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from urllib.parse import quote
+from uuid import UUID, uuid4
 
 import pytest
 import requests
+import trustme
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from imgcompress import create_app
 from imgcompress.config import load_settings
@@ -25,7 +37,9 @@ from imgcompress.ledger.jobs import cancel_job
 
 from ..origin import PlainOrigin
 from tests.support.documents import samples
+from tests.support.mail_server import PASSWORD, USER, MailServer
 from tests.support.new_images import NewImage, by_columns
+from tests.support.photos import sample
 from tests.support.receiver import Arrival, Receiver
 from tests.support.service import ROOT, Service, free_port, wait_until
 
@@ -34,14 +48,76 @@ TIMEOUT = 3
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Return a service that repeats deliveries soon."""
-    data_dir = tmp_path_factory.mktemp("webhooks") / "var"
+def mail_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MailServer, Path]]:
+    """Return a mail server and the file of the authority that vouches for it."""
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    with MailServer("starttls", tls, login=True) as server:
+        yield server, path
+
+
+class Collector:
+    """A collector of OpenTelemetry that keeps spans."""
+
+    def __init__(self) -> None:
+        spans: list[Span] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    for scope in resource.scope_spans:
+                        spans.extend(scope.spans)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.spans = spans
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    """Return a collector of spans."""
+    collector = Collector()
+    yield collector
+    collector.close()
+
+
+@pytest.fixture(scope="module")
+def service(
+    mail_server: tuple[MailServer, Path],
+    collector: Collector,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """Return a service that repeats deliveries soon, sends mail and exports its spans."""
+    server, authority = mail_server
+    login = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}"
     with Service(
-        data_dir,
+        tmp_path_factory.mktemp("deliveries") / "var",
         WEBHOOK_TIMEOUT=str(TIMEOUT),
         WEBHOOK_RETRY_PAUSES="0.1,0.1,0.1,0.1",
         ALLOWED_PORTS="9,1024-65535",
+        SMTP_URL=f"smtp+starttls://{login}@127.0.0.1:{server.port}",
+        MAIL_FROM="Images <images@service.test>",
+        SSL_CERT_FILE=str(authority),
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        OTEL_BSP_SCHEDULE_DELAY="200",
     ) as service:
         yield service
 
@@ -211,7 +287,7 @@ def test_the_documented_receiver_prints_and_verifies_what_arrives(
 ) -> None:
     port = free_port()
     serve, listen, upload = (
-        sample.replace("8080", str(port)) for sample in samples("docs/webhooks.md", "sh")
+        text.replace("8080", str(port)) for text in samples("docs/webhooks.md", "sh")
     )
     assert serve.split()[-2:] == ["imgcompress", "serve"]
     listener = subprocess.Popen(
@@ -238,3 +314,72 @@ def test_the_documented_receiver_prints_and_verifies_what_arrives(
         result, _ = listener.communicate(timeout=10)
     assert len(re.findall(r"'msg_[0-9a-f]{32}': valid signature", result)) == 2
     assert "'': INVALID SIGNATURE" in result and request_id in result
+
+
+def test_the_end_of_a_job_is_reported_by_mail_with_the_csv(
+    service: Service, mail_server: tuple[MailServer, Path]
+) -> None:
+    server, _ = mail_server
+    server.answers = ["451 4.7.1 Greylisted, try again later"]
+    with PlainOrigin({"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}) as origin:
+        content = (
+            f"S. No.,Product Name,Input Image Urls\n1,Rocket,{origin.url('/rocket.jpg')}\n"
+            f"2,Lost,{origin.url('/missing.jpg')}\n"
+        )
+        request_id = service.submit(content.encode(), email="team@shop.test")
+        assert service.finished(request_id)["status"] == "COMPLETED"
+        wait_until(lambda: server.mails, SECONDS, lambda: service.log)
+    (mail,) = server.mails
+    assert (server.recipients, server.logged_in) == (["team@shop.test"], [True])
+    assert mail["Subject"] == "products.csv: 1 of 2 images compressed"
+    plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert plain is not None and "1 failed" in plain.get_content()
+    assert html is not None and "1 failed" in html.get_content()
+    (attachment,) = mail.iter_attachments()
+    assert attachment.get_filename() == "products-compressed.csv"
+    sent = attachment.get_payload(decode=True)
+    assert sent == service.get(f"/job/download/{request_id}").content
+    rows = list(csv.DictReader(io.StringIO(sent.decode())))
+    assert rows[0]["Output Image Urls"].startswith(service.url)
+    assert "source_status" in rows[1]["Image Errors"]
+    wait_until(lambda: service.status(request_id)["last_delivery"]["state"] == "DELIVERED", SECONDS)
+    (log,) = service.get(f"/job/webhooks/{request_id}").json()["deliveries"]
+    assert [attempt["response_status"] for attempt in log["attempts"]] == [451, 250]
+
+
+def test_the_password_is_in_no_log(service: Service) -> None:
+    assert PASSWORD not in service.log and quote(PASSWORD, safe="") not in service.log
+
+
+def test_a_job_is_one_trace_from_upload_to_delivery(
+    service: Service, collector: Collector, receiver: Receiver
+) -> None:
+    spans = collector.spans
+    with PlainOrigin({"/rocket.jpg": (200, "image/jpeg", sample("rocket.jpg"))}) as origin:
+        content = (
+            "S. No.,Product Name,Input Image Urls\n"
+            f"1,Rocket,{origin.url('/rocket.jpg')}\n2,Lost,{origin.url('/lost.jpg')}\n"
+        )
+        answer = requests.post(
+            f"{service.url}/upload",
+            files={"file": ("products.csv", content)},
+            data={"webhook_url": receiver.url},
+            timeout=30,
+        )
+        job = UUID(answer.json()["request_id"])
+        service.finished(str(job))
+        expected = ["compress", "delivery", "fetch", "fetch", "slice", "store", "upload"]
+        trace = job.bytes
+        wait_until(
+            lambda: {span.name for span in spans if span.trace_id == trace} >= set(expected), 30
+        )
+
+    of_job = [span for span in spans if span.trace_id == trace]
+    # There is a delivery for each event of the job.
+    assert sorted({span.name for span in of_job}) == sorted(set(expected))
+    assert [span.name for span in of_job].count("fetch") == 2
+    (upload,) = (span for span in of_job if span.name == "upload")
+    assert not upload.parent_span_id
+    assert {span.parent_span_id for span in of_job if span is not upload} == {upload.span_id}
+    failed = [span for span in of_job if span.status.code == Status.STATUS_CODE_ERROR]
+    assert [(span.name, span.status.message) for span in failed] == [("fetch", "source_status")]
