@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--latency", type=int, default=100, help="of the distant origin, in ms")
     parser.add_argument("--kind", choices=[kind.name for kind in KINDS], default=CATALOGUE.name)
     options = parser.parse_args()
-    photos = next(photos for photos in photos_of(None, options.kind))
+    (photos,) = photos_of(None, options.kind)
     images = round(options.images * photos.kind.share)
     results: dict[str, list[tuple[Measured, Measured]]] = {}
     with ExitStack() as stack:
@@ -62,16 +62,14 @@ def main() -> None:
                     runs[root] = [whole.job(service, urls, **fields) for _, urls, fields in jobs]
             for (name, _, _), other, own in zip(jobs, *(runs[root] for root in roots), strict=True):
                 results.setdefault(name, []).append((other, own))
-                print(f"round {number + 1}: {name}: {other.rate:.0f} and {own.rate:.0f} images/s",
-                      file=sys.stderr, flush=True)  # fmt: skip
+                rates = f"{other.rate:.0f} and {own.rate:.0f} images/s"
+                print(f"round {number + 1}: {name}: {rates}", file=sys.stderr, flush=True)
     print(f"{os.cpu_count()} cores, {images} of {photos.described()}, {options.rounds} rounds\n")
     print("| job | images/s | of the other's | CPU ms per image | of the other's |")
     print("|---|--:|--:|--:|--:|")
     for name, pairs in results.items():
-        rate, cpu = (
-            median(own.rate for _, own in pairs),
-            median(own.cpu_per_image for _, own in pairs),
-        )
+        rate = median(own.rate for _, own in pairs)
+        cpu = median(own.cpu_per_image for _, own in pairs)
         of_rate = median(own.rate / other.rate for other, own in pairs)
         of_cpu = median(own.cpu_per_image / other.cpu_per_image for other, own in pairs)
         print(f"| {name} | {rate:.0f} | {of_rate:.2f} | {cpu:.2f} | {of_cpu:.2f} |")

@@ -183,7 +183,7 @@ OWN_SITE = frozenset({"same-origin", "none"})
 
 
 def reject_cross_site() -> None:
-    """Refuse a call that changes something and comes from the page of another site.
+    """Reject a call that changes something and comes from the page of another site.
 
     Raise CrossSiteRequest.
     """
@@ -235,10 +235,11 @@ def _bound_body(max_upload_bytes: int) -> None:
 # Users of the pages enter their key once. It is kept in a cookie, which holds the key itself and
 # ends with the browser's session. No script can read it (HttpOnly) and no other site can send it
 # (SameSite=Strict). It is not signed, because the key is its own proof; so the pages need no secret
-# that several machines would have to share.  Over TLS its name begins with `__Host-`. Browsers
-# accept such a cookie only from an encrypted page of this very host, so that no other host of the
-# same domain, and nobody on an unencrypted connection, can replace the key
-# (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
+# that several machines would have to share.
+#
+# Over TLS its name begins with `__Host-`. Browsers accept such a cookie only from an encrypted page
+# of this very host, so that no other host of the same domain, and nobody on an unencrypted
+# connection, can replace the key (draft-ietf-httpbis-rfc6265bis, "The "__Host-" Prefix").
 COOKIE = "imgcompress_key"
 COOKIE_OF_HOST = f"__Host-{COOKIE}"
 # Blueprints that need no API key: images are shown in shop pages, under URLs that cannot be
@@ -278,7 +279,7 @@ def look_up_key() -> None:
 
 
 def demand_key() -> Response | None:
-    """Refuse a call whose key is missing or wrong; limits have counted it."""
+    """Reject a call whose key is missing or wrong; limits have counted it."""
     error: Response | None = g.key_error
     return error
 
@@ -332,7 +333,7 @@ def _is_operator(token: str) -> bool:
 
 
 @_operator.error_handler  # type: ignore[untyped-decorator]
-def _refuse_others(_status: int) -> Response:
+def _reject_others(_status: int) -> Response:
     return answer_error(OperatorKeyRequired())
 
 
@@ -343,7 +344,7 @@ def _admit() -> None:
 
 @_bearer.error_handler  # type: ignore[untyped-decorator]
 @_header.error_handler  # type: ignore[untyped-decorator]
-def _refuse_keyless(_status: int) -> Response:
+def _reject_keyless(_status: int) -> Response:
     """Answer a call without a valid key; Flask-HTTPAuth adds WWW-Authenticate."""
     sent = [
         request.headers[name].strip()
@@ -418,7 +419,7 @@ def limit_requests(app: Flask, settings: Settings) -> None:
         key_prefix=settings.queue_prefix,
         in_memory_fallback_enabled=True,
     )
-    app.register_error_handler(RateLimitExceeded, partial(_refuse_more, limiter))
+    app.register_error_handler(RateLimitExceeded, partial(_reject_more, limiter))
 
 
 def counter_uri(broker_url: str) -> str:
@@ -453,7 +454,7 @@ def _caller() -> str:
     return address_counter(request.remote_addr) if owner is None else f"owner:{owner}"
 
 
-def _refuse_more(limiter: Limiter, _error: RateLimitExceeded) -> Response:
+def _reject_more(limiter: Limiter, _error: RateLimitExceeded) -> Response:
     limit = limiter.current_limit
     left = limit.reset_at - time.time() if limit else MINUTE
     return answer_error(TooManyRequests(min(max(left, 1), MINUTE)))

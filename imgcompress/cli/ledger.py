@@ -148,7 +148,7 @@ def _upgrade(url: str) -> None:
     app.config.update(SQLALCHEMY_DATABASE_URI=url, SQLALCHEMY_ENGINE_OPTIONS=engine_options(url))
     database.init_app(app)
     add_migrations(app)
-    # A new file is for its user alone, as whatever the service writes.
+    # A new file is private to its user, like every file that the service writes.
     others_may = os.umask(0o077)
     try:
         with app.app_context():

@@ -9,7 +9,6 @@ less time than a sample and looks better than a JPEG that is encoded again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +18,7 @@ from .decode import Picture, StreamedFrames
 from .encoders import MAX_SIDE, avif, png, webp
 from .encoders.common import DITHER, EncodeTarget, saved
 from .encoders.jpeg import EXPONENT, expected_quality
-from .encoders.quantiser import MAX_COLOURS, Quantiser
-from .encoders.quantiser import exactly_indexed as exactly_indexed
+from .encoders.quantiser import MAX_COLOURS, Quantiser, exactly_indexed
 from .options import Compressed, CompressOptions
 from .probe import Source
 from .score import BEST, POINTS_PER_STEP, compared, lowest_quality, score
@@ -158,15 +156,27 @@ def advise(
         for format in _candidates(picture, replace(options, formats=None))
         if format != kept.format
     ]
+    pixels = picture.first.width * picture.first.height
+
+    def sizes_by(sample: Image.Image) -> dict[str, float]:
+        """Return about how many bytes the picture takes in each format, by a sample of it."""
+        share = pixels / (sample.width * sample.height)
+        sizes: dict[str, float] = {}
+        for format in formats:
+            data = _encoded(sample, format, quality)
+            # A lower score is converted to bytes; a sample that looks better gets no credit for it.
+            missing = max(0.0, looks - score(sample, data))
+            sizes[format] = len(data) * share * math.exp(BYTES_PER_POINT * missing)
+        return sizes
+
     is_lossless = source.format in _WITHOUT_LOSSES
     if not is_lossless:
-        first = _sizes_at(looks, quality, picture, formats, FIRST_SQUARE)
+        first = sizes_by(_sample(picture.first, FIRST_SQUARE))
         if min(first.values(), default=math.inf) >= len(kept.data) * HOPELESS:
             return None
-    sizes = _sizes_at(looks, quality, picture, formats, SQUARE)
-    pixels = picture.first.width * picture.first.height
+    sample = _sample(picture.first)
+    sizes = sizes_by(sample)
     if is_lossless and "webp" in sizes and pixels <= LOSSLESS_WEBP_PIXELS:
-        sample = _sample(picture.first, SQUARE)
         goal = EncodeTarget(0, options.min_quality)
         lossless = webp.lossless(replace(picture, frames=[sample]), goal).size
         sizes["webp"] = min(sizes["webp"], lossless * pixels / (sample.width * sample.height))
@@ -175,24 +185,6 @@ def advise(
         if size <= (best[1] if best else len(kept.data)) * (1 - WORTH):
             best = format, size
     return (best[0], round(best[1])) if best else None
-
-
-def _sizes_at(
-    looks: float, quality: int, picture: Picture, formats: Sequence[str], square: int
-) -> dict[str, float]:
-    """Return about how many bytes the picture takes in some formats at a score, by a sample.
-
-    It is encoded at the quality that is expected to reach the score. A lower score is converted to
-    bytes; a sample that looks better gets no credit for it.
-    """
-    sample = _sample(picture.first, square)
-    share = picture.first.width * picture.first.height / (sample.width * sample.height)
-    sizes: dict[str, float] = {}
-    for format in formats:
-        data = _encoded(sample, format, quality)
-        missing = max(0.0, looks - score(sample, data))
-        sizes[format] = len(data) * share * math.exp(BYTES_PER_POINT * missing)
-    return sizes
 
 
 def _advise_animation(

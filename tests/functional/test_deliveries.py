@@ -360,13 +360,7 @@ def test_a_job_is_one_trace_from_upload_to_delivery(
             "S. No.,Product Name,Input Image Urls\n"
             f"1,Rocket,{origin.url('/rocket.jpg')}\n2,Lost,{origin.url('/lost.jpg')}\n"
         )
-        answer = requests.post(
-            f"{service.url}/upload",
-            files={"file": ("products.csv", content)},
-            data={"webhook_url": receiver.url},
-            timeout=30,
-        )
-        job = UUID(answer.json()["request_id"])
+        job = UUID(service.submit(content.encode(), webhook_url=receiver.url))
         service.finished(str(job))
         expected = ["compress", "delivery", "fetch", "fetch", "slice", "store", "upload"]
         trace = job.bytes

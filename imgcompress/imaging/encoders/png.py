@@ -20,8 +20,7 @@ from ..errors import memory_left
 from ..probe import Source
 from ..search import Attempt
 from .common import DITHER, EncodeTarget, most_colours, saved, stack_frames
-from .quantiser import MAX_COLOURS, Quantiser
-from .quantiser import exactly_indexed as exactly_indexed
+from .quantiser import MAX_COLOURS, Quantiser, exactly_indexed
 
 MAX_SIDE = 2**31 - 1
 # A lossless encoding is made only if a sample of the rows says that it comes this near the budget.
