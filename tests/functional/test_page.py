@@ -505,7 +505,8 @@ def test_the_csv_and_the_images_are_downloaded(
 def test_a_large_job_is_read_by_pages_cancelled_and_resumed(
     page: Page, service: Service, origin: PlainOrigin
 ) -> None:
-    origin.delay = 1.0
+    # A browser on a busy machine must see the job before it ends.
+    origin.delay = 3.0
     urls = [origin.url(f"/rocket.jpg?{number}") for number in range(120)]
     origin.files |= {f"/rocket.jpg?{number}": PHOTOS["/rocket.jpg"] for number in range(120)}
     open_job(page, service, service.submit(catalogue(*urls)))
