@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def written(header: str, row: str, rows: int) -> bytes:
-    """Return a file with so many rows."""
+    """Return a file with some rows."""
     lines = (row.format(number) for number in range(1, rows + 1))
     return "\r\n".join([header, *lines, ""]).encode()
 

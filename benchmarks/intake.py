@@ -132,7 +132,7 @@ def measure(name: str, url: str, folder: Path, rows: int, rounds: int) -> None:
 
 
 def write_catalogue(folder: Path, rows: int) -> Path:
-    """Write a CSV of so many products; return its path."""
+    """Write a CSV with some products; return its path."""
     catalogue = folder / "products.csv"
     with catalogue.open("w", encoding="utf-8", newline="") as file:
         file.write(HEADER)
@@ -173,7 +173,7 @@ def insert_many_values(rows: int) -> None:
 
 
 def images(rows: int, urls: int) -> Iterator[NewImage]:
-    """Yield images, with so many different URLs."""
+    """Yield images, with some different URLs."""
     for number in range(rows):
         yield NewImage(
             number + 2,
@@ -185,7 +185,7 @@ def images(rows: int, urls: int) -> Iterator[NewImage]:
 
 
 def new_job(rows: int) -> NewJob:
-    """Return a job of so many rows."""
+    """Return a job with some rows."""
     return NewJob(uuid4(), "products.csv", {}, "http://service.test", rows, rows)
 
 

@@ -115,7 +115,7 @@ def main() -> None:
 
 
 def measure(processes: int, urls: list[str]) -> Run:
-    """Run a job with so many worker processes."""
+    """Run a job with a number of worker processes."""
     with tempfile.TemporaryDirectory() as folder, fresh_database() as url:
         with Service(
             Path(folder, "var"),

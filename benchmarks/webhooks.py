@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def fill_outbox(service: Service, numbers: dict[str, int]) -> None:
-    """Put so many events for each URL into the service's outbox, one for each cancelled job."""
+    """Put events for each URL into the service's outbox, one for each cancelled job."""
     app = create_app(load_settings(None, data_dir=service.data_dir))
     with app.app_context():
         for url, number in numbers.items():

@@ -24,7 +24,7 @@ class Origin:
         self._port = port
 
     def urls(self, images: int) -> list[str]:
-        """Return so many different URLs."""
+        """Return `images` different URLs."""
         return [f"http://127.0.0.1:{self._port}/{number}.jpg" for number in range(images)]
 
 

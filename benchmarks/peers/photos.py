@@ -15,7 +15,7 @@ from .phone import ADOBE_RGB_SAMPLE, display_p3, exif_of_phone
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 CROPS_OF_EACH = 3
-# From so many bytes on average the photos of a folder are judged as those of a camera or a phone.
+# The average bytes from which the photos of a folder count as those of a camera or a phone.
 CAMERA_BYTES, PHONE_BYTES = 400_000, 1_500_000
 
 
@@ -122,7 +122,7 @@ def mirrored(photo: Image.Image, least: tuple[int, int]) -> Image.Image:
 
 
 def _saved_near(photo: Image.Image, wanted: int, metadata: dict[str, bytes]) -> bytes:
-    """Return a JPEG at 4:2:0 of about so many bytes, of quality 60 to 97."""
+    """Return a JPEG at 4:2:0 of about this size in bytes, with a quality of 60 to 97."""
     low, high = 60, 97
     while low < high:
         middle = (low + high) // 2

@@ -257,7 +257,7 @@ def inspect(data: bytes, options: CompressOptions) -> Source:
     width, height, frames = source.shape
     _check(width, height, frames, options, HELD_FRAMES if source.streamed(options) else frames)
     if source.format == "avif":
-        # Only now, since this looks at each frame.
+        # Only now, since this reads each frame.
         _check(*avif.coded_size(data), frames, options, frames)
     if source.format == "jpeg":
         jpeg.check_supported(source.segments, data)

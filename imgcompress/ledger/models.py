@@ -278,7 +278,7 @@ class CompressedImage(Base):
     # Only for images of earlier versions, which have no score.
     similarity: Mapped[float | None]
     score: Mapped[float | None]
-    # Another format that would need fewer bytes for the same look, and about how many.
+    # Another format that would need fewer bytes for the same score, and about how many.
     advice_format: Mapped[str | None] = mapped_column(String(8))
     advice_bytes: Mapped[int | None] = mapped_column(BigInteger)
     storage_key: Mapped[str | None] = mapped_column(Text)

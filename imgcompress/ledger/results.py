@@ -200,7 +200,7 @@ class Success:
     not_downloaded: bool = False
     # For a result taken over from an earlier version, which had no score.
     similarity: float | None = None
-    # Another format that would need fewer bytes for the same look, and about how many.
+    # Another format that would need fewer bytes for the same score, and about how many.
     advice_format: str | None = None
     advice_bytes: int | None = None
     # For an image that was compressed; see CompressedImage.

@@ -42,7 +42,7 @@ class Clock:
         }
 
     def set(self, seconds: int) -> None:
-        """Step to so many seconds before or after this machine's time, within a second or two."""
+        """Set the clock some seconds before or after this machine's, within a second or two."""
         # Nobody may read half of it.
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds:+d}")

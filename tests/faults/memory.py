@@ -15,7 +15,7 @@ from tests.support.service import wait_until
 CGROUPS = Path("/sys/fs/cgroup")
 # What a worker with two pool processes needs, and some images.
 LIMIT = 768 << 20
-# One image in so many takes all the memory there is.
+# One of this many images takes all the memory there is.
 APART = 60
 FAILED = (
     "SELECT error_code, count(*) AS images FROM compressed_images"

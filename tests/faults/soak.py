@@ -63,7 +63,7 @@ class Soak:
 
 
 def soak(folder: Path, minutes: float, **settings: str) -> Soak:
-    """Upload, retry, cancel, delete and read for so many minutes while processes are killed."""
+    """Upload, retry, cancel, delete and read for some minutes while processes are killed."""
     began = time.monotonic()
     with (
         installation("embedded", folder, **settings) as service,

@@ -22,7 +22,7 @@ ERROR = """<?xml version="1.0" encoding="UTF-8"?>
 SLOW_DOWN = ("503 Slow Down", "SlowDown")
 INTERNAL = ("500 Internal Server Error", "InternalError")
 DENIED = ("403 Forbidden", "AccessDenied")
-# One request in so many fails while the server is overloaded.
+# One of this many requests fails while the server is overloaded.
 ONE_IN = 3
 
 

@@ -175,7 +175,7 @@ def test_long_polls_leave_room_for_other_calls(service: Service) -> None:
 def _chunked_upload(
     service: Service, key: dict[str, str], megabytes: int
 ) -> tuple[int, dict[str, Any]]:
-    """Upload a file of so many MB in a body that has no length; return the answer."""
+    """Upload a file of some MB in a body without a length; return the response."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
     pieces = [head, *[b"1,a,http://a.test/1.jpg\n" * 40_000] * megabytes, b"\r\n--x--\r\n"]

@@ -115,7 +115,7 @@ def test_a_job_is_submitted_followed_retried_and_deleted(
     assert code == 2 and "Error: There is no job with this id." in text
 
 
-def test_ctrl_c_leaves_the_job_alone_until_it_is_cancelled(
+def test_after_ctrl_c_the_job_runs_until_it_is_cancelled(
     service: Service, folder: Path, call: Run, key: str, origin: PlainOrigin
 ) -> None:
     origin.delay = 20.0

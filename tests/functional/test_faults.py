@@ -108,7 +108,7 @@ def test_a_delivery_worker_that_dies_sends_the_same_id_again(service: Installati
 
 
 @embedded
-def test_an_image_that_kills_or_holds_its_worker_fails_alone(service: Installation) -> None:
+def test_an_image_that_kills_or_hangs_its_worker_fails_alone(service: Installation) -> None:
     found = scenarios.killer_images(service, 20, 120, apart=5)
     assert found.completed == 17
     assert found.failures == dict.fromkeys(scenarios.HARMS.values(), 1)

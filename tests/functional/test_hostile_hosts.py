@@ -93,23 +93,23 @@ def test_the_status_shows_the_numbers_that_hosts_answered(job: Job) -> None:
     assert found == {"HTTP 204 No Content", "HTTP 403 Forbidden", "HTTP 429 Too Many Requests"}
 
 
-def test_a_dead_host_is_left_alone_and_its_images_fail_in_the_end(
+def test_a_dead_host_is_suspended_and_its_images_fail_in_the_end(
     service: Service, photo: bytes
 ) -> None:
     dead, good = 60, 20
     with (
-        HostileOrigin() as ill,
+        HostileOrigin() as failing,
         PlainOrigin(
             {f"/{number}.jpg": (200, "image/jpeg", photo) for number in range(good)}
         ) as well,
     ):
-        urls = [ill.url(f"/status/502?{number}") for number in range(dead)] + [
+        urls = [failing.url(f"/status/502?{number}") for number in range(dead)] + [
             well.url(path) for path in well.files
         ]
         rows = "".join(f"{number},Lamp,{url}\n" for number, url in enumerate(urls))
         request_id = service.submit(f"S. No.,Product Name,Input Image Urls\n{rows}".encode())
         status = service.finished(request_id)
-        asked = sum(ill.hits.values())
+        asked = sum(failing.hits.values())
     assert (status["status"], status["completed_images"], status["failed_images"]) == (
         "COMPLETED",
         good,

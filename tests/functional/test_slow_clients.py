@@ -52,7 +52,7 @@ class Clients:
             client.close()
 
     def open(self, number: int, begin: bytes, *, drips: bool) -> None:
-        """Open so many connections that begin like this."""
+        """Open a number of connections that begin with these bytes."""
         for _ in range(number):
             client = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

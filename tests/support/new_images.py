@@ -22,7 +22,7 @@ class NewImage(NamedTuple):
 
 
 def by_columns(images: Iterable[NewImage], at_once: int = 1) -> Iterator[ImageColumns]:
-    """Yield images by columns, so many at a time."""
+    """Yield images by columns, some at a time."""
     rest = iter(images)
     while some := list(islice(rest, at_once)):
         numbers, positions, serials, names, urls, options, output_names = zip(*some, strict=True)

@@ -20,7 +20,7 @@ Make = Callable[[], bytes]
 
 
 def zeros(size: int) -> bytes:
-    """Return so many zero bytes, packed."""
+    """Return `size` zero bytes, compressed."""
     packer = zlib.compressobj(9)
     parts = []
     while size > 0:

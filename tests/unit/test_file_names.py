@@ -89,7 +89,7 @@ def test_a_name_in_ascii_is_as_safe(name: str, plain: str) -> None:
         max_size=8,
     ).map("".join)
 )
-def test_a_name_is_plain_whatever_it_is_made_of(text: str) -> None:
+def test_a_file_name_is_plain_for_any_input(text: str) -> None:
     stem = safe_stem(text)
     assert stem.isprintable() and len(stem.encode()) <= STEM_BYTES + 1
     assert not set(stem) & set('/\\:*?"<>|') and stem == stem.strip(" .")

@@ -24,7 +24,7 @@ def _wanted(name: str) -> list[str]:
         ("requirements-s3.in", "s3"),
     ],
 )
-def test_a_package_needs_what_the_project_needs(name: str, extra: str | None) -> None:
+def test_a_package_has_the_requirements_of_the_project(name: str, extra: str | None) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = project["optional-dependencies"][extra] if extra else project["dependencies"]
     assert found == _wanted(name)

@@ -23,9 +23,10 @@ CURVE = Curve(position=float, slope=0.042)
 LOOKS_LIKE = ((1, 20), (15, 27), (30, 41), (50, 49), (75, 61), (85, 70), (90, 79), (95, 88))
 SHARE_OF_JPEG = 0.7
 USUAL_START = 50
-# With effort=high, chroma keeps its full resolution from this quality on where halving it would change
-# it by this much (root mean square, of 255): see benchmarks/results/quality.md. It takes the encoder
-# more memory, so that larger pictures do without. A crop of so many pixels a side is looked at.
+# With effort=high, chroma keeps its full resolution from this quality on if halving it would change
+# it by this much (root mean square, of 255): see benchmarks/results/quality.md. The encoder needs
+# more memory for it, so larger pictures are encoded without. The change is measured on a crop with
+# sides of SHARP_CROP pixels.
 SHARP_FROM, SHARP_CHROMA = 55, 1.8
 SHARP_PIXELS, SHARP_CROP = 12_000_000, 1024
 

@@ -45,7 +45,7 @@ COLOURS = (256, 192, 128, 96, 64, 48, 40, 32, 28, 24, 20, 16, 14, 12, 8, 4, 2)
 HALF_COLOURS = 0.82
 # The share of the budget that a number of colours aims at.
 AIM = 0.98
-# How much of an error is diffused: all of it costs bytes and looks no better.
+# The share of an error that is diffused: all of it costs bytes and looks no better.
 DITHER = 0.8
 LESS_DITHER = 0.4
 # Encodes with fewer colours than the most, before any of them are diffused.
@@ -73,11 +73,11 @@ def most_colours(
     dither: float,
     most: int = COLOURS[0],
 ) -> Attempt:
-    """Return the encoding of the best looks that fits the goal, or the smallest one tried.
+    """Return the best-looking encoding that fits the goal, or the smallest one tried.
 
-    `encode` is given a number of colours and how much of the errors is diffused; `error` returns
-    how much so many colours miss. The most colours look best, and for the same bytes more of them
-    look better than diffusion does, as long as they are many.
+    `encode` takes a number of colours and the share of the errors that is diffused; `error` returns
+    the error of a number of colours. More colours look better, and above some dozens they look
+    better than diffused errors of the same bytes.
     """
     if goal.colours:
         return Attempt(encode(min(goal.colours, most), 0), None)
@@ -107,7 +107,7 @@ def _fewer_colours(
 ) -> Attempt:
     """Return the encoding with the most colours below `most` that fits, or the smallest one tried.
 
-    There are fewer colours than the floor says only where they miss little.
+    Fewer colours than the lowest number are used only if their error is small.
     """
     fewest, largest = colours_of(goal.floor), ERRORS[colours_of(goal.floor)]
     rungs = [colours for colours in COLOURS if most > colours >= min(fewest, FEWEST)]
@@ -138,7 +138,7 @@ def _fewer_colours(
             over, low = (rungs[at], attempt.size), at + 1
     if not dither or best.size > goal.budget or known > DIFFUSED_BELOW:
         return best
-    # So few colours look better with diffusion, even if they have to be one rung fewer.
+    # This few colours look better with diffusion, even if that takes one step fewer.
     at = rungs.index(known) + (best.size > ROOM * goal.budget)
     rest = [colours for colours in rungs[at : rungs.index(known) + 2] if allowed(colours)]
     return _first_that_fits(encode, goal, rest, dither) or best

@@ -21,12 +21,12 @@ from .common import DITHER, EncodeTarget, colours_of, most_colours, saved
 from .quantiser import MAX_COLOURS, Quantiser, bands, coded, exact_codes, mapped, name_clear_colour
 
 MAX_SIDE = 65_535
-# From this alpha on a pixel is shown.
+# Pixels of this alpha and above are opaque.
 SOLID = 128
 # The longest that a frame can stay, in milliseconds.
 MAX_DURATION = 655_350
-# The pixels of a sample of frames; it consists of runs of so many frames, since what a frame costs
-# is what it changes.
+# The pixels of a sample of frames. It consists of runs of RUN frames, since a frame costs as much as
+# it changes.
 SAMPLE_PIXELS = 8_000_000
 RUN = 4
 MAX_FULL_ENCODES = 3

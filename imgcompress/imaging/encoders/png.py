@@ -69,7 +69,7 @@ def shrink(picture: Picture, source: Source, goal: EncodeTarget) -> Attempt:
     lossy = _lossy(picture, goal, encode, lossy_level, pixels, always=always)
     if goal.quality and not exact:
         return lossy
-    # What misses the target must save enough of the lossless bytes to be worth its losses.
+    # A file that misses the target must save enough of the lossless bytes to be worth its losses.
     worth = 1.0 if lossy.size <= goal.budget or goal.smallest else WORTH_LOSSES
     if not best and lossy.size > expected * worth * (SURE_INDEXED if exact else SURE):
         best = lossless(picture, exact or frames, goal)
@@ -93,7 +93,7 @@ def _lossy(
     *,
     always: bool,
 ) -> Attempt:
-    """Return the palette image of the best looks that fits.
+    """Return the best-looking palette image that fits.
 
     oxipng makes it smaller where that is needed to fit, or `always`.
     """

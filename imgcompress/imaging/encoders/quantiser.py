@@ -42,7 +42,7 @@ WEIGHTS = np.array([1.0, 0.75, 0.6], dtype=np.float32)
 AXES = np.append(WEIGHTS, np.sqrt((WEIGHTS**2).sum())).astype(np.float32)
 # A pixel this near to a colour, squared, is that colour.
 EXACT = 0.5
-# An error this many times as large as what the palette misses, squared, is halved.
+# An error this many times as large as the mean error of the palette, squared, is halved.
 REDUCED = 4.0
 # Rows of pixels that numpy compares with all colours at once.
 _ROWS_AT_ONCE = 4_096

@@ -183,7 +183,7 @@ def test_every_call_hides_the_jobs_of_others(
     assert result["status"] == "COMPLETED" and result["failed_images"] == 1
 
 
-def test_a_caller_deletes_its_own_jobs_alone(
+def test_a_caller_deletes_only_its_own_jobs(
     client: FlaskClient, job: str, agency: str, shop: str
 ) -> None:
     assert client.delete("/job?all=true", headers=_with(agency)).json == {"deleted_jobs": 0}

@@ -125,7 +125,7 @@ def test_a_table_may_be_compressed_and_redirected(send: Send, origin: PlainOrigi
             "Split",
         ),
         ("/gone", (404, "text/html", PAGE), "csv_url_unreachable", "HTTP 404 Not Found"),
-        ("/ill", (503, "text/html", PAGE), "csv_url_unreachable", "HTTP 503"),
+        ("/failing", (503, "text/html", PAGE), "csv_url_unreachable", "HTTP 503"),
         ("/inside", (302, "text/plain", b""), "csv_url_not_allowed", "public"),
         ("/loop", (302, "text/plain", b""), "csv_url_unreachable", "More than 5 redirects"),
     ],

@@ -175,7 +175,7 @@ def test_the_results_so_far_can_be_downloaded(
     ]
 
 
-def test_a_cancelled_job_gives_what_was_done(
+def test_a_cancelled_job_has_the_finished_images(
     app: Flask, client: FlaskClient, request_id: str
 ) -> None:
     process(app, request_id, only={2})

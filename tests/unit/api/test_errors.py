@@ -96,9 +96,7 @@ def test_every_response_has_security_headers(client: FlaskClient, path: str) -> 
         ("http://localhost", False),
     ],
 )
-def test_browsers_that_use_tls_are_kept_on_it(
-    client: FlaskClient, path: str, address: str, strict: bool
-) -> None:
+def test_browsers_stay_on_tls(client: FlaskClient, path: str, address: str, strict: bool) -> None:
     headers = client.get(path, base_url=address).headers
     assert headers.get("Strict-Transport-Security") == ("max-age=31536000" if strict else None)
 

@@ -163,7 +163,7 @@ def test_hosts_of_the_settings_are_known(settings: Settings, host: str) -> None:
         *UNKNOWN,
     ],
 )
-def test_hosts_that_only_look_like_those_are_not(settings: Settings, host: str) -> None:
+def test_similar_host_names_are_rejected(settings: Settings, host: str) -> None:
     assert _get(_client(settings, **NAMED), host).status_code == 421
 
 

@@ -118,7 +118,7 @@ def test_a_known_image_is_not_sent_again(client: FlaskClient, path: str) -> None
         ("bytes=1000-5000", 1000, 1024),
     ],
 )
-def test_a_range_is_sent_alone(
+def test_only_the_requested_range_is_sent(
     client: FlaskClient, path: str, wanted: str, start: int, end: int
 ) -> None:
     answer = _get(client, path, Range=wanted)
@@ -138,7 +138,7 @@ def test_a_range_behind_the_end_is_rejected(client: FlaskClient, path: str) -> N
     assert answer.headers["Content-Range"] == f"bytes */{len(PHOTO)}"
 
 
-def test_head_returns_the_length_alone(client: FlaskClient, path: str) -> None:
+def test_head_returns_only_the_headers(client: FlaskClient, path: str) -> None:
     answer = client.head(path, buffered=True)
     assert answer.content_length == len(PHOTO) and answer.data == b""
 

@@ -157,7 +157,7 @@ def test_the_links_of_a_failure_lead_to_its_images(client: FlaskClient, job: str
         assert answer["images"][0]["row_number"] == error["example_row"]
 
 
-def test_one_kind_of_failure_is_retried_alone(app: Flask, client: FlaskClient, job: str) -> None:
+def test_one_kind_of_failure_can_be_retried(app: Flask, client: FlaskClient, job: str) -> None:
     answer = client.post(groups(client, job)["source_status", "a.test", FORBIDDEN]["retry_url"])
     assert (answer.status_code, answer.json["failed_images"]) == (202, 5)
     waiting = walk(client, f"/job/details/{job}?status=PENDING")

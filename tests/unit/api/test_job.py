@@ -163,7 +163,7 @@ def test_the_time_to_the_end_follows_from_the_pace(done: int, seconds: int | Non
 
 
 @pytest.mark.parametrize(("done", "seconds"), [(90, None), (91, 90), (95, 10)])
-def test_after_a_retry_the_pace_is_that_of_what_is_tried_again(
+def test_after_a_retry_the_rate_covers_only_the_retried_images(
     done: int, seconds: int | None
 ) -> None:
     now = utcnow()

@@ -210,7 +210,7 @@ def test_an_ipv6_network_is_one_caller(one: str, other: str | None, same: bool) 
     assert (address_counter(one) == address_counter(other)) is same
 
 
-def test_however_many_addresses_there_are_the_counters_are_bounded() -> None:
+def test_the_number_of_counters_is_bounded_for_any_number_of_addresses() -> None:
     counters = {
         address_counter(f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1")
         for number in range(6 * ADDRESS_COUNTERS)
@@ -256,7 +256,7 @@ FORWARDED = {
 @pytest.mark.parametrize(
     ("proxies", "address"), [(0, "http://localhost/"), (1, "https://images.example.com/")]
 )
-def test_a_proxy_is_believed_only_where_there_is_one(
+def test_forwarded_headers_count_only_behind_a_trusted_proxy(
     settings: Settings, proxies: int, address: str
 ) -> None:
     client = create_app(

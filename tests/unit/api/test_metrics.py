@@ -149,7 +149,7 @@ def test_calls_are_timed_by_route_and_status(
     assert 0 < samples["http_request_seconds_sum", f"GET,{route},200"] < 60
 
 
-def test_buckets_hold_what_is_in_those_below_them(app: Flask, client: FlaskClient) -> None:
+def test_buckets_are_cumulative(app: Flask, client: FlaskClient) -> None:
     for seconds in (0.001, 0.2, 0.2, 99):
         HISTOGRAMS[1].observe(seconds, "ok")
     with app.app_context():
@@ -180,7 +180,7 @@ def test_every_metric_is_there_before_anything_has_happened(client: FlaskClient)
 @pytest.mark.parametrize(
     "path", ["/metrics/", "/metrics//", "/metrics/.", "/METRICS", "/metrics;a"]
 )
-def test_no_other_spelling_leads_to_the_figures(client: FlaskClient, path: str) -> None:
+def test_no_other_spelling_leads_to_the_metrics(client: FlaskClient, path: str) -> None:
     """A rule of a proxy for /metrics would not hold for them."""
     answer = client.get(path, follow_redirects=True)
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
@@ -201,7 +201,7 @@ def _status(client: FlaskClient, token: str | None, scheme: str = "Bearer") -> i
 
 
 @pytest.mark.parametrize("keys", [False, True])
-def test_the_figures_are_for_the_operator_alone(settings: Settings, keys: bool) -> None:
+def test_metrics_are_only_for_the_operator(settings: Settings, keys: bool) -> None:
     app = create_app(replace(settings, metrics_key=KEY, require_api_key=keys))
     with app.app_context():
         tenant = create_key("shop")
@@ -222,7 +222,7 @@ def test_the_key_of_the_operator_opens_no_job(settings: Settings) -> None:
     assert (answer.status_code, answer.json["code"]) == (401, "invalid_api_key")
 
 
-def test_without_a_key_of_the_operator_no_caller_reads_the_figures(settings: Settings) -> None:
+def test_without_an_operator_key_no_caller_reads_metrics(settings: Settings) -> None:
     app = create_app(replace(settings, require_api_key=True))
     with app.app_context():
         tenant = create_key("shop")

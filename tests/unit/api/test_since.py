@@ -167,7 +167,7 @@ def test_a_report_lists_what_changed_where_the_output_replaces_urls(
     ]
 
 
-def test_a_change_is_followed_and_stands_alone(client: FlaskClient, first: str) -> None:
+def test_the_change_filter_stands_alone(client: FlaskClient, first: str) -> None:
     for query in ("change=new&page=2", "change=new&outcome=target_met", "change=old"):
         assert client.get(f"/job/details/{first}?{query}").status_code == 400
 

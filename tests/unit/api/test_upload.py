@@ -245,7 +245,9 @@ def test_a_preview_is_there_to_choose_columns_from_and_is_bounded(upload: Upload
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
-def test_an_upload_shows_what_was_chosen(upload: Upload, client: FlaskClient, dry_run: str) -> None:
+def test_an_upload_shows_the_chosen_columns(
+    upload: Upload, client: FlaskClient, dry_run: str
+) -> None:
     answer = upload(SHOPIFY, dry_run=dry_run).json
     columns = {"urls": ["Image Src", "Variant Image"], "name": "Title", "id": "Handle"}
     assert (answer["layout"], answer["columns"], answer["total_images"]) == ("shopify", columns, 2)

@@ -24,7 +24,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_the_broker_answers_on_a_socket_that_is_ours_alone(settings: Settings) -> None:
+def test_only_this_user_can_use_the_socket_of_the_broker(settings: Settings) -> None:
     socket = embedded_broker_socket(settings.data_dir)
     server = subprocess.Popen(broker_command(settings))
     try:

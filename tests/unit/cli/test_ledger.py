@@ -173,7 +173,7 @@ def job(app: Flask) -> UUID:
 
 
 def _store(app: Flask, key: str, *, age: float) -> Path:
-    """Store a file that is so many seconds old; return its path."""
+    """Store a file that is some seconds old; return its path."""
     open_storage(app.config["SETTINGS"]).write(key, b"1,Lamp")
     path: Path = app.config["SETTINGS"].data_dir / "storage" / key
     os.utime(path, (time.time() - age,) * 2)

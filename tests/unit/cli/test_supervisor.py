@@ -164,7 +164,7 @@ def test_deaths_of_a_program_that_worked_do_not_count(tmp_path: Path) -> None:
         assert post.record_death(now=float(death)) == 0.5
 
 
-def test_the_guardian_kills_what_was_not_released() -> None:
+def test_the_reaper_kills_groups_that_were_not_released() -> None:
     left, released = (subprocess.Popen(["sleep", "60"], process_group=0) for _ in range(2))
     guardian = Reaper()
     guardian.guard(left.pid)

@@ -54,7 +54,7 @@ def untouched(cells: list[str]) -> list[str]:
     ]
 
 
-def test_no_character_that_a_spreadsheet_passes_over_hides_a_formula(
+def test_characters_that_a_spreadsheet_ignores_hide_no_formula(
     signs: list[str], invisible: list[str]
 ) -> None:
     for sign in signs:

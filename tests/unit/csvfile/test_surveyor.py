@@ -174,7 +174,7 @@ def test_many_columns_are_not_all_named() -> None:
     assert "“c19” and 5 more." in issues[0].message
 
 
-def test_a_column_is_called_what_the_caller_calls_it() -> None:
+def test_a_column_has_the_name_that_the_caller_gave() -> None:
     issue = only_issue("s_no;PRODUCT NAME; input image urls \n1;a;x\n")
     assert issue.column == "input image urls"
 

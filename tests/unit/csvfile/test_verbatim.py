@@ -49,7 +49,7 @@ def done(row: int, position: int, url: str) -> Outcome:
         'Price list\n\n"Photo", "Note", "x"\r"{A}", "Лампа", \'y\'\r',
     ],
 )
-def test_a_row_changes_in_its_url_cell_alone(text: str, encoding: str) -> None:
+def test_only_the_url_cell_of_a_row_changes(text: str, encoding: str) -> None:
     text = text.replace("{A}", A)
     if encoding in ("cp1251", "utf-16-be"):
         text = text.replace("日本", "")

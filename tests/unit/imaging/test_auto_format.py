@@ -57,7 +57,7 @@ def test_a_jpeg_stays_one_where_others_save_little():
 
 
 @pytest.mark.parametrize("formats", ["jpeg,webp", "avif,png", "webp"])
-def test_only_what_is_allowed_is_chosen(formats):
+def test_only_allowed_formats_are_chosen(formats):
     result = compress(encoded(photo(), "PNG"), of(formats))
     assert result.format in formats.split(",")
 

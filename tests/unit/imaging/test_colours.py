@@ -233,7 +233,7 @@ CODED = {
 
 
 @pytest.mark.parametrize("name", CODED)
-def test_a_code_in_the_bitstream_alone_is_converted_like_one_in_a_box(name):
+def test_a_code_only_in_the_bitstream_is_converted_like_one_in_a_box(name):
     mode, settings, named = CODED[name]
     image = cutout() if mode == "RGBA" else photo().convert(mode)
     data = encoded(image, "AVIF", quality=95, speed=9, **settings)

@@ -47,7 +47,7 @@ def test_a_jpeg_may_lack_its_end_marker(name, raises):
 
 
 def in_small_chunks(data, size=2000):
-    """Return a PNG whose pixels are split into chunks of so many bytes."""
+    """Return a PNG whose pixels are split into chunks of `size` bytes."""
     pixels = b"".join(
         data[chunk.start + 8 : chunk.end - 4] for chunk in png.chunks(data) if chunk.kind == b"IDAT"
     )

@@ -123,7 +123,7 @@ def grid(rows, columns, width, height):
     return struct.pack(">4BHH", 0, 0, rows - 1, columns - 1, width, height)
 
 
-def test_the_size_of_a_grid_is_what_its_decoder_goes_by(raises):
+def test_the_size_of_a_grid_is_that_of_its_decoder(raises):
     data = heic_of(photo(256, 256), **TILED)
     honest = grid(2, 2, 256, 256)
     assert honest in data

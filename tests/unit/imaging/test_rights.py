@@ -114,7 +114,7 @@ def test_rights_go_into_every_format(source, format):
 
 
 @pytest.mark.parametrize("format", ["webp", "avif", "png"])
-def test_alpha_and_animations_stay_what_they_are(format):
+def test_alpha_and_animations_are_kept(format):
     alpha = compress(
         with_metadata(cutout(), "PNG"), CompressOptions(metadata="rights", format=format)
     )

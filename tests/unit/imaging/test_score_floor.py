@@ -1,4 +1,4 @@
-"""`min_score`: a floor of looks in place of one of quality."""
+"""`min_score`: a lowest score in place of a lowest quality."""
 
 from dataclasses import replace
 

@@ -88,7 +88,7 @@ def test_a_drawing_that_gains_nothing_is_already_small():
     assert difference(opened(result.data), drawing()) == 0
 
 
-def test_metadata_alone_may_reach_the_target_without_any_loss():
+def test_removing_metadata_may_reach_the_target_without_loss():
     image = photo()
     data = encoded(image, "JPEG", quality=60, comment=b"x" * 30_000)
     result = compress(data, CompressOptions())
@@ -175,7 +175,7 @@ def test_a_png_is_not_given_losses_that_gain_nothing():
 
 
 def test_a_gradient_of_few_levels_is_halved_with_few_colours():
-    """The floor of 64 colours is no floor of looks where 16 of them miss next to nothing."""
+    """Fewer than 64 colours are allowed where 16 of them have almost no error."""
     rng = np.random.default_rng(7)
     ramp = np.linspace(40, 70, 400)[None, :] + rng.normal(0, 1.2, (300, 400))
     data = encoded(Image.fromarray(np.stack([ramp] * 3, axis=2).astype(np.uint8)), "PNG")

@@ -56,7 +56,7 @@ def test_what_was_removed_is_listed_while_the_earlier_job_is_there(make_job: Mak
     assert removed(second) == [] and job_of(second).removed_images == 1
 
 
-def test_only_what_was_compressed_is_an_earlier_result(make_job: MakeJob) -> None:
+def test_only_a_compressed_image_is_an_earlier_result(make_job: MakeJob) -> None:
     first = make_job(3)
     held = claim(first)
     one, two, _ = pending_images(held)

@@ -27,7 +27,7 @@ Later = Callable[[float], None]
 
 @pytest.fixture
 def later(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Later:
-    """Return a function that lets so many seconds pass."""
+    """Return a function that lets some seconds pass."""
 
     def pass_by(seconds: float) -> None:
         monkeypatch.setattr(clock, "ADVANCED", clock.ADVANCED + timedelta(seconds=seconds))

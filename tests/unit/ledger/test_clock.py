@@ -30,7 +30,7 @@ SetClock = Callable[[float], None]
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
-    """Return a function that has this machine's clock be wrong by so many seconds."""
+    """Return a function that makes this machine's clock wrong by some seconds."""
 
     def be_wrong_by(seconds: float) -> None:
         class Wrong(datetime):

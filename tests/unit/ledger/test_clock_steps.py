@@ -53,9 +53,14 @@ def _claimed() -> DueDelivery:
     return delivery
 
 
-def _fail(delivery: DueDelivery, seconds: float, *, ill: bool = False) -> None:
+def _fail(delivery: DueDelivery, seconds: float, *, failing: bool = False) -> None:
     record_undelivered(
-        delivery, seconds=0.1, status=500, error="status 500", next_in=seconds, receiver_failing=ill
+        delivery,
+        seconds=0.1,
+        status=500,
+        error="status 500",
+        next_in=seconds,
+        receiver_failing=failing,
     )
 
 
@@ -174,7 +179,7 @@ def test_a_suspended_receiver_is_tried(make_job: MakeJob) -> None:
         cancel_job(make_job())
     with _ahead():
         for _ in range(FAILURES_TO_OPEN):
-            _fail(_claimed(), 86_400, ill=True)
+            _fail(_claimed(), 86_400, failing=True)
     correct_future_times(LONGEST)
     assert _claimed().step == 1
 

@@ -213,7 +213,7 @@ def test_of_two_deletions_of_a_job_one_purges_it(app: Flask, ended: UUID) -> Non
     assert sum(found is not None for found in in_parallel(mark, 4)) == 1
 
 
-def test_an_owner_deletes_its_own_jobs_alone(make_job: MakeJob) -> None:
+def test_an_owner_deletes_only_its_own_jobs(make_job: MakeJob) -> None:
     mine, also_mine, foreign = make_job(1), make_job(1), make_job(1)
     with writing() as session:
         session.execute(update(JobRequest).values(owner="me"))

@@ -69,9 +69,14 @@ def _cancelled(make_job: MakeJob, url: str = "https://hooks.test/", number: int 
     return ids
 
 
-def _fail(delivery: DueDelivery, *, after: float | None = 5, ill: bool = True) -> bool:
+def _fail(delivery: DueDelivery, *, after: float | None = 5, failing: bool = True) -> bool:
     return record_undelivered(
-        delivery, seconds=0.1, status=500, error="status 500", next_in=after, receiver_failing=ill
+        delivery,
+        seconds=0.1,
+        status=500,
+        error="status 500",
+        next_in=after,
+        receiver_failing=failing,
     )
 
 
@@ -180,13 +185,13 @@ class TestTurns:
         assert sorted(order[:2]) == sorted(order[2:]) == ["few", "many"]
 
     def test_healthy_receivers_come_first(self, make_job: MakeJob) -> None:
-        _cancelled(make_job, "https://ill.test/", 2)
+        _cancelled(make_job, "https://failing.test/", 2)
         _fail(_claimed(), after=1000)
         _cancelled(make_job, "https://well.test/", 2)
         assert [_claimed().target for _ in range(3)] == [
             "https://well.test/",
             "https://well.test/",
-            "https://ill.test/",
+            "https://failing.test/",
         ]
 
     def test_the_events_of_a_job_come_in_their_order(self, make_job: MakeJob) -> None:
@@ -203,7 +208,7 @@ class TestTurns:
         claim(request_id)
         cancel_job(request_id)
         first = _claimed()
-        _fail(first, ill=False)
+        _fail(first, failing=False)
         second = _claimed()
         assert second.id != first.id
 
@@ -238,7 +243,7 @@ class TestCircuit:
     ) -> None:
         _cancelled(make_job, number=FAILURES_TO_OPEN + 1)
         for _ in range(FAILURES_TO_OPEN):
-            _fail(_claimed(), after=1000, ill=False)
+            _fail(_claimed(), after=1000, failing=False)
         assert claim_due(HOLD) is not None
 
     def test_after_the_pause_one_is_tried_and_closes_it(self, make_job: MakeJob) -> None:
@@ -311,7 +316,7 @@ class TestOwners:
             self._one(make_job, owner)
             (_fail if answered else self._fail_unanswered)(_claimed())  # type: ignore[operator]
 
-    def test_answers_count_for_the_owner_and_the_url_alone(self, make_job: MakeJob) -> None:
+    def test_responses_count_only_for_their_owner_and_url(self, make_job: MakeJob) -> None:
         self._fail_in_a_row(make_job, "anna", answered=True)
         self._one(make_job, "anna")
         assert claim_due(HOLD) is None

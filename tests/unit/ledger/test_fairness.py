@@ -39,7 +39,7 @@ def large(make_job: MakeJob) -> UUID:
     return make_job(10, slice_size=1)
 
 
-def test_a_job_alone_takes_every_worker(large: UUID) -> None:
+def test_a_single_job_uses_every_worker(large: UUID) -> None:
     for slice_no in range(5):
         claim(large, slice_no)
     assert not exceeds_fair_share(large)
@@ -131,7 +131,7 @@ def test_an_owner_of_many_jobs_gets_no_more_than_an_owner_of_one(
         assert abs(2 * sum(served) - len(served)) <= 1, served
 
 
-def test_while_one_owner_alone_has_work_it_gets_all(make_job: MakeJob, many: list[UUID]) -> None:
+def test_the_only_owner_with_work_gets_all_slices(make_job: MakeJob, many: list[UUID]) -> None:
     one = make_job(1, owner="one")
     claim(one)
     for request_id in many:

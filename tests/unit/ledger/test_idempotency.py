@@ -65,7 +65,7 @@ def test_the_first_request_has_the_key_while_it_goes_on() -> None:
         claim_key(None, "k", "f")
 
 
-def test_a_key_is_its_owners_alone() -> None:
+def test_a_key_belongs_to_one_owner() -> None:
     _keep(_claim(owner="shop"))
     _claim(owner="agency", fingerprint="other")
     _claim(owner=None, fingerprint="another")

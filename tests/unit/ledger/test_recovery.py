@@ -30,7 +30,7 @@ def test_an_expired_lease_goes_back_to_the_queue(make_job: MakeJob) -> None:
     assert expire_leases() == 0
 
 
-def test_a_living_lease_is_left_alone(make_job: MakeJob) -> None:
+def test_a_current_lease_is_kept(make_job: MakeJob) -> None:
     claim(make_job())
     assert expire_leases() == 0
 
@@ -58,7 +58,7 @@ def test_slices_are_published_again_when_the_queue_holds_fewer_messages(make_job
     assert read_counters()[RecoveryCounter.MESSAGES_LOST] == 1
 
 
-def test_a_queue_that_is_merely_long_is_left_alone(make_job: MakeJob) -> None:
+def test_a_long_queue_is_not_taken_for_lost_messages(make_job: MakeJob) -> None:
     request_id = make_job(3, slice_size=1)
     reserve_slices(request_id, 2)
     assert slices.republish_lost_slices(2, older_than=NOW) == 0

@@ -71,7 +71,7 @@ def _slices(request_id: UUID) -> list[JobSlice]:
         )
 
 
-def test_failed_images_alone_are_tried_again(ended: UUID) -> None:
+def test_only_failed_images_are_tried_again(ended: UUID) -> None:
     assert _statuses(ended) == "CFFCCF"
     assert retry_job(ended) is True
     assert _statuses(ended) == "CPPCCP"
@@ -221,7 +221,7 @@ def test_a_job_without_any_success_can_be_completed(make_job: MakeJob) -> None:
     assert (job.status, job.error_message, job.completion_percentage) == ("COMPLETED", None, 100)
 
 
-def test_an_active_job_is_left_alone(make_job: MakeJob) -> None:
+def test_an_active_job_is_not_retried(make_job: MakeJob) -> None:
     request_id = make_job(2)
     assert retry_job(request_id) is False
     claimed = claim(request_id)

@@ -34,7 +34,7 @@ def opened(request_id: UUID) -> str:
 
 
 def leave_plain(request_id: UUID, hours: float) -> None:
-    """Make of a job what an older version wrote, so many hours ago."""
+    """Change a job to the form of an older version, created some hours ago."""
     with writing() as session:
         session.execute(
             update(JobRequest)
@@ -64,7 +64,7 @@ def test_without_a_secret_there_is_neither_a_seal_nor_a_key(app: Flask, make_job
     assert not (app.config["SETTINGS"].data_dir / "secrets_key").exists()
 
 
-def test_the_key_that_is_made_is_for_its_owner_alone(app: Flask) -> None:
+def test_only_this_user_can_read_a_created_key(app: Flask) -> None:
     seal(SECRET)
     path = app.config["SETTINGS"].data_dir / "secrets_key"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -83,7 +83,7 @@ def test_a_sealed_secret_that_was_changed_is_not_opened(app: Flask, place: int) 
     assert SECRET not in str(caught.value)
 
 
-def test_a_new_key_takes_over_what_the_old_one_sealed(app: Flask, make_job: MakeJob) -> None:
+def test_a_new_key_encrypts_the_secrets_of_the_old_one(app: Flask, make_job: MakeJob) -> None:
     jobs = [make_job(1, webhook_secret=f"{SECRET}{number}") for number in range(3)]
     for keys in ((KEYS[0],), (KEYS[1], KEYS[0]), (KEYS[2], KEYS[1])):
         set_up(app, secrets_keys=keys)

@@ -250,7 +250,7 @@ def test_a_result_of_a_content_that_is_gone_is_not_taken_over(
     assert images_of(request_id)[1].status == "PENDING"
 
 
-def test_a_retry_keeps_what_was_taken_over(first: UUID, make_job: MakeJob) -> None:
+def test_a_retry_keeps_results_that_were_taken_over(first: UUID, make_job: MakeJob) -> None:
     request_id = make_job(3, since_id=first, removed_images=0)
     held = claim(request_id)
     one, two, three = pending_images(held)

@@ -116,7 +116,7 @@ def test_failures_are_summed_up_by_code_and_host(make_job: MakeJob) -> None:
     assert failures_of(request_id) == [("dns_failed", "b", 1, 5), ("source_status", "a", 3, 2)]
 
 
-def test_failures_of_one_code_are_kept_apart_by_what_was_met(make_job: MakeJob) -> None:
+def test_failures_of_one_code_are_grouped_by_cause(make_job: MakeJob) -> None:
     request_id = make_job(["http://a/1", "http://a/2", "http://a/3"])
     claimed = claim(request_id)
     found = ("HTTP 403 Forbidden", "HTTP 404 Not Found", "HTTP 403 Forbidden")

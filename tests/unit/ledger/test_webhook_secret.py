@@ -119,7 +119,7 @@ def test_with_a_key_the_secret_is_sealed_and_sealed_again_with_a_newer_one(app: 
     assert secret not in kept() and signing_secrets() == (secret,)
 
 
-def test_a_secret_whose_key_is_lost_is_replaced_by_a_rotation_alone(app: Flask) -> None:
+def test_only_a_rotation_replaces_a_secret_whose_key_is_lost(app: Flask) -> None:
     set_up(app, secrets_keys=(KEYS[0],))
     (lost,) = signing_secrets()
     set_up(app, secrets_keys=(KEYS[1],))

@@ -84,7 +84,7 @@ def test_teredo_embeds_its_client_inverted():
     assert ip_address("10.0.0.1") in set(embedded_ipv4(IPv6Address("2001:0:808:808::f5ff:fffe")))
 
 
-def test_an_allowed_network_opens_itself_alone():
+def test_an_allowed_network_allows_no_other():
     policy = allowing("10.1.0.0/16", "fd12::/16")
     assert reason_to_block(ip_address("10.1.2.3"), policy) is None
     assert reason_to_block(ip_address("fd12::1"), policy) is None
@@ -92,7 +92,7 @@ def test_an_allowed_network_opens_itself_alone():
     assert reason_to_block(ip_address("fd13::1"), policy)
 
 
-def test_a_gateway_that_is_allowed_passes_on_to_public_addresses_alone():
+def test_an_allowed_gateway_forwards_only_to_public_addresses():
     policy = allowing("64:ff9b::/96")
     assert reason_to_block(ip_address("64:ff9b::8.8.8.8"), policy) is None
     assert reason_to_block(ip_address("64:ff9b::10.0.0.1"), policy)

@@ -198,7 +198,7 @@ def test_a_blocked_read_is_woken(pair):
             deadline.check()
 
 
-def test_a_deadline_that_is_met_leaves_the_socket_alone(pair):
+def test_a_met_deadline_does_not_close_the_socket(pair):
     ours, theirs = pair
     with Deadline(0.05) as deadline:
         deadline.watch(ours)

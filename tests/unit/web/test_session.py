@@ -65,7 +65,7 @@ def test_over_https_the_cookie_is_bound_to_the_host(client: FlaskClient, key: st
     assert client.get("/job", base_url=TLS).status_code == 401
 
 
-def test_over_https_no_cookie_counts_that_others_can_set(client: FlaskClient, key: str) -> None:
+def test_over_https_a_cookie_that_others_can_set_is_ignored(client: FlaskClient, key: str) -> None:
     client.set_cookie(COOKIE, key, domain="images.example.com")
     assert client.get("/job", base_url=TLS).status_code == 401
     client.set_cookie(COOKIE_OF_HOST, key, domain="images.example.com")
@@ -79,9 +79,7 @@ def test_a_wrong_key_is_not_kept(client: FlaskClient, wrong: str) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
-def test_a_revoked_key_is_of_no_use_in_the_cookie(
-    app: Flask, client: FlaskClient, key: str
-) -> None:
+def test_a_revoked_key_is_rejected_in_the_cookie(app: Flask, client: FlaskClient, key: str) -> None:
     client.post("/session", data={"key": key})
     with app.app_context():
         assert revoke_key("catalogue-team")

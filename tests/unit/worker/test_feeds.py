@@ -74,7 +74,7 @@ def run(feed_id: UUID) -> Feed:
     return found
 
 
-def test_a_run_makes_a_job_of_a_changed_table_alone(app: Flask, origin: PlainOrigin) -> None:
+def test_a_run_makes_a_job_only_of_a_changed_table(app: Flask, origin: PlainOrigin) -> None:
     feed_id = new_feed(origin)
     first = run(feed_id)
     assert (first.last_outcome, first.error_code) == ("job", None) and first.last_request_id

@@ -135,7 +135,7 @@ def test_five_redirects_are_followed_and_not_six(fetcher, hostile):
     assert hostile.hits["/good"] == 1
 
 
-def test_a_cookie_of_a_redirect_comes_back_within_its_chain_alone(fetcher, hostile):
+def test_a_cookie_of_a_redirect_is_sent_only_within_its_chain(fetcher, hostile):
     for image in (1, 2):
         assert fetcher.fetch(hostile.url("/cookie-wall")).data == hostile.image
         assert hostile.hits["/cookie-wall"] == 2 * image

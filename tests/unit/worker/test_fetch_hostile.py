@@ -93,7 +93,7 @@ def hasty(fetcher) -> Fetcher:
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new connection", "kept connection"])
 @pytest.mark.parametrize("path", CODES)
-def test_it_ends_in_time_with_the_right_code_and_spoils_no_other_image(
+def test_a_hostile_host_fails_in_time_and_affects_no_other_image(
     hostile, fetcher, hasty, path, kept
 ):
     if kept:
@@ -178,9 +178,7 @@ def test_an_origin_that_hangs_does_not_hold_up_another(hostile):
 
 
 @pytest.mark.parametrize("number", range(len(MALFORMED)))
-def test_after_a_malformed_head_the_next_image_has_a_connection_of_its_own(
-    fetcher, hostile, number
-):
+def test_after_a_malformed_head_the_next_image_gets_a_new_connection(fetcher, hostile, number):
     assert fetcher.fetch(hostile.url("/good")).data == hostile.image
     url = hostile.url(f"/malformed/{number}")
     with Deadline(5) as deadline, exchange(fetcher.session, "GET", url, deadline) as response:

@@ -132,7 +132,7 @@ def test_all_owners_together_have_no_more_connections_than_the_host_may_get():
             pytest.fail("there was no free connection")
 
 
-def test_a_free_connection_goes_to_the_owner_who_was_served_longest_ago():
+def test_a_free_connection_goes_to_the_least_recently_served_owner():
     hosts, order = PerHostLimiter(1), []
 
     def take(owner: str) -> None:

@@ -83,7 +83,7 @@ class _Clock:
         return self.now
 
 
-def test_a_host_is_left_alone_after_failures_in_a_row(app: Flask) -> None:
+def test_a_host_is_suspended_after_failures_in_a_row(app: Flask) -> None:
     worker = _worker()
     _fail(worker, FAILURES_TO_OPEN - 1)
     worker.check(HOST, JOB)
@@ -127,7 +127,7 @@ def test_all_workers_know(app: Flask) -> None:
 
 
 def _open(later: Callable[[], None], times: int) -> None:
-    """Open the host's circuit so many times in a row, and let the last pause pass."""
+    """Open the host's circuit some times in a row, and let the last pause pass."""
     _fail(_worker())
     later()
     for _ in range(times - 1):
@@ -189,9 +189,7 @@ def test_a_later_job_tries_a_host_given_up_before_its_images_fail(
         waiting.check(HOST, JOB)
 
 
-def test_a_job_that_comes_while_its_host_is_given_up_tries_it_for_itself(
-    app: Flask, later: Callable[[], None]
-) -> None:
+def test_a_new_job_tries_a_suspended_host_itself(app: Flask, later: Callable[[], None]) -> None:
     _open(later, OPENINGS_TO_FAIL - 1)
     worker = _worker()
     _fail(worker, 1)
@@ -239,9 +237,7 @@ def _broken_off() -> ImageError:
 
 
 @pytest.mark.parametrize("error", [SourceStatus(503), SourceStatus(429), _broken_off()])
-def test_answers_suspend_a_host_for_the_owner_who_got_them_alone(
-    app: Flask, error: ImageError
-) -> None:
+def test_responses_suspend_a_host_only_for_their_owner(app: Flask, error: ImageError) -> None:
     error.answered = True
     worker = _worker(A.owner)
     for _ in range(5 * FAILURES_TO_OPEN):
@@ -263,7 +259,7 @@ def _unreachable_for(source: Source, later: Callable[[], None], times: int = 1) 
         later()
 
 
-def test_a_host_that_nobody_reaches_is_left_alone_for_all_and_then_tried_for_each(
+def test_an_unreachable_host_is_suspended_for_all_and_then_tried_for_each(
     app: Flask, later: Callable[[], None]
 ) -> None:
     worker = _worker(A.owner)
@@ -278,7 +274,7 @@ def test_a_host_that_nobody_reaches_is_left_alone_for_all_and_then_tried_for_eac
     assert not _worker(B.owner).trying(B)
 
 
-def test_no_image_fails_for_good_at_a_host_that_was_tried_for_others_alone(
+def test_no_image_fails_permanently_if_its_host_was_tried_only_for_others(
     app: Flask, later: Callable[[], None]
 ) -> None:
     _unreachable_for(A, later, times=OPENINGS_TO_FAIL + 2)
