@@ -6,6 +6,12 @@ the pages starts slowly.
 
 from __future__ import annotations
 
+import gc
+
+# Importing creates some hundred thousand objects, which stay to the end. Without the garbage
+# collector, which would traverse them again and again, it takes a fifth less time. See _begin().
+gc.disable()
+
 import logging
 import os
 from collections.abc import Callable
@@ -62,4 +68,8 @@ def _begin(create: Callable[[Settings], Flask]) -> Flask:
             save_share()
 
     SHARE.save_by(save)
+    # Frozen objects are not traversed, neither later nor at the end of the process, which takes a
+    # third less CPU time from start to end. See docs.python.org/3/library/gc.html#gc.freeze.
+    gc.freeze()
+    gc.enable()
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Generator
 
@@ -17,6 +18,16 @@ from tests.support.databases import (
     sqlite_url,
 )
 from tests.support.routes import routes_compiled_once  # noqa: F401
+
+# Collecting the tests creates a million objects that stay: the garbage collector would traverse them
+# again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Run the garbage collector for the objects of the tests themselves, from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 class _FullPools(logging.Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.beat import Scheduler
 from celery.schedules import schedule
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import beat_init, setup_logging, worker_process_init, worker_ready
 from flask import Flask
 from kombu.entity import Queue
 
@@ -86,6 +87,13 @@ def make_celery(app: Flask, settings: Settings) -> Celery:
 @setup_logging.connect
 def _keep_logs_as_they_are(**_: Any) -> None:
     """Keep Celery from configuring the logs: wsgi.py has done so for all processes."""
+
+
+@worker_ready.connect
+@beat_init.connect
+def _freeze(**_: Any) -> None:
+    """Exclude what Celery has loaded meanwhile from garbage collection, as wsgi.py does."""
+    gc.freeze()
 
 
 def _installation(settings: Settings) -> dict[str, Any]:
