@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -22,6 +23,11 @@ from tests.support.routes import routes_compiled_once  # noqa: F401
 # Collecting the tests creates a million objects that stay: the garbage collector would traverse them
 # again and again.
 gc.disable()
+
+
+# A shell starts a job in the background with SIGINT ignored, and processes inherit that. The tests
+# send it to their services and commands.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

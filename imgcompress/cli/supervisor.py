@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
 from types import FrameType
 from typing import Any
@@ -302,10 +303,17 @@ class Supervisor:
 
 
 class StopSignals:
-    """Turn the first signal to stop into `ended`, and a second one into `hurry`."""
+    """Turn the first signal to stop into `ended`, and a second one into `hurry`.
+
+    Another thread sets them. A handler that did would wait forever for the lock of an event for
+    which the interrupted code is just beginning to wait, or has just waited.
+    """
 
     def __init__(self) -> None:
         self.ended, self.hurry = Event(), Event()
+        # Its put() may interrupt anything, even another put().
+        self._received: SimpleQueue[int] = SimpleQueue()
+        threading.Thread(target=self._set_events, name="stop-signals", daemon=True).start()
         numbers = [signal.SIGINT, signal.SIGTERM]
         # Under nohup a closed terminal ends nothing.
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -313,8 +321,12 @@ class StopSignals:
         for number in numbers:
             signal.signal(number, self._receive)
 
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        (self.hurry if self.ended.is_set() else self.ended).set()
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self._received.put(number)
+
+    def _set_events(self) -> None:
+        while self._received.get():
+            (self.hurry if self.ended.is_set() else self.ended).set()
 
 
 def _describe(code: int | None) -> str:

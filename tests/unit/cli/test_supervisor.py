@@ -228,3 +228,22 @@ def test_a_full_disk_stops_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
     Console().pass_on("web", "Listening", "cyan")
     Console(json=True).pass_on("web", "{}", "cyan")
     assert [word in disk.rejected for word in ("Starting", "Listening", "{}")] == [True] * 3
+
+
+# A timer's signal reaches the code that waits at any of its steps, unlike one from another process.
+INTERRUPTED_WAITS = """if True:
+    import random, signal
+    from imgcompress.cli.supervisor import StopSignals
+
+    signals = StopSignals()
+    signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGTERM))
+    for _ in range(5000):
+        signals.ended.clear()
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1.2e-4))
+        while not signals.ended.wait(2e-5):
+            pass
+"""
+
+
+def test_a_signal_stops_the_service_at_any_moment() -> None:
+    subprocess.run([sys.executable, "-c", INTERRUPTED_WAITS], check=True, timeout=60)
