@@ -20,8 +20,7 @@ from tests.support.databases import (
 )
 from tests.support.routes import routes_compiled_once  # noqa: F401
 
-# Collecting the tests creates a million objects that stay: the garbage collector would traverse them
-# again and again.
+# What is collected stays: the garbage collector would traverse it again and again.
 gc.disable()
 
 
